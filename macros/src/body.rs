@@ -55,18 +55,20 @@ pub(crate) fn awaits(tokens: TokenStream) -> bool {
             TokenTree::Ident(ident) if ident == "await" && at > 0 && is_punct(&tokens[at - 1], '.') => {
                 return true;
             }
-            TokenTree::Group(group) => {
-                if macro_before(&tokens[..at]).is_some_and(|name| AWAITING.contains(&name.as_str()))
-                    || awaits(group.stream())
-                {
-                    return true;
-                }
+            TokenTree::Group(_) if macro_before(&tokens[..at]).is_some_and(|name| is_awaiting(&name)) => {
+                return true;
             }
+            TokenTree::Group(group) if awaits(group.stream()) => return true,
             _ => {}
         }
         at += 1;
     }
     false
+}
+
+/// Macros of the futures and tokio crates that await without saying so.
+fn is_awaiting(name: &str) -> bool {
+    ["join", "try_join", "select", "select_biased"].contains(&name)
 }
 
 /// Whether the tokens name the type `Self`, as only a function inside an `impl` or trait can.
@@ -88,9 +90,6 @@ pub(crate) fn names_self_type(tokens: TokenStream) -> bool {
     }
     false
 }
-
-/// Macros of the futures and tokio crates that await without saying so.
-const AWAITING: [&str; 5] = ["join", "try_join", "select", "select_biased", "try_select"];
 
 /// How many tokens a nested item takes that begins here; 0 if none does.
 fn item_length(tokens: &[TokenTree]) -> usize {
@@ -212,11 +211,11 @@ fn rename_placeholders(text: &str) -> String {
         if let Some(after) = rest.strip_prefix('{') {
             renamed.push('{');
             rest = after;
-        } else if let Some(after) = rest.trim_start().strip_prefix("self") {
-            if after.trim_start().starts_with(['}', ':']) {
-                renamed.push_str(THIS);
-                rest = after;
-            }
+        } else if let Some(after) = rest.trim_start().strip_prefix("self")
+            && after.trim_start().starts_with(['}', ':'])
+        {
+            renamed.push_str(THIS);
+            rest = after;
         }
     }
     renamed + rest

@@ -141,7 +141,7 @@ fn find_unused(unused: &[&Ident], tokens: TokenStream, errors: &mut Errors) {
     for token in tokens {
         match token {
             TokenTree::Group(group) => find_unused(unused, group.stream(), errors),
-            TokenTree::Ident(ident) if unused.iter().any(|name| **name == ident.to_string()) => errors.at(
+            TokenTree::Ident(ident) if unused.contains(&&ident) => errors.at(
                 &ident,
                 format!("`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
                  parameter to make it part of the key, or mark it `#[skip]`"),
@@ -185,14 +185,14 @@ pub(crate) fn companion_name(sig: &Signature, errors: &mut Errors) {
 /// In a method the body cannot have the signature's own lifetimes, so that bounds among them say nothing.
 pub(crate) fn method_lifetimes(sig: &Signature, errors: &mut Errors) {
     for param in &sig.generics.params {
-        if let GenericParam::Lifetime(lifetime) = param {
-            if !lifetime.bounds.is_empty() {
-                errors.at(
-                    lifetime,
-                    "a lifetime of a task method cannot have bounds: the body sees its own copy of each borrowed \
-                     argument; remove the bound",
-                );
-            }
+        if let GenericParam::Lifetime(lifetime) = param
+            && !lifetime.bounds.is_empty()
+        {
+            errors.at(
+                lifetime,
+                "a lifetime of a task method cannot have bounds: the body sees its own copy of each borrowed argument; \
+                 remove the bound",
+            );
         }
     }
 }

@@ -24,13 +24,18 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
 
         #(#cfgs)*
         #[doc = #doc]
-        #[allow(non_camel_case_types, dead_code)]
+        #[allow(non_camel_case_types, dead_code, clippy::restriction)]
         #vis enum #name {}
 
         #(#cfgs)*
         #[allow(dead_code)]
         impl #name {
             #body
+        }
+
+        #(#cfgs)*
+        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        impl #name {
             #questions
             #descriptor
         }
@@ -58,10 +63,14 @@ fn body(task: &Task<'_>) -> TokenStream {
     let (fn_token, asyncness, generics, output) = (sig.fn_token, &sig.asyncness, &sig.generics, &sig.output);
     let bounds = &generics.where_clause;
     let kept = task.kept().map(|Param { attrs, pat, ty, .. }| generated!(#(#attrs)* #pat: #ty));
-    let doc = "Runs the body itself: looks nothing up and keeps nothing.";
+    // What these lints ask for stands on the function under the user's name.
+    let about = generated! {
+        #[doc = "Runs the body itself: looks nothing up and keeps nothing."]
+        #[allow(clippy::must_use_candidate, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+    };
     if task.params.iter().all(|param| param.role != Role::Unused) {
         return generated! {
-            #[doc = #doc]
+            #about
             #(#attrs)*
             #vis #asyncness #fn_token uncached #generics (#(#kept),*) #output #bounds #body
         };
@@ -73,7 +82,7 @@ fn body(task: &Task<'_>) -> TokenStream {
         #(#attrs)*
         #asyncness #fn_token __body #generics (#(#kept),*) #output #bounds #body
 
-        #[doc = #doc]
+        #about
         #[inline]
         #vis #asyncness fn uncached #generics (#inputs) #output #bounds {
             Self::__body #turbofish(#(#names),*) #wait

@@ -3,7 +3,7 @@
 //! A free function becomes a shim and a companion type that holds the body ([`companion`]). Inside an `impl`, where
 //! nothing can be added, a method becomes a shim whose descriptor holds the body.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{AttrStyle, Attribute, FnArg, GenericParam, Receiver, ReturnType, Type, parse_quote};
 
@@ -141,12 +141,16 @@ impl Task<'_> {
         } else {
             (generated!(call), sig.output.to_token_stream())
         };
+        let mut braces =
+            Group::new(Delimiter::Brace, generated!(#p::#call::<_, #output>(#descriptor, #arguments)));
+        // With the user's braces the item counts as the user's, and `dead_code` speaks up for an unused function.
+        if let Some(body) = &self.function.body {
+            braces.set_span(body.span());
+        }
         generated! {
             #(#attrs)*
             #[inline]
-            #vis #fn_token #name #generics (#inputs) #returns #bounds {
-                #p::#call::<_, #output>(#descriptor, #arguments)
-            }
+            #vis #fn_token #name #generics (#inputs) #returns #bounds #braces
         }
     }
 }
@@ -204,8 +208,9 @@ fn method_body(task: &Task<'_>) -> TokenStream {
         generated!(#(#attrs)* let #pat: #ty = #fetch;)
     });
     let body = task.function.body.as_ref().map(|body| {
-        let mut renamed = proc_macro2::Group::new(body.delimiter(), body::rename_self(body.stream()));
-        renamed.set_span(body.span());
+        let mut renamed = Group::new(body.delimiter(), body::rename_self(body.stream()));
+        // Generated braces, or `unused_braces` would take them for needless ones of the user's.
+        renamed.set_span(generated_at(body.span()));
         renamed
     });
     generated!(#this #(#bindings)* #body)
