@@ -139,16 +139,22 @@ fn unused_are_unread(params: &[Param], body: TokenStream, errors: &mut Errors) {
 }
 
 fn find_unused(unused: &[&Ident], tokens: TokenStream, errors: &mut Errors) {
+    let mut after_dot = false;
     for token in tokens {
+        let is_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match token {
             TokenTree::Group(group) => find_unused(unused, group.stream(), errors),
-            TokenTree::Ident(ident) if unused.contains(&&ident) => errors.at(
+            // A field may have the same name.
+            TokenTree::Ident(ident) if !after_dot && unused.contains(&&ident) => errors.at(
                 &ident,
-                format!("`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
-                 parameter to make it part of the key, or mark it `#[skip]`"),
+                format!(
+                    "`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
+                     parameter to make it part of the key, or mark it `#[skip]`"
+                ),
             ),
             _ => {}
         }
+        after_dot = is_dot;
     }
 }
 

@@ -119,6 +119,12 @@ fn unused_skipped(_context: &NotEvenClone, x: u32, _: NotEvenClone) -> u32 {
     x
 }
 
+/// The mark is the stronger of the two: the body may read what it names.
+#[task_fn(skip_unused)]
+fn unused_and_marked(#[skip] _label: &str, x: u32) -> String {
+    format!("{_label}{x}")
+}
+
 #[test]
 fn skipped_parameters_are_no_part_of_the_key() {
     let tool = |n| Tool([(1, n)].into());
@@ -128,6 +134,8 @@ fn skipped_parameters_are_no_part_of_the_key() {
         assert_eq!(skipped::uncached(1, &tool(0), tool(0)), 1);
         assert_eq!(unused_skipped(&NotEvenClone, 3, NotEvenClone), 3);
         assert!(unused_skipped::is_cached(&NotEvenClone, 3, NotEvenClone));
+        assert_eq!(unused_and_marked("a", 1), "a1");
+        assert!(unused_and_marked::is_cached("b", 1));
         assert_eq!(unused_skipped::uncached(&NotEvenClone, 3, NotEvenClone), 3);
     });
 }
