@@ -87,7 +87,7 @@ fn none_to_twelve_parameters_patterns_and_mut_work() {
     });
 }
 
-#[task_fn]
+#[task_fn(transient)]
 fn borrowed<'a>(path: &Path, parts: &[u32], map: &'a Vec<String>, name: &'static str) -> PathBuf {
     let joined: &'a String = &map[0];
     path.join(format!("{}-{joined}-{name}", parts.len()))
