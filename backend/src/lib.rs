@@ -1,1 +1,51 @@
-//! Placeholder while the workspace is laid out.
+//! The engine of larder. It is synchronous: nothing in it awaits, spawns or names a future. Use the `larder` crate.
+//!
+//! In reading order: what a call carries, what a task is, how a call is answered, what keeps answers right.
+
+// What a call carries.
+pub mod args;
+pub mod slot;
+pub mod task_fn;
+
+// What a task is.
+mod edges;
+mod extra;
+mod marks;
+mod node;
+mod thin;
+
+// How a call is answered.
+mod local;
+mod thread_cache;
+mod lookup;
+mod table;
+mod claim;
+mod demand;
+mod execute;
+mod waits;
+
+// What keeps answers right.
+mod engine;
+mod gate;
+mod session;
+mod input;
+mod mark;
+mod reclaim;
+
+// What else one can ask.
+mod counters;
+mod emit;
+mod failure;
+mod handle;
+mod stats;
+mod sync;
+
+pub use emit::{Emitted, emit};
+pub use engine::{Config, Engine};
+pub use failure::{CycleError, TaskError};
+pub use gate::UpdatePolicy;
+pub use handle::{Task, resolve};
+pub use input::{Input, InputValue, Update};
+pub use lookup::{call, with};
+pub use session::UpdateError;
+pub use stats::{FunctionStats, Stats};
