@@ -1,0 +1,281 @@
+//! What a task function cannot be. Each error underlines the offending token, states the rule and offers a fix.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{
+    FnArg, GenericParam, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType, Signature,
+    TraitBound, Type, TypeBareFn, TypeImplTrait, TypeReference,
+};
+
+use crate::body;
+use crate::errors::Errors;
+use crate::function::Function;
+use crate::options::Options;
+use crate::params::{self, Param, Role};
+
+/// More arguments than any key can have; the receiver comes on top.
+const MOST_PARAMETERS: usize = 12;
+
+pub(crate) fn function(function: &Function, params: &[Param], options: &Options, errors: &mut Errors) {
+    let sig = &function.sig;
+    qualifiers(sig, errors);
+    if function.body.is_none() {
+        errors.at(
+            sig,
+            "a task function needs a body: a declaration computes nothing; put `#[task_fn]` on the methods of the \
+             `impl` blocks",
+        );
+    }
+    for input in &sig.inputs {
+        if let FnArg::Receiver(this) = input {
+            receiver(this, errors);
+        }
+    }
+    if let Some(extra) = params.get(MOST_PARAMETERS) {
+        let count = params.len();
+        errors.at(
+            &extra.pat,
+            format!("a task function takes at most {MOST_PARAMETERS} parameters, and this is one of {count}; group \
+             some of them in a struct that is `Clone + Eq + Hash`"),
+        );
+    }
+    params.iter().for_each(|param| parameter(param, errors));
+    output(&sig.output, errors);
+    if let Some(body) = &function.body {
+        unused_are_unread(params, body.stream(), errors);
+        asynchrony(sig, &body.stream(), options, errors);
+    }
+}
+
+fn qualifiers(sig: &Signature, errors: &mut Errors) {
+    if let Some(token) = &sig.constness {
+        errors
+            .at(token, "a task function cannot be `const`: it asks the runtime at run time; remove `const`");
+    }
+    if let Some(token) = &sig.unsafety {
+        errors.at(
+            token,
+            "a task function cannot be `unsafe`: the runtime calls it whenever it sees fit, and nobody is there to \
+             uphold its conditions; make it safe, or put the unsafe part in a function of its own",
+        );
+    }
+    if let Some(abi) = &sig.abi {
+        errors.at(
+            abi,
+            "a task function cannot be `extern`: its arguments are Rust values; call it from a wrapper",
+        );
+    }
+    if let Some(dots) = &sig.variadic {
+        errors.at(
+            dots,
+            "a task function cannot be variadic: its arguments form a key of known type; take a slice",
+        );
+    }
+}
+
+fn receiver(this: &Receiver, errors: &mut Errors) {
+    for attr in this.attrs.iter().filter(|attr| params::is_skip(attr)) {
+        errors.at(
+            attr,
+            "the receiver is always part of the key: without it, calls on different values would be one task; write \
+             an associated function without a receiver, or keep the fields that do not matter out of `Eq` and `Hash`",
+        );
+    }
+    let by_ref = match params::transparent(&this.ty) {
+        Type::Reference(reference) => {
+            let elem = params::transparent(&reference.elem);
+            reference.mutability.is_none() && matches!(elem, Type::Path(path) if path.path.is_ident("Self"))
+        }
+        _ => false,
+    };
+    if !by_ref {
+        let reason = if matches!(&*this.ty, Type::Reference(reference) if reference.mutability.is_some()) {
+            "a cached call has no effects"
+        } else {
+            "the call is looked up before anything is given away"
+        };
+        errors.at(this, format!("a task function takes its receiver as `&self`: {reason}; write `&self`"));
+    }
+}
+
+fn parameter(param: &Param, errors: &mut Errors) {
+    for attr in
+        param.attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
+    {
+        errors.at(attr, "a parameter of a task function cannot come and go with `cfg`; write two functions under `#[cfg]`");
+    }
+    let at = if param.role == Role::Unused { Position::Unused } else { Position::Parameter };
+    let mut finder = Borrows { at, errors };
+    match params::transparent(&param.ty) {
+        Type::Reference(reference) if reference.mutability.is_none() => {
+            let elem = params::transparent(&reference.elem);
+            if let (Type::TraitObject(object), Position::Parameter) = (elem, at) {
+                finder.errors.at(object, BORROWED_OBJECT);
+            } else {
+                finder.visit_type(elem);
+            }
+        }
+        ty => finder.visit_type(ty),
+    }
+}
+
+fn output(output: &ReturnType, errors: &mut Errors) {
+    let ReturnType::Type(_, ty) = output else { return };
+    if let Type::Never(never) = &**ty {
+        errors.at(never, "a task function returns a value: one that never returns leaves nothing to keep");
+        return;
+    }
+    Borrows { at: Position::Output, errors }.visit_type(ty);
+}
+
+/// A body that reads what `skip_unused` leaves out would not compile; say why.
+fn unused_are_unread(params: &[Param], body: TokenStream, errors: &mut Errors) {
+    let unused: Vec<&Ident> =
+        params.iter().filter(|param| param.role == Role::Unused).map(|param| &param.name).collect();
+    if !unused.is_empty() {
+        find_unused(&unused, body, errors);
+    }
+}
+
+fn find_unused(unused: &[&Ident], tokens: TokenStream, errors: &mut Errors) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => find_unused(unused, group.stream(), errors),
+            TokenTree::Ident(ident) if unused.contains(&&ident) => errors.at(
+                &ident,
+                format!("`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
+                 parameter to make it part of the key, or mark it `#[skip]`"),
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn asynchrony(sig: &Signature, body: &TokenStream, options: &Options, errors: &mut Errors) {
+    match (&sig.asyncness, &options.max_future) {
+        (Some(token), _) if !body::awaits(body.clone()) => errors.at(
+            token,
+            "this `async fn` never awaits: it would pay for a future and gain nothing by it; remove `async`, async \
+             callers can call it all the same",
+        ),
+        (None, Some(bytes)) => errors.at(
+            bytes,
+            "`max_future` bounds the future of an `async fn`, and this function has none; remove it",
+        ),
+        _ => {}
+    }
+}
+
+/// Companions share the type namespace with the primitive types, which a module must not redefine.
+pub(crate) fn companion_name(sig: &Signature, errors: &mut Errors) {
+    const PRIMITIVE: [&str; 17] = [
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
+        "isize", "f32", "f64",
+    ];
+    let name = sig.ident.to_string();
+    if PRIMITIVE.contains(&name.as_str()) {
+        errors.at(
+            &sig.ident,
+            format!("the companion type of this function would hide the primitive type `{name}` in its module; rename \
+             the function, or give the option `no_companion`"),
+        );
+    }
+}
+
+/// In a method the body cannot have the signature's own lifetimes, so that bounds among them say nothing.
+pub(crate) fn method_lifetimes(sig: &Signature, errors: &mut Errors) {
+    for param in &sig.generics.params {
+        if let GenericParam::Lifetime(lifetime) = param
+            && !lifetime.bounds.is_empty()
+        {
+            errors.at(
+                lifetime,
+                "a lifetime of a task method cannot have bounds: the body sees its own copy of each borrowed argument; \
+                 remove the bound",
+            );
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Position {
+    Parameter,
+    Unused,
+    Output,
+}
+
+/// Finds what cannot outlive the call in a type: references, lifetimes, and opaque types (`impl Trait`).
+struct Borrows<'e> {
+    at: Position,
+    errors: &'e mut Errors,
+}
+
+impl<'ast> Visit<'ast> for Borrows<'_> {
+    fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+        if let Some(mutability) = &reference.mutability {
+            match self.at {
+                Position::Unused => {}
+                Position::Parameter => self.errors.at(
+                    mutability,
+                    "a task function cannot take `&mut`: its effect would be missing whenever the call is answered from \
+                     the cache; return the new value instead",
+                ),
+                Position::Output => self.errors.at(reference, RETURNS_BORROW),
+            }
+        } else if reference.lifetime.as_ref().is_some_and(is_static) {
+            visit::visit_type_reference(self, reference);
+        } else {
+            match self.at {
+                Position::Unused => {}
+                Position::Parameter => self.errors.at(reference, NESTED_BORROW),
+                Position::Output => self.errors.at(reference, RETURNS_BORROW),
+            }
+        }
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        if is_static(lifetime) {
+            return;
+        }
+        match self.at {
+            Position::Unused => {}
+            Position::Parameter => self.errors.at(lifetime, NESTED_BORROW),
+            Position::Output => self.errors.at(lifetime, RETURNS_BORROW),
+        }
+    }
+
+    fn visit_type_impl_trait(&mut self, opaque: &'ast TypeImplTrait) {
+        let message = match self.at {
+            Position::Parameter | Position::Unused => {
+                "a task function cannot take `impl Trait`: its descriptor has to name the type; use a type parameter, \
+                 `fn f<T: Trait>(x: T)`"
+            }
+            Position::Output => {
+                "a task function cannot return `impl Trait`: the cache has to name the type of what it keeps; return a \
+                 concrete type (for an iterator: a `Vec`)"
+            }
+        };
+        self.errors.at(opaque, message);
+    }
+
+    // Lifetimes in these belong to each call of the function pointer or trait, not to the value.
+    fn visit_type_bare_fn(&mut self, _: &'ast TypeBareFn) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
+    fn visit_trait_bound(&mut self, bound: &'ast TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit::visit_trait_bound(self, bound);
+        }
+    }
+}
+
+fn is_static(lifetime: &Lifetime) -> bool {
+    lifetime.ident == "static"
+}
+
+const BORROWED_OBJECT: &str = "a borrowed trait object cannot be a key: it cannot be owned, hashed or compared; take a \
+                               concrete type or a generic `&T`, or an `Arc` of a trait that is `Eq + Hash` for its \
+                               objects";
+const NESTED_BORROW: &str = "only a whole parameter can be borrowed, and this is a borrow inside one: the key has to own \
+                             its parts; own this part (`String` for `&str`, `Vec<T>` for `&[T]`, `Arc<T>` for `&T`)";
+const RETURNS_BORROW: &str = "a task function returns what outlives its arguments: the result is kept when they are gone; \
+                              return an owned value (`String` for `&str`, `Arc<T>` for `&T`)";

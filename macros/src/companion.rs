@@ -1,0 +1,253 @@
+//! The companion of a free function: an empty type of the same name, in the namespace of types, whose functions are
+//! the other ways to ask about a call. It also holds the body and the descriptor.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, GenericParam, Generics, Token, TypeParamBound, WherePredicate, parse_quote};
+
+use crate::descriptor;
+use crate::expand::{Task, generated, is_about_the_body};
+use crate::function::Function;
+use crate::params::{Param, Role};
+
+pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
+    let Function { attrs, vis, sig, .. } = task.function;
+    let name = &sig.ident;
+    let doc = format!("The ways to ask about calls of [`fn@{name}`].");
+    let cfgs: Vec<&Attribute> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let turbofish = task.turbofish();
+    let shim = task.shim(&shim_attrs(attrs), &generated!(#name::__descriptor #turbofish()));
+    let (body, descriptor, questions) = (body(task), descriptor_fn(task), questions(task));
+    generated! {
+        #shim
+
+        #(#cfgs)*
+        #[doc = #doc]
+        #[allow(non_camel_case_types, dead_code, clippy::restriction)]
+        #vis enum #name {}
+
+        #(#cfgs)*
+        #[allow(dead_code)]
+        impl #name {
+            #body
+        }
+
+        #(#cfgs)*
+        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        impl #name {
+            #questions
+            #descriptor
+        }
+    }
+}
+
+/// All of the user's attributes. Those that expect a lint are about the body, which is not in the shim.
+fn shim_attrs(attrs: &[Attribute]) -> Vec<Attribute> {
+    let kept = attrs.iter().filter(|attr| !attr.path().is_ident("inline"));
+    kept.map(|attr| match &attr.meta {
+        syn::Meta::List(list) if list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            parse_quote!(#[allow(#lints)])
+        }
+        _ => attr.clone(),
+    })
+    .collect()
+}
+
+/// `uncached`: the user's function, body and signature untouched. Where `skip_unused` drops parameters, the body
+/// stands in a function without them, as the descriptor has no values to give for them.
+fn body(task: &Task<'_>) -> TokenStream {
+    let Function { attrs, vis, sig, body, .. } = task.function;
+    let attrs: Vec<&Attribute> = attrs.iter().filter(|attr| is_about_the_body(attr)).collect();
+    let (fn_token, asyncness, generics, output) = (sig.fn_token, &sig.asyncness, &sig.generics, &sig.output);
+    let bounds = &generics.where_clause;
+    let kept = task.kept().map(|Param { attrs, pat, ty, .. }| generated!(#(#attrs)* #pat: #ty));
+    // What these lints ask for stands on the function under the user's name.
+    let about = generated! {
+        #[doc = "Runs the body itself: looks nothing up and keeps nothing."]
+        #[allow(clippy::must_use_candidate, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+    };
+    if task.params.iter().all(|param| param.role != Role::Unused) {
+        return generated! {
+            #about
+            #(#attrs)*
+            #vis #asyncness #fn_token uncached #generics (#(#kept),*) #output #bounds #body
+        };
+    }
+    let (inputs, turbofish, names) =
+        (task.shim_inputs(), task.turbofish(), task.kept().map(|param| &param.name));
+    let wait = asyncness.map(|_| generated!(.await));
+    generated! {
+        #(#attrs)*
+        #asyncness #fn_token __body #generics (#(#kept),*) #output #bounds #body
+
+        #about
+        #[inline]
+        #vis #asyncness fn uncached #generics (#inputs) #output #bounds {
+            Self::__body #turbofish(#(#names),*) #wait
+        }
+    }
+}
+
+fn descriptor_fn(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let run = if task.params.iter().any(|param| param.role == Role::Unused) {
+        generated!(__body)
+    } else {
+        generated!(uncached)
+    };
+    let (turbofish, fetches) = (task.turbofish(), descriptor::fetches(task));
+    let wait = task.is_async().then(|| generated!(.await));
+    let run = generated!(Self::#run #turbofish(#(#fetches),*) #wait);
+    let descriptor = descriptor::expand(task, &run);
+    let generics = without_lifetimes(&task.function.sig.generics);
+    let bounds = &generics.where_clause;
+    generated! {
+        #[inline]
+        fn __descriptor #generics () -> &'static #p::TaskFn #bounds #descriptor
+    }
+}
+
+/// The functions that hand the arguments on to one entry of the engine each.
+fn questions(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let output = task.output();
+    let with = (!task.is_async()).then(|| {
+        let result = Ident::new("__R", Span::mixed_site());
+        let read = read();
+        question(
+            task,
+            Question {
+                doc: "Borrows the output of the call instead of cloning it; runs the call if it has to.",
+                name: "with",
+                generics: with_param(&task.function.sig.generics, &result, &generated!()),
+                extra: Some(generated!(#read: impl ::core::ops::FnOnce(&#output) -> #result)),
+                returns: result.to_token_stream(),
+                call: generated!(with::<_, #output, #result>),
+                must_use: false,
+            },
+        )
+    });
+    let emitted = Ident::new("__D", Span::mixed_site());
+    let plain = |name, doc, returns, must_use| {
+        let call = Ident::new(name, Span::mixed_site());
+        let generics = task.function.sig.generics.clone();
+        question(
+            task,
+            Question {
+                doc,
+                name,
+                generics,
+                extra: None,
+                returns,
+                call: generated!(#call::<_, #output>),
+                must_use,
+            },
+        )
+    };
+    let task_fn = plain(
+        "task",
+        "A handle to the call; nothing runs until it is read.",
+        generated!(#p::Task<#output>),
+        true,
+    );
+    let is_cached = plain(
+        "is_cached",
+        "Whether asking now would be answered without running the body.",
+        generated!(bool),
+        true,
+    );
+    let forget = plain(
+        "forget",
+        "Drops what is kept of the call; says whether there was anything.",
+        generated!(bool),
+        false,
+    );
+    let collect = question(
+        task,
+        Question {
+            doc: "All values of one type that the call, and whatever it depends on, emitted; runs the call if it has to.",
+            name: "collect",
+            generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
+            extra: None,
+            returns: generated!(::std::vec::Vec<#emitted>),
+            call: generated!(collect::<#emitted, _, #output>),
+            must_use: true,
+        },
+    );
+    generated!(#task_fn #with #is_cached #forget #collect)
+}
+
+struct Question {
+    doc: &'static str,
+    name: &'static str,
+    generics: Generics,
+    extra: Option<TokenStream>,
+    returns: TokenStream,
+    /// The engine's entry with its type arguments.
+    call: TokenStream,
+    must_use: bool,
+}
+
+fn question(task: &Task<'_>, question: Question) -> TokenStream {
+    let p = task.p();
+    let Question { doc, name, generics, extra, returns, call, must_use } = question;
+    let (vis, name) = (&task.function.vis, Ident::new(name, Span::mixed_site()));
+    let bounds = &generics.where_clause;
+    let (inputs, arguments, turbofish) = (task.shim_inputs(), task.arguments(), task.turbofish());
+    let read = extra.as_ref().map(|_| read()).map(|read| generated!(, #read));
+    let extra = extra.map(|extra| if task.params.is_empty() { extra } else { generated!(, #extra) });
+    let must_use = must_use.then(|| generated!(#[must_use]));
+    generated! {
+        #[doc = #doc]
+        #must_use
+        #[inline]
+        #vis fn #name #generics (#inputs #extra) -> #returns #bounds {
+            #p::#call(Self::__descriptor #turbofish(), #arguments #read)
+        }
+    }
+}
+
+/// The name of the extra parameter. The names of the others have the hygiene of `mixed_site`, so that one of them may
+/// be `read` as well.
+fn read() -> Ident {
+    Ident::new("read", Span::call_site())
+}
+
+/// The function's generics with one more type parameter, placed after the lifetimes.
+fn with_param(generics: &Generics, name: &Ident, bounds: &TokenStream) -> Generics {
+    let mut generics = generics.clone();
+    let lifetimes = generics.lifetimes().count();
+    generics.params.insert(lifetimes, parse_quote!(#name #bounds));
+    generics
+}
+
+/// The descriptor is one per type, not per borrow; its closure must be `'static`, and would not be if it stood under
+/// a lifetime parameter.
+fn without_lifetimes(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    generics.params =
+        generics.params.into_iter().filter(|p| !matches!(p, GenericParam::Lifetime(_))).collect();
+    for param in generics.type_params_mut() {
+        param.bounds = without_lifetime_bounds(&param.bounds);
+    }
+    if let Some(clause) = &mut generics.where_clause {
+        let kept =
+            clause.predicates.iter().filter(|predicate| !matches!(predicate, WherePredicate::Lifetime(_)));
+        clause.predicates = kept.cloned().collect();
+        for predicate in &mut clause.predicates {
+            if let WherePredicate::Type(predicate) = predicate {
+                predicate.bounds = without_lifetime_bounds(&predicate.bounds);
+            }
+        }
+    }
+    generics
+}
+
+type Bounds = Punctuated<TypeParamBound, Token![+]>;
+
+fn without_lifetime_bounds(bounds: &Bounds) -> Bounds {
+    let is_kept = |bound: &&TypeParamBound| !matches!(bound, TypeParamBound::Lifetime(bound) if bound.ident != "static");
+    bounds.iter().filter(is_kept).cloned().collect()
+}

@@ -1,0 +1,192 @@
+//! The descriptor: one constant per task function and per instance of a generic one.
+//!
+//! Its identity is the type of the closure that runs the body. That type is as generic as the place where the closure
+//! stands: it tells `f::<u8>` from `f::<u16>`, the methods of one name on two types, and the instances of an
+//! `impl<T> Trait<T> for X` whose `T` occurs in no signature. The type's name gives the same to the persistent key.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Index, Lit};
+
+use crate::expand::{Task, generated, generated_at};
+use crate::params::{Passing, Role};
+
+/// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
+pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
+    let p = task.p();
+    let (key, output) = (key(task), task.output());
+    let body =
+        if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
+    let new = if task.is_async() { generated!(new_async) } else { generated!(new) };
+    let (asserts, site, options) = (asserts(task), site(task), options(task));
+    generated!({
+        #asserts
+        const {
+            let body = #body;
+            &#p::TaskFn::#new::<#key, #output>(#p::type_id_of(&body), #site, body)
+                .named(#p::name_of(&body))
+                #options
+        }
+    })
+}
+
+/// For each kept parameter, the expression that gets it from `key` as the body takes it.
+pub(crate) fn fetches<'a>(task: &'a Task<'_>) -> impl Iterator<Item = TokenStream> + 'a {
+    let p = task.p();
+    let first = usize::from(task.receiver().is_some());
+    task.kept().enumerate().map(move |(at, param)| {
+        let at = Index { index: u32::try_from(at + first).unwrap_or(u32::MAX), span: generated_span() };
+        let ty = param.key_type();
+        match (&param.passing, param.role) {
+            (Passing::Borrowed(_), Role::Skip) => generated!(#p::skip_ref::<#ty>(&key.#at)),
+            (Passing::Owned(_), Role::Skip) => generated!(#p::skip_val::<#ty>(&key.#at)),
+            (Passing::Borrowed(_), _) => generated!(#p::by_ref::<#ty>(&key.#at)),
+            (Passing::Owned(_), _) => generated!(#p::by_val::<#ty>(&key.#at)),
+        }
+    })
+}
+
+pub(crate) fn fetch_receiver(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    generated!(#p::by_ref::<Self>(&key.0))
+}
+
+/// The type of the owned key.
+fn key(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let this = task.receiver().map(|_| generated!(#p::ByRef<'static, Self>,));
+    let parts = task.kept().map(|param| {
+        let ty = param.key_type();
+        let part = match &param.passing {
+            Passing::Borrowed(_) => generated!(#p::ByRef<'static, #ty>),
+            Passing::Owned(_) => generated!(#p::ByVal<#ty>),
+        };
+        if param.role == Role::Skip { generated!(#p::Skip<#part>) } else { part }
+    });
+    generated!(#p::KeyOf<(#this #(#parts,)*)>)
+}
+
+/// The async closure's future owns its key. The first statement, never true, tells inference what `?` and `return`
+/// in the body convert to.
+fn async_body(task: &Task<'_>, run: &TokenStream) -> TokenStream {
+    let p = task.p();
+    let (key, output) = (key(task), task.output());
+    let boxed = match &task.options.max_future {
+        Some(bytes) => quote_spanned!(generated_at(bytes.span())=> #p::boxed_within::<{ #bytes }, _, _>),
+        None => generated!(#p::boxed),
+    };
+    generated!(|key: &#key| -> #p::BoxFuture<#output> {
+        let key = ::core::clone::Clone::clone(key);
+        #boxed(async move {
+            if let ::core::option::Option::Some(output) = ::core::option::Option::None::<#output> {
+                return output;
+            }
+            let output: #output = { #run };
+            #[allow(unreachable_code)]
+            output
+        })
+    })
+}
+
+/// Never called: states what the types of the signature have to be able to do, each at its own place.
+fn asserts(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let is_stored = task.options.transient.is_none();
+    let of = |ty: TokenStream, persisted: TokenStream, what: TokenStream| {
+        let span = generated_at(ty.span());
+        let persist = is_stored.then(|| quote_spanned!(span=> #p::assert_persist::<#persisted>();));
+        quote_spanned!(span=> #p::#what::<#ty>(); #persist)
+    };
+    let this = task.receiver().map(|receiver| {
+        let this = quote_spanned!(receiver.self_token.span=> Self);
+        of(this.clone(), this, generated!(assert_ref_arg))
+    });
+    let params = task.kept().filter(|param| param.role == Role::Key).map(|param| {
+        let ty = param.key_type();
+        match &param.passing {
+            Passing::Borrowed(_) => {
+                let owned = quote_spanned!(ty.span()=> <#ty as ::std::borrow::ToOwned>::Owned);
+                of(ty.to_token_stream(), owned, generated!(assert_ref_arg))
+            }
+            Passing::Owned(_) => of(ty.to_token_stream(), ty.to_token_stream(), generated!(assert_arg)),
+        }
+    });
+    let output = of(task.output(), task.output(), generated!(assert_output));
+    generated!(let _ = || { #this #(#params)* #output };)
+}
+
+fn site(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let ident = &task.function.sig.ident;
+    let name = ident.unraw().to_string();
+    // `line!()` tells where its own tokens stand.
+    let line = quote_spanned!(ident.span()=> ::core::line!());
+    generated!(#p::Site {
+        name: #name,
+        path: ::core::concat!(::core::module_path!(), "::", #name),
+        file: ::core::file!(),
+        line: #line,
+    })
+}
+
+/// The calls on the builder, each only where it applies.
+fn options(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let options = task.options;
+    let (key, output) = (key(task), task.output());
+    let mut calls = TokenStream::new();
+    if let Some(eq) = &options.eq {
+        let eq = quote_spanned!(generated_at(eq.span())=> (#eq) as fn(&#output, &#output) -> bool);
+        calls.extend(generated!(.cutoff(::core::option::Option::Some(#eq))));
+    } else if options.no_eq.is_none() {
+        calls.extend(generated!(.cutoff({
+            #[allow(unused_imports)]
+            use #p::NoEq as _;
+            #p::Cutoff::<#output>::EQ
+        })));
+    }
+    if options.transient.is_none() {
+        calls.extend(generated!(.stored(#p::stored::<#key, #output>())));
+    }
+    if let Some(version) = &options.version {
+        calls.extend(generated!(.version(#version)));
+    }
+    if options.volatile.is_some() {
+        calls.extend(generated!(.volatile()));
+    }
+    if options.heavy.is_some() {
+        calls.extend(generated!(.heavy()));
+    }
+    if let Some(ttl) = &options.ttl {
+        calls.extend(generated!(.ttl(#ttl)));
+    }
+    if let Some(span) = options.no_errors {
+        calls.extend(quote_spanned!(generated_at(span)=> .uncached_if(|output: &#output| output.is_err())));
+    }
+    if let Some(initial) = &options.cycle_initial {
+        let this = task.receiver().map(|_| fetch_receiver(task));
+        let arguments = this.into_iter().chain(fetches(task));
+        let call = quote_spanned!(generated_at(initial.span())=> (#initial)(#(#arguments),*));
+        calls.extend(generated!(.cycle_initial(|key: &#key| -> #output { let _ = key; #call })));
+    }
+    if let Some(rounds) = &options.cycle_rounds {
+        calls.extend(generated!(.cycle_rounds(#rounds)));
+    }
+    let first = usize::from(task.receiver().is_some());
+    let handles: Vec<Lit> = task
+        .kept()
+        .enumerate()
+        .filter(|(_, param)| param.is_task())
+        .map(|(at, _)| Lit::new(proc_macro2::Literal::usize_unsuffixed(at + first)))
+        .collect();
+    if !handles.is_empty() {
+        calls.extend(generated!(.resolve(|key: &#key| { #(#p::resolve(&key.#handles);)* })));
+    }
+    calls
+}
+
+fn generated_span() -> proc_macro2::Span {
+    proc_macro2::Span::mixed_site()
+}

@@ -1,0 +1,226 @@
+//! The arguments of the attribute: `#[task_fn(transient, ttl = Duration::from_secs(60))]`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Error, Expr, Token};
+
+use crate::errors::Errors;
+
+/// What the user asked for. A flag keeps the place where it was written, for errors that arise from it later.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) skip_unused: Option<Span>,
+    pub(crate) no_companion: Option<Span>,
+    pub(crate) transient: Option<Span>,
+    pub(crate) volatile: Option<Span>,
+    pub(crate) heavy: Option<Span>,
+    pub(crate) no_eq: Option<Span>,
+    pub(crate) no_errors: Option<Span>,
+    pub(crate) eq: Option<Expr>,
+    pub(crate) version: Option<Expr>,
+    pub(crate) ttl: Option<Expr>,
+    pub(crate) cycle_initial: Option<Expr>,
+    pub(crate) cycle_rounds: Option<Expr>,
+    pub(crate) max_future: Option<Expr>,
+}
+
+/// Every option, in the order of the documentation; those with an example of a value need one.
+const KNOWN: [(&str, Option<&str>); 13] = [
+    ("transient", None),
+    ("version", Some("1")),
+    ("no_eq", None),
+    ("eq", Some("same_meaning")),
+    ("skip_unused", None),
+    ("no_errors", None),
+    ("ttl", Some("Duration::from_secs(60)")),
+    ("volatile", None),
+    ("heavy", None),
+    ("max_future", Some("1024")),
+    ("cycle_initial", Some("|n| 0")),
+    ("cycle_rounds", Some("100")),
+    ("no_companion", None),
+];
+
+/// Pairs that cannot stand together, with the reason.
+const CONTRADICTIONS: [(&str, &str, &str); 3] = [
+    ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
+    (
+        "transient",
+        "version",
+        "a version tells stored results apart, and nothing of this function is stored; keep one",
+    ),
+    (
+        "volatile",
+        "ttl",
+        "the body runs again in every session anyway, so that nothing lives to expire; keep one",
+    ),
+];
+
+impl Options {
+    pub(crate) fn parse(args: TokenStream, errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let mut seen: Vec<Ident> = Vec::new();
+        let parsed = (|input: ParseStream<'_>| options.parse_all(input, &mut seen, errors)).parse2(args);
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+        contradictions(&seen, errors);
+        options
+    }
+
+    fn parse_all(
+        &mut self,
+        input: ParseStream<'_>,
+        seen: &mut Vec<Ident>,
+        errors: &mut Errors,
+    ) -> syn::Result<()> {
+        while !input.is_empty() {
+            let name: Ident = input.parse()?;
+            let value = if input.peek(Token![=]) {
+                input.parse::<Token![=]>()?;
+                Some(input.parse::<Expr>()?)
+            } else {
+                None
+            };
+            if seen.contains(&name) {
+                errors.at(&name, format!("`{name}` is given twice; keep one"));
+            } else if let Err(error) = self.set(&name, value) {
+                errors.push(error);
+            }
+            seen.push(name);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &Ident, value: Option<Expr>) -> syn::Result<()> {
+        let text = name.to_string();
+        let Some((_, example)) = KNOWN.iter().find(|(known, _)| *known == text) else {
+            return Err(unknown(name, &text));
+        };
+        match (example, value) {
+            (None, None) => *self.flag(&text) = Some(name.span()),
+            (Some(_), Some(value)) => *self.value(&text) = Some(value),
+            (None, Some(value)) => {
+                let message = format!("`{text}` takes no value; write `{text}` alone, or leave it out");
+                return Err(Error::new_spanned(value, message));
+            }
+            (Some(example), None) => {
+                return Err(Error::new(name.span(), format!("`{text}` needs a value: `{text} = {example}`")));
+            }
+        }
+        Ok(())
+    }
+
+    fn flag(&mut self, name: &str) -> &mut Option<Span> {
+        match name {
+            "skip_unused" => &mut self.skip_unused,
+            "no_companion" => &mut self.no_companion,
+            "transient" => &mut self.transient,
+            "volatile" => &mut self.volatile,
+            "heavy" => &mut self.heavy,
+            "no_eq" => &mut self.no_eq,
+            "no_errors" => &mut self.no_errors,
+            _ => unreachable!("`{name}` is listed as a flag in `KNOWN`"),
+        }
+    }
+
+    fn value(&mut self, name: &str) -> &mut Option<Expr> {
+        match name {
+            "eq" => &mut self.eq,
+            "version" => &mut self.version,
+            "ttl" => &mut self.ttl,
+            "cycle_initial" => &mut self.cycle_initial,
+            "cycle_rounds" => &mut self.cycle_rounds,
+            "max_future" => &mut self.max_future,
+            _ => unreachable!("`{name}` is listed with a value in `KNOWN`"),
+        }
+    }
+}
+
+fn contradictions(seen: &[Ident], errors: &mut Errors) {
+    let find = |name: &str| seen.iter().find(|ident| *ident == name);
+    for (one, other, reason) in CONTRADICTIONS {
+        if let (Some(_), Some(second)) = (find(one), find(other)) {
+            errors.at(second, format!("`{one}` and `{other}` contradict each other: {reason}"));
+        }
+    }
+    if let (Some(rounds), None) = (find("cycle_rounds"), find("cycle_initial")) {
+        errors.at(
+            rounds,
+            "`cycle_rounds` bounds an iteration that only `cycle_initial` asks for; add `cycle_initial = ..`",
+        );
+    }
+}
+
+fn unknown(name: &Ident, text: &str) -> Error {
+    let nearest = KNOWN.iter().map(|(known, _)| (distance(text, known), *known)).min();
+    let hint = match nearest {
+        Some((steps, known)) if steps <= 1 + known.len() / 3 => format!("; did you mean `{known}`?"),
+        _ => String::new(),
+    };
+    let known = KNOWN.map(|(known, example)| match example {
+        Some(_) => format!("`{known} = ..`"),
+        None => format!("`{known}`"),
+    });
+    let message = format!("`#[task_fn]` has no option `{text}`{hint}\nit knows {}", known.join(", "));
+    Error::new(name.span(), message)
+}
+
+/// Edits (insert, remove, replace) between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    fn check(args: TokenStream, expected: &[&str]) {
+        let mut errors = Errors::default();
+        Options::parse(args, &mut errors);
+        let text = errors.to_compile_error().to_string();
+        assert_eq!(errors.is_empty(), expected.is_empty(), "{text}");
+        for part in expected {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn every_option_parses_and_every_mistake_is_told() {
+        check(quote!(), &[]);
+        check(quote!(transient, ttl = Duration::from_secs(1), eq = |a, b| a.0 == b.0,), &[]);
+        check(quote!(cycle_initial = |a: &str, b| 0, cycle_rounds = 3, max_future = 64), &[]);
+        check(quote!(transiet), &["did you mean `transient`?", "it knows `transient`, `version = ..`"]);
+        check(quote!(zzzzzzzzz), &["no option `zzzzzzzzz`\\nit knows"]);
+        check(quote!(heavy = true, version), &["`heavy` takes no value", "`version = 1`"]);
+        check(quote!(heavy, heavy), &["given twice"]);
+        check(
+            quote!(no_eq, eq = f, transient, version = 1),
+            &["`no_eq` and `eq`", "`transient` and `version`"],
+        );
+        check(quote!(cycle_rounds = 2), &["only `cycle_initial`"]);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("ttl", "ttl"), 0);
+        assert_eq!(distance("tll", "ttl"), 1);
+        assert_eq!(distance("", "eq"), 2);
+        assert_eq!(distance("no_errs", "no_errors"), 2);
+    }
+}
