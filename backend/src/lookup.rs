@@ -83,7 +83,7 @@ fn through_the_table<A: Args>(local: &Local, task_fn: &'static RawTaskFn, hash: 
 
 #[cold]
 #[track_caller]
-fn outside(task_fn: &RawTaskFn) -> ! {
+pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     panic!(
         "task function `{}` was called outside of a session; call it inside `runtime.run(|| ...)`, or call its plain \
          body with `{}::uncached(...)`",
@@ -100,7 +100,7 @@ fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Args
             return node;
         }
         Some(node) => node,
-        None => match insert(local, task_fn, hash, slot) {
+        None => match insert(local, task_fn, hash, slot, Phase::Running) {
             Inserted::New(node) => {
                 local.counters.of(node.function).misses.add(1);
                 let outcome = execute(local, node);
@@ -144,22 +144,38 @@ fn is_call(node: NodeRef, task_fn: &'static RawTaskFn, slot: &ArgsSlot<'_>) -> b
     node.task_fn.is(task_fn) && unsafe { slot.get().matches(node.key_address()) }
 }
 
-/// The true miss: makes the node under the shard's write lock, claimed by this strand, unless a race was lost.
-fn insert(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> Inserted {
+/// The true miss: makes the node under the shard's write lock, in `phase` (if RUNNING, claimed by this strand), unless a
+/// race was lost.
+pub(crate) fn insert(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+    phase: Phase,
+) -> Inserted {
     let engine = local.engine();
     engine.probe_storage(task_fn);
     if !slot.get().is_plain() {
         // Owning these arguments runs code of the user's, which must not happen under the lock.
         let mut inserted = None;
-        slot.with_key(&mut |slot| inserted = Some(insert_plain(local, task_fn, hash, slot)));
+        slot.with_key(&mut |slot| inserted = Some(insert_plain(local, task_fn, hash, slot, phase)));
         return inserted.expect("`with_key` calls its closure once");
     }
-    insert_plain(local, task_fn, hash, slot)
+    insert_plain(local, task_fn, hash, slot, phase)
 }
 
-fn insert_plain(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> Inserted {
-    let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(Phase::Running));
-    drop(marks::take(&header.work, local.strand as usize));
+fn insert_plain(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+    phase: Phase,
+) -> Inserted {
+    let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(phase));
+    let is_claim = phase == Phase::Running;
+    if is_claim {
+        drop(marks::take(&header.work, local.strand as usize));
+    }
     let slot = std::cell::RefCell::new(slot);
     let inserted = {
         let _comparing = Comparing::begin(local, task_fn);
@@ -170,11 +186,11 @@ fn insert_plain(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mu
             || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
         )
     };
-    if let Inserted::New(node) = inserted {
+    if let (Inserted::New(node), true) = (&inserted, is_claim) {
         if local.claimed.borrow().is_empty() {
             local.begin_demand();
         }
-        local.claimed.borrow_mut().push(node);
+        local.claimed.borrow_mut().push(*node);
     }
     inserted
 }

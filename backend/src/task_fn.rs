@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::args::Key;
 use crate::node::{Node, NodeRef, Ops, replace_value};
+use crate::persist::Stored;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,7 @@ pub struct RawTaskFn {
     describe: Option<Erased>,
     describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
     resolve: Option<Erased>,
+    pub(crate) full_name: Option<fn() -> &'static str>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
     pub(crate) version: Option<u32>,
@@ -67,6 +69,16 @@ pub struct TaskFn<K, O> {
 /// The identity of a marker type.
 pub const fn type_id<T: ?Sized + 'static>() -> TypeId {
     TypeId::of::<T>()
+}
+
+/// The identity of a value's type: that of a body's closure is unique to the function and its type arguments.
+pub const fn type_id_of<T: 'static>(_: &T) -> TypeId {
+    TypeId::of::<T>()
+}
+
+/// How to get the name of a value's type: for generic functions it carries the type arguments.
+pub const fn name_of<T: 'static>(_: &T) -> fn() -> &'static str {
+    std::any::type_name::<T>
 }
 
 impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
@@ -123,6 +135,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             describe: None,
             describe_shim: describe::<K, O>,
             resolve: None,
+            full_name: None,
             volatile: false,
             heavy: false,
             version: None,
@@ -133,6 +146,20 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
 }
 
 impl<K, O> TaskFn<K, O> {
+    /// Says how to get the full name, type arguments included.
+    #[must_use]
+    pub const fn named(mut self, name: fn() -> &'static str) -> Self {
+        self.raw.full_name = Some(name);
+        self
+    }
+
+    /// Lets outputs be stored.
+    #[must_use]
+    pub const fn stored(self, stored: Stored<K, O>) -> Self {
+        let _ = stored;
+        self
+    }
+
     /// Runs the body again once per session.
     #[must_use]
     pub const fn volatile(mut self) -> Self {
