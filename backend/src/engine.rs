@@ -48,6 +48,7 @@ pub struct Engine {
     pub(crate) inputs: Mutex<HashMap<Box<str>, NodeRef>>,
     /// Nodes to run again in the next session.
     pub(crate) volatiles: Mutex<Vec<NodeRef>>,
+    pub(crate) sources: Mutex<Vec<NodeRef>>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
@@ -73,6 +74,7 @@ impl Engine {
             totals: Arc::default(),
             inputs: Mutex::default(),
             volatiles: Mutex::default(),
+            sources: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
             chores: AtomicBool::new(false),
@@ -87,6 +89,11 @@ impl Engine {
     /// Whether no task is in memory.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether this thread has a session of this engine open.
+    pub fn is_in_session(&self) -> bool {
+        Local::of(self).in_session()
     }
 
     pub(crate) fn epoch(&self) -> u32 {

@@ -14,7 +14,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef};
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -89,6 +89,10 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     if node.task_fn.volatile {
         engine.volatiles.lock().push(node);
         engine.has_chores();
+    }
+    if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
+        node.set_flag(SOURCE);
+        engine.sources.lock().push(node);
     }
     if let Some(extra) = node.extra() {
         extra.failure.lock().take();

@@ -29,6 +29,7 @@ mod engine;
 mod gate;
 mod session;
 mod input;
+mod source;
 mod mark;
 mod reclaim;
 
@@ -52,4 +53,12 @@ pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
 pub use persist::{Persist, Stored, stored};
 pub use session::UpdateError;
+pub use source::Refreshed;
+
 pub use stats::{FunctionStats, Stats};
+
+/// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}

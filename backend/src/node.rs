@@ -43,6 +43,8 @@ pub(crate) const PURGE_QUEUED: u8 = 8;
 pub(crate) const FORGOTTEN: u8 = 32;
 /// The last run failed: whoever read it saw the failure, so a success counts as a change.
 pub(crate) const FAILED: u8 = 64;
+/// Listed among the engine's sources.
+pub(crate) const SOURCE: u8 = 128;
 /// Listed among the nodes to drop when the gate is next held exclusively.
 pub(crate) const DROP_QUEUED: u8 = 16;
 

@@ -92,4 +92,5 @@ fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
     read_by_them.into_iter().for_each(purge_dead);
     let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
     engine.volatiles.lock().retain(|node| !gone.contains(node));
+    engine.sources.lock().retain(|node| !gone.contains(node));
 }

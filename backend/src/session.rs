@@ -69,7 +69,7 @@ impl Engine {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this engine open.
     pub fn exclusively<R>(&self, policy: UpdatePolicy, change: impl FnOnce(&Exclusive<'_>) -> R) -> Result<R, UpdateError> {
-        if Local::of(self).in_session() {
+        if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
         self.gate.lock(policy);

@@ -10,8 +10,10 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::args::Key;
+use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
 use crate::persist::Stored;
+use crate::source;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,9 @@ pub struct RawTaskFn {
     describe: Option<Erased>,
     describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
     resolve: Option<Erased>,
+    same_stamp: Option<Erased>,
+    /// For a source: looks again.
+    pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
@@ -113,6 +118,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
+    /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
+    /// `same_stamp` says of the last observation that something may have changed.
+    #[must_use]
+    pub const fn source(mut self, same_stamp: fn(&K, &O) -> bool) -> Self {
+        // SAFETY: as in `new`.
+        let erased = unsafe { std::mem::transmute::<fn(&K, &O) -> bool, unsafe fn()>(same_stamp) };
+        self.raw.same_stamp = Some(Erased(erased));
+        self.raw.observe = Some(source::observe::<K, O>);
+        self
+    }
+
     /// Runs `resolve` before the body: it computes the handles among the arguments that are still pending.
     #[must_use]
     pub const fn resolve(mut self, resolve: fn(&K)) -> Self {
@@ -135,6 +151,8 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             describe: None,
             describe_shim: describe::<K, O>,
             resolve: None,
+            same_stamp: None,
+            observe: None,
             full_name: None,
             volatile: false,
             heavy: false,
@@ -218,6 +236,30 @@ impl RawTaskFn {
     pub(crate) unsafe fn run(&self, node: NodeRef, done: &mut dyn FnMut(Ran)) {
         // SAFETY: passed on to the caller.
         unsafe { (self.run)(self, node, done) }
+    }
+
+    /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
+    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
+        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
+        // SAFETY: erased from these types in `source` and `new`; `observe` is made together with `same_stamp`.
+        let (same_stamp, body) = unsafe {
+            (
+                std::mem::transmute::<unsafe fn(), fn(&K, &O) -> bool>(same_stamp),
+                std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body),
+            )
+        };
+        if same_stamp(key, value) {
+            return None;
+        }
+        let new = body(key);
+        let differs = match self.cutoff {
+            // SAFETY: erased from this type in `cutoff`.
+            Some(Erased(cutoff)) => !unsafe {
+                std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new)
+            },
+            None => true,
+        };
+        Some((new, differs))
     }
 
     /// Writes the task as a call: `name(arguments)`.

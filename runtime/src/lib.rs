@@ -5,11 +5,16 @@
 
 mod runtime;
 
+pub mod env;
+pub mod fs;
+mod source_error;
+
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Stats, Task, TaskError, Update, UpdateError, emit,
+    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError, Update, UpdateError, emit,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
+pub use source_error::SourceError;
 
 #[doc(hidden)]
 #[path = "private.rs"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use larder_backend::{
-    Config, Engine, Input, InputValue, Stats, TaskError, Update, UpdateError, UpdatePolicy,
+    Config, Engine, Input, InputValue, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
 };
 
 /// A runtime: the results of task functions, and what they depend on.
@@ -113,6 +113,17 @@ impl Runtime {
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn update_cancelling<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
         self.engine.update(UpdatePolicy::Cancel, change)
+    }
+
+    /// Looks at all files, directories, patterns and variables that tasks have read, and makes stale what depends on those
+    /// that changed. Waits for the open sessions to end.
+    ///
+    /// Cost: one `stat` per file and directory, one observation per changed one.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
+    pub fn refresh(&self) -> Result<Refreshed, UpdateError> {
+        self.engine.refresh(UpdatePolicy::Wait)
     }
 
     /// What happened so far, per task function.
