@@ -122,7 +122,8 @@ fn parameter(param: &Param, errors: &mut Errors) {
 fn output(output: &ReturnType, errors: &mut Errors) {
     let ReturnType::Type(_, ty) = output else { return };
     if let Type::Never(never) = &**ty {
-        errors.at(never, "a task function returns a value: one that never returns leaves nothing to keep");
+        errors.at(never, "a task function returns a value: one that never returns leaves nothing to keep; return the outcome, or \
+             leave the attribute off");
         return;
     }
     Borrows { at: Position::Output, errors }.visit_type(ty);

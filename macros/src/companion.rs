@@ -113,7 +113,7 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
 /// The functions that hand the arguments on to one entry of the engine each.
 fn questions(task: &Task<'_>) -> TokenStream {
     let p = task.p();
-    let output = task.output();
+    let (output, inferred) = (task.output(), task.inferred());
     let with = (!task.is_async()).then(|| {
         let result = Ident::new("__R", Span::mixed_site());
         let read = read();
@@ -125,7 +125,7 @@ fn questions(task: &Task<'_>) -> TokenStream {
                 generics: with_param(&task.function.sig.generics, &result, &generated!()),
                 extra: Some(generated!(#read: impl ::core::ops::FnOnce(&#output) -> #result)),
                 returns: result.to_token_stream(),
-                call: generated!(with::<_, #output, #result>),
+                call: generated!(with::<#inferred, #output, #result>),
                 must_use: false,
             },
         )
@@ -142,7 +142,7 @@ fn questions(task: &Task<'_>) -> TokenStream {
                 generics,
                 extra: None,
                 returns,
-                call: generated!(#call::<_, #output>),
+                call: generated!(#call::<#inferred, #output>),
                 must_use,
             },
         )
@@ -173,7 +173,7 @@ fn questions(task: &Task<'_>) -> TokenStream {
             generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
             extra: None,
             returns: generated!(::std::vec::Vec<#emitted>),
-            call: generated!(collect::<#emitted, _, #output>),
+            call: generated!(collect::<#emitted, #inferred, #output>),
             must_use: true,
         },
     );
@@ -199,12 +199,14 @@ fn question(task: &Task<'_>, question: Question) -> TokenStream {
     let (inputs, arguments, turbofish) = (task.shim_inputs(), task.arguments(), task.turbofish());
     let read = extra.as_ref().map(|_| read()).map(|read| generated!(, #read));
     let extra = extra.map(|extra| if task.params.is_empty() { extra } else { generated!(, #extra) });
+    let asserts = descriptor::asserts(task);
     let must_use = must_use.then(|| generated!(#[must_use]));
     generated! {
         #[doc = #doc]
         #must_use
         #[inline]
         #vis fn #name #generics (#inputs #extra) -> #returns #bounds {
+            #asserts
             #p::#call(Self::__descriptor #turbofish(), #arguments #read)
         }
     }

@@ -10,6 +10,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Index, Lit};
 
+use crate::blame;
 use crate::expand::{Task, generated, generated_at};
 use crate::params::{Passing, Role};
 
@@ -20,7 +21,7 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     let body =
         if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
     let new = if task.is_async() { generated!(new_async) } else { generated!(new) };
-    let (asserts, site, options) = (asserts(task), site(task), options(task));
+    let (asserts, site, options) = (persist_asserts(task), site(task), options(task));
     generated!({
         #asserts
         const {
@@ -70,7 +71,7 @@ pub(crate) fn key(task: &Task<'_>) -> TokenStream {
         };
         if param.role == Role::Skip { generated!(#p::Skip<#part>) } else { part }
     });
-    generated!(#p::KeyOf<(#this #(#parts,)*)>)
+    quote_spanned!(blame::span(task)=> ::larder::__private::v1::KeyOf<(#this #(#parts,)*)>)
 }
 
 /// The async closure's future owns its key. The first statement, never true, tells inference what `?` and `return`
@@ -95,31 +96,47 @@ fn async_body(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     })
 }
 
-/// Never called: states what the types of the signature have to be able to do, each at its own place.
-fn asserts(task: &Task<'_>) -> TokenStream {
+/// States what the types of the signature have to be able to do, each at its own place. The functions are only named:
+/// that checks their bounds and leaves no code.
+///
+/// Each function that asks the engine begins with the same statements. What is missing is then told in the same words
+/// for each of them, and the compiler prints it once.
+pub(crate) fn asserts(task: &Task<'_>) -> TokenStream {
     let p = task.p();
-    let is_stored = task.options.transient.is_none();
-    let of = |ty: TokenStream, persisted: TokenStream, what: TokenStream| {
-        let span = generated_at(ty.span());
-        let persist = is_stored.then(|| quote_spanned!(span=> #p::assert_persist::<#persisted>();));
-        quote_spanned!(span=> #p::#what::<#ty>(); #persist)
-    };
+    let assert = |what: TokenStream, ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::#what::<#ty>;);
     let this = task.receiver().map(|receiver| {
         let this = quote_spanned!(receiver.self_token.span=> Self);
-        of(this.clone(), this, generated!(assert_ref_arg))
+        assert(generated!(assert_ref_arg), this)
     });
     let params = task.kept().filter(|param| param.role == Role::Key).map(|param| {
-        let ty = param.key_type();
+        let ty = param.key_type().to_token_stream();
         match &param.passing {
-            Passing::Borrowed(_) => {
-                let owned = quote_spanned!(ty.span()=> <#ty as ::std::borrow::ToOwned>::Owned);
-                of(ty.to_token_stream(), owned, generated!(assert_ref_arg))
-            }
-            Passing::Owned(_) => of(ty.to_token_stream(), ty.to_token_stream(), generated!(assert_arg)),
+            Passing::Borrowed(_) => assert(generated!(assert_ref_arg), ty),
+            Passing::Owned(_) => assert(generated!(assert_arg), ty),
         }
     });
-    let output = of(task.output(), task.output(), generated!(assert_output));
-    generated!(let _ = || { #this #(#params)* #output };)
+    let output = assert(generated!(assert_output), task.output());
+    generated!(#this #(#params)* #output)
+}
+
+/// The same for what storing needs, which only the descriptor asks for.
+fn persist_asserts(task: &Task<'_>) -> TokenStream {
+    if task.options.transient.is_some() {
+        return TokenStream::new();
+    }
+    let p = task.p();
+    let assert =
+        |ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::assert_persist::<#ty>;);
+    let this = task.receiver().map(|receiver| assert(quote_spanned!(receiver.self_token.span=> Self)));
+    let params = task.kept().filter(|param| param.role == Role::Key).map(|param| {
+        let ty = param.key_type();
+        assert(match &param.passing {
+            Passing::Borrowed(_) => quote_spanned!(ty.span()=> <#ty as ::std::borrow::ToOwned>::Owned),
+            Passing::Owned(_) => ty.to_token_stream(),
+        })
+    });
+    let output = assert(task.output());
+    generated!(#this #(#params)* #output)
 }
 
 fn site(task: &Task<'_>) -> TokenStream {
@@ -143,8 +160,10 @@ fn options(task: &Task<'_>) -> TokenStream {
     let (key, output) = (key(task), task.output());
     let mut calls = TokenStream::new();
     if let Some(eq) = &options.eq {
-        let eq = quote_spanned!(generated_at(eq.span())=> (#eq) as fn(&#output, &#output) -> bool);
-        calls.extend(generated!(.cutoff(::core::option::Option::Some(#eq))));
+        calls.extend(generated!(.cutoff({
+            let eq: fn(&#output, &#output) -> bool = #eq;
+            ::core::option::Option::Some(eq)
+        })));
     } else if options.no_eq.is_none() {
         calls.extend(generated!(.cutoff({
             #[allow(unused_imports)]

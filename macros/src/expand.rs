@@ -5,6 +5,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{AttrStyle, Attribute, FnArg, GenericParam, Receiver, ReturnType, Type, parse_quote};
 
 use crate::descriptor;
@@ -12,7 +13,7 @@ use crate::errors::Errors;
 use crate::function::{self, Function};
 use crate::options::Options;
 use crate::params::{self, Param, Passing, Role};
-use crate::{body, check, companion};
+use crate::{blame, body, check, companion};
 
 /// `quote!` for code of our own: its variables are invisible to the user's code and the other way round, and lints
 /// take it for what it is, the product of a macro.
@@ -99,17 +100,24 @@ impl Task<'_> {
         let p = self.p();
         let this = self.receiver().map(|receiver| {
             let this = receiver.self_token;
-            generated!(#p::ByRef(#this),)
+            quote_spanned!(generated_at(this.span)=> #p::ByRef(#this),)
         });
         let rest = self.kept().map(|param| {
             let name = &param.name;
+            // Where an argument does not do, the compiler points at its type.
+            let at = generated_at(param.key_type().span());
             let wrapped = match param.passing {
-                Passing::Borrowed(_) => generated!(#p::ByRef(#name)),
-                Passing::Owned(_) => generated!(#p::ByVal(#name)),
+                Passing::Borrowed(_) => quote_spanned!(at=> #p::ByRef(#name)),
+                Passing::Owned(_) => quote_spanned!(at=> #p::ByVal(#name)),
             };
-            if param.role == Role::Skip { generated!(#p::Skip(#wrapped)) } else { wrapped }
+            if param.role == Role::Skip { quote_spanned!(at=> #p::Skip(#wrapped)) } else { wrapped }
         });
-        generated!((#this #(#rest,)*))
+        quote_spanned!(blame::span(self)=> (#this #(#rest,)*))
+    }
+
+    /// The `_` for the type of the arguments, placed where its failures are to be shown.
+    pub(crate) fn inferred(&self) -> TokenStream {
+        quote_spanned!(blame::span(self)=> _)
     }
 
     /// `::<T, N>` with the type and const parameters of the function; lifetimes are always inferred.
@@ -135,14 +143,17 @@ impl Task<'_> {
         let Function { vis, sig, .. } = self.function;
         let (name, generics, bounds) = (&sig.ident, &sig.generics, &sig.generics.where_clause);
         let (inputs, arguments, output) = (self.shim_inputs(), self.arguments(), self.output());
-        let fn_token = sig.fn_token;
+        let inferred = self.inferred();
+        let (fn_token, asserts) = (sig.fn_token, descriptor::asserts(self));
         let (call, returns) = if self.is_async() {
             (generated!(call_async), generated!(-> #p::TaskCall<#output>))
         } else {
             (generated!(call), sig.output.to_token_stream())
         };
-        let mut braces =
-            Group::new(Delimiter::Brace, generated!(#p::#call::<_, #output>(#descriptor, #arguments)));
+        let mut braces = Group::new(
+            Delimiter::Brace,
+            generated!(#asserts #p::#call::<#inferred, #output>(#descriptor, #arguments)),
+        );
         // With the user's braces the item counts as the user's, and `dead_code` speaks up for an unused function.
         if let Some(body) = &self.function.body {
             braces.set_span(body.span());

@@ -2,6 +2,7 @@
 //!
 //! Use it through the `larder` crate, which re-exports it: the code that it writes names `::larder::__private`.
 
+mod blame;
 mod body;
 mod check;
 mod companion;

@@ -1,0 +1,37 @@
+use std::time::Duration;
+
+use larder::task_fn;
+
+fn same(a: &u32, b: &u32) -> bool {
+    a == b
+}
+
+#[task_fn(no_eq, eq = same)]
+fn compared(x: u32) -> u32 {
+    x
+}
+
+#[task_fn(transient, version = 2)]
+fn stored(x: u32) -> u32 {
+    x
+}
+
+#[task_fn(volatile, ttl = Duration::from_secs(1))]
+fn timed(x: u32) -> u32 {
+    x
+}
+
+#[task_fn(cycle_rounds = 3)]
+fn iterated(x: u32) -> u32 {
+    x
+}
+
+#[task_fn(max_future = 64)]
+fn without_future(x: u32) -> u32 {
+    x
+}
+
+fn main() {
+    let _ = (same(&1, &1), Duration::ZERO);
+    compared(stored(timed(iterated(without_future(1)))));
+}
