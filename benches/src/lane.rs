@@ -1,10 +1,9 @@
 //! One contestant, set up for one kind of work, ready to take samples.
 
 use crate::allocation::{allocations, live_bytes_of};
-use crate::work::{CROWD_HITS, HITS, Work, next};
+use crate::work::{HITS, Work, next};
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One sample: the cost of one unit of work.
 #[derive(Clone, Copy, Debug)]
@@ -41,25 +40,33 @@ pub fn timed(units: u32, work: impl FnOnce()) -> Sample {
     }
 }
 
-/// Performs `count` hits over `keys` keys in turn from `from` on; returns where it stopped.
+/// Performs `count` hits over `keys` keys in turn.
 #[inline(always)]
-pub fn in_turn(from: u32, keys: u32, count: u32, mut hit: impl FnMut(u32) -> u64) -> u32 {
-    let mut key = from;
+pub fn in_turn(keys: u32, count: u32, mut hit: impl FnMut(u32) -> u64) {
+    let mut key = 0;
     for _ in 0..count {
         black_box(hit(black_box(key)));
         key = next(key, keys);
     }
-    key
 }
 
-/// The lane of repeated hits. It goes on where its last sample stopped, so that many keys are all visited.
+/// How many hits one sample over `keys` keys takes: every key at least once.
+pub fn hits_per_sample(keys: u32) -> u32 {
+    HITS.max(keys)
+}
+
+/// The lane of repeated hits. Each sample visits all keys untimed before it begins: the others in the race have
+/// filled the processor's caches with tables of their own since the last one.
 pub fn hits(keys: u32, mut hit: impl FnMut(u32) -> u64 + 'static) -> Option<Lane> {
-    let mut from = 0;
-    in_turn(0, keys, keys, &mut hit);
-    Some(Box::new(move || {
-        let start = from;
-        timed(HITS, || from = in_turn(start, keys, HITS, &mut hit))
-    }))
+    Some(Box::new(move || repeated_hits(keys, &mut hit)))
+}
+
+/// One sample of repeated hits, for systems that have to start it inside a task or a query.
+#[inline]
+pub fn repeated_hits(keys: u32, mut hit: impl FnMut(u32) -> u64) -> Sample {
+    let count = hits_per_sample(keys);
+    in_turn(keys, keys, &mut hit);
+    timed(count, || in_turn(keys, count, &mut hit))
 }
 
 /// The lane of first calls: `fresh` makes an empty store and returns how to call it; both that and the drop of the
@@ -67,9 +74,7 @@ pub fn hits(keys: u32, mut hit: impl FnMut(u32) -> u64 + 'static) -> Option<Lane
 pub fn misses<C: FnMut(u32) -> u64>(keys: u32, mut fresh: impl FnMut() -> C + 'static) -> Option<Lane> {
     Some(Box::new(move || {
         let mut call = fresh();
-        timed(keys, || {
-            in_turn(0, keys, keys, &mut call);
-        })
+        timed(keys, || in_turn(keys, keys, &mut call))
     }))
 }
 
@@ -82,30 +87,3 @@ pub fn footprint<S>(units: u32, mut fill: impl FnMut() -> S + 'static) -> Option
     }))
 }
 
-/// The lane of a crowd: each member waits at the barrier, performs [`CROWD_HITS`] hits and returns how long that
-/// took. The cost is that of one hit at the throughput of them all.
-pub fn crowd<M>(threads: u32, mut member: impl FnMut() -> M + 'static) -> Option<Lane>
-where
-    M: FnOnce(&Barrier) -> Duration + Send,
-{
-    Some(Box::new(move || {
-        let barrier = Barrier::new(threads as usize);
-        let members: Vec<M> = (0..threads).map(|_| member()).collect();
-        let times: Vec<Duration> = std::thread::scope(|scope| {
-            let barrier = &barrier;
-            let running: Vec<_> = members.into_iter().map(|run| scope.spawn(move || run(barrier))).collect();
-            running.into_iter().map(|thread| thread.join().expect("a member of the crowd panicked")).collect()
-        });
-        let rate: f64 = times.iter().map(|time| f64::from(CROWD_HITS) / time.as_nanos() as f64).sum();
-        Sample { cost: 1.0 / rate, allocations: 0.0 }
-    }))
-}
-
-/// What a member of a crowd does with a plain `hit`.
-pub fn member(barrier: &Barrier, keys: u32, mut hit: impl FnMut(u32) -> u64) -> Duration {
-    in_turn(0, keys, keys, &mut hit);
-    barrier.wait();
-    let start = Instant::now();
-    in_turn(0, keys, CROWD_HITS, hit);
-    start.elapsed()
-}

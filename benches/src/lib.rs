@@ -7,6 +7,7 @@
 pub mod work;
 
 pub mod allocation;
+pub mod crowd;
 pub mod lane;
 
 pub mod ours;

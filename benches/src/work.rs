@@ -150,8 +150,8 @@ pub fn strings(keys: u32) -> Vec<String> {
 /// How many hits one sample takes: a few hundred microseconds, so that most samples are not descheduled.
 pub const HITS: u32 = 20_000;
 
-/// How many hits each thread of a crowd takes in one sample: long against the skew of their starts.
-pub const CROWD_HITS: u32 = 400_000;
+/// How many hits each thread of a crowd takes in one sample: about a millisecond.
+pub const CROWD_HITS: u32 = 100_000;
 
 /// The key after `key`, in turn.
 #[inline(always)]

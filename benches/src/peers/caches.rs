@@ -1,6 +1,7 @@
 //! moka and quick_cache: concurrent caches with eviction, sized so that they never evict here.
 
-use crate::lane::{Contestant, Lane, crowd, footprint, hits, member, misses};
+use crate::crowd::{Meeting, crowd};
+use crate::lane::{Contestant, Lane, footprint, hits, misses};
 use crate::work::{Work, body, body_str, strings};
 
 /// moka 0.12, the sync cache, by `get_with` (its exactly-once call).
@@ -22,7 +23,7 @@ fn enter_moka(work: Work) -> Option<Lane> {
             let cache = moka(keys);
             crowd(threads, move || {
                 let cache = cache.clone();
-                move |barrier: &_| member(barrier, keys, |key| cache.get_with(key, || body(key)))
+                move |meeting: &Meeting| meeting.hits(keys, |key| cache.get_with(key, || body(key)))
             })
         }
         Work::Miss { keys } => misses(keys, move || {
@@ -63,7 +64,7 @@ fn enter_quick(work: Work) -> Option<Lane> {
             let cache = std::sync::Arc::new(quick(keys));
             crowd(threads, move || {
                 let cache = std::sync::Arc::clone(&cache);
-                move |barrier: &_| member(barrier, keys, |key| fetch(&cache, key))
+                move |meeting: &Meeting| meeting.hits(keys, |key| fetch(&cache, key))
             })
         }
         Work::Miss { keys } => misses(keys, move || {

@@ -2,7 +2,8 @@
 //! what a call read. Its memory is global; old entries are evicted between samples, by hand, as its users do.
 
 use super::on_a_deep_stack;
-use crate::lane::{Contestant, Lane, Sample, crowd, hits, member, misses, timed};
+use crate::crowd::{Meeting, crowd};
+use crate::lane::{Contestant, Lane, Sample, hits, misses, timed};
 use crate::work::{COARSE, Nest, Work, body, body_str, strings};
 use comemo::{Track, Tracked, memoize, track};
 use std::hint::black_box;
@@ -88,7 +89,7 @@ fn enter(work: Work) -> Option<Lane> {
             hits(keys, move |key| plain_str(&names[key as usize]))
         }
         Work::HitThreads { keys, threads } => {
-            crowd(threads, move || move |barrier: &_| member(barrier, keys, plain))
+            crowd(threads, move || move |meeting: &Meeting| meeting.hits(keys, plain))
         }
         Work::Miss { keys } => misses(keys, || {
             comemo::evict(0);
@@ -121,7 +122,7 @@ fn edits(
             sheet.fields[middle] = change(sheet.fields[middle]);
             black_box(ask(sheet.track()));
         });
-        comemo::evict(2);
+        comemo::evict(10);
         sample
     }))
 }

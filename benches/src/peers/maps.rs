@@ -1,6 +1,7 @@
 //! dashmap with Fx, used as a cache by hand: get, else compute and insert.
 
-use crate::lane::{Contestant, Lane, crowd, footprint, hits, member, misses};
+use crate::crowd::{Meeting, crowd};
+use crate::lane::{Contestant, Lane, footprint, hits, misses};
 use crate::work::{Work, body, body_str, strings};
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
@@ -26,7 +27,7 @@ fn enter(work: Work) -> Option<Lane> {
             let map = Arc::new(filled(keys));
             crowd(threads, move || {
                 let map = Arc::clone(&map);
-                move |barrier: &_| member(barrier, keys, |key| get(&map, key))
+                move |meeting: &Meeting| meeting.hits(keys, |key| get(&map, key))
             })
         }
         Work::Miss { keys } => misses(keys, || {

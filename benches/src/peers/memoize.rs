@@ -1,6 +1,7 @@
 //! `cached` 4: one static per function, behind a lock (`#[cached]`) or in shards (`#[concurrent_cached]`).
 
-use crate::lane::{Contestant, Lane, crowd, hits, member, misses};
+use crate::crowd::{Meeting, crowd};
+use crate::lane::{Contestant, Lane, hits, misses};
 use crate::work::{Work, body, body_str, strings};
 use cached::macros::{cached, concurrent_cached};
 
@@ -33,7 +34,7 @@ fn enter_cached(work: Work) -> Option<Lane> {
             hits(keys, move |key| locked_str(names[key as usize].clone()))
         }
         Work::HitThreads { keys, threads } => {
-            crowd(threads, move || move |barrier: &_| member(barrier, keys, locked))
+            crowd(threads, move || move |meeting: &Meeting| meeting.hits(keys, locked))
         }
         Work::Miss { keys } => {
             // One static for all samples: each sample asks for keys that no sample has asked for.
@@ -51,7 +52,7 @@ fn enter_concurrent(work: Work) -> Option<Lane> {
     match work {
         Work::Hit { keys } => hits(keys, sharded),
         Work::HitThreads { keys, threads } => {
-            crowd(threads, move || move |barrier: &_| member(barrier, keys, sharded))
+            crowd(threads, move || move |meeting: &Meeting| meeting.hits(keys, sharded))
         }
         Work::Miss { keys } => {
             let mut round = 1;

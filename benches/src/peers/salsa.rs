@@ -1,7 +1,8 @@
 //! salsa 0.28, one call: by handle (an input struct), by plain arguments (interned by salsa), and inside a query.
 
-use crate::lane::{Contestant, Lane, Sample, crowd, footprint, hits, in_turn, member, misses, timed};
-use crate::work::{HITS, Shape, Work, body, body_str, strings};
+use crate::crowd::{Meeting, crowd};
+use crate::lane::{Contestant, Lane, Sample, footprint, hits, misses, repeated_hits};
+use crate::work::{Shape, Work, body, body_str, strings};
 
 /// A hit by a handle that the caller holds, outside of any query: salsa at its best.
 pub const BY_HANDLE: Contestant = Contestant { name: "salsa by handle", enter: enter_by_handle };
@@ -58,7 +59,7 @@ fn enter_by_handle(work: Work) -> Option<Lane> {
             let handles = std::sync::Arc::new(handles(&db, keys));
             crowd(threads, move || {
                 let (db, handles) = (db.clone(), std::sync::Arc::clone(&handles));
-                move |barrier: &_| member(barrier, keys, |key| by_handle(&db, handles[key as usize]))
+                move |meeting: &Meeting| meeting.hits(keys, |key| by_handle(&db, handles[key as usize]))
             })
         }
         Work::Miss { keys } => misses(keys, move || {
@@ -93,7 +94,7 @@ fn enter_by_arguments(work: Work) -> Option<Lane> {
             let db = Db::default();
             crowd(threads, move || {
                 let db = db.clone();
-                move |barrier: &_| member(barrier, keys, |key| by_arguments(&db, key, ()))
+                move |meeting: &Meeting| meeting.hits(keys, |key| by_arguments(&db, key, ()))
             })
         }
         Work::Miss { keys } => misses(keys, || {
@@ -128,20 +129,14 @@ thread_local! {
 #[salsa::tracked(returns(copy))]
 fn sit_with_handles(db: &dyn salsa::Database, sitting: Sitting) -> u32 {
     let (keys, handles) = (sitting.keys(db), sitting.handles(db));
-    in_turn(0, keys, keys, |key| by_handle(db, handles[key as usize]));
-    MEASURED.set(Some(timed(HITS, || {
-        in_turn(0, keys, HITS, |key| by_handle(db, handles[key as usize]));
-    })));
+    MEASURED.set(Some(repeated_hits(keys, |key| by_handle(db, handles[key as usize]))));
     keys
 }
 
 #[salsa::tracked(returns(copy))]
 fn sit_with_arguments(db: &dyn salsa::Database, sitting: Sitting) -> u32 {
     let keys = sitting.keys(db);
-    in_turn(0, keys, keys, |key| by_arguments(db, key, ()));
-    MEASURED.set(Some(timed(HITS, || {
-        in_turn(0, keys, HITS, |key| by_arguments(db, key, ()));
-    })));
+    MEASURED.set(Some(repeated_hits(keys, |key| by_arguments(db, key, ()))));
     keys
 }
 
