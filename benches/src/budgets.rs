@@ -2,8 +2,8 @@
 
 mod after_change;
 mod building;
-mod hits;
 mod executing;
+mod hits;
 mod space;
 mod storage;
 

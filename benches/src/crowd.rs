@@ -66,7 +66,16 @@ where
     let meeting = &Meeting { missing: AtomicU32::new(threads) };
     let members: Vec<M> = (0..threads).map(|_| member()).collect();
     let stints: Vec<Stint> = std::thread::scope(|scope| {
-        let running: Vec<_> = members.into_iter().map(|run| scope.spawn(move || run(meeting))).collect();
+        let running: Vec<_> = members
+            .into_iter()
+            .enumerate()
+            .map(|(number, run)| {
+                scope.spawn(move || {
+                    stay_on(number);
+                    run(meeting)
+                })
+            })
+            .collect();
         running.into_iter().map(|thread| thread.join().expect("a member of the crowd panicked")).collect()
     });
     let begun = stints.iter().map(|stint| stint.begun).min().expect("a crowd has members");
@@ -74,6 +83,18 @@ where
     let hits = f64::from(CROWD_HITS) * f64::from(threads);
     let cost = (ended - begun).as_nanos() as f64 / hits;
     (Sample { cost, allocations: 0.0 }, stints.iter().all(|stint| stint.undisturbed))
+}
+
+/// Keeps this thread on the processor of that number, if there is one: two members that are put on the same one, as
+/// happens when another program is busy, would take turns instead of meeting. Where it cannot be had, it is left.
+fn stay_on(number: usize) {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return };
+    let mut ours = (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    if let Some(cpu) = ours.nth(number) {
+        let mut only = rustix::thread::CpuSet::new();
+        only.set(cpu);
+        let _ = rustix::thread::sched_setaffinity(None, &only);
+    }
 }
 
 /// How often this thread has lost its processor against its will; 0 where nobody tells.

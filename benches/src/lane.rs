@@ -86,4 +86,3 @@ pub fn footprint<S>(units: u32, mut fill: impl FnMut() -> S + 'static) -> Option
         Sample { cost: bytes as f64 / f64::from(units), allocations: 0.0 }
     }))
 }
-

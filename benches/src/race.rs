@@ -88,7 +88,8 @@ impl Race {
 
     /// The lowest cost per unit, which is what PEERS.md states.
     pub fn lowest(&self, label: &str) -> Option<f64> {
-        self.samples(label).map(|samples| samples.iter().map(|sample| sample.cost).fold(f64::INFINITY, f64::min))
+        self.samples(label)
+            .map(|samples| samples.iter().map(|sample| sample.cost).fold(f64::INFINITY, f64::min))
     }
 
     /// The median number of allocations per unit.

@@ -102,7 +102,8 @@ impl Verdict {
 
     /// Adds the median and the lowest cost of everybody in `race`; `scale` turns its unit into `unit`.
     pub fn costs(&mut self, race: &Race, when: &str, scale: f64, unit: &'static str) {
-        let join = |suffix: &str| if when.is_empty() { suffix.to_owned() } else { format!("{when}, {suffix}") };
+        let join =
+            |suffix: &str| if when.is_empty() { suffix.to_owned() } else { format!("{when}, {suffix}") };
         for label in race.labels() {
             for (suffix, cost) in [("median", race.cost(label)), ("lowest", race.lowest(label))] {
                 if let Some(cost) = cost {
@@ -128,9 +129,9 @@ impl Verdict {
 
     /// The check that stands for the budget: a missing one first, then the most strained.
     fn decisive(&self) -> Option<&Check> {
-        self.checks.iter().max_by(|a, b| {
-            (!a.is_ok()).cmp(&!b.is_ok()).then_with(|| a.strain().total_cmp(&b.strain()))
-        })
+        self.checks
+            .iter()
+            .max_by(|a, b| (!a.is_ok()).cmp(&!b.is_ok()).then_with(|| a.strain().total_cmp(&b.strain())))
     }
 
     /// `name  measured  limit  ok|SHORT`, in columns.
@@ -147,7 +148,8 @@ impl Verdict {
         let mut text = String::new();
         for check in &self.checks {
             let word = if check.is_ok() { "ok" } else { "SHORT" };
-            let _ = writeln!(text, "    {word:<6}{:>14} of {:<14} {}", measured(check), limit(check), check.what);
+            let _ =
+                writeln!(text, "    {word:<6}{:>14} of {:<14} {}", measured(check), limit(check), check.what);
         }
         for figure in &self.figures {
             let value = amount(figure.value, figure.unit);
@@ -169,7 +171,8 @@ impl Verdict {
             self.is_ok(),
             self.members(|figure| !figure.who.starts_with(LARDER.name)),
         );
-        let _ = write!(text, ",\"larder\":{{{}}}", self.members(|figure| figure.who.starts_with(LARDER.name)));
+        let _ =
+            write!(text, ",\"larder\":{{{}}}", self.members(|figure| figure.who.starts_with(LARDER.name)));
         if self.checks.iter().any(|check| check.measured.is_none()) {
             text.push_str(",\"note\":\"not built\"");
         }

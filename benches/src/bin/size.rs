@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
 
-use larder_benches::size::{FUNCTIONS, measure};
+use larder_benches::size::{FUNCTIONS, Kind, measure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match measure(functions) {
+    match measure(functions, Kind::BUILT) {
         Ok(figures) => {
             println!("{:<18}{:>16}{:>20}", "kind", "bytes/function", "ms/function");
             for (kind, per) in figures.iter() {

@@ -17,8 +17,18 @@ const MISS: Work = Work::Miss { keys: 100_000 };
 
 pub(super) fn miss() -> Verdict {
     let mut verdict = Verdict::on("miss");
-    let everybody =
-        [LARDER, BY_ARGUMENTS, BY_HANDLE, DASHMAP, QUICK_CACHE, MOKA, CACHED, CONCURRENT_CACHED, COMEMO, FLOOR];
+    let everybody = [
+        LARDER,
+        BY_ARGUMENTS,
+        BY_HANDLE,
+        DASHMAP,
+        QUICK_CACHE,
+        MOKA,
+        CACHED,
+        CONCURRENT_CACHED,
+        COMEMO,
+        FLOOR,
+    ];
     let race = Race::over(MISS, &everybody, Pace::STEADY);
     let ratio = race.ratio(LARDER.name, BY_ARGUMENTS.name);
     verdict.check(Check::at_most("100,000 keys against salsa by arguments", ratio, 1.0, "x"));

@@ -42,8 +42,18 @@ pub(super) fn hit_hot() -> Verdict {
 
 pub(super) fn hit_table() -> Verdict {
     let mut verdict = Verdict::on("hit-table");
-    let everybody =
-        [LARDER, DASHMAP, BY_HANDLE, BY_ARGUMENTS, QUICK_CACHE, MOKA, CACHED, CONCURRENT_CACHED, COMEMO, FLOOR];
+    let everybody = [
+        LARDER,
+        DASHMAP,
+        BY_HANDLE,
+        BY_ARGUMENTS,
+        QUICK_CACHE,
+        MOKA,
+        CACHED,
+        CONCURRENT_CACHED,
+        COMEMO,
+        FLOOR,
+    ];
     let race = Race::over(Work::Hit { keys: 100_000 }, &everybody, Pace::BRIEF);
     let ratio = race.ratio(LARDER.name, DASHMAP.name);
     verdict.check(Check::at_most("100,000 keys in order against dashmap", ratio, 1.3, "x"));

@@ -34,7 +34,7 @@ pub(super) fn memory() -> Verdict {
 
 pub(super) fn size() -> Verdict {
     let mut verdict = Verdict::on("size");
-    let figures = match size::measure(size::FUNCTIONS) {
+    let figures = match size::measure(size::FUNCTIONS, size::Kind::JUDGED) {
         Ok(figures) => figures,
         Err(error) => {
             verdict.check(Check::at_most(format!("not measured: {error}"), None, 0.5, "x"));
@@ -45,7 +45,12 @@ pub(super) fn size() -> Verdict {
     let salsa = figures.of(size::Kind::Salsa);
     let ratio = |of: fn(&size::PerFunction) -> f64| Some(of(larder?) / of(salsa?));
     verdict.check(Check::at_most("bytes of binary, sync, against salsa", ratio(|per| per.bytes), 0.5, "x"));
-    verdict.check(Check::at_most("seconds of compiling, sync, against salsa", ratio(|per| per.seconds), 0.5, "x"));
+    verdict.check(Check::at_most(
+        "seconds of compiling, sync, against salsa",
+        ratio(|per| per.seconds),
+        0.5,
+        "x",
+    ));
     for (kind, per) in figures.iter() {
         verdict.figure(kind.name(), "a function", per.bytes, "bytes");
         verdict.figure(kind.name(), "a function", per.seconds, "s");

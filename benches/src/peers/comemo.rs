@@ -99,7 +99,9 @@ fn enter(work: Work) -> Option<Lane> {
         Work::EditEqual { leaves } => edits(leaves, |value| value + 1, sum_of_coarse),
         Work::EditWide { inputs } => edits(inputs, |value| value + 1, sum_of_fields),
         Work::Chain { links } => edits(1, |value| value + 1, move |sheet| link(sheet, links - 1)),
-        Work::ChainCutoff { links } => edits(1, |value| value + 1, move |sheet| link_over_coarse(sheet, links - 1)),
+        Work::ChainCutoff { links } => {
+            edits(1, |value| value + 1, move |sheet| link_over_coarse(sheet, links - 1))
+        }
         Work::Build(nest) => Some(Box::new(move || {
             comemo::evict(0);
             on_a_deep_stack(move || build(nest))

@@ -8,16 +8,19 @@ use std::hint::black_box;
 use std::time::Duration;
 
 /// rayon's parallel iterator.
-pub const RAYON_ITER: Contestant = Contestant { name: "rayon par_iter", enter: |work| enter(work, rayon_iter) };
+pub const RAYON_ITER: Contestant =
+    Contestant { name: "rayon par_iter", enter: |work| enter(work, rayon_iter) };
 
 /// rayon's `scope.spawn`, one job per item.
-pub const RAYON_SPAWN: Contestant = Contestant { name: "rayon scope.spawn", enter: |work| enter(work, rayon_spawn) };
+pub const RAYON_SPAWN: Contestant =
+    Contestant { name: "rayon scope.spawn", enter: |work| enter(work, rayon_spawn) };
 
 /// `thread::scope`, a chunk of the items per thread, spawned for each fan-out.
 pub const THREADS: Contestant = Contestant { name: "thread::scope", enter: |work| enter(work, thread_scope) };
 
 /// `tokio::spawn`, one task per item.
-pub const TOKIO_SPAWN: Contestant = Contestant { name: "tokio::spawn", enter: |work| enter(work, tokio_spawn) };
+pub const TOKIO_SPAWN: Contestant =
+    Contestant { name: "tokio::spawn", enter: |work| enter(work, tokio_spawn) };
 
 /// How many items of about 60 ns [`Work::Scope`] fans out.
 pub const ITEMS: u64 = 10_000;
@@ -46,7 +49,11 @@ fn enter(work: Work, crew: fn(u32) -> Crew) -> Option<Lane> {
 /// CPU time of the process per item, over all threads, less that of the same items in a plain loop.
 pub fn cpu_overhead(crew: impl Fn(u64, fn(u64) -> u64) + 'static) -> Lane {
     Box::new(move || {
-        let plain = cpu_of(|| (0..ITEMS).for_each(|item| { black_box(spin_60_ns(item)); }));
+        let plain = cpu_of(|| {
+            (0..ITEMS).for_each(|item| {
+                black_box(spin_60_ns(item));
+            })
+        });
         let fanned = cpu_of(|| crew(ITEMS, spin_60_ns));
         Sample { cost: (fanned - plain) / ITEMS as f64, allocations: 0.0 }
     })
@@ -77,7 +84,11 @@ fn rayon_pool(threads: u32) -> rayon::ThreadPool {
 fn rayon_iter(threads: u32) -> Crew {
     let pool = rayon_pool(threads);
     Box::new(move |items, body| {
-        pool.install(|| (0..items).into_par_iter().for_each(|item| { black_box(body(item)); }));
+        pool.install(|| {
+            (0..items).into_par_iter().for_each(|item| {
+                black_box(body(item));
+            })
+        });
     })
 }
 
@@ -85,7 +96,11 @@ fn rayon_spawn(threads: u32) -> Crew {
     let pool = rayon_pool(threads);
     Box::new(move |items, body| {
         pool.scope(|scope| {
-            (0..items).for_each(|item| scope.spawn(move |_| { black_box(body(item)); }));
+            (0..items).for_each(|item| {
+                scope.spawn(move |_| {
+                    black_box(body(item));
+                })
+            });
         });
     })
 }
@@ -96,7 +111,11 @@ fn thread_scope(threads: u32) -> Crew {
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let share = items * thread / threads..items * (thread + 1) / threads;
-                scope.spawn(move || share.for_each(|item| { black_box(body(item)); }));
+                scope.spawn(move || {
+                    share.for_each(|item| {
+                        black_box(body(item));
+                    })
+                });
             }
         });
     })

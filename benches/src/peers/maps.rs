@@ -20,7 +20,8 @@ fn enter(work: Work) -> Option<Lane> {
         }
         Work::HitStr { keys } => {
             let names = strings(keys);
-            let map: Map<Box<str>> = names.iter().map(|name| (name.as_str().into(), body_str(name))).collect();
+            let map: Map<Box<str>> =
+                names.iter().map(|name| (name.as_str().into(), body_str(name))).collect();
             hits(keys, move |key| *map.get(names[key as usize].as_str()).expect("every name was inserted"))
         }
         Work::HitThreads { keys, threads } => {

@@ -86,7 +86,12 @@ fn enter(work: Work) -> Option<Lane> {
         }
         Work::EditLeaf { leaves } => {
             let (db, fields, sheet) = sheet(leaves);
-            edits(db, fields[leaves as usize / 2], |value| value + (1 << COARSE), move |db| sum_of_coarse(db, sheet))
+            edits(
+                db,
+                fields[leaves as usize / 2],
+                |value| value + (1 << COARSE),
+                move |db| sum_of_coarse(db, sheet),
+            )
         }
         Work::EditWide { inputs } => {
             let (db, fields, sheet) = sheet(inputs);
@@ -166,14 +171,20 @@ fn reader(db: &dyn salsa::Database, sheet: Sheet, number: u32) -> u64 {
 fn edges(reads: u32) -> Option<Lane> {
     let mut readers = footprint(1, move || {
         let (db, _, sheet) = sheet(reads);
-        (0..1000).for_each(|number| { black_box(reader(&db, sheet, number)); });
+        (0..1000).for_each(|number| {
+            black_box(reader(&db, sheet, number));
+        });
         db
     })?;
     let mut entries = footprint(1, move || {
         let (db, fields, _) = sheet(reads);
         let nothing = Sheet::new(&db, Vec::new());
-        (0..1000).for_each(|number| { black_box(reader(&db, nothing, number)); });
-        fields.iter().for_each(|field| { black_box(coarse(&db, *field)); });
+        (0..1000).for_each(|number| {
+            black_box(reader(&db, nothing, number));
+        });
+        fields.iter().for_each(|field| {
+            black_box(coarse(&db, *field));
+        });
         db
     })?;
     Some(Box::new(move || {

@@ -37,7 +37,9 @@ pub(super) fn main(kind: Kind, functions: u32) -> String {
 
 fn prelude(kind: Kind) -> &'static str {
     match kind {
-        Kind::SalsaByHandle => "#[salsa::input]\nstruct Key {\n    #[returns(copy)]\n    a: u32,\n    #[returns(copy)]\n    b: u64,\n}\n\n",
+        Kind::SalsaByHandle => {
+            "#[salsa::input]\nstruct Key {\n    #[returns(copy)]\n    a: u32,\n    #[returns(copy)]\n    b: u64,\n}\n\n"
+        }
         _ => "",
     }
 }
@@ -54,7 +56,9 @@ fn function(kind: Kind, number: u32) -> String {
              let (a, b) = (key.a(db), key.b(db));\n    {body}\n}}\n"
         ),
         Kind::Larder => {
-            format!("#[larder::task_fn(transient)]\nfn f_{number}(a: u32, b: u64) -> u64 {{\n    {body}\n}}\n")
+            format!(
+                "#[larder::task_fn(transient)]\nfn f_{number}(a: u32, b: u64) -> u64 {{\n    {body}\n}}\n"
+            )
         }
         Kind::LarderAsync => format!(
             "#[larder::task_fn(transient)]\nasync fn f_{number}(a: u32, b: u64) -> u64 {{\n    \
