@@ -1,1 +1,64 @@
-//! Placeholder while the workspace is laid out.
+//! The engine of larder. It is synchronous: nothing in it awaits, spawns or names a future. Use the `larder` crate.
+//!
+//! In reading order: what a call carries, what a task is, how a call is answered, what keeps answers right.
+
+// What a call carries.
+pub mod args;
+pub mod slot;
+pub mod task_fn;
+
+// What a task is.
+mod edges;
+mod extra;
+mod marks;
+mod node;
+mod thin;
+
+// How a call is answered.
+mod local;
+mod thread_cache;
+mod lookup;
+mod table;
+mod claim;
+mod demand;
+mod execute;
+mod waits;
+
+// What keeps answers right.
+mod engine;
+mod gate;
+mod session;
+mod input;
+mod source;
+mod mark;
+mod reclaim;
+
+// What else one can ask.
+mod counters;
+mod emit;
+mod failure;
+mod handle;
+mod ask;
+mod persist;
+mod stats;
+mod sync;
+
+pub use ask::{collect, forget, is_cached, task};
+pub use emit::{Emitted, emit};
+pub use engine::{Config, Engine};
+pub use failure::{CycleError, TaskError};
+pub use gate::UpdatePolicy;
+pub use handle::{Task, resolve};
+pub use input::{Input, InputValue, Update};
+pub use lookup::{call, with};
+pub use persist::{Persist, Stored, stored};
+pub use session::UpdateError;
+pub use source::Refreshed;
+
+pub use stats::{FunctionStats, Stats};
+
+/// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}

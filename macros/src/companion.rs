@@ -114,9 +114,10 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     let descriptor = descriptor::expand(task, &run);
     let generics = without_lifetimes(&task.function.sig.generics);
     let bounds = &generics.where_clause;
+    let (key, output) = (descriptor::key(task), task.output());
     generated! {
-        #[inline]
-        fn __descriptor #generics () -> &'static #p::TaskFn #bounds #descriptor
+        #[inline(always)]
+        fn __descriptor #generics () -> &'static #p::TaskFn<#key, #output> #bounds #descriptor
     }
 }
 

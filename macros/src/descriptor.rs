@@ -26,8 +26,13 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
         #asserts
         const {
             let body = #body;
-            &#p::TaskFn::#new::<#key, #output>(#p::type_id_of(&body), #site, body)
+            &#p::TaskFn::<#key, #output>::#new(#p::type_id_of(&body), #site, body)
                 .named(#p::name_of(&body))
+                .describe({
+                    #[allow(unused_imports)]
+                    use #p::NoDebug as _;
+                    #p::Describe::<#key>::DEBUG
+                })
                 #options
         }
     })
@@ -55,7 +60,7 @@ pub(crate) fn fetch_receiver(task: &Task<'_>) -> TokenStream {
 }
 
 /// The type of the owned key.
-fn key(task: &Task<'_>) -> TokenStream {
+pub(crate) fn key(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let this = task.receiver().map(|_| generated!(#p::ByRef<'static, Self>,));
     let parts = task.kept().map(|param| {

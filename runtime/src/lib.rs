@@ -1,1 +1,21 @@
-//! Placeholder while the workspace is laid out.
+//! Larder: a memoizing, incremental function cache.
+//!
+//! Annotate plain functions with [`task_fn`]; from then on each call is answered from memory, and a body runs again only
+//! when something that it actually read has really changed.
+
+mod runtime;
+
+pub mod env;
+pub mod fs;
+mod source_error;
+
+pub use larder_backend::{
+    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError, Update, UpdateError, emit,
+};
+pub use larder_macros::task_fn;
+pub use runtime::{Builder, Runtime};
+pub use source_error::SourceError;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;

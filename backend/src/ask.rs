@@ -1,0 +1,78 @@
+//! Ask: the other ways to use a call: a handle to it, whether it is cached, drop it, collect what it emitted.
+
+use crate::args::{Args, ArgsSlot};
+use crate::claim::Phase;
+use crate::emit::{self, Emitted};
+use crate::handle::Task;
+use crate::local::Local;
+use crate::lookup::{find, hash_of, insert, outside, peek};
+use crate::node::NodeRef;
+use crate::slot::StackMagicAnySlot;
+use crate::table::Inserted;
+use crate::task_fn::{RawTaskFn, TaskFn};
+
+/// A handle to a call. Runs nothing.
+///
+/// # Panics
+/// Outside of a session.
+pub fn task<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> Task<O> {
+    let local = inside(task_fn.raw());
+    let hash = hash_of(task_fn.raw(), &args);
+    let node = node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args));
+    Task::to(local.engine_id(), node)
+}
+
+fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> NodeRef {
+    if let Some(node) = peek(local, task_fn, hash, slot) {
+        return node;
+    }
+    match insert(local, task_fn, hash, slot, Phase::Empty) {
+        Inserted::New(node) | Inserted::Existing(node) => node,
+    }
+}
+
+/// Whether a call would be answered from memory without verifying anything.
+///
+/// # Panics
+/// Outside of a session.
+pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> bool {
+    known(task_fn, args).is_some_and(|(_, node)| node.state.is_fresh())
+}
+
+/// Drops the output of a call as soon as no session is open; the next call after that runs its body again. What was
+/// computed from it stays current. Returns whether there was anything to drop.
+///
+/// # Panics
+/// Outside of a session.
+pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> bool {
+    let Some((local, node)) = known(task_fn, args) else { return false };
+    local.engine().queue_drop(node);
+    true
+}
+
+fn known<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Option<(&'static Local, NodeRef)> {
+    let local = inside(task_fn.raw());
+    let hash = hash_of(task_fn.raw(), &args);
+    let node = peek(local, task_fn.raw(), hash, &StackMagicAnySlot::new(args))?;
+    Some((local, node))
+}
+
+/// All values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,
+/// dependencies first. A task that collects depends on all of them.
+///
+/// # Panics
+/// As the call itself.
+pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Vec<D> {
+    let node = find::<A, O>(task_fn, args);
+    emit::collect(inside(task_fn.raw()), node)
+}
+
+fn inside(task_fn: &RawTaskFn) -> &'static Local {
+    Local::current().unwrap_or_else(|| outside(task_fn))
+}

@@ -1,0 +1,239 @@
+//! Demand: make a node fresh. Verifies a stale one by its stale reads only, without recursion; runs what must run.
+//!
+//! Verification of a claimed node looks at its stale reads in the order in which they were recorded: a read that comes
+//! later may exist only because of the value of an earlier one. A stale read is verified first (its own visit goes on
+//! top of the stack of visits), an empty one is run. At the first read whose value changed since the node was
+//! last verified, its body runs; if there is none, the node is fresh again.
+//!
+//! Invariant: if a node is not FRESH, every node that has a live edge to it is not FRESH either and has a mark for that
+//! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
+//! it, and it is why unmarked reads need no look.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::claim::Phase;
+use crate::edges::Edge;
+use crate::execute::{Payload, execute};
+use crate::failure::TaskError;
+use crate::local::Local;
+use crate::marks::{self, Marks};
+use crate::node::{MUST_RUN, NodeRef};
+
+/// Makes `node` fresh.
+///
+/// # Errors
+/// The payload of the panic, cycle or cancellation that kept it from becoming so.
+pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    if local.claimed.borrow().is_empty() {
+        local.begin_demand();
+    }
+    loop {
+        match node.state.phase() {
+            Phase::Fresh => return Ok(()),
+            Phase::Empty if node.task_fn.is_leaf() => return Err(Box::new(removed(node))),
+            phase @ (Phase::Empty | Phase::Stale) => {
+                if let Some(error) = failed_in_this_demand(local, node) {
+                    return Err(Box::new(error));
+                }
+                check_cancelled(local)?;
+                if let Some(marks) = claim(local, node, phase) {
+                    return verify(local, Visit::new(node, phase, marks));
+                }
+            }
+            Phase::Running => {
+                wait_for(local, node)?;
+                if let Some(error) = failed_meanwhile(node) {
+                    return Err(Box::new(error));
+                }
+            }
+        }
+    }
+}
+
+#[cold]
+fn removed(node: NodeRef) -> TaskError {
+    TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
+}
+
+fn check_cancelled(local: &Local) -> Result<(), Payload> {
+    if local.engine().gate.is_cancelling() {
+        // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
+        local.poison_all();
+        return Err(Box::new(TaskError::Cancelled));
+    }
+    Ok(())
+}
+
+fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
+    node.state.try_claim(from).then(|| {
+        local.claimed.borrow_mut().push(node);
+        marks::take(&node.work, local.strand as usize)
+    })
+}
+
+/// Ends a claim without a run.
+fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
+    marks::put(&node.work, marks);
+    let released = local.claimed.borrow_mut().pop();
+    debug_assert_eq!(released.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    node.state.publish(phase, &local.engine().lot, node.address());
+}
+
+/// Sleeps until `node` is not claimed any more.
+///
+/// # Errors
+/// The cycle that waiting would close.
+fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    let engine = local.engine();
+    if let Err(cycle) = engine.waits.block(local.strand, &local.claimed.borrow(), node) {
+        local.poison_cycle(&cycle);
+        return Err(Box::new(TaskError::Cycle(cycle.error.into())));
+    }
+    node.state.wait(&engine.lot, node.address());
+    engine.waits.unblock(local.strand);
+    Ok(())
+}
+
+fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
+    let failure = node.extra()?.failure.lock().clone()?;
+    (failure.demand == local.demand.get()).then_some(failure.error)
+}
+
+/// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
+fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+    if node.state.phase() != Phase::Empty {
+        return None;
+    }
+    node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())
+}
+
+/// A claimed node whose stale reads are being looked at.
+struct Visit {
+    node: NodeRef,
+    phase: Phase,
+    marks: Marks,
+    /// The stale positions, if there are several.
+    many: Vec<u32>,
+    next: usize,
+}
+
+enum Step {
+    /// All stale reads have turned out unchanged.
+    Current,
+    /// The body must run.
+    Run,
+    /// This read must be made fresh first.
+    Descend(Visit),
+    /// Verification cannot go on.
+    Abort(Payload),
+}
+
+impl Visit {
+    fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
+        let many = match &marks {
+            Marks::None | Marks::One(_) => Vec::new(),
+            // SAFETY: the claim is held.
+            Marks::Some(_) | Marks::Any => marks.in_order(unsafe { node.deps() }.as_slice().len()),
+        };
+        Self { node, phase, marks, many, next: 0 }
+    }
+
+    /// The stale read to look at now.
+    fn read(&self) -> Option<Edge> {
+        let position = match self.marks {
+            Marks::None => None,
+            Marks::One(position) => (self.next == 0).then_some(position),
+            Marks::Some(_) | Marks::Any => self.many.get(self.next).copied(),
+        }?;
+        // SAFETY: the claim is held.
+        unsafe { self.node.deps() }.as_slice().get(position as usize).copied()
+    }
+
+    fn step(&mut self, local: &Local) -> Step {
+        if self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
+            return Step::Run;
+        }
+        while let Some(read) = self.read() {
+            let node = read.node();
+            match node.state.phase() {
+                Phase::Fresh => {
+                    let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
+                    if changed.load(Relaxed) > self.node.verified_at.load(Relaxed) {
+                        return Step::Run;
+                    }
+                    self.next += 1;
+                }
+                phase @ (Phase::Empty | Phase::Stale) => {
+                    if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
+                        return Step::Run;
+                    }
+                    if let Err(payload) = check_cancelled(local) {
+                        return Step::Abort(payload);
+                    }
+                    if let Some(marks) = claim(local, node, phase) {
+                        return Step::Descend(Self::new(node, phase, marks));
+                    }
+                }
+                Phase::Running => {
+                    if let Err(payload) = wait_for(local, node) {
+                        return Step::Abort(payload);
+                    }
+                    if failed_meanwhile(node).is_some() {
+                        return Step::Run;
+                    }
+                }
+            }
+        }
+        Step::Current
+    }
+}
+
+/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
+fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
+    let mut visits = Visits { local, stack: vec![root] };
+    while let Some(visit) = visits.stack.last_mut() {
+        match visit.step(local) {
+            Step::Descend(next) => visits.stack.push(next),
+            Step::Current => {
+                let node = visit.node;
+                visits.stack.pop();
+                node.verified_at.store(local.engine().epoch(), Relaxed);
+                local.counters.of(node.function).verified.add(1);
+                release(local, node, Phase::Fresh, Marks::None);
+            }
+            Step::Run => {
+                let node = visit.node;
+                visits.stack.pop();
+                let outcome = execute(local, node);
+                if visits.stack.is_empty() {
+                    return outcome;
+                }
+                match outcome {
+                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    // A read that failed counts as changed: its reader's body runs, and meets the failure itself.
+                    Err(_) | Ok(()) => {}
+                }
+            }
+            Step::Abort(payload) => return Err(payload),
+        }
+    }
+    Ok(())
+}
+
+fn is_cancelled(payload: &Payload) -> bool {
+    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
+}
+
+/// The stack of visits. What is left on it when it is dropped goes back to where it was.
+struct Visits<'a> {
+    local: &'a Local,
+    stack: Vec<Visit>,
+}
+
+impl Drop for Visits<'_> {
+    fn drop(&mut self) {
+        while let Some(visit) = self.stack.pop() {
+            release(self.local, visit.node, visit.phase, visit.marks);
+        }
+    }
+}

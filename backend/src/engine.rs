@@ -1,0 +1,174 @@
+//! The engine: everything that the sessions of one runtime share.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::claim::Lot;
+use crate::counters::CounterTable;
+use crate::gate::Gate;
+use crate::local::Local;
+use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
+use crate::table::Table;
+use crate::task_fn::RawTaskFn;
+use crate::waits::WaitGraph;
+
+/// How an engine is made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Shards of the table. More cost memory, fewer make threads meet.
+    pub shards: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { shards: (threads * 4).next_power_of_two() }
+    }
+}
+
+/// The shared state of a runtime.
+pub struct Engine {
+    pub(crate) id: u64,
+    pub(crate) table: Table,
+    pub(crate) lot: Lot,
+    pub(crate) waits: WaitGraph,
+    pub(crate) gate: Gate,
+    pub(crate) functions: Functions,
+    /// Counts the updates that changed something.
+    epoch: AtomicU32,
+    /// Counts the times that nodes were freed: a thread cache of an older generation is cleared.
+    pub(crate) generation: AtomicU64,
+    pub(crate) locals: Mutex<Vec<Weak<Local>>>,
+    pub(crate) totals: Arc<CounterTable>,
+    pub(crate) inputs: Mutex<HashMap<Box<str>, NodeRef>>,
+    /// Nodes to run again in the next session.
+    pub(crate) volatiles: Mutex<Vec<NodeRef>>,
+    pub(crate) sources: Mutex<Vec<NodeRef>>,
+    pub(crate) purges: Mutex<Vec<NodeRef>>,
+    pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Whether one of the three lists above has entries.
+    chores: AtomicBool,
+}
+
+static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
+
+impl Engine {
+    /// Makes an engine that holds nothing yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
+            table: Table::new(config.shards),
+            lot: Lot::default(),
+            waits: WaitGraph::default(),
+            gate: Gate::default(),
+            functions: Functions::default(),
+            epoch: AtomicU32::new(1),
+            generation: AtomicU64::new(0),
+            locals: Mutex::default(),
+            totals: Arc::default(),
+            inputs: Mutex::default(),
+            volatiles: Mutex::default(),
+            sources: Mutex::default(),
+            purges: Mutex::default(),
+            drops: Mutex::default(),
+            chores: AtomicBool::new(false),
+        })
+    }
+
+    /// The number of tasks in memory.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no task is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether this thread has a session of this engine open.
+    pub fn is_in_session(&self) -> bool {
+        Local::of(self).in_session()
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Begins a new epoch. The caller holds the gate exclusively.
+    pub(crate) fn advance(&self) -> u32 {
+        self.epoch.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn probe_storage(&self, _task_fn: &RawTaskFn) {}
+
+    pub(crate) fn has_chores(&self) {
+        self.chores.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_chores(&self) -> bool {
+        self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lists a node whose dead reverse edges are to be dropped when the gate is next held exclusively.
+    pub(crate) fn queue_purge(&self, node: NodeRef) {
+        let mut purges = self.purges.lock();
+        if !node.flag(PURGE_QUEUED) {
+            node.set_flag(PURGE_QUEUED);
+            purges.push(node);
+            self.has_chores();
+        }
+    }
+
+    /// Lists a node whose output is to be dropped when the gate is next held exclusively.
+    pub(crate) fn queue_drop(&self, node: NodeRef) {
+        let mut drops = self.drops.lock();
+        if !node.flag(DROP_QUEUED) {
+            node.set_flag(DROP_QUEUED);
+            drops.push(node);
+            self.has_chores();
+        }
+    }
+}
+
+/// The task functions that an engine has met, by identity and by index.
+#[derive(Default)]
+pub(crate) struct Functions {
+    by_id: RwLock<HashMap<TypeId, u32>>,
+    list: RwLock<Vec<&'static RawTaskFn>>,
+}
+
+impl Functions {
+    /// The index of a task function, given out on the first call.
+    pub(crate) fn index(&self, task_fn: &'static RawTaskFn) -> u32 {
+        if let Some(index) = self.by_id.read().get(&task_fn.id) {
+            return *index;
+        }
+        let mut by_id = self.by_id.write();
+        *by_id.entry(task_fn.id).or_insert_with(|| {
+            let mut list = self.list.write();
+            list.push(task_fn);
+            u32::try_from(list.len() - 1).expect("a program has fewer than 2^32 task functions")
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<&'static RawTaskFn> {
+        self.list.read().clone()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Nobody else can reach the nodes: sessions own the engine, and handles use a node only inside a session.
+        let inputs = self.inputs.get_mut().drain().map(|(_, node)| node);
+        for node in self.table.nodes().into_iter().chain(inputs) {
+            // SAFETY: this is the last user of the engine, so of its nodes; table and inputs are disjoint.
+            unsafe { node.free() };
+        }
+    }
+}

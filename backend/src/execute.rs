@@ -1,0 +1,207 @@
+//! Execute: run the body of a claimed node, then put in place what came of it, in this order:
+//! value, edges, epochs, state. The state is stored last, with Release: who sees FRESH sees the rest.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use crate::claim::Phase;
+use crate::counters::Counters;
+use crate::edges::{Deps, Dependent, Edge};
+use crate::emit::EmittedValue;
+use crate::extra::Failure;
+use crate::failure::TaskError;
+use crate::local::Local;
+use crate::marks;
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, SOURCE};
+use crate::task_fn::Ran;
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
+///
+/// # Errors
+/// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
+pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    let counters = local.counters.of(node.function);
+    let timer = Timer::start(counters);
+    // SAFETY: the claim is held.
+    let before = unsafe { node.deps() }.as_slice();
+    let frame = local.begin_frame(before, true);
+    let mut published = false;
+    let outcome = on_enough_stack(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the claim is held; leaves are never claimed.
+            unsafe {
+                node.task_fn.run(node, &mut |ran| {
+                    complete(local, node, ran);
+                    published = true;
+                });
+            }
+        }))
+    });
+    if let (Err(payload), false) = (&outcome, published) {
+        fail(local, node, payload);
+    }
+    local.end_frame(frame);
+    timer.stop(counters);
+    outcome
+}
+
+/// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
+const RED_ZONE: usize = 96 * 1024;
+/// The size of a new segment.
+const SEGMENT: usize = 4 * 1024 * 1024;
+
+#[inline]
+fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
+    if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
+}
+
+/// Publishes a finished run.
+fn complete(local: &Local, node: NodeRef, ran: Ran) {
+    let engine = local.engine();
+    if let Some(error) = local.poison_of_innermost() {
+        error.throw();
+    }
+    let emitted = local.take_emitted();
+    local.mute();
+    let reads_changed = local.with_reads(|reads| relink(local, node, reads));
+    let emitted_changed = replace_emitted(node, emitted);
+    let epoch = engine.epoch();
+    let unchanged = !node.flag(FAILED)
+        && match ran {
+            Ran::Equal => true,
+            Ran::Changed => false,
+            // A forgotten output that is computed again from unchanged reads is what it was.
+            Ran::First => node.flag(FORGOTTEN) && !node.flag(MARKED),
+        };
+    if !unchanged {
+        node.changed_at.store(epoch, Relaxed);
+    }
+    if !unchanged || reads_changed || emitted_changed {
+        node.effects_at.store(epoch, Relaxed);
+    }
+    node.verified_at.store(epoch, Relaxed);
+    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
+    if node.task_fn.volatile {
+        engine.volatiles.lock().push(node);
+        engine.has_chores();
+    }
+    if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
+        node.set_flag(SOURCE);
+        engine.sources.lock().push(node);
+    }
+    if let Some(extra) = node.extra() {
+        extra.failure.lock().take();
+    }
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    if ran == Ran::Equal {
+        counters.cut_off.add(1);
+    }
+    end_claim(local, node, Phase::Fresh);
+}
+
+/// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    let error = local.name_failure(payload, node);
+    let emitted = local.take_emitted();
+    local.mute();
+    local.with_reads(|reads| relink(local, node, reads));
+    replace_emitted(node, emitted);
+    let epoch = local.engine().epoch();
+    node.effects_at.store(epoch, Relaxed);
+    let kept = !matches!(error, TaskError::Cancelled);
+    let failure = kept.then(|| Failure { error, demand: local.demand.get() });
+    *node.extra_or_insert().failure.lock() = failure;
+    if kept {
+        node.set_flag(FAILED);
+    }
+    // A run that failed has to be made up for even if nothing else changes, and its reads are current now.
+    node.set_flag(MUST_RUN);
+    node.clear_flag(MARKED | FORGOTTEN);
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    counters.failed.add(1);
+    local.end_poison_at_innermost();
+    end_claim(local, node, Phase::Empty);
+}
+
+fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
+    let ended = local.claimed.borrow_mut().pop();
+    debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    drop(marks::take(&node.work, 0));
+    node.state.publish(phase, &local.engine().lot, node.address());
+}
+
+/// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether the reads changed.
+fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
+    // SAFETY: the claim is held.
+    let before = unsafe { node.deps() }.as_slice();
+    if before == reads {
+        return false;
+    }
+    for (position, &read) in reads.iter().enumerate() {
+        if before.get(position) != Some(&read) {
+            let reverse = Dependent::new(node, position, read);
+            read.node().with_dependents(|dependents| dependents.push(reverse));
+        }
+    }
+    for (position, &read) in before.iter().enumerate() {
+        if reads.get(position) != Some(&read) {
+            unlink(local, read.node());
+        }
+    }
+    // SAFETY: the claim is held, and the old slice is not used any more.
+    unsafe { *node.deps.get() = Deps::from_slice(reads) };
+    true
+}
+
+/// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
+fn unlink(local: &Local, read: NodeRef) {
+    let crowded = read.with_dependents(|dependents| {
+        let dead = read.dead.load(Relaxed).saturating_add(1);
+        read.dead.store(dead, Relaxed);
+        let live = dependents.as_slice().len().saturating_sub(usize::from(dead));
+        dead == u16::MAX || usize::from(dead) > live.max(8)
+    });
+    if crowded {
+        local.engine().queue_purge(read);
+    }
+}
+
+fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
+    if emitted.is_empty() && node.extra().is_none() {
+        return false;
+    }
+    let mut place = node.extra_or_insert().emitted.lock();
+    let equal = place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
+    if !equal {
+        let old = std::mem::replace(&mut *place, emitted.into());
+        drop(place);
+        drop(old);
+    }
+    !equal
+}
+
+/// Times some of the runs: all of a slow body, one in 32 of a fast one.
+struct Timer(Option<Instant>);
+
+impl Timer {
+    fn start(counters: &Counters) -> Self {
+        let runs = counters.runs.get();
+        let timed = counters.timed_runs.get();
+        let slow = counters.timed_nanos.get() > timed * 2_000;
+        Self((slow || runs < 4 || runs % 32 == 0).then(Instant::now))
+    }
+
+    fn stop(self, counters: &Counters) {
+        if let Self(Some(start)) = self {
+            counters.timed_runs.add(1);
+            counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `Extra`: what only few nodes need, behind one pointer of the header.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::emit::EmittedValue;
+use crate::failure::TaskError;
+use crate::handle::HandleCell;
+
+/// The rarely needed part of a node.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The one cell that all handles to this node share.
+    pub(crate) handle: Mutex<Option<Arc<HandleCell>>>,
+    /// What the last run emitted, in order.
+    pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
+    /// How the last run failed, and in whose demand.
+    pub(crate) failure: Mutex<Option<Failure>>,
+}
+
+/// A failed run.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) error: TaskError,
+    /// The demand (see `Local::demand`) in which it happened: the failure is thrown again within it, not run again.
+    pub(crate) demand: u64,
+}

@@ -1,0 +1,81 @@
+//! Failures: why a task has no value. They travel as panic payloads, and are kept only as long as somebody waits.
+
+use std::any::Any;
+use std::fmt;
+use std::panic;
+use std::sync::Arc;
+
+/// A cycle: the path of tasks, each waiting for the next, the last for the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CycleError {
+    /// The tasks on the cycle, as calls with their arguments.
+    pub path: Vec<String>,
+}
+
+impl fmt::Display for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a task depends on itself: ")?;
+        for task in &self.path {
+            write!(f, "{task} -> ")?;
+        }
+        f.write_str(self.path.first().map_or("?", String::as_str))
+    }
+}
+impl std::error::Error for CycleError {}
+
+/// Why a session, or a call in it, ended without a value.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task depends on itself.
+    Cycle(Arc<CycleError>),
+    /// The session was cancelled, by an update or by its token.
+    Cancelled,
+    /// A body panicked.
+    Panicked {
+        /// The task, as a call with its arguments.
+        task: String,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cycle(cycle) => cycle.fmt(f),
+            Self::Cancelled => f.write_str("the session was cancelled"),
+            Self::Panicked { task, message } => write!(f, "task {task} panicked: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Cycle(cycle) => Some(&**cycle),
+            _ => None,
+        }
+    }
+}
+
+impl TaskError {
+    /// Unwinds with this error as the payload, without running the panic hook: whoever asked is told.
+    pub(crate) fn throw(self) -> ! {
+        panic::resume_unwind(Box::new(self))
+    }
+
+    /// Reads the error out of a panic payload; a foreign payload is a panic of `task`.
+    pub(crate) fn of_payload(payload: &(dyn Any + Send), task: impl fmt::Debug) -> Self {
+        if let Some(error) = payload.downcast_ref::<Self>() {
+            return error.clone();
+        }
+        let message = payload
+            .downcast_ref::<&'static str>()
+            .map(|message| (*message).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "(a payload that is not text)".to_owned());
+        Self::Panicked { task: format!("{task:?}"), message }
+    }
+}

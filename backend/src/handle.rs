@@ -1,0 +1,163 @@
+//! Handles: `Task<T>`, a memoized call that may not have run yet.
+//!
+//! All handles to one node share a `HandleCell`; the node keeps one reference to it, so it is pinned while there are more.
+//! The cell outlives the engine harmlessly: its node is used only inside a session of the engine that it names.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::demand::demand;
+use crate::emit::{Emitted, collect};
+use crate::failure::TaskError;
+use crate::local::Local;
+use crate::lookup::hand_out;
+use crate::node::NodeRef;
+
+/// What the handles to a node share.
+pub(crate) struct HandleCell {
+    pub(crate) node: NodeRef,
+    pub(crate) engine: u64,
+}
+
+/// A memoized call of a task function that returns `T`. It may not have run yet.
+///
+/// Cheap to clone (one reference count), equal and hashed by identity: two handles are equal iff they are to the same call
+/// in the same runtime. A handle can be an argument of other task functions; the callee, not the caller, then depends
+/// on its value. A handle keeps its task from being dropped.
+pub struct Task<T> {
+    cell: Arc<HandleCell>,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T: Clone + Send + Sync + 'static> Task<T> {
+    /// The handle to a node of an engine. The node's output type must be `T`.
+    pub(crate) fn to(engine: u64, node: NodeRef) -> Self {
+        assert_eq!((node.task_fn.ops.value_type)(), std::any::TypeId::of::<T>(), "a handle is of its task's output type");
+        let mut shared = node.extra_or_insert().handle.lock();
+        let cell = shared.get_or_insert_with(|| Arc::new(HandleCell { node, engine })).clone();
+        Self { cell, output: PhantomData }
+    }
+
+    /// The value: from memory, from the store, or by running the task. Hashes nothing.
+    ///
+    /// # Panics
+    /// As a call of the task function does.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.with(T::clone)
+    }
+
+    /// Lends the value to `read` instead of cloning it.
+    ///
+    /// # Panics
+    /// As a call of the task function does.
+    #[inline]
+    pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        let node = self.demand();
+        // SAFETY: 1. a handle's type is its node's (`to` checks it); 2. `demand` has seen the node FRESH in the session that is
+        // open on this thread; 3. that cannot end while `read` runs.
+        read(unsafe { node.value_by_type::<T>() })
+    }
+
+    /// The value, or why there is none.
+    ///
+    /// # Errors
+    /// If the task panicked, is on a cycle, or the session was cancelled.
+    ///
+    /// # Panics
+    /// Outside of a session of the handle's runtime.
+    pub fn try_get(&self) -> Result<T, TaskError> {
+        let (local, node) = self.local();
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.demand())) {
+            // SAFETY: as in `with`.
+            Ok(_) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
+            Err(payload) => Err(local.take_failure(&payload)),
+        }
+    }
+
+    /// The engine's number and the node.
+    pub(crate) fn place(&self) -> (u64, NodeRef) {
+        (self.cell.engine, self.cell.node)
+    }
+
+    /// Computes the task if it is pending, without depending on it. A failure is left for whoever reads the value.
+    pub(crate) fn resolve(&self) {
+        if let Some(local) = Local::current()
+            && local.engine_id() == self.cell.engine
+        {
+            // The failure, if there is one, is thrown again to whoever asks for the value.
+            let _ = demand(local, self.cell.node);
+        }
+    }
+
+    /// All values of type `D` that this call and what it depends on emitted.
+    ///
+    /// # Panics
+    /// As a call of the task function does.
+    #[must_use]
+    pub fn collect<D: Emitted>(&self) -> Vec<D> {
+        let node = self.demand();
+        collect(self.local().0, node)
+    }
+
+    #[inline]
+    fn demand(&self) -> NodeRef {
+        let (local, node) = self.local();
+        if let Some(node) = local.predicted(|predicted| predicted == node) {
+            return node;
+        }
+        if let Some(node) = local.cached(node.hash, |cached| cached == node) {
+            return node;
+        }
+        let outcome = demand(local, node);
+        local.counters.of(node.function).memory_hits.add(1);
+        hand_out(local, node, outcome, false)
+    }
+
+    #[inline]
+    fn local(&self) -> (&'static Local, NodeRef) {
+        match Local::current() {
+            Some(local) if local.engine_id() == self.cell.engine => (local, self.cell.node),
+            _ => misplaced(),
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn misplaced() -> ! {
+    panic!("a handle was read outside of a session of its runtime; read it inside `runtime.run(|| ...)`")
+}
+
+/// Computes a handle among a task's arguments before the body runs; other arguments have nothing to compute.
+pub fn resolve<T: Clone + Send + Sync + 'static>(task: &Task<T>) {
+    task.resolve();
+}
+
+impl<T> Clone for Task<T> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), output: PhantomData }
+    }
+}
+impl<T> PartialEq for Task<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.cell, &other.cell)
+    }
+}
+impl<T> Eq for Task<T> {}
+impl<T> Hash for Task<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.cell).hash(state);
+    }
+}
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Local::current() {
+            Some(local) if local.engine_id() == self.cell.engine => write!(f, "Task({:?})", self.cell.node),
+            _ => f.write_str("Task(..)"),
+        }
+    }
+}

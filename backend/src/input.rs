@@ -1,0 +1,258 @@
+//! Inputs: values that the user sets, by a name that is stable across processes; and updates, which set them.
+//!
+//! An update is atomic: what it sets is gathered first, compared with what is there when its closure has returned, and
+//! put in place only then. A panic in the closure or in a comparison changes nothing.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::args::ByVal;
+use crate::claim::{Phase, StateWord};
+use crate::engine::Engine;
+use crate::gate::UpdatePolicy;
+use crate::handle::Task;
+use crate::mark::mark_dependents;
+use crate::node::{HAS_VALUE, Header, NodeRef, replace_value};
+use crate::reclaim::Garbage;
+use crate::session::UpdateError;
+use crate::slot::StackMagicAnySlot;
+use crate::task_fn::{Describe, Site, TaskFn, type_id};
+
+/// A type that an input can hold.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of an input",
+    label = "not `Clone + PartialEq + Send + Sync + 'static`",
+    note = "derive `Clone` and `PartialEq`: setting an equal value must be seen to be no change"
+)]
+pub trait InputValue: Clone + PartialEq + Send + Sync + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: Clone + PartialEq + Send + Sync + 'static> InputValue for T {}
+
+/// A value that the user sets, and tasks read.
+///
+/// Cheap to clone; equal and hashed by identity, so that it can be an argument of task functions.
+pub struct Input<T> {
+    task: Task<T>,
+    name: Arc<str>,
+}
+
+struct InputId<T>(PhantomData<T>);
+
+impl<T: InputValue> Input<T> {
+    const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
+        type_id::<InputId<T>>(),
+        Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
+    )
+    .describe(Describe::<(String,)>::DEBUG);
+
+    /// The value. The task that runs now depends on it from here on.
+    ///
+    /// # Panics
+    /// Outside of a session of the input's runtime; if the input has been removed.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.task.get()
+    }
+
+    /// Lends the value to `read` instead of cloning it.
+    ///
+    /// # Panics
+    /// As [`Input::get`].
+    #[inline]
+    pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        self.task.with(read)
+    }
+
+    /// The name that it was made with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<T> Clone for Input<T> {
+    fn clone(&self) -> Self {
+        Self { task: self.task.clone(), name: self.name.clone() }
+    }
+}
+impl<T> PartialEq for Input<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+impl<T> Eq for Input<T> {}
+impl<T> Hash for Input<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.task.hash(state);
+    }
+}
+impl<T> fmt::Debug for Input<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "input({:?})", self.name)
+    }
+}
+
+impl Engine {
+    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
+    ///
+    /// # Panics
+    /// If an input of this name holds another type.
+    #[track_caller]
+    pub fn input<T: InputValue>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        let task_fn = Input::<T>::TASK_FN;
+        let mut inputs = self.inputs.lock();
+        let node = match inputs.get(name) {
+            Some(node) => {
+                let same = node.task_fn.is(task_fn.raw());
+                assert!(same, "the input {name:?} exists already, and holds another type of value");
+                *node
+            }
+            None => {
+                let node = self.new_input(task_fn, name, value);
+                inputs.insert(name.into(), node);
+                node
+            }
+        };
+        Input { task: Task::to(self.id, node), name: name.into() }
+    }
+
+    fn new_input<T: InputValue>(&self, task_fn: &'static TaskFn<(String,), T>, name: &str, value: T) -> NodeRef {
+        let mut hasher = FxHasher::default();
+        name.hash(&mut hasher);
+        let function = self.functions.index(task_fn.raw());
+        let header = Header::new(task_fn.raw(), function, hasher.finish(), StateWord::new(Phase::Fresh));
+        header.changed_at.store(self.epoch(), Relaxed);
+        let mut slot = StackMagicAnySlot::new((ByVal(name.to_owned()),));
+        // SAFETY: the slot's key is the descriptor's: a `String`.
+        let node = unsafe { NodeRef::allocate(task_fn.raw(), header, &mut slot) };
+        // SAFETY: 1. nobody else knows the node yet; 2. its types are those of `task_fn`.
+        unsafe { replace_value::<(String,), T>(node, value) };
+        node
+    }
+
+    /// Changes inputs: what `change` sets takes effect when it returns, all at once.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
+    pub fn update<R>(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        let (result, garbage) = self.exclusively(policy, |_| {
+            let mut update = Update { engine: self.id, changes: FxHashMap::default() };
+            let result = change(&mut update);
+            (result, self.apply(update.changes.into_values().collect()))
+        })?;
+        drop(garbage);
+        Ok(result)
+    }
+
+    /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.
+    pub(crate) fn apply(&self, changes: Vec<Box<dyn Change>>) -> Garbage {
+        let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
+        let mut garbage = Garbage::default();
+        if differing.is_empty() {
+            return garbage;
+        }
+        let epoch = if differing.contains(&true) { self.advance() } else { self.epoch() };
+        for (change, differs) in changes.into_iter().zip(differing) {
+            let node = change.node();
+            garbage.values.extend(change.put());
+            if differs {
+                node.changed_at.store(epoch, Relaxed);
+                node.effects_at.store(epoch, Relaxed);
+                mark_dependents(node);
+            }
+        }
+        garbage
+    }
+}
+
+/// A new value for a leaf, not in place yet.
+pub(crate) trait Change: Send {
+    fn node(&self) -> NodeRef;
+    /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
+    fn differs(&self) -> bool;
+    /// Puts the new value in place and returns the old one. Runs no code of the user's.
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>>;
+}
+
+struct Set<T> {
+    node: NodeRef,
+    value: T,
+}
+
+impl<T: InputValue> Change for Set<T> {
+    fn node(&self) -> NodeRef {
+        self.node
+    }
+    fn differs(&self) -> bool {
+        // SAFETY: 1. `Update::set` took node and value from an `Input<T>`; 2. the gate is held exclusively.
+        !self.node.flag(HAS_VALUE) || *unsafe { self.node.value_by_type::<T>() } != self.value
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.node.state.set_exclusively(Phase::Fresh);
+        // SAFETY: as above; an input's key is a `String`.
+        let old = unsafe { replace_value::<(String,), T>(self.node, self.value) };
+        old.map(|old| Box::new(old) as Box<dyn Any + Send>)
+    }
+}
+
+struct Remove(NodeRef);
+
+impl Change for Remove {
+    fn node(&self) -> NodeRef {
+        self.0
+    }
+    fn differs(&self) -> bool {
+        self.0.flag(HAS_VALUE)
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.0.state.set_exclusively(Phase::Empty);
+        // SAFETY: the gate is held exclusively.
+        unsafe { self.0.take_value() }
+    }
+}
+
+/// A batch of input changes, given to the closure of an update.
+pub struct Update {
+    engine: u64,
+    changes: FxHashMap<usize, Box<dyn Change>>,
+}
+
+impl Update {
+    /// Sets an input. An equal value is no change.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime.
+    #[track_caller]
+    pub fn set<T: InputValue>(&mut self, input: &Input<T>, value: T) {
+        let node = self.node(input);
+        self.changes.insert(node.address(), Box::new(Set { node, value }));
+    }
+
+    /// Removes the value of an input and frees it. Reading the input is a panic until it is set again.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime.
+    #[track_caller]
+    pub fn remove<T: InputValue>(&mut self, input: &Input<T>) {
+        let node = self.node(input);
+        self.changes.insert(node.address(), Box::new(Remove(node)));
+    }
+
+    #[track_caller]
+    fn node<T: InputValue>(&self, input: &Input<T>) -> NodeRef {
+        let (engine, node) = input.task.place();
+        assert_eq!(engine, self.engine, "the input {:?} belongs to another runtime", input.name);
+        node
+    }
+}

@@ -1,0 +1,444 @@
+//! `Local`: what a thread keeps for an engine, and the current-task record that reads are noted in.
+//!
+//! A thread has one `Local` per engine, found through a thread-local list at session entry and through one
+//! thread-local pointer ([`Local::current`]) during the session. Only its own thread touches it, but for the counters, which
+//! are atomics that others read.
+//!
+//! The *frame* is the record of the body that runs now: its execution number, where its reads begin in the thread's
+//! stack of reads, and the *prediction*: a cursor into what the body read when it ran last. A call that asks for
+//! just the read that comes next is answered without hashing anything.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::collections::hash_map::Entry as MapEntry;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::counters::CounterTable;
+use crate::edges::Edge;
+use crate::emit::EmittedValue;
+use crate::engine::Engine;
+use crate::execute::Payload;
+use crate::failure::TaskError;
+use crate::node::NodeRef;
+use crate::task_fn::RawTaskFn;
+use crate::thread_cache::ThreadCache;
+use crate::waits::Cycle;
+
+thread_local! {
+    static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
+    static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
+}
+
+static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
+
+/// How calls on this thread are answered at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Looked up, and run on a miss.
+    Normal,
+    /// A comparison of arguments runs under a shard lock: calling a task is an error.
+    Comparing,
+}
+
+pub(crate) struct Local {
+    // The hot part.
+    predicted: Cell<*const Edge>,
+    predicted_end: Cell<*const Edge>,
+    execution: Cell<u64>,
+    cache: ThreadCache,
+    reads: UnsafeCell<Vec<Edge>>,
+    pub(crate) counters: CounterTable,
+    // The frame, continued.
+    recording: Cell<bool>,
+    predicting: Cell<bool>,
+    duplicates: Cell<bool>,
+    base: Cell<usize>,
+    emitted_base: Cell<usize>,
+    // The thread.
+    engine: Cell<*const Engine>,
+    engine_id: u64,
+    totals: Arc<CounterTable>,
+    sessions: Cell<usize>,
+    generation: Cell<u64>,
+    last_execution: Cell<u64>,
+    /// Names this thread of control in claims. A multiple of four.
+    pub(crate) strand: u64,
+    /// The number of the outermost demand that is under way.
+    pub(crate) demand: Cell<u64>,
+    pub(crate) mode: Cell<Mode>,
+    /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
+    poisoned: Cell<usize>,
+    poison: RefCell<Option<TaskError>>,
+    /// The innermost panic that is unwinding, named after its task.
+    last_panic: RefCell<Option<TaskError>>,
+    /// The claimed nodes of this thread of control, outermost first.
+    pub(crate) claimed: RefCell<Vec<NodeRef>>,
+    pub(crate) emitted: RefCell<Vec<EmittedValue>>,
+    functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
+    seen: RefCell<FxHashSet<Edge>>,
+}
+
+// SAFETY: a `Local` is reachable from other threads only as `Weak<Local>` in its engine's list, through which nothing but
+// `counters` (atomics) is touched; everything else is used by the thread in whose list it stands.
+unsafe impl Sync for Local {}
+// SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
+unsafe impl Send for Local {}
+
+/// What has to be put back when a frame ends.
+pub(crate) struct SavedFrame {
+    predicted: *const Edge,
+    predicted_end: *const Edge,
+    execution: u64,
+    recording: bool,
+    predicting: bool,
+    duplicates: bool,
+    base: usize,
+    emitted_base: usize,
+}
+
+impl Local {
+    /// The record of the session that is open on this thread, if there is one.
+    ///
+    /// The reference is good as long as the session stays open, which is longer than any call made in it.
+    #[inline(always)]
+    pub(crate) fn current<'a>() -> Option<&'a Self> {
+        // SAFETY: 1. the pointer is set from an `Arc` that stands in this thread's list until the thread ends; 2. it is
+        // reset when the session is left.
+        CURRENT.with(|current| unsafe { current.get().as_ref() })
+    }
+
+    /// This thread's record for `engine`, made if need be.
+    pub(crate) fn of(engine: &Engine) -> Arc<Self> {
+        LOCALS.with_borrow_mut(|locals| {
+            if let Some(local) = locals.iter().find(|local| local.engine_id == engine.id) {
+                return local.clone();
+            }
+            // Records of engines that are gone are held by nobody else's list any more.
+            locals.retain(|local| local.sessions.get() > 0 || Arc::weak_count(local) > 0);
+            let local = Arc::new(Self::new(engine));
+            engine.locals.lock().push(Arc::downgrade(&local));
+            locals.push(local.clone());
+            local
+        })
+    }
+
+    fn new(engine: &Engine) -> Self {
+        Self {
+            predicted: Cell::new(ptr::null()),
+            predicted_end: Cell::new(ptr::null()),
+            execution: Cell::new(0),
+            cache: ThreadCache::default(),
+            reads: UnsafeCell::new(Vec::new()),
+            counters: CounterTable::default(),
+            recording: Cell::new(false),
+            predicting: Cell::new(false),
+            duplicates: Cell::new(false),
+            base: Cell::new(0),
+            emitted_base: Cell::new(0),
+            engine: Cell::new(engine),
+            engine_id: engine.id,
+            totals: engine.totals.clone(),
+            sessions: Cell::new(0),
+            generation: Cell::new(0),
+            last_execution: Cell::new(0),
+            strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
+            demand: Cell::new(0),
+            mode: Cell::new(Mode::Normal),
+            poisoned: Cell::new(usize::MAX),
+            poison: RefCell::default(),
+            last_panic: RefCell::default(),
+            claimed: RefCell::default(),
+            emitted: RefCell::default(),
+            functions: RefCell::default(),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Makes this record the current one of its thread. Returns what to give to [`Local::leave`].
+    ///
+    /// `engine` must be the one that the record was made for, at the address where it now lives.
+    pub(crate) fn enter(&self, engine: &Engine) -> Entered {
+        debug_assert_eq!(self.engine_id, engine.id);
+        self.engine.set(engine);
+        let generation = engine.generation.load(Ordering::Acquire);
+        if self.generation.replace(generation) != generation {
+            self.cache.clear();
+        }
+        self.sessions.set(self.sessions.get() + 1);
+        self.poisoned.set(usize::MAX);
+        let frame = self.begin_frame(&[], false);
+        Entered { before: CURRENT.replace(self), frame }
+    }
+
+    /// Ends what [`Local::enter`] began.
+    pub(crate) fn leave(&self, entered: Entered) {
+        CURRENT.set(entered.before);
+        self.end_frame(entered.frame);
+        self.sessions.set(self.sessions.get() - 1);
+    }
+
+    /// Whether a session is open on this thread.
+    pub(crate) fn in_session(&self) -> bool {
+        self.sessions.get() > 0
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        // SAFETY: set at session entry to the engine whose gate the session holds; sessions own a reference to it.
+        unsafe { &*self.engine.get() }
+    }
+
+    pub(crate) fn engine_id(&self) -> u64 {
+        self.engine_id
+    }
+
+    // ---- the hot path ----
+
+    /// The node of the read that the current body made at this point when it ran last, if that is the one asked for.
+    #[inline(always)]
+    pub(crate) fn predicted(&self, is: impl FnOnce(NodeRef) -> bool) -> Option<NodeRef> {
+        let next = self.predicted.get();
+        if next == self.predicted_end.get() {
+            return None;
+        }
+        // SAFETY: between the two pointers lies the rest of the claimed node's `Deps`, which do not change before its
+        // frame ends.
+        let edge = unsafe { *next };
+        let node = edge.node();
+        if !node.state.is_fresh() || edge.reads_effects() || !is(node) {
+            return None;
+        }
+        // SAFETY: `next` is not the end.
+        self.predicted.set(unsafe { next.add(1) });
+        self.push(edge);
+        self.counters.of(node.function).thread_hits.add(1);
+        Some(node)
+    }
+
+    /// The fresh node that this thread remembers for a hash, recorded as read by the current body.
+    #[inline(always)]
+    pub(crate) fn cached(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<NodeRef> {
+        let (node, entry) = self.cache.find(hash, |node| node.state.is_fresh() && is(node))?;
+        let recorded_by = entry.recorded_by.get();
+        if recorded_by != self.execution.get() {
+            entry.recorded_by.set(self.execution.get());
+            self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
+        }
+        self.counters.of(node.function).thread_hits.add(1);
+        Some(node)
+    }
+
+    #[inline(always)]
+    fn push(&self, edge: Edge) {
+        // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type.
+        unsafe { (*self.reads.get()).push(edge) };
+    }
+
+    /// Notes a read of the current body. `perhaps_again` says that the body may have noted it before.
+    #[inline]
+    pub(crate) fn record(&self, edge: Edge, perhaps_again: bool) {
+        if !self.recording.get() {
+            return;
+        }
+        if perhaps_again {
+            self.duplicates.set(true);
+        }
+        let next = self.predicted.get();
+        if next != self.predicted_end.get() {
+            self.resynchronise(next, edge);
+        }
+        self.push(edge);
+    }
+
+    /// Moves the prediction behind `edge` if it is among the next few.
+    fn resynchronise(&self, next: *const Edge, edge: Edge) {
+        let mut cursor = next;
+        for _ in 0..4 {
+            if cursor == self.predicted_end.get() {
+                return;
+            }
+            // SAFETY: `cursor` is before the end of the claimed node's `Deps` (see `predicted`).
+            let (found, after) = unsafe { (*cursor == edge, cursor.add(1)) };
+            if found {
+                return self.predicted.set(after);
+            }
+            cursor = after;
+        }
+    }
+
+    // ---- the lookup's end ----
+
+    /// Notes a read that was answered through the table, and remembers the node for this thread.
+    pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
+        let known = self.cache.find(node.hash, |other| other == node);
+        match known {
+            Some((_, entry)) => {
+                let recorded_by = entry.recorded_by.replace(self.execution.get());
+                if recorded_by != self.execution.get() {
+                    self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
+                }
+            }
+            None => {
+                self.cache.insert(node, self.execution.get());
+                self.record(Edge::value_of(node), !is_new);
+            }
+        }
+    }
+
+    /// The index of a task function in the engine's registry.
+    pub(crate) fn function(&self, task_fn: &'static RawTaskFn) -> u32 {
+        match self.functions.borrow_mut().entry(task_fn.id) {
+            MapEntry::Occupied(known) => *known.get(),
+            MapEntry::Vacant(vacant) => *vacant.insert(self.engine().functions.index(task_fn)),
+        }
+    }
+
+    // ---- frames ----
+
+    /// Begins a frame, predicted to read `before`. Put the returned one back with [`Local::end_frame`].
+    pub(crate) fn begin_frame(&self, before: &[Edge], recording: bool) -> SavedFrame {
+        let execution = self.last_execution.get() + 1;
+        self.last_execution.set(execution);
+        // SAFETY: as in `push`.
+        let base = unsafe { (*self.reads.get()).len() };
+        let range = before.as_ptr_range();
+        SavedFrame {
+            predicted: self.predicted.replace(range.start),
+            predicted_end: self.predicted_end.replace(range.end),
+            execution: self.execution.replace(execution),
+            recording: self.recording.replace(recording),
+            predicting: self.predicting.replace(!before.is_empty()),
+            duplicates: self.duplicates.replace(false),
+            base: self.base.replace(base),
+            emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
+        }
+    }
+
+    /// Stops recording in the current frame: what runs from here on (drops) belongs to nobody.
+    pub(crate) fn mute(&self) {
+        self.recording.set(false);
+        self.predicted.set(self.predicted_end.get());
+        let execution = self.last_execution.get() + 1;
+        self.last_execution.set(execution);
+        self.execution.set(execution);
+    }
+
+    /// Ends the current frame, dropping what is left of it.
+    pub(crate) fn end_frame(&self, saved: SavedFrame) {
+        // SAFETY: as in `push`.
+        unsafe { (*self.reads.get()).truncate(self.base.get()) };
+        let emitted = self.emitted.borrow_mut().split_off(self.emitted_base.get());
+        self.predicted.set(saved.predicted);
+        self.predicted_end.set(saved.predicted_end);
+        self.execution.set(saved.execution);
+        self.recording.set(saved.recording);
+        self.predicting.set(saved.predicting);
+        self.duplicates.set(saved.duplicates);
+        self.base.set(saved.base);
+        self.emitted_base.set(saved.emitted_base);
+        drop(emitted);
+    }
+
+    /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
+    pub(crate) fn with_reads<R>(&self, use_reads: impl FnOnce(&[Edge]) -> R) -> R {
+        // SAFETY: as in `push`; `use_reads` is given by `execute.rs`, which runs no code of the user's in it.
+        let reads = unsafe { &mut *self.reads.get() };
+        let base = self.base.get();
+        if self.duplicates.get() {
+            let mut seen = self.seen.borrow_mut();
+            let mut kept = base;
+            for index in base..reads.len() {
+                if seen.insert(reads[index]) {
+                    reads[kept] = reads[index];
+                    kept += 1;
+                }
+            }
+            reads.truncate(kept);
+            seen.clear();
+        }
+        use_reads(&reads[base..])
+    }
+
+    /// What the current frame emitted, taken out.
+    pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
+        let mut emitted = self.emitted.borrow_mut();
+        if emitted.len() == self.emitted_base.get() {
+            return Vec::new();
+        }
+        emitted.split_off(self.emitted_base.get())
+    }
+
+    // ---- demands and failures ----
+
+    /// Numbers the outermost demand of this thread of control, uniquely among all.
+    pub(crate) fn begin_demand(&self) {
+        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand << 32);
+        self.last_panic.take();
+    }
+
+    /// The error that a failed run of `node` is known by: a foreign panic is named after the innermost task.
+    pub(crate) fn name_failure(&self, payload: &Payload, node: NodeRef) -> TaskError {
+        if payload.is::<TaskError>() {
+            return TaskError::of_payload(&**payload, node);
+        }
+        self.last_panic.borrow_mut().get_or_insert_with(|| TaskError::of_payload(&**payload, node)).clone()
+    }
+
+    /// The error that this thread's session ended with.
+    pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
+        match self.last_panic.take() {
+            Some(error) if !payload.is::<TaskError>() => error,
+            _ => TaskError::of_payload(&**payload, "the session"),
+        }
+    }
+
+    /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
+    pub(crate) fn poison_cycle(&self, cycle: &Cycle) {
+        let claimed = self.claimed.borrow();
+        let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
+        self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
+        *self.poison.borrow_mut() = Some(TaskError::Cycle(Arc::new(cycle.error.clone())));
+    }
+
+    /// The session of this thread is over: nothing that it still finishes is kept.
+    pub(crate) fn poison_all(&self) {
+        self.poisoned.set(0);
+        *self.poison.borrow_mut() = Some(TaskError::Cancelled);
+    }
+
+    /// The error that the innermost claimed node must fail with, although its body has returned.
+    pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
+        if self.poisoned.get() == usize::MAX || self.claimed.borrow().len() <= self.poisoned.get() {
+            return None;
+        }
+        self.poison.borrow().clone()
+    }
+
+    /// The innermost claimed node has failed; if it is the outermost poisoned one, the poison ends with it.
+    pub(crate) fn end_poison_at_innermost(&self) {
+        let cancelled = matches!(*self.poison.borrow(), Some(TaskError::Cancelled));
+        if !cancelled && self.claimed.borrow().len() == self.poisoned.get().saturating_add(1) {
+            self.poisoned.set(usize::MAX);
+            self.poison.take();
+        }
+    }
+
+    /// Whether reads are being recorded for a task (and not for the session itself).
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recording.get()
+    }
+}
+
+/// A session (or a stretch of it) that is current on this thread.
+pub(crate) struct Entered {
+    before: *const Local,
+    frame: SavedFrame,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.totals.absorb(&self.counters);
+    }
+}

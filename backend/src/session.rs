@@ -1,0 +1,133 @@
+//! Sessions and updates: who may enter when, and what is caught at the border.
+
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::failure::TaskError;
+use crate::gate::UpdatePolicy;
+use crate::local::{Entered, Local};
+use crate::reclaim::do_chores;
+
+/// An update was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The thread that asked has a session of the same runtime open: waiting for it would never end.
+    InSession,
+}
+
+impl std::fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InSession => f.write_str(
+                "an update was asked for inside a session of the same runtime, on the same thread; inputs may change \
+                 only between sessions: return from `run` first",
+            ),
+        }
+    }
+}
+impl std::error::Error for UpdateError {}
+
+impl Engine {
+    /// Runs `work` in a session. Inside another session of this engine on the same thread it is part of that one.
+    ///
+    /// # Panics
+    /// With the body's own payload if one panicked and nobody caught it; with a message on a cycle or cancellation.
+    #[track_caller]
+    pub fn run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> R {
+        match self.catch(work) {
+            Ok(value) => value,
+            Err((_, payload)) if !payload.is::<TaskError>() => resume_unwind(payload),
+            // Inside another session the error goes on as it is, to that session's border.
+            Err((_, payload)) if Local::current().is_some() => resume_unwind(payload),
+            Err((error, _)) => panic!("{error}"),
+        }
+    }
+
+    /// Runs `work` in a session and returns its failure instead of panicking.
+    ///
+    /// # Errors
+    /// If a body panicked, on a cycle, or if the session was cancelled.
+    pub fn try_run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        self.catch(work).map_err(|(error, _)| error)
+    }
+
+    fn catch<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
+        if let Some(local) = Local::current()
+            && local.engine_id() == self.id
+        {
+            return catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (local.take_failure(&payload), payload));
+        }
+        let session = Session::open(self);
+        catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (session.local.take_failure(&payload), payload))
+    }
+
+    /// Runs `change` while no session is open.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
+    pub fn exclusively<R>(&self, policy: UpdatePolicy, change: impl FnOnce(&Exclusive<'_>) -> R) -> Result<R, UpdateError> {
+        if self.is_in_session() {
+            return Err(UpdateError::InSession);
+        }
+        self.gate.lock(policy);
+        let exclusive = Exclusive { engine: self };
+        let garbage = do_chores(&exclusive);
+        let result = change(&exclusive);
+        drop(exclusive);
+        drop(garbage);
+        Ok(result)
+    }
+}
+
+/// Proof that the gate of an engine is held exclusively; gives it back when dropped.
+pub struct Exclusive<'a> {
+    pub(crate) engine: &'a Engine,
+}
+
+impl Drop for Exclusive<'_> {
+    fn drop(&mut self) {
+        self.engine.gate.unlock();
+    }
+}
+
+/// An open session on this thread.
+struct Session {
+    engine: Arc<Engine>,
+    local: Arc<Local>,
+    entered: Option<Entered>,
+    /// Whether this is the outermost session of the thread, which holds the gate.
+    holds_gate: bool,
+}
+
+impl Session {
+    fn open(engine: &Arc<Engine>) -> Self {
+        let local = Local::of(engine);
+        let holds_gate = !local.in_session();
+        let mut garbage = None;
+        if holds_gate {
+            engine.gate.open_with(|| {
+                // The opener holds the gate by other means, so the proof must not give it back.
+                let exclusive = ManuallyDrop::new(Exclusive { engine });
+                garbage = Some(do_chores(&exclusive));
+            });
+        }
+        let entered = Some(local.enter(engine));
+        let session = Self { engine: engine.clone(), local, entered, holds_gate };
+        drop(garbage);
+        session
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(entered) = self.entered.take() {
+            self.local.leave(entered);
+        }
+        if self.holds_gate {
+            self.engine.gate.close();
+        }
+    }
+}

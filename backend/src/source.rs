@@ -1,0 +1,112 @@
+//! Sources: leaves that the runtime observes itself (files, directories, environment variables).
+//!
+//! A source is a task function whose body observes the world and whose descriptor has a cheap test for "nothing can have
+//! changed" (a stamp). A source is observed once, and again only by [`Engine::refresh`]: whose stamp differs is
+//! observed anew; whose value differs, too, makes its dependents stale. So within a session, and between refreshes,
+//! the world stands still.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::args::Key;
+use crate::claim::Phase;
+use crate::engine::Engine;
+use crate::gate::UpdatePolicy;
+use crate::input::Change;
+use crate::mark::mark_dependents;
+use crate::node::{MARKED, NodeRef, replace_value};
+use crate::session::UpdateError;
+use crate::task_fn::RawTaskFn;
+
+/// What a refresh found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refreshed {
+    /// Sources looked at.
+    pub checked: usize,
+    /// Sources whose stamp had changed, so that they were observed anew.
+    pub observed: usize,
+    /// Sources whose value had changed: what depends on them is stale now.
+    pub changed: usize,
+}
+
+impl Engine {
+    /// Looks at all sources and makes stale what depends on those that changed.
+    ///
+    /// Cost: one stamp per source (for a file, a `stat`), one observation per changed stamp.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
+    pub fn refresh(self: &Arc<Self>, policy: UpdatePolicy) -> Result<Refreshed, UpdateError> {
+        // Looking takes time, so it is done while sessions may be open; putting in place is short.
+        if self.is_in_session() {
+            return Err(UpdateError::InSession);
+        }
+        let mut refreshed = Refreshed::default();
+        let mut changes: Vec<Box<dyn Change>> = Vec::new();
+        let mut failed = Vec::new();
+        self.run(|| {
+            let sources = self.sources.lock().clone();
+            refreshed.checked = sources.len();
+            for node in sources {
+                match node.state.phase() {
+                    Phase::Fresh => {
+                        let Some(observe) = node.task_fn.observe else { continue };
+                        // SAFETY: 1. the node was seen FRESH in this session; 2. `observe` was made for its types.
+                        changes.extend(unsafe { observe(node.task_fn, node) });
+                    }
+                    _ => failed.push(node),
+                }
+            }
+        });
+        refreshed.observed = changes.len();
+        let garbage = self.exclusively(policy, |_| {
+            refreshed.changed = changes.iter().filter(|change| change.differs()).count();
+            for node in failed {
+                if node.state.phase() == Phase::Empty && !node.flag(MARKED) {
+                    node.set_flag(MARKED);
+                    mark_dependents(node);
+                }
+            }
+            self.apply(changes)
+        })?;
+        drop(garbage);
+        Ok(refreshed)
+    }
+}
+
+/// A new observation of a source, compared already.
+struct Observed<O> {
+    node: NodeRef,
+    value: O,
+    differs: bool,
+    put: unsafe fn(NodeRef, O) -> Option<O>,
+}
+
+impl<O: Send + Sync + 'static> Change for Observed<O> {
+    fn node(&self) -> NodeRef {
+        self.node
+    }
+    fn differs(&self) -> bool {
+        self.differs
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        // SAFETY: `put` was made for the node's types; the gate is held exclusively.
+        let old = unsafe { (self.put)(self.node, self.value) };
+        old.map(|old| Box::new(old) as Box<dyn Any + Send>)
+    }
+}
+
+/// Looks at a source again; `None` if its stamp says that nothing can have changed.
+///
+/// # Safety
+/// `node` was seen FRESH in the open session; `K` and `O` are the types of `task_fn`, which is its task function.
+pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> Option<Box<dyn Change>> {
+    // SAFETY: passed on to the caller.
+    let (key, value) = unsafe { (node.key::<K, O>(), node.value::<K, O>()) };
+    let (value, differs) = task_fn.observe_again(key, value)?;
+    Some(Box::new(Observed { node, value, differs, put: replace_value::<K, O> }))
+}

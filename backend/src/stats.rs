@@ -1,0 +1,137 @@
+//! Statistics: what happened per task function, as data and as a table.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::counters::Sums;
+use crate::engine::Engine;
+
+/// What happened to the calls of one task function.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct FunctionStats {
+    /// The function's name.
+    pub name: &'static str,
+    /// The module path and name.
+    pub path: &'static str,
+    /// Calls, however they were answered.
+    pub calls: u64,
+    /// Hits answered without a lock: by the thread's cache or by a predicted read.
+    pub thread_hits: u64,
+    /// Calls whose task was in memory and found through the table.
+    pub memory_hits: u64,
+    /// Calls answered by the backing storage.
+    pub storage_hits: u64,
+    /// Calls whose task was not known.
+    pub misses: u64,
+    /// Bodies run.
+    pub runs: u64,
+    /// Stale tasks found current without running their body.
+    pub verified: u64,
+    /// Runs that returned an equal value, so that their dependents stayed current.
+    pub cut_off: u64,
+    /// Runs that panicked, met a cycle or were cancelled.
+    pub failed: u64,
+    /// Time spent in bodies, callees included. Fast bodies are timed once in 32 runs, so this is an estimate.
+    pub time: Duration,
+}
+
+/// Statistics of a runtime since it was made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// One entry per task function that has been called, ordered by path.
+    pub functions: Vec<FunctionStats>,
+    /// Tasks in memory.
+    pub tasks: usize,
+}
+
+impl Stats {
+    /// The entry of a function, by its name or its path.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&FunctionStats> {
+        self.functions.iter().find(|function| function.name == name || function.path == name)
+    }
+
+    /// Bodies run, of all functions.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.functions.iter().map(|function| function.runs).sum()
+    }
+
+    /// Calls answered without running a body, of all functions.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.functions.iter().map(|function| function.calls.saturating_sub(function.runs)).sum()
+    }
+}
+
+impl Engine {
+    /// Statistics of all task functions. Costs a look at every thread's counters; nothing is stopped for it.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let locals: Vec<_> = self.locals.lock().iter().filter_map(std::sync::Weak::upgrade).collect();
+        let mut functions = Vec::new();
+        for (index, task_fn) in self.functions.all().into_iter().enumerate() {
+            if task_fn.is_leaf() {
+                continue;
+            }
+            let mut sums = Sums::default();
+            let index = u32::try_from(index).expect("indices are given out as `u32`");
+            self.totals.add_to(index, &mut sums);
+            for local in &locals {
+                local.counters.add_to(index, &mut sums);
+            }
+            functions.push(function_stats(task_fn.site(), &sums));
+        }
+        functions.sort_by_key(|function| (function.path, function.name));
+        Stats { functions, tasks: self.len() }
+    }
+}
+
+fn function_stats(site: &crate::task_fn::Site, sums: &Sums) -> FunctionStats {
+    let nanos = u128::from(sums.timed_nanos) * u128::from(sums.runs) / u128::from(sums.timed_runs.max(1));
+    FunctionStats {
+        name: site.name,
+        path: site.path,
+        calls: sums.thread_hits + sums.memory_hits + sums.storage_hits + sums.misses,
+        thread_hits: sums.thread_hits,
+        memory_hits: sums.memory_hits,
+        storage_hits: sums.storage_hits,
+        misses: sums.misses,
+        runs: sums.runs,
+        verified: sums.verified,
+        cut_off: sums.cut_off,
+        failed: sums.failed,
+        time: Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)),
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.functions.iter().map(|function| function.name.len()).max().unwrap_or(0).max(8);
+        writeln!(
+            f,
+            "{:width$} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>10}",
+            "function", "calls", "thread", "memory", "storage", "misses", "runs", "verified", "cut off", "failed", "time"
+        )?;
+        for function in &self.functions {
+            writeln!(
+                f,
+                "{:width$} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>10.1?}",
+                function.name,
+                function.calls,
+                function.thread_hits,
+                function.memory_hits,
+                function.storage_hits,
+                function.misses,
+                function.runs,
+                function.verified,
+                function.cut_off,
+                function.failed,
+                function.time,
+            )?;
+        }
+        write!(f, "{} tasks in memory", self.tasks)
+    }
+}

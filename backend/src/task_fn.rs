@@ -1,0 +1,358 @@
+//! `TaskFn`: the static descriptor of a task function. What differs between task functions is data in it.
+//!
+//! The typed descriptor ([`TaskFn`]) is made in generated code, in a constant; the engine works with the type-erased
+//! one inside ([`RawTaskFn`]). A descriptor of a generic function may exist several times in a program, so identity is
+//! the `TypeId` of a marker type that the generated code declares, and equal addresses are only the fast way to see it.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::args::Key;
+use crate::input::Change;
+use crate::node::{Node, NodeRef, Ops, replace_value};
+use crate::persist::Stored;
+use crate::source;
+
+/// Where a task function stands in the source.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// The function's name, for people.
+    pub name: &'static str,
+    /// The module path and name: half of the persistent identity.
+    pub path: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line in it.
+    pub line: u32,
+}
+
+/// A function pointer whose type the descriptor's constructor has forgotten and its shims remember.
+#[derive(Clone, Copy)]
+pub(crate) struct Erased(unsafe fn());
+
+/// The type-erased descriptor of a task function.
+pub struct RawTaskFn {
+    pub(crate) id: TypeId,
+    pub(crate) site: Site,
+    pub(crate) ops: &'static Ops,
+    run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
+    body: Option<Erased>,
+    cutoff: Option<Erased>,
+    describe: Option<Erased>,
+    describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
+    resolve: Option<Erased>,
+    same_stamp: Option<Erased>,
+    /// For a source: looks again.
+    pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
+    pub(crate) full_name: Option<fn() -> &'static str>,
+    pub(crate) volatile: bool,
+    pub(crate) heavy: bool,
+    pub(crate) version: Option<u32>,
+    pub(crate) ttl: Option<Duration>,
+}
+
+/// What running a body did to the node's value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// There was no value before.
+    First,
+    /// The value differs from the one before.
+    Changed,
+    /// The value equals the one before, which was kept.
+    Equal,
+}
+
+/// The descriptor of a task function from `K` (its owned arguments) to `O`.
+#[repr(transparent)]
+pub struct TaskFn<K, O> {
+    raw: RawTaskFn,
+    types: PhantomData<fn(&K) -> O>,
+}
+
+/// The identity of a marker type.
+pub const fn type_id<T: ?Sized + 'static>() -> TypeId {
+    TypeId::of::<T>()
+}
+
+/// The identity of a value's type: that of a body's closure is unique to the function and its type arguments.
+pub const fn type_id_of<T: 'static>(_: &T) -> TypeId {
+    TypeId::of::<T>()
+}
+
+/// How to get the name of a value's type: for generic functions it carries the type arguments.
+pub const fn name_of<T: 'static>(_: &T) -> fn() -> &'static str {
+    std::any::type_name::<T>
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
+    /// Describes the function `body`. `id` is the identity of a marker type that belongs to this function alone.
+    pub const fn new(id: TypeId, site: Site, body: fn(&K) -> O) -> Self {
+        let mut descriptor = Self::leaf(id, site);
+        // SAFETY: function pointers have one size; `run` casts it back to this type.
+        descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(body) }));
+        descriptor
+    }
+
+    /// Compares outputs by `equal`: a re-run that returns an equal value leaves its dependents current.
+    #[must_use]
+    pub const fn cutoff(mut self, equal: Option<fn(&O, &O) -> bool>) -> Self {
+        if let Some(equal) = equal {
+            // SAFETY: as in `new`.
+            let erased = unsafe { std::mem::transmute::<fn(&O, &O) -> bool, unsafe fn()>(equal) };
+            self.raw.cutoff = Some(Erased(erased));
+        }
+        self
+    }
+
+    /// Prints arguments by `describe`, in cycle paths and explanations.
+    #[must_use]
+    pub const fn describe(mut self, describe: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result>) -> Self {
+        if let Some(describe) = describe {
+            type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+            // SAFETY: as in `new`.
+            let erased = unsafe { std::mem::transmute::<Describe<K>, unsafe fn()>(describe) };
+            self.raw.describe = Some(Erased(erased));
+        }
+        self
+    }
+
+    /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
+    /// `same_stamp` says of the last observation that something may have changed.
+    #[must_use]
+    pub const fn source(mut self, same_stamp: fn(&K, &O) -> bool) -> Self {
+        // SAFETY: as in `new`.
+        let erased = unsafe { std::mem::transmute::<fn(&K, &O) -> bool, unsafe fn()>(same_stamp) };
+        self.raw.same_stamp = Some(Erased(erased));
+        self.raw.observe = Some(source::observe::<K, O>);
+        self
+    }
+
+    /// Runs `resolve` before the body: it computes the handles among the arguments that are still pending.
+    #[must_use]
+    pub const fn resolve(mut self, resolve: fn(&K)) -> Self {
+        // SAFETY: as in `new`.
+        self.raw.resolve = Some(Erased(unsafe { std::mem::transmute::<fn(&K), unsafe fn()>(resolve) }));
+        self
+    }
+}
+
+impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
+    /// Describes a leaf: a node that has a value but no body (an input, a source).
+    pub(crate) const fn leaf(id: TypeId, site: Site) -> Self {
+        let raw = RawTaskFn {
+            id,
+            site,
+            ops: Node::<K, O>::OPS,
+            run: run::<K, O>,
+            body: None,
+            cutoff: None,
+            describe: None,
+            describe_shim: describe::<K, O>,
+            resolve: None,
+            same_stamp: None,
+            observe: None,
+            full_name: None,
+            volatile: false,
+            heavy: false,
+            version: None,
+            ttl: None,
+        };
+        Self { raw, types: PhantomData }
+    }
+}
+
+impl<K, O> TaskFn<K, O> {
+    /// Says how to get the full name, type arguments included.
+    #[must_use]
+    pub const fn named(mut self, name: fn() -> &'static str) -> Self {
+        self.raw.full_name = Some(name);
+        self
+    }
+
+    /// Lets outputs be stored.
+    #[must_use]
+    pub const fn stored(self, stored: Stored<K, O>) -> Self {
+        let _ = stored;
+        self
+    }
+
+    /// Runs the body again once per session.
+    #[must_use]
+    pub const fn volatile(mut self) -> Self {
+        self.raw.volatile = true;
+        self
+    }
+
+    /// Says that the body is long: async callers move it off the executor's threads.
+    #[must_use]
+    pub const fn heavy(mut self) -> Self {
+        self.raw.heavy = true;
+        self
+    }
+
+    /// Declares the code identity: what is stored stays valid while the version does.
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.raw.version = Some(version);
+        self
+    }
+
+    /// Lets results expire, judged at the start of a session.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.raw.ttl = Some(ttl);
+        self
+    }
+
+    /// The type-erased descriptor.
+    #[inline(always)]
+    pub const fn raw(&'static self) -> &'static RawTaskFn {
+        &self.raw
+    }
+}
+
+impl RawTaskFn {
+    /// Where the function stands in the source.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether both describe the same function.
+    #[inline(always)]
+    pub(crate) fn is(&'static self, other: &'static Self) -> bool {
+        std::ptr::eq(self, other) || self.id == other.id
+    }
+
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// Runs the body of a claimed node and puts the output in place; calls `done` before the replaced output is dropped.
+    ///
+    /// # Safety
+    /// The caller holds the claim of `node`, whose task function this is, and it is not a leaf.
+    pub(crate) unsafe fn run(&self, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.run)(self, node, done) }
+    }
+
+    /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
+    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
+        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
+        // SAFETY: erased from these types in `source` and `new`; `observe` is made together with `same_stamp`.
+        let (same_stamp, body) = unsafe {
+            (
+                std::mem::transmute::<unsafe fn(), fn(&K, &O) -> bool>(same_stamp),
+                std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body),
+            )
+        };
+        if same_stamp(key, value) {
+            return None;
+        }
+        let new = body(key);
+        let differs = match self.cutoff {
+            // SAFETY: erased from this type in `cutoff`.
+            Some(Erased(cutoff)) => !unsafe {
+                std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new)
+            },
+            None => true,
+        };
+        Some((new, differs))
+    }
+
+    /// Writes the task as a call: `name(arguments)`.
+    pub(crate) fn describe(&self, node: NodeRef, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.site.name)?;
+        match self.describe {
+            // SAFETY: `describe_shim` was made for the types that `describe` was erased from.
+            Some(describe) => unsafe { (self.describe_shim)(describe, node, f) },
+            None => f.write_str("(..)"),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run`]; `K` and `O` are the types of `task_fn`.
+unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+    // SAFETY: the types are those of the node; its key is written once.
+    let key = unsafe { node.key::<K, O>() };
+    if let Some(Erased(resolve)) = task_fn.resolve {
+        // SAFETY: erased from this type in `resolve`.
+        unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+    }
+    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new`.
+    let new = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) };
+    if !node.flag(crate::node::HAS_VALUE) {
+        // SAFETY: the claim is held, the types are the node's.
+        unsafe { replace_value::<K, O>(node, new) };
+        return done(Ran::First);
+    }
+    let equal = match task_fn.cutoff {
+        // SAFETY: 1. erased from this type in `cutoff`; 2. the claim is held and there is a value.
+        Some(Erased(cutoff)) => unsafe {
+            std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(node.value::<K, O>(), &new)
+        },
+        None => false,
+    };
+    if equal {
+        done(Ran::Equal);
+    } else {
+        // SAFETY: as above.
+        let old = unsafe { replace_value::<K, O>(node, new) };
+        done(Ran::Changed);
+        drop(old);
+    }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::describe`] for `K`; the node's types are `K` and `O`.
+unsafe fn describe<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), Describe<K>>(erased)(node.key::<K, O>(), f) }
+}
+
+/// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
+pub struct Cutoff<O>(PhantomData<O>);
+
+impl<O: PartialEq> Cutoff<O> {
+    /// `==`.
+    pub const EQ: Option<fn(&O, &O) -> bool> = Some(|left, right| left == right);
+}
+
+/// The fallback of [`Cutoff`] for outputs that cannot be compared: every re-run counts as a change.
+pub trait NoEq {
+    /// The output.
+    type Output;
+    /// No comparison.
+    const EQ: Option<fn(&Self::Output, &Self::Output) -> bool> = None;
+}
+impl<O> NoEq for Cutoff<O> {
+    type Output = O;
+}
+
+/// Picks how arguments are printed at compile time: `Describe::<K>::DEBUG` is `Some` if `K: Debug`.
+pub struct Describe<K>(PhantomData<K>);
+
+impl<K: fmt::Debug> Describe<K> {
+    /// `{:?}`.
+    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> = Some(|key, f| fmt::Debug::fmt(key, f));
+}
+
+/// The fallback of [`Describe`] for arguments without `Debug`.
+pub trait NoDebug {
+    /// The arguments.
+    type Key;
+    /// No way to print them.
+    const DEBUG: Option<fn(&Self::Key, &mut fmt::Formatter<'_>) -> fmt::Result> = None;
+}
+impl<K> NoDebug for Describe<K> {
+    type Key = K;
+}

@@ -1,0 +1,89 @@
+//! Measures the budgets of DESIGN.md section 9: `name  measured  limit  ok|SHORT`, one line each.
+//!
+//! `--only a,b` and `--skip a,b` choose, `--json` prints one object per line, `--verbose` shows the checks and
+//! figures behind each line, `--list` the names. The exit code is 1 if any budget is short, 2 for a wrong argument.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
+
+use larder_benches::allocation::Counting;
+use larder_benches::budgets::{ALL, Budget};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("budgets: {message}");
+            eprintln!("usage: budgets [--only a,b] [--skip a,b] [--json] [--verbose] [--list]");
+            return ExitCode::from(2);
+        }
+    };
+    let chosen = ALL.iter().filter(|budget| options.chooses(budget));
+    if options.list {
+        chosen.for_each(|budget| println!("{}", budget.name));
+        return ExitCode::SUCCESS;
+    }
+    let mut all_ok = true;
+    for budget in chosen {
+        let verdict = (budget.measure)();
+        all_ok &= verdict.is_ok();
+        if options.json {
+            println!("{}", verdict.json());
+        } else {
+            println!("{}", verdict.line());
+            if options.verbose {
+                print!("{}", verdict.details());
+            }
+        }
+    }
+    if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Default)]
+struct Options {
+    only: Option<Vec<String>>,
+    skip: Vec<String>,
+    json: bool,
+    verbose: bool,
+    list: bool,
+}
+
+impl Options {
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let (flag, attached) = match argument.split_once('=') {
+                Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+                None => (argument, None),
+            };
+            let mut names = || attached.clone().or_else(|| arguments.next()).ok_or("names are missing");
+            match flag.as_str() {
+                "--only" => options.only = Some(known(&names()?)?),
+                "--skip" => options.skip = known(&names()?)?,
+                "--json" => options.json = true,
+                "--verbose" | "-v" => options.verbose = true,
+                "--list" => options.list = true,
+                other => return Err(format!("unknown argument `{other}`")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn chooses(&self, budget: &Budget) -> bool {
+        let only = self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == budget.name));
+        only && !self.skip.iter().any(|name| name == budget.name)
+    }
+}
+
+/// The names in `list`, all of which must be budgets: a misspelt one must not pass for kept.
+fn known(list: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = list.split(',').map(str::to_owned).collect();
+    match names.iter().find(|name| !ALL.iter().any(|budget| budget.name == name.as_str())) {
+        Some(unknown) => Err(format!("there is no budget `{unknown}`; see --list")),
+        None => Ok(names),
+    }
+}

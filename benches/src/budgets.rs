@@ -1,0 +1,46 @@
+//! The budgets of DESIGN.md section 9, by name, in its order.
+
+mod after_change;
+mod building;
+mod executing;
+mod hits;
+mod space;
+mod storage;
+
+use crate::verdict::Verdict;
+
+/// A budget: its name and how it is measured.
+pub struct Budget {
+    /// The name in DESIGN.md section 9.
+    pub name: &'static str,
+    /// Measures it, peers included.
+    pub measure: fn() -> Verdict,
+}
+
+/// All of them. A budget is never left out: what cannot be measured yet says so.
+pub const ALL: &[Budget] = &[
+    Budget { name: "hit-hot", measure: hits::hit_hot },
+    Budget { name: "hit-table", measure: hits::hit_table },
+    Budget { name: "hit-str", measure: hits::hit_str },
+    Budget { name: "hit-async", measure: hits::hit_async },
+    Budget { name: "hit-allocations", measure: hits::hit_allocations },
+    Budget { name: "hit-threads", measure: hits::hit_threads },
+    Budget { name: "miss", measure: building::miss },
+    Budget { name: "memory", measure: space::memory },
+    Budget { name: "write-unrelated", measure: after_change::write_unrelated },
+    Budget { name: "edit-equal", measure: after_change::edit_equal },
+    Budget { name: "edit-leaf", measure: after_change::edit_leaf },
+    Budget { name: "edit-wide", measure: after_change::edit_wide },
+    Budget { name: "chain", measure: after_change::chain },
+    Budget { name: "chain-cutoff", measure: after_change::chain_cutoff },
+    Budget { name: "nested-build", measure: building::nested_build },
+    Budget { name: "probe", measure: storage::probe },
+    Budget { name: "reopen", measure: storage::reopen },
+    Budget { name: "store", measure: storage::store },
+    Budget { name: "store-overhead", measure: storage::store_overhead },
+    Budget { name: "revert", measure: storage::revert },
+    Budget { name: "bitflips", measure: storage::bitflips },
+    Budget { name: "scope", measure: executing::scope },
+    Budget { name: "scope-speedup", measure: executing::scope_speedup },
+    Budget { name: "size", measure: space::size },
+];

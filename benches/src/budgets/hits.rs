@@ -1,0 +1,151 @@
+//! What a hit costs: hot, through the table, by a borrowed string, awaited, in allocations, on two threads.
+
+use crate::allocation;
+use crate::ours::LARDER;
+use crate::peers::caches::{MOKA, QUICK_CACHE};
+use crate::peers::comemo::COMEMO;
+use crate::peers::floor::FLOOR;
+use crate::peers::maps::DASHMAP;
+use crate::peers::memoize::{CACHED, CONCURRENT_CACHED};
+use crate::peers::salsa::{BY_ARGUMENTS, BY_HANDLE, INSIDE, INSIDE_BY_ARGUMENTS};
+use crate::race::{Entry, Pace, Race};
+use crate::verdict::{Check, Verdict};
+use crate::work::{Shape, Work};
+
+pub(super) fn hit_hot() -> Verdict {
+    let mut verdict = Verdict::on("hit-hot");
+    let everybody = [
+        LARDER,
+        DASHMAP,
+        BY_HANDLE,
+        INSIDE,
+        INSIDE_BY_ARGUMENTS,
+        BY_ARGUMENTS,
+        QUICK_CACHE,
+        MOKA,
+        CACHED,
+        CONCURRENT_CACHED,
+        COMEMO,
+        FLOOR,
+    ];
+    for keys in [1, 100, 1000] {
+        let race = Race::over(Work::Hit { keys }, &everybody, Pace::BRIEF);
+        let when = of_keys(keys);
+        for (peer, limit) in [(DASHMAP.name, 0.35), (BY_HANDLE.name, 0.5)] {
+            let ratio = race.ratio(LARDER.name, peer);
+            verdict.check(Check::at_most(format!("{when} against {peer}"), ratio, limit, "x"));
+        }
+        verdict.costs(&race, &when, 1.0, "ns");
+    }
+    verdict
+}
+
+pub(super) fn hit_table() -> Verdict {
+    let mut verdict = Verdict::on("hit-table");
+    let everybody = [
+        LARDER,
+        DASHMAP,
+        BY_HANDLE,
+        BY_ARGUMENTS,
+        QUICK_CACHE,
+        MOKA,
+        CACHED,
+        CONCURRENT_CACHED,
+        COMEMO,
+        FLOOR,
+    ];
+    let race = Race::over(Work::Hit { keys: 100_000 }, &everybody, Pace::BRIEF);
+    let ratio = race.ratio(LARDER.name, DASHMAP.name);
+    verdict.check(Check::at_most("100,000 keys in order against dashmap", ratio, 1.3, "x"));
+    verdict.costs(&race, "100,000 keys", 1.0, "ns");
+    verdict
+}
+
+pub(super) fn hit_str() -> Verdict {
+    let mut verdict = Verdict::on("hit-str");
+    let everybody = [LARDER, QUICK_CACHE, DASHMAP, BY_ARGUMENTS, CACHED, COMEMO];
+    let race = Race::over(Work::HitStr { keys: 1000 }, &everybody, Pace::BRIEF);
+    let ratio = race.ratio(LARDER.name, QUICK_CACHE.name);
+    verdict.check(Check::at_most("1,000 strings of 40 bytes against quick_cache", ratio, 1.0, "x"));
+    verdict.costs(&race, "1,000 strings", 1.0, "ns");
+    verdict.allocations(&race, "a hit by string");
+    verdict
+}
+
+pub(super) fn hit_async() -> Verdict {
+    let mut verdict = Verdict::on("hit-async");
+    let shapes = [("larder async", Shape::Async), ("larder sync", Shape::Sync)];
+    let race = Race::between(
+        shapes.map(|(label, shape)| Entry {
+            label: label.to_owned(),
+            work: Work::HitShape(shape),
+            contestant: LARDER,
+        }),
+        Pace::BRIEF,
+    );
+    let excess = race.excess("larder async", "larder sync");
+    verdict.check(Check::at_most("an awaited hit over a sync one", excess, 6.0, "ns"));
+    verdict.costs(&race, "100 keys", 1.0, "ns");
+    verdict
+}
+
+pub(super) fn hit_allocations() -> Verdict {
+    let mut verdict = Verdict::on("hit-allocations");
+    let shapes = [
+        ("sync", Shape::Sync),
+        ("async", Shape::Async),
+        ("borrowed", Shape::Borrowed),
+        ("handle", Shape::Handle),
+        ("dyn trait", Shape::DynTrait),
+    ];
+    for (name, shape) in shapes {
+        let race = Race::over(Work::HitShape(shape), &[LARDER], Pace::BRIEF);
+        let allocations = race.allocations(LARDER.name).filter(|_| allocation::is_counting());
+        verdict.check(Check::at_most(format!("a hit, {name}"), allocations, 0.0, "allocations"));
+    }
+    let by_value = [DASHMAP, BY_HANDLE, BY_ARGUMENTS, QUICK_CACHE, MOKA, CACHED, CONCURRENT_CACHED, COMEMO];
+    verdict.allocations(&Race::over(Work::Hit { keys: 100 }, &by_value, Pace::BRIEF), "a hit by value");
+    let by_string = [DASHMAP, BY_ARGUMENTS, QUICK_CACHE, CACHED, COMEMO];
+    verdict.allocations(&Race::over(Work::HitStr { keys: 100 }, &by_string, Pace::BRIEF), "a hit by string");
+    verdict
+}
+
+pub(super) fn hit_threads() -> Verdict {
+    let mut verdict = Verdict::on("hit-threads");
+    let everybody =
+        [LARDER, DASHMAP, BY_HANDLE, BY_ARGUMENTS, QUICK_CACHE, MOKA, CACHED, CONCURRENT_CACHED, COMEMO];
+    for keys in [1, 1000] {
+        let entries = everybody.iter().flat_map(|contestant| {
+            [1, 2].map(|threads| Entry {
+                label: on_threads(contestant.name, threads),
+                work: Work::HitThreads { keys, threads },
+                contestant: *contestant,
+            })
+        });
+        let race = Race::between(entries, Pace::STEADY);
+        let when = of_keys(keys);
+        for contestant in everybody {
+            let name = contestant.name;
+            let gain = race.ratio(&on_threads(name, 1), &on_threads(name, 2));
+            if name == LARDER.name {
+                verdict.check(Check::at_least(format!("{when}, throughput of two threads"), gain, 1.9, "x"));
+            }
+            if let Some(gain) = gain {
+                verdict.figure(name, &format!("{when}, throughput of two threads"), gain, "x");
+            }
+        }
+        verdict.costs(&race, &when, 1.0, "ns");
+    }
+    verdict
+}
+
+fn on_threads(name: &str, threads: u32) -> String {
+    format!("{name} x{threads}")
+}
+
+fn of_keys(keys: u32) -> String {
+    match keys {
+        1 => "1 key".to_owned(),
+        keys => format!("{keys} keys"),
+    }
+}

@@ -1,0 +1,161 @@
+//! What is measured: each variant is one kind of work, spelled once, that every contestant performs alike.
+//!
+//! Keys are `u32`, outputs `u64`, bodies trivial ([`body`]) unless a variant says otherwise. "In turn" means
+//! `0, 1, .., keys - 1, 0, ..`. A write always stores a value that no one has stored there before, unless equal
+//! is the point.
+
+/// One kind of work. The doc of each variant states its unit: a sample is nanoseconds per that unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Repeated hits over `keys` keys in turn, everything already computed. Unit: one hit.
+    Hit {
+        /// How many distinct keys are hit.
+        keys: u32,
+    },
+    /// The same with a borrowed 40-byte `&str` as the key. Unit: one hit.
+    HitStr {
+        /// How many distinct strings are hit.
+        keys: u32,
+    },
+    /// The same hits from `threads` threads at once. Unit: one hit of the whole crowd (wall time / all hits).
+    HitThreads {
+        /// How many distinct keys are hit.
+        keys: u32,
+        /// How many threads hit them.
+        threads: u32,
+    },
+    /// One hit in the given shape, over 100 keys in turn. Unit: one hit.
+    HitShape(Shape),
+    /// `keys` first calls with a fresh store, whose creation and drop are not timed. Unit: one call.
+    Miss {
+        /// How many keys are missed.
+        keys: u32,
+    },
+    /// Live bytes after `keys` first calls, the map included. Unit: one entry; the sample is bytes.
+    Footprint {
+        /// How many entries are made.
+        keys: u32,
+    },
+    /// Live bytes of recorded reads: 1,000 readers of `reads` entries each, less what the same readers and entries
+    /// cost without reading. Unit: one edge; the sample is bytes.
+    EdgeFootprint {
+        /// How many entries each reader reads.
+        reads: u32,
+    },
+    /// After an unrelated write over a fresh graph (a root over groups of 1,000 leaves, which all read one input that
+    /// stays as it is), a hit of the root. Unit: the write and the hit.
+    UnrelatedWrite {
+        /// How many leaves the graph has.
+        leaves: u32,
+    },
+    /// A root over `leaves` leaves, each reading its own input and returning it without its low [`COARSE`] bits; one
+    /// input changes in those bits only, so its leaf runs and stays equal. Unit: the write and the root.
+    EditEqual {
+        /// How many leaves, and inputs, there are.
+        leaves: u32,
+    },
+    /// The same graph; one input changes above those bits, so that its leaf and the root run. Unit: the write and the root.
+    EditLeaf {
+        /// How many leaves, and inputs, there are.
+        leaves: u32,
+    },
+    /// A root that reads `inputs` inputs itself; one changes. Unit: the write and the root.
+    EditWide {
+        /// How many inputs the root reads.
+        inputs: u32,
+    },
+    /// A chain of `links` tasks over one input; the input changes, every link runs. Unit: the write and the top.
+    Chain {
+        /// How many tasks the chain has.
+        links: u32,
+    },
+    /// The same chain behind a task whose value stays equal when the input changes. Unit: the write and the top.
+    ChainCutoff {
+        /// How many tasks the chain has, without the one in front.
+        links: u32,
+    },
+    /// First build, asked from the top, of nested tasks with a fresh store. Unit: one task.
+    Build(Nest),
+    /// 10,000 items of about 60 ns fanned out on two threads. Unit: one item; the sample is process CPU time less
+    /// the CPU time of the same items in a plain loop.
+    Scope,
+    /// A scope with no items. Unit: one scope.
+    ScopeEmpty,
+    /// 64 bodies of 1 ms on the given number of threads. Unit: one body (wall time / bodies).
+    ScopeMillis {
+        /// How many threads run them.
+        threads: u32,
+    },
+    /// A warm hit in a store of 100k records of about 150 bytes, in a scattered order, decoded. Unit: one hit.
+    Probe,
+}
+
+/// The shapes that a hit comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A sync function with arguments by value.
+    Sync,
+    /// An `async fn`, awaited inside an async task.
+    Async,
+    /// A borrowed `&str` argument.
+    Borrowed,
+    /// A repeated read of a handle.
+    Handle,
+    /// A method called through `dyn Trait`.
+    DynTrait,
+}
+
+/// The nests of a first build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nest {
+    /// Task `n` calls task `n - 1`.
+    Chain(u32),
+    /// Task `(x, y)` calls `(x - 1, y)` and `(x, y - 1)`; a square of this side.
+    Grid(u32),
+    /// A binary tree of this many tasks: task `n` calls `2n + 1` and `2n + 2`.
+    Tree(u32),
+}
+
+impl Nest {
+    /// The number of tasks in it.
+    pub fn tasks(self) -> u32 {
+        match self {
+            Nest::Chain(links) => links,
+            Nest::Grid(side) => side * side,
+            Nest::Tree(tasks) => tasks,
+        }
+    }
+}
+
+/// How many low bits of an input a coarse leaf ignores. Enough that no race of equal edits ever carries over.
+pub const COARSE: u32 = 20;
+
+/// The trivial body: not free for the optimizer, and about a nanosecond.
+#[inline]
+pub fn body(key: u32) -> u64 {
+    u64::from(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// The trivial body for a string.
+#[inline]
+pub fn body_str(key: &str) -> u64 {
+    key.len() as u64
+}
+
+/// The 40-byte strings that `HitStr` hits: paths that share a long prefix, as real ones do.
+pub fn strings(keys: u32) -> Vec<String> {
+    (0..keys).map(|key| format!("crates/larder/src/engine/module_{key:05}.rs")).collect()
+}
+
+/// How many hits one sample takes: a few hundred microseconds, so that most samples are not descheduled.
+pub const HITS: u32 = 20_000;
+
+/// How many hits each thread of a crowd takes in one sample: about a millisecond.
+pub const CROWD_HITS: u32 = 100_000;
+
+/// The key after `key`, in turn.
+#[inline(always)]
+pub fn next(key: u32, keys: u32) -> u32 {
+    let next = key + 1;
+    if next == keys { 0 } else { next }
+}

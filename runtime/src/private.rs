@@ -1,0 +1,75 @@
+//! What generated code names. Not for people: it changes without notice, under a new version name.
+
+pub mod v1 {
+    //! The first version.
+    use std::borrow::Borrow;
+
+    use larder_backend::args::{Args, KeyPart, Skipped};
+
+    pub use larder_backend::args::{ByRef, ByVal, Skip};
+    pub use larder_backend::task_fn::{
+        Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of,
+    };
+    pub use larder_backend::{Emitted, Persist, Task, call, collect, forget, is_cached, resolve, stored, task, with};
+
+    /// The owned key of a tuple of wrapped parameters.
+    pub type KeyOf<A> = <A as Args>::Key;
+
+    /// What the output of a task function must be.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be the output of a task function",
+        label = "not `Clone + Send + Sync + 'static`",
+        note = "derive `Clone` and share between threads; wrap what is expensive to clone in an `Arc`"
+    )]
+    pub trait Output: Clone + Send + Sync + 'static {}
+    #[diagnostic::do_not_recommend]
+    impl<T: Clone + Send + Sync + 'static> Output for T {}
+
+    /// What a by-value parameter must be.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be an argument of a task function",
+        label = "not `Clone + Eq + Hash + Send + Sync + 'static`",
+        note = "arguments are the key of a task: derive `Clone, PartialEq, Eq, Hash`, or mark the parameter `#[skip]` \
+                to leave it out of the key"
+    )]
+    pub trait ValueArg: Clone + KeyPart {}
+    #[diagnostic::do_not_recommend]
+    impl<T: Clone + KeyPart> ValueArg for T {}
+
+    /// What a parameter behind a reference must be.
+    #[diagnostic::on_unimplemented(
+        message = "`&{Self}` cannot be an argument of a task function",
+        label = "its owned form is not `Clone + Eq + Hash + Send + Sync + 'static`",
+        note = "arguments are the key of a task: derive `Clone, PartialEq, Eq, Hash`, or mark the parameter `#[skip]` \
+                to leave it out of the key"
+    )]
+    pub trait RefArg: ToOwned<Owned: KeyPart> + std::hash::Hash + Eq {}
+    #[diagnostic::do_not_recommend]
+    impl<T: ?Sized + ToOwned<Owned: KeyPart> + std::hash::Hash + Eq> RefArg for T {}
+
+    /// States, at the place of the type, that it can be an output.
+    pub fn assert_output<T: Output>() {}
+    /// States, at the place of the type, that it can be a by-value parameter.
+    pub fn assert_arg<T: ValueArg>() {}
+    /// States, at the place of the type, that it can stand behind a reference parameter.
+    pub fn assert_ref_arg<T: ?Sized + RefArg>() {}
+    /// States, at the place of the type, that it can be stored.
+    pub fn assert_persist<T: Persist>() {}
+
+    /// A by-reference parameter, from the key.
+    pub fn by_ref<T: ?Sized + ToOwned>(owned: &T::Owned) -> &T {
+        owned.borrow()
+    }
+    /// A by-value parameter, from the key.
+    pub fn by_val<T: Clone>(owned: &T) -> T {
+        owned.clone()
+    }
+    /// A skipped by-reference parameter, from the key.
+    pub fn skip_ref<T: ?Sized + ToOwned>(owned: &Skipped<T::Owned>) -> &T {
+        owned.0.borrow()
+    }
+    /// A skipped by-value parameter, from the key.
+    pub fn skip_val<T: Clone>(owned: &Skipped<T>) -> T {
+        owned.0.clone()
+    }
+}

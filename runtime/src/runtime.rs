@@ -1,0 +1,134 @@
+//! `Runtime`: what a program makes one of.
+
+use std::sync::Arc;
+
+use larder_backend::{
+    Config, Engine, Input, InputValue, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
+};
+
+/// A runtime: the results of task functions, and what they depend on.
+///
+/// Cheap to clone; all clones are the same runtime. Two runtimes share nothing.
+///
+/// ```
+/// use larder::{Runtime, task_fn};
+///
+/// #[task_fn]
+/// fn word_count(text: &str) -> usize {
+///     text.split_whitespace().count()
+/// }
+///
+/// let runtime = Runtime::new();
+/// assert_eq!(runtime.run(|| word_count("a b c")), 3);
+/// assert_eq!(runtime.run(|| word_count("a b c")), 3);
+/// assert_eq!(runtime.stats().get("word_count").map(|function| function.runs), Some(1));
+/// ```
+#[derive(Clone)]
+pub struct Runtime {
+    engine: Arc<Engine>,
+}
+
+/// Makes a [`Runtime`] that is not the default one.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// The number of shards of the table, rounded up to a power of two. Default: four per hardware thread.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.config.shards = shards;
+        self
+    }
+
+    /// Makes the runtime.
+    #[must_use]
+    pub fn build(self) -> Runtime {
+        Runtime { engine: Engine::new(&self.config) }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Runtime {
+    /// A runtime that keeps its results in memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Builder::default().build()
+    }
+
+    /// Settings for a runtime.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Runs `work` in a session: while it is open, no input changes. Any number of threads may have sessions open.
+    ///
+    /// Inside another session of this runtime on the same thread, `work` is part of that session.
+    ///
+    /// # Panics
+    /// With a body's panic that nobody caught; on a cycle; if an update cancelled the session.
+    #[track_caller]
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.engine.run(work)
+    }
+
+    /// Runs `work` in a session, and returns its failure instead of panicking.
+    ///
+    /// # Errors
+    /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
+    pub fn try_run<R>(&self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        self.engine.try_run(work)
+    }
+
+    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
+    ///
+    /// # Panics
+    /// If an input of this name exists and holds another type.
+    #[track_caller]
+    pub fn input<T: InputValue>(&self, name: &str, value: T) -> Input<T> {
+        self.engine.input(name, value)
+    }
+
+    /// Changes inputs, all at once, after waiting for the open sessions to end.
+    ///
+    /// What depends on an input that got an unequal value becomes stale. Cost: in proportion to that, never to the
+    /// number of tasks.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
+    pub fn update<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
+        self.engine.update(UpdatePolicy::Wait, change)
+    }
+
+    /// Changes inputs, all at once, after cancelling the open sessions: they end at their next task boundary.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
+    pub fn update_cancelling<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
+        self.engine.update(UpdatePolicy::Cancel, change)
+    }
+
+    /// Looks at all files, directories, patterns and variables that tasks have read, and makes stale what depends on those
+    /// that changed. Waits for the open sessions to end.
+    ///
+    /// Cost: one `stat` per file and directory, one observation per changed one.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
+    pub fn refresh(&self) -> Result<Refreshed, UpdateError> {
+        self.engine.refresh(UpdatePolicy::Wait)
+    }
+
+    /// What happened so far, per task function.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
+    }
+}

@@ -1,0 +1,108 @@
+//! `SourceError`: why a source could not be observed. It is a value: cached, compared, and looked at again by a refresh.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a file, a directory or a pattern could not be read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SourceError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug)]
+enum Problem {
+    Io(io::ErrorKind, Arc<io::Error>),
+    NotUtf8 { valid_up_to: usize },
+    Changed,
+    Pattern(String),
+}
+
+impl SourceError {
+    pub(crate) fn io(path: &Path, error: io::Error) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Io(error.kind(), Arc::new(error)) }
+    }
+    pub(crate) fn not_utf8(path: &Path, error: std::str::Utf8Error) -> Self {
+        Self { path: path.to_owned(), problem: Problem::NotUtf8 { valid_up_to: error.valid_up_to() } }
+    }
+    pub(crate) fn changed(path: &Path) -> Self {
+        Self { path: path.to_owned(), problem: Problem::Changed }
+    }
+    pub(crate) fn pattern(pattern: &str, message: impl fmt::Display) -> Self {
+        Self { path: pattern.into(), problem: Problem::Pattern(message.to_string()) }
+    }
+
+    /// The path (or pattern) that was to be read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kind of the I/O error, if it was one.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match &self.problem {
+            Problem::Io(kind, _) => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// For a text that is not UTF-8: how many bytes of it are.
+    #[must_use]
+    pub fn valid_up_to(&self) -> Option<usize> {
+        match self.problem {
+            Problem::NotUtf8 { valid_up_to } => Some(valid_up_to),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is there under this path.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    /// Whether the file changed between being observed and being read: the next refresh sees it as it is then.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self.problem, Problem::Changed)
+    }
+}
+
+impl PartialEq for SourceError {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.problem, &other.problem) {
+            (Problem::Io(left, _), Problem::Io(right, _)) => left == right,
+            (Problem::NotUtf8 { valid_up_to: left }, Problem::NotUtf8 { valid_up_to: right }) => left == right,
+            (Problem::Changed, Problem::Changed) => true,
+            (Problem::Pattern(left), Problem::Pattern(right)) => left == right,
+            _ => false,
+        };
+        same && self.path == other.path
+    }
+}
+impl Eq for SourceError {}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Io(_, error) => write!(f, "cannot read {path}: {error}"),
+            Problem::NotUtf8 { valid_up_to } => write!(f, "{path} is not UTF-8 from byte {valid_up_to} on"),
+            Problem::Changed => write!(f, "{path} changed while it was read; refresh the runtime"),
+            Problem::Pattern(message) => write!(f, "{path} is not a pattern: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::Io(_, error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
