@@ -2,15 +2,15 @@
 //! the other ways to ask about a call. It also holds the body and the descriptor.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, GenericParam, Generics, Meta, Token, TypeParamBound, WherePredicate, parse_quote};
 
-use crate::descriptor;
 use crate::expand::{Task, generated, is_about_the_body};
 use crate::function::Function;
 use crate::params::{Param, Role};
+use crate::{blame, descriptor};
 
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = task.function;
@@ -102,7 +102,6 @@ fn body(task: &Task<'_>) -> TokenStream {
 }
 
 fn descriptor_fn(task: &Task<'_>) -> TokenStream {
-    let p = task.p();
     let run = if task.params.iter().any(|param| param.role == Role::Unused) {
         generated!(__body)
     } else {
@@ -115,9 +114,10 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     let generics = without_lifetimes(&task.function.sig.generics);
     let bounds = &generics.where_clause;
     let (key, output) = (descriptor::key(task), task.output());
+    let returns = quote_spanned!(blame::span(task)=> &'static ::larder::__private::v1::TaskFn<#key, #output>);
     generated! {
         #[inline(always)]
-        fn __descriptor #generics () -> &'static #p::TaskFn<#key, #output> #bounds #descriptor
+        fn __descriptor #generics () -> #returns #bounds #descriptor
     }
 }
 
