@@ -3,7 +3,7 @@
 
 use super::on_a_deep_stack;
 use crate::crowd::{Meeting, crowd};
-use crate::lane::{Contestant, Lane, Sample, hits, misses, timed};
+use crate::lane::{self, Contestant, Lane, Sample, hits, misses, timed};
 use crate::work::{COARSE, Nest, Work, body, body_str, strings};
 use comemo::{Track, Tracked, memoize, track};
 use std::hint::black_box;
@@ -110,10 +110,6 @@ fn enter(work: Work) -> Option<Lane> {
     }
 }
 
-/// How many edits are made between two evictions: an eviction also empties comemo's accelerator, and the sample after
-/// it costs 2.5 times the usual. Rarely enough, the median is not touched by that.
-const EVICT_EVERY: u32 = 32;
-
 /// One edit after another. Every sample stores a value that was never there: comemo remembers old states, and would run nothing.
 fn edits(
     fields: u32,
@@ -122,18 +118,15 @@ fn edits(
 ) -> Option<Lane> {
     let mut sheet = Sheet { fields: (0..fields).map(|number| u64::from(number) << COARSE).collect() };
     let middle = fields as usize / 2;
-    let mut rounds = 0u32;
     ask(sheet.track());
+    let mut lane = lane::edits(move || {
+        sheet.fields[middle] = change(sheet.fields[middle]);
+        black_box(ask(sheet.track()));
+    })?;
+    // Evicting also empties the accelerator of comemo, so it goes before the untimed edit.
     Some(Box::new(move || {
-        let sample = timed(1, || {
-            sheet.fields[middle] = change(sheet.fields[middle]);
-            black_box(ask(sheet.track()));
-        });
-        rounds += 1;
-        if rounds % EVICT_EVERY == 0 {
-            comemo::evict(2);
-        }
-        sample
+        comemo::evict(2);
+        lane()
     }))
 }
 
