@@ -33,7 +33,7 @@ impl std::fmt::Debug for Sheet {
 
 impl Sheet {
     fn new(runtime: &Runtime, fields: u32) -> Sheet {
-        let field = |number: u32| runtime.input(&*format!("field {number}"), u64::from(number) << COARSE);
+        let field = |number: u32| runtime.input(&format!("field {number}"), u64::from(number) << COARSE);
         Sheet(Vec::leak((0..fields).map(field).collect()))
     }
 
