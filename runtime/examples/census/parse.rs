@@ -1,0 +1,69 @@
+//! From the text of a file to its census, by way of `syn`.
+
+use syn::visit::Visit;
+
+use crate::model::{FileCensus, Problem};
+use crate::scan::scan;
+use crate::visit::Visitor;
+
+/// `syn` recurses, and a stack that overflows takes the process down. A file that is deeper than this is counted by
+/// lines only. Code written by hand stays below 300; the deepest of 850 published crates, generated tables included, is
+/// told in `tests/census.rs`.
+const DEEPEST: usize = 20_000;
+
+/// Stack for one level. Measured, with the worst kind of nesting: see `tests/census.rs`.
+const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 24 << 10 } else { 8 << 10 };
+const STACK_AT_LEAST: usize = 256 << 10;
+
+/// Why a file has no more than its lines to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseFailure {
+    pub line: Option<u32>,
+    pub problem: Problem,
+    pub message: String,
+}
+
+/// The census of a file with this text. What cannot be parsed still has its lines counted.
+pub fn file_census(text: &str) -> (FileCensus, Option<ParseFailure>) {
+    let scan = scan(text);
+    let mut census = FileCensus { bytes: text.len() as u64, lines: scan.lines, ..FileCensus::default() };
+    let parsed = if scan.depth > DEEPEST {
+        Err(ParseFailure {
+            line: None,
+            problem: Problem::TooDeep,
+            message: format!("up to {} levels, where {DEEPEST} are followed", scan.depth),
+        })
+    } else {
+        let stack = STACK_AT_LEAST + scan.depth * STACK_PER_LEVEL;
+        stacker::maybe_grow(stack, stack, || parse(text, &mut census))
+    };
+    let failure = parsed.err();
+    census.broken = failure.is_some();
+    (census, failure)
+}
+
+fn parse(text: &str, census: &mut FileCensus) -> Result<(), ParseFailure> {
+    let outcome = syn::parse_file(text);
+    let outcome = match &outcome {
+        Ok(file) => {
+            Visitor::new(census).visit_file(file);
+            Ok(())
+        }
+        Err(error) => Err(failure(error, text)),
+    };
+    // proc-macro2 keeps the text of all that it ever lexed on this thread, to resolve positions.
+    // Ours are resolved, and nothing with a position outlives this call.
+    proc_macro2::extra::invalidate_current_thread_spans();
+    outcome
+}
+
+fn failure(error: &syn::Error, text: &str) -> ParseFailure {
+    let message = error.to_string();
+    // An end that comes too early has no position of its own, and is given the very first one.
+    let line = if message.starts_with("unexpected end of input") {
+        text.lines().count().max(1)
+    } else {
+        error.span().start().line
+    };
+    ParseFailure { line: u32::try_from(line).ok(), problem: Problem::DoesNotParse, message }
+}
