@@ -6,13 +6,14 @@ use crate::model::{FileCensus, Problem};
 use crate::scan::scan;
 use crate::visit::Visitor;
 
-/// `syn` recurses, and a stack that overflows takes the process down. A file that is deeper than this is counted by
-/// lines only. Code written by hand stays below 300; the deepest of 850 published crates, generated tables included, is
-/// told in `tests/census.rs`.
-const DEEPEST: usize = 20_000;
+/// `syn` recurses, and a stack that overflows takes the process down. A file that is deeper than this is counted by its
+/// lines only. Of the 29,358 files of 848 published crates, all but one in a thousand stay below 300 levels, and the
+/// deepest, a generated table, comes to 4,133.
+const DEEPEST: usize = 10_000;
 
-/// Stack for one level. Measured, with the worst kind of nesting: see `tests/census.rs`.
-const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 24 << 10 } else { 8 << 10 };
+/// Stack for one level. The worst of 34 kinds of nesting, `(((u8,),),)` as a type, was measured to take 32 KiB in a
+/// debug build and 6 KiB in a release build. Pages that are not used are not taken from the system.
+const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 48 << 10 } else { 12 << 10 };
 const STACK_AT_LEAST: usize = 256 << 10;
 
 /// Why a file has no more than its lines to show.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::{Args, Format};
 use crate::model::{CrateCensus, Diagnostic, Report, Totals};
-use crate::roots::Roots;
+use crate::roots::{Roots, common_ancestor};
 use crate::table::{Align, Table, clean, grouped, shortened};
 
 /// What a report took.
@@ -34,6 +34,7 @@ impl fmt::Display for Step {
 pub struct View {
     format: Format,
     top: usize,
+    /// Paths are shown from here: where the crates part ways.
     base: PathBuf,
     title: String,
     previous: Option<Arc<Report>>,
@@ -78,6 +79,9 @@ impl View {
 
     /// Prints the report; where there was one before, with what is different.
     pub fn show(&mut self, report: Arc<Report>, diagnostics: &[Diagnostic]) -> io::Result<()> {
+        if !report.crates.is_empty() {
+            self.base = common_ancestor(report.crates.iter().map(|one| &*one.dir));
+        }
         let stdout = io::stdout().lock();
         let plain =
             !stdout.is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -41,15 +41,19 @@ impl Roots {
         roots
     }
 
-    /// The deepest directory that holds all of it; paths are shown from here.
+    /// The deepest directory that holds all of it.
     pub fn base(&self) -> PathBuf {
         let parents = self.files.iter().filter_map(|file| file.parent());
-        let mut all = self.dirs.iter().map(PathBuf::as_path).chain(parents);
-        let Some(first) = all.next() else { return PathBuf::new() };
-        all.fold(first.to_owned(), |base, path| {
-            base.components().zip(path.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-        })
+        common_ancestor(self.dirs.iter().map(PathBuf::as_path).chain(parents))
     }
+}
+
+/// The deepest directory at or above all of `dirs`.
+pub fn common_ancestor<'a>(mut dirs: impl Iterator<Item = &'a Path>) -> PathBuf {
+    let Some(first) = dirs.next() else { return PathBuf::new() };
+    dirs.fold(first.to_owned(), |base, dir| {
+        base.components().zip(dir.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    })
 }
 
 /// Whether a walk from `root` comes to the directory `dir` below it.

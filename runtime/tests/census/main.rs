@@ -1,0 +1,66 @@
+//! The census example as its users run it: the program, on small trees made for the purpose.
+
+mod counts;
+mod program;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MANIFEST: &str = "[package]\nname = \"a-crate\"\n";
+
+struct Tree(TempDir);
+
+impl Tree {
+    fn new(files: &[(&str, &str)]) -> Tree {
+        let tree = Tree(TempDir::with_prefix("census-").unwrap());
+        for (path, text) in files {
+            tree.write(path, text.as_bytes());
+        }
+        tree
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// The report as JSON.
+    fn census(&self) -> Value {
+        let output = run(census().arg(self.path()).arg("--json"));
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// Cargo builds the examples before it runs the tests, and puts them beside the tests' directory.
+fn census() -> Command {
+    let mut program: PathBuf = std::env::current_exe().unwrap();
+    program.pop();
+    program.set_file_name("examples");
+    Command::new(program.join(format!("census{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn run(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .expect("`cargo test` and `cargo build --examples` build the example")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+fn check(report: &Value, pointer: &str, expected: impl Into<Value>) {
+    assert_eq!(report.pointer(pointer).unwrap_or(&Value::Null), &expected.into(), "{pointer} of {report:#}");
+}
