@@ -1,7 +1,7 @@
 //! An incremental census of a Rust source tree: `cargo run --release --example census -- --help`.
 //!
 //! In reading order: `model` is what is computed, `tasks` how it is divided into task functions, `scan`, `parse`,
-//! `visit`, `manifest`, `modules` and `sums` the plain code that these call, and the rest is the program around them.
+//! `visit`, `attributes`, `manifest`, `modules` and `sums` the plain code that these call, and the rest is the program around them.
 
 #![expect(
     unreachable_pub,
@@ -9,13 +9,14 @@
 )]
 #![expect(clippy::print_stderr, reason = "a program talks to its user there")]
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
 mod model;
 mod tasks;
 
+mod attributes;
 mod manifest;
 mod modules;
 mod parse;
@@ -105,7 +106,9 @@ fn step(roots: &Roots, view: &mut View) -> io::Result<()> {
     let diagnostics = stub::collect();
     view.show(report, &diagnostics)?;
     let step = Step { parsed: stub::parsed() - before, elapsed };
-    eprintln!("{step}");
+    // On a terminal the two streams meet.
+    let gap = if io::stderr().is_terminal() { "\n" } else { "" };
+    eprintln!("{gap}{step}");
     Ok(())
 }
 

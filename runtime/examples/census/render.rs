@@ -290,7 +290,7 @@ fn differences(before: &Totals, after: &Totals, out: &mut Output<impl Write>) ->
     for ((name, before), (_, after)) in count(before).into_iter().zip(count(after)) {
         if before != after {
             let sign = if after > before { '+' } else { '-' };
-            changes.push(format!("{sign}{} {name}", grouped(after.abs_diff(before))));
+            changes.push(format!("{name} {sign}{}", grouped(after.abs_diff(before))));
         }
     }
     let changes = if changes.is_empty() { "nothing that is counted".to_owned() } else { changes.join(", ") };

@@ -6,6 +6,7 @@ use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Visibility};
 
+use crate::attributes::{has_docs, is_hidden, is_test, of_item, path_attribute};
 use crate::model::{
     FileCensus, Function, Import, ItemKind, ModuleFile, Reach, Undocumented, UnsafeKind, UnsafeUse,
 };
@@ -140,7 +141,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
         let outer = self.api;
-        if is_test(attributes(item)) {
+        if is_test(of_item(item)) {
             self.api = Api::Closed;
         }
         visit::visit_item(self, item);
@@ -355,51 +356,6 @@ fn line(span: Span) -> u32 {
 
 fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
-}
-
-fn has_docs(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(meta) => meta.path.is_ident("doc"),
-        _ => false,
-    })
-}
-
-/// `#[doc(...)]` other than `#[doc = ...]`; `hidden` is the one that matters and the one in use.
-fn is_hidden(attributes: &[Attribute]) -> bool {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).any(|attribute| {
-        matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string().contains("hidden"))
-    })
-}
-
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::Path(path) => path.is_ident("test"),
-        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
-        syn::Meta::NameValue(_) => false,
-    })
-}
-
-fn path_attribute(attributes: &[Attribute]) -> Option<String> {
-    attributes.iter().find_map(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(syn::MetaNameValue {
-            path,
-            value: syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(value), .. }),
-            ..
-        }) if path.is_ident("path") => Some(value.value()),
-        _ => None,
-    })
-}
-
-fn attributes(item: &syn::Item) -> &[Attribute] {
-    match item {
-        syn::Item::Fn(item) => &item.attrs,
-        syn::Item::Mod(item) => &item.attrs,
-        syn::Item::Impl(item) => &item.attrs,
-        syn::Item::Struct(item) => &item.attrs,
-        syn::Item::Enum(item) => &item.attrs,
-        syn::Item::Trait(item) => &item.attrs,
-        _ => &[],
-    }
 }
 
 /// `Type` of `impl Trait for &'a path::Type<T>`.
