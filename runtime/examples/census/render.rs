@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::args::{Args, Format};
-use crate::model::{CrateCensus, Diagnostic, Report, Totals};
+use crate::model::{CrateCensus, Diagnostic, FilePath, Report, Totals};
 use crate::roots::{Roots, common_ancestor};
-use crate::table::{Align, Table, clean, grouped, shortened};
+use crate::table::{Align, Table, clean, grouped, shortened, started};
 
 /// What a report took.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ impl View {
         if out.is_terminal() {
             out.write_all(b"\x1b[2J\x1b[H")?;
         }
-        let first = paths.first().map(|path| self.place(path)).unwrap_or_default();
+        let first = paths.first().map(|path| self.place(path, 72)).unwrap_or_default();
         match paths.len() {
             0 | 1 => writeln!(out, "\nchanged: {first}"),
             more => writeln!(out, "\nchanged: {first} and {} more", more - 1),
@@ -118,8 +118,8 @@ impl View {
         self.diagnostics(diagnostics, out)
     }
 
-    fn place(&self, path: &Path) -> String {
-        shortened(&crate::model::FilePath::from(path).below(&self.base), 64)
+    fn place(&self, path: &Path, width: usize) -> String {
+        shortened(&FilePath::from(path).below(&self.base), width)
     }
 
     fn crates(&self, report: &Report, out: &mut Output<impl Write>) -> io::Result<()> {
@@ -139,7 +139,7 @@ impl View {
                 grouped(totals.unsafe_uses.total()),
                 grouped(totals.modules),
                 grouped(totals.module_edges),
-                shortened(&one.dir.below(&self.base), 40),
+                self.place(&one.dir, 32),
             ]);
         }
         out.section("Largest crates", largest.len(), self.top, &table)
@@ -151,8 +151,8 @@ impl View {
             let function = &located.what;
             table.row([
                 format!("{} lines", grouped(function.lines.into())),
-                shortened(&function.name, 36),
-                format!("{}:{}", self.place(&located.file), function.line),
+                shortened(&function.name, 32),
+                format!("{}:{}", self.place(&located.file, 44), function.line),
             ]);
         }
         let all = usize::try_from(report.totals.functions).unwrap_or(usize::MAX);
@@ -172,25 +172,30 @@ impl View {
         let mut lacking: Vec<&CrateCensus> = report.crates.iter().map(|one| &**one).collect();
         lacking.retain(|one| !one.undocumented.is_empty());
         lacking.sort_by_key(|one| Reverse(one.undocumented.len()));
-        let mut table = Table::new(&[Align::Right, Align::Left, Align::Left]);
+        let mut table = Table::new(&[Align::Right, Align::Left, Align::Left, Align::Left]);
         for one in lacking.iter().take(self.top) {
             let first = &one.undocumented[0];
-            let what = format!("{} {}", first.what.kind.label(), clean(&first.what.name));
             table.row([
                 grouped(one.undocumented.len() as u64),
-                shortened(&one.name, 28),
-                format!("first: {what}  {}:{}", self.place(&first.file), first.what.line),
+                shortened(&one.name, 20),
+                shortened(&format!("{} {}", first.what.kind.label(), first.what.name), 28),
+                format!("{}:{}", self.place(&first.file, 34), first.what.line),
             ]);
         }
-        out.section("Undocumented public items, by crate", lacking.len(), self.top, &table)
+        out.section(
+            "Undocumented public items, by crate, with the first of each",
+            lacking.len(),
+            self.top,
+            &table,
+        )
     }
 
     fn diagnostics(&self, diagnostics: &[Diagnostic], out: &mut Output<impl Write>) -> io::Result<()> {
         let mut table = Table::new(&[Align::Left]);
         for diagnostic in diagnostics.iter().take(self.top) {
             let line = diagnostic.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let (place, problem) = (self.place(&diagnostic.file), diagnostic.problem.label());
-            table.row([format!("{place}{line}: {problem}: {}", clean(&diagnostic.message))]);
+            let (place, problem) = (self.place(&diagnostic.file, 44), diagnostic.problem.label());
+            table.row([format!("{place}{line}: {problem}: {}", started(&diagnostic.message, 48))]);
         }
         out.section("Problems", diagnostics.len(), self.top, &table)
     }

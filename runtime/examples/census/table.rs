@@ -18,6 +18,15 @@ pub fn shortened(text: &str, width: usize) -> String {
     format!("…{end}")
 }
 
+/// A message says the most at its start.
+pub fn started(text: &str, width: usize) -> String {
+    let text = clean(text);
+    match text.char_indices().nth(width) {
+        Some(_) => text.chars().take(width - 1).chain(['…']).collect(),
+        None => text,
+    }
+}
+
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -4,6 +4,11 @@
 
 mod counts;
 mod program;
+mod stored;
+
+#[path = "../../examples/census/model.rs"]
+#[expect(unreachable_pub, dead_code, reason = "it is a module of the program")]
+mod model;
 
 use std::fs;
 use std::path::{Path, PathBuf};
