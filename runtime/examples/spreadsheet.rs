@@ -1,7 +1,7 @@
 //! A spreadsheet: cells hold numbers or formulas, and a formula reads other cells.
 //!
 //! For now without memory: `value` evaluates a cell wherever it is read. With Larder it is a task per cell, what the user
-//! typed is an `Input<String>` per cell, and `DEEPEST` goes: a cycle is then an error that names its path.
+//! typed is an `Input<String>` per cell, and `depth` goes: a cycle is then an error that names its path.
 
 #![expect(clippy::print_stdout, reason = "it is an example")]
 
@@ -18,8 +18,8 @@ fn main() {
         sheet.set(cell, text);
     }
     sheet.print();
-    println!("\nA1 becomes 0:");
     sheet.set("A1", "0");
+    println!("\nA1 becomes 0:");
     sheet.print();
 }
 
@@ -61,11 +61,9 @@ impl fmt::Display for CellError {
     }
 }
 
-const DEEPEST: usize = 64;
-
-/// An empty cell is zero.
+/// An empty cell is zero. A chain of reads that is longer than the sheet comes by some cell twice.
 fn value(sheet: &Sheet, cell: &str, depth: usize) -> Result<f64, CellError> {
-    if depth > DEEPEST {
+    if depth > sheet.0.len() {
         return Err(CellError::ReadsItself(cell.to_owned()));
     }
     let text = sheet.0.get(cell).map_or("0", String::as_str);
@@ -119,10 +117,11 @@ impl<'a, R: Fn(&str) -> Result<f64, CellError>> Formula<'a, R> {
                 self.at += 1;
                 Ok(value)
             }
-            _ => match self.word() {
-                word if word.starts_with(|c: char| c.is_ascii_alphabetic()) => (self.read)(word),
-                word => word.parse().or_else(|_| self.error()),
-            },
+            Some(b'A'..=b'Z' | b'a'..=b'z') => {
+                let cell = self.word();
+                (self.read)(cell)
+            }
+            _ => self.word().parse().or_else(|_| self.error()),
         }
     }
 
