@@ -377,6 +377,7 @@ pub enum Problem {
     NotUtf8,
     DoesNotParse,
     TooDeep,
+    TooLarge,
 }
 
 impl Problem {
@@ -386,6 +387,7 @@ impl Problem {
             Problem::NotUtf8 => "is not UTF-8",
             Problem::DoesNotParse => "does not parse",
             Problem::TooDeep => "is nested too deeply",
+            Problem::TooLarge => "is too large to parse",
         }
     }
 }

@@ -14,6 +14,9 @@ const DEEPEST: usize = 10_000;
 /// Stack for one level. Of 34 kinds of nesting the worst were measured to take less than 32 kB a level in a debug build
 /// (`&&&u8`, `(((u8,),),)`) and 6 kB in a release build (`{{{}}}`). What is not used of it is never taken from the system.
 const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 48 << 10 } else { 12 << 10 };
+/// A syntax tree takes some fifty times the memory of its text.
+const LARGEST_MIB: usize = 64;
+
 const STACK_AT_LEAST: usize = 256 << 10;
 
 /// Why a file has no more than its lines to show.
@@ -28,19 +31,24 @@ pub struct ParseFailure {
 pub fn file_census(text: &str) -> (FileCensus, Option<ParseFailure>) {
     let scan = scan(text);
     let mut census = FileCensus { bytes: text.len() as u64, lines: scan.lines, ..FileCensus::default() };
-    let parsed = if scan.depth > DEEPEST {
-        Err(ParseFailure {
-            line: None,
-            problem: Problem::TooDeep,
-            message: format!("up to {} levels, where {DEEPEST} are followed", scan.depth),
-        })
-    } else {
-        let stack = STACK_AT_LEAST + scan.depth * STACK_PER_LEVEL;
-        stacker::maybe_grow(stack, stack, || parse(text, &mut census))
+    let parsed = match beyond_bounds(text, scan.depth) {
+        Some((problem, message)) => Err(ParseFailure { line: None, problem, message }),
+        None => {
+            let stack = STACK_AT_LEAST + scan.depth * STACK_PER_LEVEL;
+            stacker::maybe_grow(stack, stack, || parse(text, &mut census))
+        }
     };
     let failure = parsed.err();
     census.broken = failure.is_some();
     (census, failure)
+}
+
+fn beyond_bounds(text: &str, depth: usize) -> Option<(Problem, String)> {
+    if depth > DEEPEST {
+        return Some((Problem::TooDeep, format!("up to {depth} levels, where {DEEPEST} are followed")));
+    }
+    let size = text.len() >> 20;
+    (size >= LARGEST_MIB).then(|| (Problem::TooLarge, format!("{size} MiB, where {LARGEST_MIB} are parsed")))
 }
 
 fn parse(text: &str, census: &mut FileCensus) -> Result<(), ParseFailure> {

@@ -257,7 +257,7 @@ fn summary(totals: &Totals, out: &mut Output<impl Write>) -> io::Result<()> {
     let mut kinds: Vec<_> = totals.items.iter().map(|(kind, &count)| (kind.label(), count)).collect();
     kinds.sort_by_key(|&(_, count)| Reverse(count));
     let shown: Vec<_> =
-        kinds.iter().take(6).map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
+        kinds.iter().take(5).map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
     line("items", kinds.iter().map(|(_, count)| count).sum(), shown.join(", "));
     let found = totals.unsafe_uses;
     let parts = [

@@ -182,3 +182,11 @@ fn size_is_not_taken_for_depth() {
     let functions = "fn f() { if a { b } else { c } match d { e => {} f => {} } }\n".repeat(10_000);
     check_counts(&(table + &functions), &[("functions", 10_000), ("broken_files", 0)]);
 }
+
+#[test]
+fn a_file_too_large_to_parse_has_its_lines_counted() {
+    let report =
+        Tree::new(&[("a.rs", &"fn f() {} // and so on, and so on, and so on\n".repeat(1_500_000))]).census();
+    check(&report, "/diagnostics/0/problem", "too_large");
+    check(&report, "/totals/lines/code", 1_500_000);
+}
