@@ -13,6 +13,7 @@ mod model;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,12 +49,21 @@ impl Tree {
     }
 }
 
-/// Cargo builds the examples before it runs the tests, and puts them beside the tests' directory.
+/// The program, beside the tests' directory. `cargo test` has built it, but `cargo test --test census` has not, and what
+/// an earlier build left there would be tested instead; so it is built here, which takes no time when it is there.
 fn census() -> Command {
-    let mut program: PathBuf = std::env::current_exe().unwrap();
-    program.pop();
-    program.set_file_name("examples");
-    Command::new(program.join(format!("census{}", std::env::consts::EXE_SUFFIX)))
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "census", "--manifest-path"]);
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        build.args((!cfg!(debug_assertions)).then_some("--release"));
+        assert!(build.status().unwrap().success(), "{build:?}");
+        let mut program: PathBuf = std::env::current_exe().unwrap();
+        program.pop();
+        program.set_file_name("examples");
+        program.join(format!("census{}", std::env::consts::EXE_SUFFIX))
+    });
+    Command::new(&*PROGRAM)
 }
 
 fn run(command: &mut Command) -> Output {
