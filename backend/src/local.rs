@@ -213,7 +213,7 @@ impl Local {
         // SAFETY: `next` is not the end.
         self.predicted.set(unsafe { next.add(1) });
         self.push(edge);
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -226,7 +226,7 @@ impl Local {
             entry.recorded_by.set(self.execution.get());
             self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
         }
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -269,6 +269,13 @@ impl Local {
     }
 
     // ---- the lookup's end ----
+
+    /// Remembers a node that the thread cache did not have, and notes it as read.
+    #[inline]
+    pub(crate) fn remember_and_record(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), true);
+    }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
     pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
