@@ -1,1 +1,4 @@
-//! Placeholder while the workspace is laid out.
+//! The engine of larder: lookup, incrementality, storage. Synchronous; names no future.
+
+pub mod codec;
+pub mod storage;
