@@ -15,10 +15,13 @@
 //! The format, byte by byte, is in `docs/storage-format.md`.
 
 mod batch;
+pub mod conformance;
 #[cfg(feature = "redb")]
 mod embedded;
 mod envelope;
 mod error;
+mod evict;
+mod filter;
 mod guarded;
 mod key;
 mod memory;
@@ -26,6 +29,7 @@ mod nothing;
 mod opening;
 pub mod record;
 mod table;
+mod verify;
 mod wire;
 mod write_behind;
 
@@ -36,12 +40,15 @@ pub use self::batch::{Batch, Write, Writes};
 pub use self::embedded::{RedbOptions, RedbStorage, SetAside};
 pub use self::envelope::{ENVELOPE_BYTES, ENVELOPE_VERSION, Rejected};
 pub use self::error::{Operation, StorageError};
+pub use self::evict::{Evicted, evict};
+pub use self::filter::Filter;
 pub use self::guarded::{Guarded, GuardedScan, ReadFailure, RejectedCounts};
 pub use self::key::{Digest, FunctionId, TaskKey, TraceKey};
 pub use self::memory::{Faults, MemoryStorage};
 pub use self::nothing::NoStorage;
 pub use self::opening::{Opening, StoreIdentity, open_store};
 pub use self::table::Table;
+pub use self::verify::{Damage, FunctionSize, StoreReport, verify_store};
 pub use self::write_behind::{
     Delivery, FlushError, Group, WriteBehind, WriteBehindOptions, WriteBehindStats,
 };

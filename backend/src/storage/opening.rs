@@ -1,6 +1,6 @@
 //! Looking at a store before it is used: whether what it holds can be read by this program.
 
-use super::record::{MetaRecord, STORE};
+use super::record::{MetaRecord, SOURCES, STORE, SourceSet};
 use super::{Batch, Digest, Guarded, ReadFailure, Rejected, StorageError, Table, Visit};
 
 /// Who opens the store.
@@ -81,6 +81,7 @@ fn is_empty(store: &Guarded) -> Result<bool, StorageError> {
 fn claim(store: &Guarded, identity: &StoreIdentity) -> Result<(), StorageError> {
     let mut batch = Batch::new();
     batch.seal(Table::Meta, STORE, |out| MetaRecord::own(identity.build, 0).encode_into(out));
+    batch.seal(Table::Meta, SOURCES, |out| SourceSet::default().encode_into(out));
     store.commit(batch.writes())
 }
 

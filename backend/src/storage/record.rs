@@ -16,6 +16,7 @@
 
 mod dependents;
 mod function;
+mod leaves;
 mod merge;
 mod meta;
 mod source;
@@ -26,8 +27,9 @@ pub use self::dependents::{Incomplete, read_dependents};
 pub use self::function::FunctionRecord;
 pub(super) use self::dependents::EdgeWriter;
 pub(super) use self::merge::{TaskOp, merge_task};
-pub use self::meta::{MetaRecord, SourceSet};
-pub(super) use self::meta::{SOURCES, STORE};
+pub use self::leaves::{Leaf, read_leaves};
+pub use self::meta::MetaRecord;
+pub(super) use self::meta::{SOURCES, STORE, SourceSet};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
 pub use self::task::{NewTask, OlderTrace, TaskRecord, probe};
 pub use self::trace::{

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! at "store":                                   at "sources":
-//! 4       0x01020304 in the order of the        8       number of sources and inputs
-//!         machine that wrote it                 8       the sum of xxh3-64 of each one's key, wrapping
-//! 2       format of the record layouts
+//! 4       0x01020304 in the order of the        1       flags: 1 incomplete; all others 0
+//!         machine that wrote it                 8       number of sources and inputs
+//! 2       format of the record layouts          8       the sum of xxh3-64 of each one's key, wrapping
 //! 2       codec
 //! 1       bytes of a pointer
 //! 16      build
@@ -91,34 +91,43 @@ impl<'a> MetaRecord<'a> {
 
 /// The keys of all sources and inputs, summed up: whether one was lost can be told by looking at those that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SourceSet {
+pub(crate) struct SourceSet {
+    incomplete: bool,
     count: u64,
     sum: u64,
 }
 
 impl SourceSet {
-    /// With one more.
-    pub fn insert(&mut self, key: Digest) {
-        self.count = self.count.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(xxh3_64(&key.to_bytes()));
+    /// In place of one that was lost. It stays incomplete for good, and that is how the loss stays known.
+    pub(crate) fn lost() -> Self {
+        Self { incomplete: true, ..Self::default() }
     }
 
-    /// With one less.
-    pub fn remove(&mut self, key: Digest) {
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    pub(crate) fn insert(&mut self, key: &[u8]) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(xxh3_64(key));
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
         self.count = self.count.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(xxh3_64(&key.to_bytes()));
+        self.sum = self.sum.wrapping_sub(xxh3_64(key));
     }
 
     pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
+        out.u8(u8::from(self.incomplete));
         out.u64(self.count);
         out.u64(self.sum);
     }
 
-    /// Reads the record that `payload` is.
-    pub fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
-        let record = Self { count: reader.u64()?, sum: reader.u64()? };
+        let flags = reader.u8()?;
+        let record = Self { incomplete: flags != 0, count: reader.u64()?, sum: reader.u64()? };
         reader.end()?;
-        Ok(record)
+        if flags > 1 { Err(NotARecord) } else { Ok(record) }
     }
 }

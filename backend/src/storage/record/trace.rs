@@ -118,7 +118,7 @@ impl<'a> Trace<'a> {
         Ok(trace)
     }
 
-    pub(crate) fn read_from(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+    pub(in super::super) fn read_from(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let start = reader.rest();
         let fingerprint = reader.digest()?;
         let place = match reader.u8()? {

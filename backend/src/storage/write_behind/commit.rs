@@ -73,11 +73,9 @@ impl Committer {
         }
         changes.sort_by_key(|(key, _)| *key);
         let mut buffer = Vec::new();
-        // A set that is damaged, or no longer true, never becomes true again: that is how the loss stays known.
-        let set = store.read(Table::Meta, SOURCES, &mut buffer);
-        let mut set = match set {
-            Ok(payload) => payload.and_then(|payload| SourceSet::decode(payload).ok()).unwrap_or_default(),
-            Err(ReadFailure::Rejected(_)) => SourceSet::default(),
+        let mut set = match store.read(Table::Meta, SOURCES, &mut buffer) {
+            Ok(Some(payload)) => SourceSet::decode(payload).unwrap_or_else(|_| SourceSet::lost()),
+            Ok(None) | Err(ReadFailure::Rejected(_)) => SourceSet::lost(),
             Err(failure) => return Err(failure),
         };
         for changes in changes.chunk_by(|a, b| a.0 == b.0) {
@@ -85,10 +83,10 @@ impl Committer {
             let known = is_stored(store, key, &mut buffer)?;
             match last {
                 SourceChange::Put if !known => {
-                    set.insert(key);
+                    set.insert(&key.to_bytes());
                     self.edges.new_target(key);
                 }
-                SourceChange::Remove if known => set.remove(key),
+                SourceChange::Remove if known => set.remove(&key.to_bytes()),
                 _ => {}
             }
         }
