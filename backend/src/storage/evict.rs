@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::record::{TaskOp, merge_task};
-use super::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit};
+use super::record::{OutputPlace, TaskOp, TaskRecord, merge_task};
+use super::{
+    Batch, Digest, ENVELOPE_BYTES, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit, envelope,
+};
 
 /// What was dropped to get under a cap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,10 @@ pub struct Evicted {
 
 #[derive(Default)]
 struct Weight {
+    /// Of the task with its current trace and output.
     task: u64,
+    /// Of its current output, if that stands elsewhere: it is met among the older ones.
+    output: u64,
     older: u64,
     used: u64,
 }
@@ -38,11 +43,14 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
             let bytes = (key.len() + record.len()) as u64;
             evicted.bytes_before += bytes;
             if let Some(task) = key.first_chunk::<16>() {
+                let output = if table == Table::Tasks { current_output(key, record) } else { 0 };
+                let weight = match table {
+                    Table::Tasks | Table::Traces | Table::Values => weights.entry(*task).or_default(),
+                    _ => return Visit::Continue,
+                };
                 match table {
-                    Table::Tasks => weights.entry(*task).or_default().task += bytes,
-                    // An output may be the current one; it then counts as older, and the estimate is low.
-                    Table::Traces | Table::Values => weights.entry(*task).or_default().older += bytes,
-                    _ => {}
+                    Table::Tasks => (weight.task, weight.output) = (bytes + output, output),
+                    _ => weight.older += bytes,
                 }
             }
             Visit::Continue
@@ -58,6 +66,9 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
     })?;
     evicted.bytes_after = evicted.bytes_before;
 
+    for weight in weights.values_mut() {
+        weight.older = weight.older.saturating_sub(weight.output);
+    }
     let mut order: Vec<_> = weights.into_iter().collect();
     order.sort_by_key(|(task, weight)| (weight.used, *task));
     let mut batch = Batch::new();
@@ -82,6 +93,15 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
     }
     commit(store, &mut batch)?;
     Ok(evicted)
+}
+
+/// The bytes that a task's current output takes in table `Values`.
+fn current_output(key: &[u8], record: &[u8]) -> u64 {
+    let payload = envelope::open(Table::Tasks, key, record).ok();
+    match payload.and_then(|payload| TaskRecord::decode(payload).ok()).map(|task| task.current.output.place) {
+        Some(OutputPlace::Stored { len }) => u64::from(len) + 32 + ENVELOPE_BYTES as u64,
+        _ => 0,
+    }
 }
 
 fn merge(
