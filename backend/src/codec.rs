@@ -182,7 +182,10 @@ impl fmt::Display for RoundTripError {
             RoundTripReason::Encode(error) => write!(f, "decoded, it does not encode again ({error})")?,
             RoundTripReason::Differs => write!(f, "decoded, it is another value")?,
         }
-        write!(f, "; `skip_serializing_if`, `untagged` and `flatten` do this, or mark the function `transient`")
+        write!(
+            f,
+            "; `skip_serializing_if`, `untagged` and `flatten` do this, or mark the function `transient`"
+        )
     }
 }
 

@@ -1,4 +1,5 @@
 //! The codec: what goes in comes out, and what comes from elsewhere does no harm.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,10 +39,8 @@ fn tree() -> impl Strategy<Value = Tree> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::List),
             prop::collection::btree_map(any::<String>(), inner.clone(), 0..6).prop_map(Tree::Map),
-            (inner.clone(), prop::option::of(inner)).prop_map(|(left, right)| Tree::Pair {
-                left: Box::new(left),
-                right: right.map(Box::new)
-            }),
+            (inner.clone(), prop::option::of(inner))
+                .prop_map(|(left, right)| Tree::Pair { left: Box::new(left), right: right.map(Box::new) }),
         ]
     })
 }

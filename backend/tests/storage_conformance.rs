@@ -4,7 +4,8 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use larder_backend::storage::{
-    BackingStorage, Batch, MemoryStorage, NoStorage, Operation, StorageError, Table, Visit, Writes, conformance,
+    BackingStorage, Batch, MemoryStorage, NoStorage, Operation, StorageError, Table, Visit, Writes,
+    conformance,
 };
 
 #[test]
@@ -86,7 +87,8 @@ fn an_error_at_any_call_leaves_the_store_usable() {
     batch.put(Table::Tasks, b"a", b"1");
     batch.put(Table::Tasks, b"b", b"1");
     let mut value = Vec::new();
-    for operation in [Operation::Get, Operation::Scan, Operation::Commit, Operation::Size, Operation::Compact] {
+    for operation in [Operation::Get, Operation::Scan, Operation::Commit, Operation::Size, Operation::Compact]
+    {
         store.faults().fail_nth(operation, 1);
         let failed = match operation {
             Operation::Get => store.get(Table::Tasks, b"a", &mut value).is_err(),

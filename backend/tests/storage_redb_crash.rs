@@ -1,5 +1,6 @@
 //! Processes that die, disks that fill up, files that others have.
 #![cfg(all(feature = "redb", unix))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
 mod storage_support;
 

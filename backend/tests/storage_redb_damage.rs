@@ -1,5 +1,6 @@
 //! Damaged, truncated and foreign files: misses, never a wrong value, never a panic that gets out.
 #![cfg(feature = "redb")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
 mod storage_support;
 
@@ -158,7 +159,8 @@ fn a_file_of_another_program_is_set_aside_and_kept() {
     quiet();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let texts: [&[u8]; 4] = [b"#!/bin/sh\n", &[0; 100_000], &[0xff; 5000], b"SQLite format 3\0 and more of it"];
+    let texts: [&[u8]; 4] =
+        [b"#!/bin/sh\n", &[0; 100_000], &[0xff; 5000], b"SQLite format 3\0 and more of it"];
     for (number, text) in texts.iter().enumerate() {
         fs::write(&path, text).unwrap();
         let store = RedbStorage::open(&path).unwrap();
@@ -168,7 +170,10 @@ fn a_file_of_another_program_is_set_aside_and_kept() {
         drop(store);
         assert_eq!(RedbStorage::open(&path).unwrap().set_aside(), None, "the new file is sound");
     }
-    assert!(matches!(RedbStorage::open_read_only(&folder.path().join("store.redb.damaged-1")), Err(StorageError::Damaged { .. })));
+    assert!(matches!(
+        RedbStorage::open_read_only(folder.path().join("store.redb.damaged-1")),
+        Err(StorageError::Damaged { .. })
+    ));
 }
 
 #[test]
@@ -199,7 +204,10 @@ fn damage_found_while_open_ends_the_store_and_the_next_run_starts_cold() {
     let length = file.metadata().unwrap().len();
     file.seek(SeekFrom::Start(4096)).unwrap();
     file.write_all(&vec![0xff; length as usize - 4096]).unwrap();
-    assert!((0..TASKS).all(|number| stored_output(&store, number).is_none_or(|output| output == output_of(number, 1))));
+    assert!(
+        (0..TASKS)
+            .all(|number| stored_output(&store, number).is_none_or(|output| output == output_of(number, 1)))
+    );
     let mut batch = Batch::new();
     batch.put(Table::Uses, b"key", b"value");
     let error = storage.commit(batch.writes()).unwrap_err();

@@ -1,4 +1,5 @@
 //! From handing over to the store and back, and all that can go wrong between.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
 mod storage_support;
 

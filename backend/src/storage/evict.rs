@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::record::{OutputPlace, TaskOp, TaskRecord, merge_task};
 use super::{
-    Batch, Digest, ENVELOPE_BYTES, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit, envelope,
+    Batch, Digest, ENVELOPE_BYTES, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit,
+    envelope,
 };
 
 /// What was dropped to get under a cap.
@@ -43,14 +44,15 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
             let bytes = (key.len() + record.len()) as u64;
             evicted.bytes_before += bytes;
             if let Some(task) = key.first_chunk::<16>() {
-                let output = if table == Table::Tasks { current_output(key, record) } else { 0 };
                 let weight = match table {
                     Table::Tasks | Table::Traces | Table::Values => weights.entry(*task).or_default(),
                     _ => return Visit::Continue,
                 };
-                match table {
-                    Table::Tasks => (weight.task, weight.output) = (bytes + output, output),
-                    _ => weight.older += bytes,
+                if table == Table::Tasks {
+                    (weight.output, weight.used) = weigh(key, record);
+                    weight.task = bytes + weight.output;
+                } else {
+                    weight.older += bytes;
                 }
             }
             Visit::Continue
@@ -60,7 +62,7 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
         if let (Some(task), Ok(used)) = (key.first_chunk::<16>(), payload.try_into())
             && let Some(weight) = weights.get_mut(task)
         {
-            weight.used = u64::from_le_bytes(used);
+            weight.used = weight.used.max(u64::from_le_bytes(used));
         }
         Visit::Continue
     })?;
@@ -95,21 +97,18 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
     Ok(evicted)
 }
 
-/// The bytes that a task's current output takes in table `Values`.
-fn current_output(key: &[u8], record: &[u8]) -> u64 {
+/// The bytes that a task's current output takes in table `Values`, and the run that stored the task.
+fn weigh(key: &[u8], record: &[u8]) -> (u64, u64) {
     let payload = envelope::open(Table::Tasks, key, record).ok();
-    match payload.and_then(|payload| TaskRecord::decode(payload).ok()).map(|task| task.current.output.place) {
-        Some(OutputPlace::Stored { len }) => u64::from(len) + 32 + ENVELOPE_BYTES as u64,
-        _ => 0,
-    }
+    let Some(task) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else { return (0, 0) };
+    let output = match task.current.output.place {
+        OutputPlace::Stored { len } => u64::from(len) + 32 + ENVELOPE_BYTES as u64,
+        OutputPlace::Inline(_) => 0,
+    };
+    (output, task.generation)
 }
 
-fn merge(
-    store: &Guarded,
-    task: [u8; 16],
-    ops: &[TaskOp<'_>],
-    batch: &mut Batch,
-) -> Result<(), StorageError> {
+fn merge(store: &Guarded, task: [u8; 16], ops: &[TaskOp<'_>], batch: &mut Batch) -> Result<(), StorageError> {
     /// Only the current trace is kept.
     const TRACES: usize = 1;
     const AT_ONCE: usize = 8 << 20;

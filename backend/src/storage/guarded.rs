@@ -115,8 +115,8 @@ impl Guarded {
         mut visit: impl FnMut(&[u8], &[u8]) -> Visit,
     ) -> Result<GuardedScan, StorageError> {
         let mut seen = GuardedScan::default();
-        let result = self.storage.scan(table, prefix, &mut |key, record| {
-            match envelope::open(table, key, record) {
+        let result =
+            self.storage.scan(table, prefix, &mut |key, record| match envelope::open(table, key, record) {
                 Ok(payload) => {
                     seen.records += 1;
                     visit(key, payload)
@@ -126,8 +126,7 @@ impl Guarded {
                     self.reject(reason);
                     Visit::Continue
                 }
-            }
-        });
+            });
         match result {
             Ok(()) => Ok(seen),
             Err(error) => {

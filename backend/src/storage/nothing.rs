@@ -11,12 +11,7 @@ impl BackingStorage for NoStorage {
         Ok(false)
     }
 
-    fn scan(
-        &self,
-        _: Table,
-        _: &[u8],
-        _: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
-    ) -> Result<(), StorageError> {
+    fn scan(&self, _: Table, _: &[u8], _: &mut dyn FnMut(&[u8], &[u8]) -> Visit) -> Result<(), StorageError> {
         Ok(())
     }
 

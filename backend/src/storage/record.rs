@@ -23,11 +23,11 @@ mod source;
 mod task;
 mod trace;
 
+pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub use self::function::FunctionRecord;
-pub(super) use self::dependents::EdgeWriter;
-pub(super) use self::merge::{TaskOp, merge_task};
 pub use self::leaves::{Leaf, read_leaves};
+pub(super) use self::merge::{TaskOp, merge_task};
 pub use self::meta::MetaRecord;
 pub(super) use self::meta::{SOURCES, STORE, SourceSet};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};

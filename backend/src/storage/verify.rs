@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SOURCES, SourceRecord, TaskRecord, Trace,
-    read_dependents, read_leaves,
+    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SOURCES, SourceRecord, TaskRecord,
+    Trace, read_dependents, read_leaves,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 

@@ -38,9 +38,10 @@ use super::{Guarded, StorageError};
 /// How a [`WriteBehind`] gathers and gives up.
 #[derive(Clone, Debug)]
 pub struct WriteBehindOptions {
-    /// A batch starts when so many bytes are waiting. 8 MiB.
+    /// A batch starts when so many bytes are waiting. 64 MiB: few big commits cost a store like redb
+    /// far less, in time and in space, than many small ones.
     pub batch_bytes: usize,
-    /// A batch starts when something has waited for so long. 200 ms.
+    /// A batch starts when something has waited for so long: what a crash costs. 1 s.
     pub batch_delay: Duration,
     /// Groups are refused when so many bytes are waiting. 256 MiB.
     pub queue_bytes: usize,
@@ -53,8 +54,8 @@ pub struct WriteBehindOptions {
 impl Default for WriteBehindOptions {
     fn default() -> Self {
         Self {
-            batch_bytes: 8 << 20,
-            batch_delay: Duration::from_millis(200),
+            batch_bytes: 64 << 20,
+            batch_delay: Duration::from_secs(1),
             queue_bytes: 256 << 20,
             max_traces: 8,
             attempts: 4,

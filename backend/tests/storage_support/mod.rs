@@ -7,8 +7,8 @@ use larder_backend::storage::record::{
     Emitted, NewTask, NewTrace, Read, SourceKind, SourceRecord, Stamp, output, probe, source_key,
 };
 use larder_backend::storage::{
-    BackingStorage, Delivery, Digest, FlushError, FunctionId, Group, Guarded, Opening, StoreIdentity, TaskKey, WriteBehind,
-    WriteBehindOptions, open_store,
+    BackingStorage, Delivery, Digest, FlushError, FunctionId, Group, Guarded, Opening, StoreIdentity,
+    TaskKey, WriteBehind, WriteBehindOptions, open_store,
 };
 
 pub(crate) const IDENTITY: StoreIdentity = StoreIdentity { build: Digest(77) };
@@ -74,7 +74,7 @@ pub(crate) fn ran(group: &mut Group, number: u32, state: u32) {
         reads: &reads,
         emitted: if number.is_multiple_of(7) { &emitted } else { &[] },
     };
-    group.ran(&NewTask { encoded_key: &key, trace });
+    group.ran(&NewTask { encoded_key: &key, generation: state.into(), trace });
 }
 
 pub(crate) fn sources(group: &mut Group, state: u32) {
@@ -117,7 +117,6 @@ pub(crate) fn try_fill(store: &Arc<Guarded>, count: u32, state: u32) -> Result<(
     for number in 0..count {
         group.clear();
         ran(&mut group, number, state);
-        group.used(task(number), u64::from(state));
         let _ = writer.push(&mut group);
     }
     writer.flush()

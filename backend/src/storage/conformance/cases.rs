@@ -133,7 +133,8 @@ fn big_values(store: &dyn BackingStorage) {
 }
 
 fn scans_are_ordered(store: &dyn BackingStorage) {
-    let keys: &[&[u8]] = &[b"\xff", b"b", b"", b"a\0", b"a", b"\x80", b"\x7f", b"a\xff", b"aa", b"\0", b"\xff\xff"];
+    let keys: &[&[u8]] =
+        &[b"\xff", b"b", b"", b"a\0", b"a", b"\x80", b"\x7f", b"a\xff", b"aa", b"\0", b"\xff\xff"];
     let mut batch = Batch::new();
     for key in keys {
         batch.put(Table::Tasks, key, key);
@@ -147,11 +148,15 @@ fn scans_are_ordered(store: &dyn BackingStorage) {
 
 fn scans_keep_to_the_prefix(store: &dyn BackingStorage) {
     let mut batch = Batch::new();
-    for key in [&b""[..], b"a", b"ab", b"ab\0", b"abc", b"ab\xff", b"ab\xff\xff", b"ac", b"b", b"\xff", b"\xff\xff"] {
+    for key in
+        [&b""[..], b"a", b"ab", b"ab\0", b"abc", b"ab\xff", b"ab\xff\xff", b"ac", b"b", b"\xff", b"\xff\xff"]
+    {
         batch.put(Table::Dependents, key, b"x");
     }
     put(store, &mut batch);
-    let keys = |prefix: &[u8]| under(store, Table::Dependents, prefix).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    let keys = |prefix: &[u8]| {
+        under(store, Table::Dependents, prefix).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
     assert_eq!(keys(b"ab"), [&b"ab"[..], b"ab\0", b"abc", b"ab\xff", b"ab\xff\xff"]);
     assert_eq!(keys(b"ab\xff"), [&b"ab\xff"[..], b"ab\xff\xff"]);
     assert_eq!(keys(b"\xff"), [&b"\xff"[..], b"\xff\xff"]);

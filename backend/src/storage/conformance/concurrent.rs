@@ -69,9 +69,8 @@ fn a_read_sees_what_was_committed_before(store: &dyn BackingStorage) {
     };
     let read = || {
         let before = committed.load(Ordering::Acquire);
-        let seen = get(store, Table::Tasks, &[KEYS / 2]).map_or(0, |value| {
-            u64::from_le_bytes(value.try_into().unwrap_or_default())
-        });
+        let seen = get(store, Table::Tasks, &[KEYS / 2])
+            .map_or(0, |value| u64::from_le_bytes(value.try_into().unwrap_or_default()));
         assert!(seen >= before, "round {seen} seen after round {before} was committed");
     };
     beside_readers(write, read);

@@ -40,8 +40,8 @@ pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, Storage
     match open_existing(path, options) {
         Ok((db, snapshot)) => Ok(Opened { db, snapshot, set_aside: None }),
         Err(Trouble::Damaged(reason)) if !options.read_only => {
-            let aside = set_aside(path, &reason)
-                .map_err(|source| StorageError::failed(Operation::Open, source))?;
+            let aside =
+                set_aside(path, &reason).map_err(|source| StorageError::failed(Operation::Open, source))?;
             let (db, snapshot) = open_existing(path, options).map_err(error)?;
             Ok(Opened { db, snapshot, set_aside: Some(aside) })
         }
@@ -72,7 +72,8 @@ pub(super) fn open_existing(path: &Path, options: &RedbOptions) -> Result<(Db, S
 /// A snapshot with all tables, created if need be; a database with tables of somebody else is not ours.
 fn with_all_tables(db: &Database) -> Result<Snapshot, Trouble> {
     let transaction = db.begin_read()?;
-    let empty = transaction.list_tables()?.next().is_none() && transaction.list_multimap_tables()?.next().is_none();
+    let empty =
+        transaction.list_tables()?.next().is_none() && transaction.list_multimap_tables()?.next().is_none();
     let snapshot = Snapshot::take(transaction)?;
     if snapshot.is_complete() {
         return Ok(snapshot);

@@ -8,8 +8,8 @@ use super::{NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
 /// One change to one task, in the order of handing over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskOp<'a> {
-    /// It ran: its encoded key and its encoded trace.
-    Ran { encoded_key: &'a [u8], trace: &'a [u8] },
+    /// It ran: in which run of the program, its encoded key and its encoded trace.
+    Ran { generation: u64, encoded_key: &'a [u8], trace: &'a [u8] },
     /// Something that it depends on has changed.
     Stale,
     /// Verified: it is current after all.
@@ -24,6 +24,7 @@ pub(crate) enum TaskOp<'a> {
 #[derive(Default)]
 struct State {
     stale: bool,
+    generation: u64,
     encoded_key: Vec<u8>,
     /// Most recent first; the first one is the current one.
     traces: Vec<Held>,
@@ -79,16 +80,16 @@ pub(crate) fn merge_task(
     };
     let new = stored.is_none();
     let only_run = match ops {
-        [TaskOp::Ran { encoded_key, trace }] if new => Some((*encoded_key, *trace)),
+        [TaskOp::Ran { generation, encoded_key, trace }] if new => Some((*generation, *encoded_key, *trace)),
         _ => None,
     };
-    if let Some((encoded_key, trace)) = only_run {
+    if let Some((generation, encoded_key, trace)) = only_run {
         // By far the most common case: a task's first run, written as it came.
         if let Ok(decoded) = Trace::decode(trace) {
             decoded.reads().for_each(|read| edge(read.key));
         }
         batch.seal(Table::Tasks, &task.to_bytes(), |out| {
-            task::encode(false, encoded_key, trace, std::iter::empty(), out);
+            task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
         });
         return Ok(true);
     }
@@ -117,6 +118,7 @@ impl State {
         let older = record.older().map(|trace| Held { trace, body: None, in_traces: true });
         Self {
             stale: record.stale,
+            generation: record.generation,
             encoded_key: record.encoded_key.to_vec(),
             traces: std::iter::once(Held::new(&record.current)).chain(older).collect(),
         }
@@ -130,7 +132,7 @@ impl State {
         dropped: &mut Vec<Held>,
     ) -> Result<(), ReadFailure> {
         match *op {
-            TaskOp::Ran { encoded_key, trace } => {
+            TaskOp::Ran { generation, encoded_key, trace } => {
                 let Ok(trace) = Trace::decode(trace) else { return Ok(()) };
                 if self.encoded_key != encoded_key {
                     // A collision of digests, or a first run: nothing that was there belongs to this task.
@@ -147,6 +149,7 @@ impl State {
                 }
                 self.traces.insert(0, held);
                 self.stale = false;
+                self.generation = generation;
             }
             TaskOp::Stale => self.stale = true,
             TaskOp::Fresh => self.stale = false,
@@ -212,7 +215,8 @@ impl State {
         }
         batch.seal(Table::Tasks, &task.to_bytes(), |out| {
             let body = current.body.as_deref().unwrap_or_default();
-            task::encode(self.stale, &self.encoded_key, body, older.iter().map(|held| held.trace), out);
+            let older = older.iter().map(|held| held.trace);
+            task::encode((self.stale, self.generation), &self.encoded_key, body, older, out);
         });
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 1       flags: 1 stale; all others 0
+//! 8       generation of the run that stored it
 //! 4       length of the encoded key
 //! length  the encoded key: function id (16), encoded arguments
 //! ...     the most recent trace
@@ -22,7 +23,9 @@ const OLDER_BYTES: usize = 33;
 pub struct NewTask<'a> {
     /// The encoded key; see [`TaskKey::start`].
     pub encoded_key: &'a [u8],
-    /// What the run read and returned.
+    /// The generation of this run of the program: it counts as a use.
+    pub generation: u64,
+    /// What the run of the task read and returned.
     pub trace: NewTrace<'a>,
 }
 
@@ -42,6 +45,8 @@ pub struct OlderTrace {
 pub struct TaskRecord<'a> {
     /// Whether something that it depends on has changed since.
     pub stale: bool,
+    /// The generation of the run that stored it. Later uses are in table `Uses`.
+    pub generation: u64,
     /// The encoded key.
     pub encoded_key: &'a [u8],
     /// The most recent trace.
@@ -57,11 +62,12 @@ impl<'a> TaskRecord<'a> {
         if flags & !STALE != 0 {
             return Err(NotARecord);
         }
+        let generation = reader.u64()?;
         let encoded_key = reader.bytes()?;
         let current = Trace::read_from(&mut reader)?;
         let older = reader.items(OLDER_BYTES)?;
         reader.end()?;
-        Ok(Self { stale: flags & STALE != 0, encoded_key, current, older })
+        Ok(Self { stale: flags & STALE != 0, generation, encoded_key, current, older })
     }
 
     /// The older traces, most recent first.
@@ -84,13 +90,14 @@ impl<'a> TaskRecord<'a> {
 
 /// Appends a task's payload.
 pub(super) fn encode(
-    stale: bool,
+    (stale, generation): (bool, u64),
     encoded_key: &[u8],
     current: &[u8],
     older: impl ExactSizeIterator<Item = OlderTrace>,
     out: &mut Vec<u8>,
 ) {
     out.u8(if stale { STALE } else { 0 });
+    out.u64(generation);
     out.counted(encoded_key);
     out.extend_from_slice(current);
     out.u32(count(older.len()));

@@ -204,10 +204,7 @@ pub enum TraceSearch {
 ///
 /// It walks the traces as a tree: those that agree on all reads so far, and on what comes next, stay in the race;
 /// `current` decides which of them goes on. `current` returns `None` for what has no current value (it failed).
-pub fn find_trace(
-    traces: &[Trace<'_>],
-    mut current: impl FnMut(Digest) -> Option<Digest>,
-) -> TraceSearch {
+pub fn find_trace(traces: &[Trace<'_>], mut current: impl FnMut(Digest) -> Option<Digest>) -> TraceSearch {
     let mut racing: Vec<_> = traces.iter().map(Trace::reads).enumerate().collect();
     loop {
         // The most recent one leads. A deterministic body makes all that agree so far read the same thing next; if

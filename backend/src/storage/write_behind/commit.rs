@@ -56,8 +56,9 @@ impl Committer {
             ops.clear();
             ops.extend(changes.iter().map(|(_, op)| *op));
             let edges = &mut self.edges;
-            let new =
-                merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| edges.add(read, task))?;
+            let new = merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| {
+                edges.add(read, task)
+            })?;
             if new {
                 edges.new_target(task.0);
             }

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use crate::storage::record::{
-    FunctionRecord, InputRecord, MetaRecord, NewTask, SourceRecord, TaskOp,
-};
+use crate::storage::record::{FunctionRecord, InputRecord, MetaRecord, NewTask, SourceRecord, TaskOp};
 use crate::storage::{Batch, Digest, Table, TaskKey, TraceKey};
 
 /// Changes that are committed together, or not at all. Filling a reused group allocates nothing.
@@ -24,7 +22,7 @@ pub struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Ran { encoded_key: Range<usize>, trace: Range<usize> },
+    Ran { generation: u64, encoded_key: Range<usize>, trace: Range<usize> },
     Stale,
     Fresh,
     Revert(Digest),
@@ -50,7 +48,8 @@ impl Group {
         self.runs.extend_from_slice(task.encoded_key);
         let between = self.runs.len();
         task.trace.encode_into(&mut self.runs);
-        let change = Change::Ran { encoded_key: start..between, trace: between..self.runs.len() };
+        let (encoded_key, trace) = (start..between, between..self.runs.len());
+        let change = Change::Ran { generation: task.generation, encoded_key, trace };
         self.tasks.push((key, change));
         if !task.trace.is_inline() {
             let at = TraceKey { task: key, part: task.trace.fingerprint }.to_bytes();
@@ -99,9 +98,10 @@ impl Group {
         self.sources.push((key, SourceChange::Put));
     }
 
-    /// The task was used in the run of this generation. Once per run is enough.
+    /// The task was used in the run of this generation. Once per run is enough, and needless if it ran.
     pub fn used(&mut self, task: TaskKey, generation: u64) {
-        self.batch.seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.to_le_bytes()));
+        self.batch
+            .seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.to_le_bytes()));
     }
 
     /// Names a task function.
@@ -142,9 +142,11 @@ impl Group {
         self.sources.extend_from_slice(&other.sources);
         self.tasks.extend(other.tasks.iter().map(|(task, change)| {
             let change = match change {
-                Change::Ran { encoded_key, trace } => {
-                    Change::Ran { encoded_key: shift(encoded_key), trace: shift(trace) }
-                }
+                Change::Ran { generation, encoded_key, trace } => Change::Ran {
+                    generation: *generation,
+                    encoded_key: shift(encoded_key),
+                    trace: shift(trace),
+                },
                 other => other.clone(),
             };
             (*task, change)
@@ -153,7 +155,8 @@ impl Group {
 
     pub(super) fn op(&self, change: &Change) -> TaskOp<'_> {
         match change {
-            Change::Ran { encoded_key, trace } => TaskOp::Ran {
+            Change::Ran { generation, encoded_key, trace } => TaskOp::Ran {
+                generation: *generation,
                 encoded_key: &self.runs[encoded_key.clone()],
                 trace: &self.runs[trace.clone()],
             },
