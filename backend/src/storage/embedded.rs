@@ -166,7 +166,7 @@ impl RedbStorage {
             let reason = "found earlier; open the store again".into();
             StorageError::Damaged { operation, table: None, reason }
         } else {
-            StorageError::failed(operation, "closed after an earlier error")
+            StorageError::failed(operation, "closed for now, after an error or to be compacted")
         }
     }
 
@@ -273,6 +273,7 @@ impl BackingStorage for RedbStorage {
         Ok(Some(metadata.len()))
     }
 
+    /// While it compacts, reads fail, and so are misses.
     fn compact(&self) -> Result<(), StorageError> {
         // Compaction moves pages, which no snapshot may be reading.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
