@@ -13,8 +13,9 @@
 //! # Who may touch what
 //! ```text
 //! snapshot  RwLock   one read transaction with its tables, shared by all point reads; replaced right after each
-//!                    commit, since a snapshot that outlives the next commit keeps the pages it freed (the file
-//!                    doubles). A scan keeps the one it started with.
+//!                    commit. One of the last commit costs nothing: what that commit freed is free for the next.
+//!                    One that is kept for longer keeps pages from being used again, and the file doubles. A scan
+//!                    keeps the one it started with.
 //! writer    Mutex    the database itself: commit, compact, close. Taken before `snapshot`, never after it.
 //! ```
 
