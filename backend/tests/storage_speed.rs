@@ -196,3 +196,60 @@ fn speed() {
     let read_only = timed(|| drop(black_box(open(RedbStorage::open_read_only(&path).unwrap()))));
     println!("open and close: {reopened:?}; for reading only {read_only:?}");
 }
+
+/// What the bounds cost over bincode as it is.
+#[test]
+#[ignore = "measures; run it alone and in release"]
+fn codec_speed() {
+    use larder_backend::codec::{decode, encode_into};
+    use serde::{Serialize, de::DeserializeOwned};
+
+    #[derive(Serialize, serde::Deserialize)]
+    struct Small {
+        name: String,
+        counts: Vec<u32>,
+        pairs: Vec<(u64, bool)>,
+        parent: Option<Box<str>>,
+    }
+
+    fn measure<T: Serialize + DeserializeOwned>(name: &str, value: &T) {
+        let config = bincode::config::standard().with_limit::<{ 256 << 20 }>();
+        let mut bytes = Vec::new();
+        encode_into(value, &mut bytes).unwrap();
+        let rounds = (20_000_000 / (bytes.len() + 200)).max(3) as u32;
+        let each = |time: Duration| time.as_nanos() as f64 / f64::from(rounds);
+        let repeat = |run: &mut dyn FnMut()| best(5, || timed(|| (0..rounds).for_each(|_| run())));
+        let mut buffer = Vec::new();
+        let encode = repeat(&mut || {
+            buffer.clear();
+            encode_into(black_box(value), &mut buffer).unwrap();
+        });
+        let mut buffer = vec![0; bytes.len() + 16];
+        let raw_encode = repeat(&mut || {
+            bincode::serde::encode_into_slice(black_box(value), &mut buffer, config).unwrap();
+        });
+        let decode = repeat(&mut || drop(black_box(decode::<T>(black_box(&bytes)).unwrap())));
+        let raw_decode = repeat(&mut || {
+            drop(black_box(bincode::serde::decode_from_slice::<T, _>(black_box(&bytes), config).unwrap()));
+        });
+        println!(
+            "{name}, {} bytes: encode {:.0} ns (bincode {:.0}), decode {:.0} ns (bincode {:.0})",
+            bytes.len(),
+            each(encode),
+            each(raw_encode),
+            each(decode),
+            each(raw_decode),
+        );
+    }
+
+    let small = Small {
+        name: "a name of some forty bytes in the middle".into(),
+        counts: (0..20).map(|count| count * 1000).collect(),
+        pairs: (0..8).map(|pair| (pair << 20, pair % 2 == 0)).collect(),
+        parent: Some("parent".into()),
+    };
+    measure("a struct", &small);
+    measure("a string", &"x".repeat(10_000));
+    measure("Vec<u64>", &(0..10_000_u64).collect::<Vec<_>>());
+    measure("Vec<u8>", &vec![7_u8; 1 << 20]);
+}

@@ -55,7 +55,7 @@ pub enum StorageError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Another process has the store open.
+    /// Another process has the store open, or this one has it open already.
     Held {
         /// The store.
         path: PathBuf,
@@ -119,7 +119,9 @@ impl fmt::Display for StorageError {
                 of(f, operation, table)?;
                 write!(f, ": {source}")
             }
-            Self::Held { path } => write!(f, "storage `{}` is open in another process", path.display()),
+            Self::Held { path } => {
+                write!(f, "storage `{}` is open in another process, or twice in this one", path.display())
+            }
             Self::ReadOnly => f.write_str("storage was opened for reading only"),
             Self::Damaged { operation, table, reason } => {
                 f.write_str("storage is damaged, found at ")?;

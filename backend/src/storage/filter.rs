@@ -55,6 +55,9 @@ impl Filter {
 
     /// The task is about to be stored.
     pub fn insert(&self, task: TaskKey) {
+        if self.is_set(task) {
+            return;
+        }
         // Bits are set before the group is handed over; what another thread has not seen yet is a miss there.
         let count = self.inserted.fetch_add(1, Ordering::Relaxed);
         let index = (count / FIRST_LAYER_KEYS + 1).ilog2() as usize;
@@ -70,8 +73,12 @@ impl Filter {
         if !self.ready.load(Ordering::Acquire) {
             return true;
         }
-        let layers = self.layers.iter().map_while(OnceLock::get);
-        layers.into_iter().any(|layer| layer.may_hold(task.0.0))
+        self.is_set(task)
+    }
+
+    #[inline]
+    fn is_set(&self, task: TaskKey) -> bool {
+        self.layers.iter().map_while(OnceLock::get).any(|layer| layer.may_hold(task.0.0))
     }
 }
 
