@@ -8,7 +8,7 @@
 //! stack on nested ones and can be made to allocate what a length field claims; so bytes come here only after the
 //! envelope's checksum held ([`crate::storage::Guarded`]), and even then decoding is bounded in three ways:
 //! - **memory**: a byte limit for the codec, strings and byte strings are borrowed from the input before they are
-//!   copied, and no size hint promises more elements than the input could hold;
+//!   copied, and a sequence that announces more elements than the input could hold is an error before the first;
 //! - **depth**: at most [`MAX_DEPTH`] nested values, each on a stack that grows, when encoding as when decoding;
 //! - **time**: elements that take no bytes are counted, so `Vec<()>` of length 2^60 is an error and no loop.
 

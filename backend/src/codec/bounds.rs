@@ -4,8 +4,11 @@ use std::cell::Cell;
 
 use super::MAX_DEPTH;
 
-/// A level runs on the present stack while this much of it is left: more than one level of any sane type needs.
-const RED_ZONE: usize = 128 << 10;
+/// A level runs on the present stack while this much of it is left.
+const RED_ZONE: usize = 256 << 10;
+/// The stack is looked at every so many levels, which so may take 16 KiB each: looking costs 4 ns, as much as encoding
+/// ten numbers.
+const LEVELS: u32 = 16;
 /// The size of each further piece of stack.
 const STACK_PIECE: usize = 2 << 20;
 /// Elements that may take no bytes (`Vec<()>`), beyond one for each byte of input.
@@ -27,22 +30,28 @@ impl Broken {
     }
 }
 
+/// How deep a value is nested. Each level hands its own to those below it.
+#[derive(Clone, Copy)]
+pub(super) struct Depth(u32);
+
 /// Shared by all levels of one encoding or decoding.
 pub(super) struct Bounds {
-    depth: Cell<u32>,
+    most: u32,
     elements: Cell<u64>,
     broken: Cell<Option<Broken>>,
 }
 
 impl Bounds {
+    pub(super) const TOP: Depth = Depth(0);
+
     pub(super) fn for_encoding() -> Self {
-        Self { depth: Cell::new(MAX_DEPTH), elements: Cell::new(u64::MAX), broken: Cell::new(None) }
+        Self { most: MAX_DEPTH, elements: Cell::new(u64::MAX), broken: Cell::new(None) }
     }
 
     pub(super) fn for_decoding(bytes: usize) -> Self {
         let elements = bytes as u64 + FREE_ELEMENTS;
         // Encoding does not count the outermost value, decoding does: what was encoded must decode.
-        Self { depth: Cell::new(MAX_DEPTH + 1), elements: Cell::new(elements), broken: Cell::new(None) }
+        Self { most: MAX_DEPTH + 1, elements: Cell::new(elements), broken: Cell::new(None) }
     }
 
     /// The first bound that was broken, if one was.
@@ -50,38 +59,38 @@ impl Bounds {
         self.broken.get()
     }
 
-    /// Runs one level deeper, on a new piece of stack if the present one is nearly used up.
+    /// Runs one level below `depth`, on a new piece of stack if the present one is nearly used up.
     #[inline]
     pub(super) fn deeper<R, E>(
         &self,
+        depth: Depth,
         error: impl FnOnce(&'static str) -> E,
-        level: impl FnOnce() -> Result<R, E>,
+        level: impl FnOnce(Depth) -> Result<R, E>,
     ) -> Result<R, E> {
-        let left = self.depth.get();
-        if left == 0 {
-            return Err(error(self.fail(Broken::Depth)));
+        let below = depth.0 + 1;
+        if below > self.most {
+            Err(error(self.fail(Broken::Depth)))
+        } else if below.is_multiple_of(LEVELS) {
+            stacker::maybe_grow(RED_ZONE, STACK_PIECE, || level(Depth(below)))
+        } else {
+            level(Depth(below))
         }
-        self.depth.set(left - 1);
-        let result = stacker::maybe_grow(RED_ZONE, STACK_PIECE, level);
-        self.depth.set(left);
-        result
     }
 
-    /// Counts one element of a sequence or map.
+    /// Counts the elements of a sequence or map that announces so many.
     #[inline]
-    pub(super) fn element<E>(&self, error: impl FnOnce(&'static str) -> E) -> Result<(), E> {
-        match self.elements.get().checked_sub(1) {
+    pub(super) fn elements<E>(
+        &self,
+        announced: usize,
+        error: impl FnOnce(&'static str) -> E,
+    ) -> Result<(), E> {
+        match self.elements.get().checked_sub(announced as u64) {
             Some(left) => {
                 self.elements.set(left);
                 Ok(())
             }
             None => Err(error(self.fail(Broken::Elements))),
         }
-    }
-
-    /// How many elements can still come: what a size hint may promise.
-    pub(super) fn elements_left(&self) -> usize {
-        usize::try_from(self.elements.get()).unwrap_or(usize::MAX)
     }
 
     #[cold]

@@ -9,17 +9,18 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Depth};
 
 /// Decodes what `seed` decodes, within the bounds.
 pub(super) struct BoundedSeed<'b, S> {
     seed: S,
     bounds: &'b Bounds,
+    depth: Depth,
 }
 
 impl<'b, S> BoundedSeed<'b, S> {
     pub(super) fn new(seed: S, bounds: &'b Bounds) -> Self {
-        Self { seed, bounds }
+        Self { seed, bounds, depth: Bounds::TOP }
     }
 }
 
@@ -28,7 +29,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for BoundedSeed<'_, S> {
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.seed.deserialize(Bounded { inner: deserializer, bounds: self.bounds })
+        self.seed.deserialize(Bounded { inner: deserializer, bounds: self.bounds, depth: self.depth })
     }
 }
 
@@ -36,7 +37,23 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for BoundedSeed<'_, S> {
 struct Bounded<'b, I> {
     inner: I,
     bounds: &'b Bounds,
+    depth: Depth,
 }
+
+impl<'b, I> Bounded<'b, I> {
+    #[inline]
+    fn around<J>(&self, inner: J) -> Bounded<'b, J> {
+        Bounded { inner, bounds: self.bounds, depth: self.depth }
+    }
+
+    #[inline]
+    fn seed<S>(&self, seed: S) -> BoundedSeed<'b, S> {
+        BoundedSeed { seed, bounds: self.bounds, depth: self.depth }
+    }
+}
+
+/// The wrapped visitor of a sequence or map, whose length is the data's to say.
+struct Counting<'b, V>(Bounded<'b, V>);
 
 macro_rules! pass_through {
     ($($method:ident)*) => {$(
@@ -51,8 +68,22 @@ macro_rules! one_level_deeper {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            let Self { inner, bounds } = self;
-            bounds.deeper(D::Error::custom, || inner.$method($($name,)* Bounded { inner: visitor, bounds }))
+            let Self { inner, bounds, depth } = self;
+            bounds.deeper(depth, D::Error::custom, |depth| {
+                inner.$method($($name,)* Bounded { inner: visitor, bounds, depth })
+            })
+        }
+    )*};
+}
+
+macro_rules! counting {
+    ($($method:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            let Self { inner, bounds, depth } = self;
+            bounds.deeper(depth, D::Error::custom, |depth| {
+                inner.$method(Counting(Bounded { inner: visitor, bounds, depth }))
+            })
         }
     )*};
 }
@@ -67,13 +98,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
     }
 
     one_level_deeper! {
-        deserialize_any() deserialize_ignored_any() deserialize_option() deserialize_seq() deserialize_map()
+        deserialize_any() deserialize_ignored_any() deserialize_option()
         deserialize_newtype_struct(name: &'static str)
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
         deserialize_struct(name: &'static str, fields: &'static [&'static str])
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
     }
+
+    counting! { deserialize_seq deserialize_map }
 
     // Owned strings are asked for as borrowed ones: the codec then compares the length with what is there, instead
     // of allocating what the length claims.
@@ -136,27 +169,54 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<'_, V> {
 
     #[inline]
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_some(Bounded { inner: deserializer, bounds: self.bounds })
+        let wrapped = self.around(deserializer);
+        self.inner.visit_some(wrapped)
     }
 
     #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_newtype_struct(Bounded { inner: deserializer, bounds: self.bounds })
+        let wrapped = self.around(deserializer);
+        self.inner.visit_newtype_struct(wrapped)
     }
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(Bounded { inner: access, bounds: self.bounds })
+        let wrapped = self.around(access);
+        self.inner.visit_seq(wrapped)
     }
 
     #[inline]
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Bounded { inner: access, bounds: self.bounds })
+        let wrapped = self.around(access);
+        self.inner.visit_map(wrapped)
     }
 
     #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_enum(Bounded { inner: access, bounds: self.bounds })
+        let wrapped = self.around(access);
+        self.inner.visit_enum(wrapped)
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Counting<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    // The codec knows every length before the first element. One that did not would be counted as empty, and be
+    // bounded by its bytes alone.
+    #[inline]
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
+        self.0.bounds.elements(access.size_hint().unwrap_or(0), A::Error::custom)?;
+        self.0.visit_seq(access)
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {
+        self.0.bounds.elements(access.size_hint().unwrap_or(0), A::Error::custom)?;
+        self.0.visit_map(access)
     }
 }
 
@@ -165,15 +225,13 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
 
     #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
-        let element = self.inner.next_element_seed(BoundedSeed::new(seed, self.bounds))?;
-        if element.is_some() {
-            self.bounds.element(A::Error::custom)?;
-        }
-        Ok(element)
+        let seed = self.seed(seed);
+        self.inner.next_element_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint().map(|hint| hint.min(self.bounds.elements_left()))
+        self.inner.size_hint()
     }
 }
 
@@ -182,20 +240,19 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Bounded<'_, A> {
 
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let key = self.inner.next_key_seed(BoundedSeed::new(seed, self.bounds))?;
-        if key.is_some() {
-            self.bounds.element(A::Error::custom)?;
-        }
-        Ok(key)
+        let seed = self.seed(seed);
+        self.inner.next_key_seed(seed)
     }
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.next_value_seed(BoundedSeed::new(seed, self.bounds))
+        let seed = self.seed(seed);
+        self.inner.next_value_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint().map(|hint| hint.min(self.bounds.elements_left()))
+        self.inner.size_hint()
     }
 }
 
@@ -206,7 +263,7 @@ impl<'de, 'b, A: EnumAccess<'de>> EnumAccess<'de> for Bounded<'b, A> {
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let (value, variant) = self.inner.variant_seed(seed)?;
-        Ok((value, Bounded { inner: variant, bounds: self.bounds }))
+        Ok((value, Bounded { inner: variant, bounds: self.bounds, depth: self.depth }))
     }
 }
 
@@ -220,12 +277,14 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Bounded<'_, A> {
 
     #[inline]
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
-        self.inner.newtype_variant_seed(BoundedSeed::new(seed, self.bounds))
+        let seed = self.seed(seed);
+        self.inner.newtype_variant_seed(seed)
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(len, Bounded { inner: visitor, bounds: self.bounds })
+        let visitor = self.around(visitor);
+        self.inner.tuple_variant(len, visitor)
     }
 
     #[inline]
@@ -234,6 +293,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Bounded<'_, A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(fields, Bounded { inner: visitor, bounds: self.bounds })
+        let visitor = self.around(visitor);
+        self.inner.struct_variant(fields, visitor)
     }
 }

@@ -5,35 +5,38 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Depth};
 
 /// A value that serializes within the bounds; also the wrapped serializer and its compounds.
 pub(super) struct Bounded<'b, I> {
     inner: I,
     bounds: &'b Bounds,
+    depth: Depth,
 }
 
 impl<'b, 'v, T: Serialize + ?Sized> Bounded<'b, &'v T> {
     pub(super) fn new(value: &'v T, bounds: &'b Bounds) -> Self {
-        Self { inner: value, bounds }
+        Self { inner: value, bounds, depth: Bounds::TOP }
     }
 }
 
 impl<T: Serialize + ?Sized> Serialize for Bounded<'_, &T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.inner.serialize(Bounded { inner: serializer, bounds: self.bounds })
+        self.inner.serialize(Bounded { inner: serializer, bounds: self.bounds, depth: self.depth })
     }
 }
 
-/// Nested values arrive here, each one level deeper. Serializing a scalar through it costs two loads and a compare.
-struct Deeper<'b, 'v, T: ?Sized>(&'v T, &'b Bounds);
+/// Nested values arrive here, each one level deeper. A scalar does too: it costs a compare.
+struct Deeper<'b, 'v, T: ?Sized>(&'v T, &'b Bounds, Depth);
 
 impl<T: Serialize + ?Sized> Serialize for Deeper<'_, '_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bounds = self.1;
-        bounds.deeper(S::Error::custom, || self.0.serialize(Bounded { inner: serializer, bounds }))
+        let Self(value, bounds, depth) = *self;
+        bounds.deeper(depth, S::Error::custom, |depth| {
+            value.serialize(Bounded { inner: serializer, bounds, depth })
+        })
     }
 }
 
@@ -50,7 +53,7 @@ macro_rules! compounds {
     ($($method:ident($($name:ident: $type:ty),*) -> $compound:ident)*) => {$(
         #[inline]
         fn $method(self, $($name: $type),*) -> Result<Self::$compound, S::Error> {
-            Ok(Bounded { inner: self.inner.$method($($name),*)?, bounds: self.bounds })
+            Ok(Bounded { inner: self.inner.$method($($name),*)?, bounds: self.bounds, depth: self.depth })
         }
     )*};
 }
@@ -107,7 +110,7 @@ impl<'b, S: Serializer> Serializer for Bounded<'b, S> {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_some(&Deeper(value, self.bounds))
+        self.inner.serialize_some(&Deeper(value, self.bounds, self.depth))
     }
 
     #[inline]
@@ -116,7 +119,7 @@ impl<'b, S: Serializer> Serializer for Bounded<'b, S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_newtype_struct(name, &Deeper(value, self.bounds))
+        self.inner.serialize_newtype_struct(name, &Deeper(value, self.bounds, self.depth))
     }
 
     #[inline]
@@ -127,7 +130,7 @@ impl<'b, S: Serializer> Serializer for Bounded<'b, S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_newtype_variant(name, index, variant, &Deeper(value, self.bounds))
+        self.inner.serialize_newtype_variant(name, index, variant, &Deeper(value, self.bounds, self.depth))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -143,7 +146,7 @@ macro_rules! compound {
 
             #[inline]
             fn $method<T: Serialize + ?Sized>(&mut self, $($name: $type,)* value: &T) -> Result<(), C::Error> {
-                self.inner.$method($($name,)* &Deeper(value, self.bounds))
+                self.inner.$method($($name,)* &Deeper(value, self.bounds, self.depth))
             }
 
             #[inline]
@@ -169,12 +172,12 @@ impl<C: SerializeMap> SerializeMap for Bounded<'_, C> {
 
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
-        self.inner.serialize_key(&Deeper(key, self.bounds))
+        self.inner.serialize_key(&Deeper(key, self.bounds, self.depth))
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        self.inner.serialize_value(&Deeper(value, self.bounds))
+        self.inner.serialize_value(&Deeper(value, self.bounds, self.depth))
     }
 
     #[inline]
