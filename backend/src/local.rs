@@ -76,7 +76,9 @@ pub(crate) struct Local {
     last_panic: RefCell<Option<TaskError>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
-    pub(crate) emitted: RefCell<Vec<EmittedValue>>,
+    emitted: RefCell<Vec<EmittedValue>>,
+    /// The length of `emitted`.
+    emitted_count: Cell<usize>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
     seen: RefCell<FxHashSet<Edge>>,
 }
@@ -152,6 +154,7 @@ impl Local {
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             emitted: RefCell::default(),
+            emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
         }
@@ -270,6 +273,13 @@ impl Local {
 
     // ---- the lookup's end ----
 
+    /// Remembers a node that was made by this call, and notes it as read for the first time.
+    #[inline]
+    pub(crate) fn record_new(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), false);
+    }
+
     /// Remembers a node that the thread cache did not have, and notes it as read.
     #[inline]
     pub(crate) fn remember_and_record(&self, node: NodeRef) {
@@ -278,7 +288,7 @@ impl Local {
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
-    pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
+    pub(crate) fn record_and_remember(&self, node: NodeRef) {
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
             Some((_, entry)) => {
@@ -289,7 +299,7 @@ impl Local {
             }
             None => {
                 self.cache.insert(node, self.execution.get());
-                self.record(Edge::value_of(node), !is_new);
+                self.record(Edge::value_of(node), true);
             }
         }
     }
@@ -319,7 +329,7 @@ impl Local {
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
             base: self.base.replace(base),
-            emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
+            emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
     }
 
@@ -336,7 +346,9 @@ impl Local {
     pub(crate) fn end_frame(&self, saved: SavedFrame) {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).truncate(self.base.get()) };
-        let emitted = self.emitted.borrow_mut().split_off(self.emitted_base.get());
+        if self.has_emitted() {
+            drop(self.take_emitted());
+        }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
@@ -345,7 +357,6 @@ impl Local {
         self.duplicates.set(saved.duplicates);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
-        drop(emitted);
     }
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
@@ -368,13 +379,23 @@ impl Local {
         use_reads(&reads[base..])
     }
 
+    /// Notes a value that the current body emits.
+    pub(crate) fn emit(&self, value: EmittedValue) {
+        self.emitted.borrow_mut().push(value);
+        self.emitted_count.set(self.emitted_count.get() + 1);
+    }
+
+    /// Whether the current frame emitted anything.
+    #[inline]
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.emitted_count.get() != self.emitted_base.get()
+    }
+
     /// What the current frame emitted, taken out.
+    #[inline(never)]
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
-        let mut emitted = self.emitted.borrow_mut();
-        if emitted.len() == self.emitted_base.get() {
-            return Vec::new();
-        }
-        emitted.split_off(self.emitted_base.get())
+        self.emitted_count.set(self.emitted_base.get());
+        self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
     // ---- demands and failures ----

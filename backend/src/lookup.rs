@@ -141,7 +141,11 @@ pub(crate) fn hand_out(
     outcome: Result<(), crate::execute::Payload>,
     is_new: bool,
 ) -> NodeRef {
-    local.record_and_remember(node, is_new);
+    if is_new {
+        local.record_new(node);
+    } else {
+        local.record_and_remember(node);
+    }
     match outcome {
         Ok(()) => node,
         Err(payload) => resume_unwind(payload),
