@@ -1,0 +1,124 @@
+//! Evaluation from scratch: plain recursion with a memo for one state of the inputs.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::program::{Failure, How, Key, Program, Reader};
+
+/// What a task came to.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    value: Option<Result<i64, Failure>>,
+    emitted: Vec<i64>,
+    /// In order, each once.
+    reads: Vec<Key>,
+}
+
+/// An evaluation of a program from scratch.
+pub struct Naive<'a> {
+    program: &'a Program,
+    inputs: &'a [Option<i64>],
+    outside: &'a [i64],
+    known: HashMap<Key, Outcome>,
+    /// The tasks that are being evaluated, outermost first, with the outcome as far as it is known.
+    stack: Vec<(Key, Outcome)>,
+    /// Tasks from this depth of the stack on lie on a cycle.
+    poisoned: usize,
+}
+
+impl<'a> Naive<'a> {
+    /// An evaluation of `program` at given values of inputs (`None`: removed) and of what is outside.
+    #[must_use]
+    pub fn new(program: &'a Program, inputs: &'a [Option<i64>], outside: &'a [i64]) -> Self {
+        Self { program, inputs, outside, known: HashMap::new(), stack: Vec::new(), poisoned: usize::MAX }
+    }
+
+    /// The value of a node.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn value(&mut self, id: usize) -> Result<i64, Failure> {
+        self.task(Key::Node(id))
+    }
+
+    /// All that a node and what it depends on emitted.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn collected(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.value(id)?;
+        let mut found = Vec::new();
+        self.gather(Key::Node(id), &mut HashSet::new(), &mut found);
+        Ok(found)
+    }
+
+    fn gather(&self, key: Key, seen: &mut HashSet<Key>, found: &mut Vec<i64>) {
+        let Some(outcome) = self.known.get(&key) else { return };
+        if !seen.insert(key) || !matches!(outcome.value, Some(Ok(_))) {
+            return;
+        }
+        for read in &outcome.reads {
+            self.gather(*read, seen, found);
+        }
+        found.extend(&outcome.emitted);
+    }
+
+    fn task(&mut self, key: Key) -> Result<i64, Failure> {
+        if let Some((_, reader)) = self.stack.last_mut()
+            && !reader.reads.contains(&key)
+        {
+            reader.reads.push(key);
+        }
+        if let Some(known) = self.known.get(&key) {
+            return known.value.expect("what is known has a value");
+        }
+        if let Some(depth) = self.stack.iter().position(|(other, _)| *other == key) {
+            self.poisoned = self.poisoned.min(depth);
+            return Err(Failure::Cycle);
+        }
+        self.stack.push((key, Outcome::default()));
+        let program = self.program;
+        let mut value = match key {
+            Key::Node(id) => program.evaluate(id, self),
+            Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
+        };
+        let (_, mut outcome) = self.stack.pop().expect("pushed above");
+        if self.stack.len() >= self.poisoned {
+            value = value.and(Err(Failure::Cycle));
+            if self.stack.len() == self.poisoned {
+                self.poisoned = usize::MAX;
+            }
+        }
+        outcome.value = Some(value);
+        self.known.insert(key, outcome);
+        value
+    }
+}
+
+impl Reader for Naive<'_> {
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        self.inputs[number].ok_or(Failure::Removed)
+    }
+    fn outside(&mut self, number: u16) -> i64 {
+        self.outside[usize::from(number) % self.outside.len()]
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        match how {
+            How::Call | How::Handle => self.task(Key::Node(id)),
+            How::Through => self.task(Key::Through(id)),
+        }
+    }
+    fn attempt(&mut self, id: usize) -> Option<i64> {
+        self.task(Key::Node(id)).ok()
+    }
+    fn emit(&mut self, value: i64) {
+        if let Some((_, outcome)) = self.stack.last_mut() {
+            outcome.emitted.push(value);
+        }
+    }
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.task(Key::Node(id))?;
+        let mut found = Vec::new();
+        self.gather(Key::Node(id), &mut HashSet::new(), &mut found);
+        Ok(found)
+    }
+}
