@@ -220,7 +220,7 @@ fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     Ok(())
 }
 
-fn is_cancelled(payload: &Payload) -> bool {
+pub(crate) fn is_cancelled(payload: &Payload) -> bool {
     matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 

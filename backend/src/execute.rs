@@ -81,7 +81,8 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     if !unchanged {
         node.changed_at.store(epoch, Relaxed);
     }
-    if !unchanged || reads_changed || emitted_changed {
+    // A failed run had no effects that anybody could collect.
+    if reads_changed || emitted_changed || node.flag(FAILED) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);

@@ -66,7 +66,7 @@ pub(crate) struct Header {
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
     pub(crate) verified_at: AtomicU32,
-    /// The epoch in which the value, the emitted values or the set of reads last changed.
+    /// The epoch in which the emitted values or the reads last changed.
     pub(crate) effects_at: AtomicU32,
     lock: parking_lot::RawMutex,
     flags: AtomicU8,
