@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::program::Key;
 
 /// Something that a body read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Read {
     /// An input.
     Input(usize),
@@ -32,15 +32,22 @@ struct Record {
     effects_at: u64,
 }
 
+fn each_once(reads: &[Read]) -> Vec<&Read> {
+    let mut seen = HashSet::new();
+    reads.iter().filter(|read| seen.insert(*read)).collect()
+}
+
 /// The ledger of one program.
 #[derive(Debug)]
 pub struct Ledger {
     now: u64,
     step: u64,
+    one_session: bool,
     inputs: Vec<u64>,
     tasks: BTreeMap<Key, Record>,
-    violations: Vec<String>,
-    runs: u64,
+    violations: Vec<(Key, String)>,
+    /// The tasks that have run in this step.
+    ran: HashSet<Key>,
 }
 
 impl Ledger {
@@ -48,24 +55,33 @@ impl Ledger {
     #[must_use]
     pub fn new(inputs: usize) -> Self {
         let tasks = BTreeMap::new();
-        Self { now: 1, step: 1, inputs: vec![0; inputs], tasks, violations: Vec::new(), runs: 0 }
+        Self { now: 1, step: 1, one_session: true, inputs: vec![0; inputs], tasks, violations: Vec::new(), ran: HashSet::new() }
     }
 
-    /// A new step begins: bodies may run again.
-    pub fn step(&mut self) {
+    /// A new step begins: bodies may run again. In a step of several sessions, volatile tasks may run several times, and
+    /// so may what depends on them.
+    pub fn step(&mut self, sessions: usize) {
         self.step += 1;
+        self.one_session = sessions == 1;
     }
 
-    /// How many bodies have run.
-    #[must_use]
-    pub fn runs(&self) -> u64 {
-        self.runs
-    }
-
-    /// What went wrong so far.
-    #[must_use]
-    pub fn violations(&self) -> &[String] {
-        &self.violations
+    /// The step is over. `outcome` says of a task that evaluation from scratch reaches whether it has a value.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn settle(&mut self, outcome: impl Fn(Key) -> Option<bool>) -> Result<(), String> {
+        let mut violations: Vec<String> = Vec::new();
+        for key in self.ran.drain() {
+            match outcome(key) {
+                Some(true) => {}
+                // The body of a task on a cycle may return, and fails all the same.
+                Some(false) => self.tasks.get_mut(&key).into_iter().for_each(|record| record.value = None),
+                None => violations.push(format!("{key:?} runs though nobody asks for it")),
+            }
+        }
+        let on_a_cycle = |key: &Key| outcome(*key) == Some(false);
+        violations.extend(self.violations.drain(..).filter(|(key, _)| !on_a_cycle(key)).map(|(_, text)| text));
+        if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
     }
 
     pub(crate) fn input_changed(&mut self, number: usize) {
@@ -80,15 +96,17 @@ impl Ledger {
     }
 
     pub(crate) fn begin(&mut self, key: Key, volatile: bool) {
-        self.runs += 1;
+        self.ran.insert(key);
         if let Some(record) = self.tasks.get(&key) {
             let excused = record.forgotten || record.value.is_none() || volatile;
+            let changed = record.reads.iter().any(|read| self.changed_at(read) > record.ended_at);
             if record.running {
-                self.violations.push(format!("{key:?} runs twice at once"));
-            } else if record.step == self.step && !excused {
-                self.violations.push(format!("{key:?} runs twice in one step"));
-            } else if !excused && !record.reads.iter().any(|read| self.changed_at(read) > record.ended_at) {
-                self.violations.push(format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads));
+                self.violations.push((key, format!("{key:?} runs twice at once")));
+            } else if record.step == self.step && !excused && (self.one_session || !changed) {
+                self.violations.push((key, format!("{key:?} runs twice in one step")));
+            } else if !excused && !changed {
+                let text = format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
+                self.violations.push((key, text));
             }
         }
         let step = self.step;
@@ -123,8 +141,8 @@ impl Ledger {
         if changed {
             record.changed_at = self.now;
         }
-        let names = |reads: &[Read]| reads.iter().map(|read| format!("{read:?}")).collect::<HashSet<_>>();
-        if changed || record.emitted != emitted || names(&record.reads) != names(&reads) {
+        let in_order = each_once(&record.reads) == each_once(&reads);
+        if value.is_none() || record.value.is_none() || record.emitted != emitted || !in_order {
             record.effects_at = self.now;
         }
         record.forgotten = false;

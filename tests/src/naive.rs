@@ -51,6 +51,12 @@ impl<'a> Naive<'a> {
         Ok(found)
     }
 
+    /// Whether a task has a value, if it was reached at all.
+    #[must_use]
+    pub fn outcome(&self, key: Key) -> Option<bool> {
+        Some(matches!(self.known.get(&key)?.value, Some(Ok(_))))
+    }
+
     fn gather(&self, key: Key, seen: &mut HashSet<Key>, found: &mut Vec<i64>) {
         let Some(outcome) = self.known.get(&key) else { return };
         if !seen.insert(key) || !matches!(outcome.value, Some(Ok(_))) {

@@ -240,8 +240,12 @@ impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "program {{ x = {:?}", self.inputs)?;
         for (id, node) in self.nodes.iter().enumerate() {
+            if matches!((node.kind, &node.expr), (Kind::Plain, Expr::Const(0))) {
+                // What shrinking has made of a node that does not matter.
+                continue;
+            }
             writeln!(f, "    {:?} n{id} = {}", node.kind, Shown(self, id, &node.expr))?;
         }
-        f.write_str("}")
+        write!(f, "}} of {} nodes; those not shown are 0", self.nodes.len())
     }
 }

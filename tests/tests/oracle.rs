@@ -39,65 +39,68 @@ fn agrees(world: &World, got: &Result<i64, TaskError>, wanted: Result<i64, Failu
     }
 }
 
-fn ask(world: &World, state: &State, threads: &[Vec<u16>]) -> Result<(), String> {
-    let answers: Vec<Vec<(usize, Result<i64, TaskError>)>> = std::thread::scope(|scope| {
-        let ask_all = |roots: &[usize]| {
-            let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask(*root))).collect());
-            answers.expect("every answer is caught")
-        };
-        let threads = threads.iter().map(|roots| world.roots(roots));
-        let threads: Vec<_> = threads.map(|roots| scope.spawn(move || ask_all(&roots))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a session is no panic")).collect()
-    });
-    let mut naive = Naive::new(&world.program, &state.inputs, &state.outside);
-    for (root, got) in answers.into_iter().flatten() {
+type Answers<T> = Vec<(usize, Result<T, TaskError>)>;
+
+/// Asks for nodes in one session.
+fn ask(world: &World, roots: &[u16]) -> Answers<i64> {
+    let roots = world.roots(roots);
+    let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask(*root))).collect());
+    answers.expect("every answer is caught")
+}
+
+/// Asks for nodes in several sessions, each on a thread of its own.
+fn ask_at_once(world: &World, threads: &[Vec<u16>]) -> Answers<i64> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = threads.iter().map(|roots| scope.spawn(move || ask(world, roots))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a session is no panic")).collect()
+    })
+}
+
+fn ask_emitted(world: &World, roots: &[u16]) -> Answers<Vec<i64>> {
+    let roots = world.roots(roots);
+    let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask_emitted(*root))).collect());
+    answers.expect("every answer is caught")
+}
+
+/// Asks for nodes in a session that is cancelled after so many bodies.
+fn ask_and_cancel(world: &World, roots: &[u16], bodies: u32, change: impl FnOnce()) -> Answers<i64> {
+    world.set_fuse(bodies);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let answers = ask(world, roots);
+            world.end_fuse();
+            answers
+        });
+        world.at_the_end_of_the_fuse(change);
+        asking.join().expect("a session is no panic")
+    })
+}
+
+fn compare(world: &World, naive: &mut Naive<'_>, answers: Answers<i64>, cancelled: bool) -> Result<(), String> {
+    for (root, got) in answers {
         let wanted = naive.value(root);
-        if !agrees(world, &got, wanted) {
+        if !(agrees(world, &got, wanted) || cancelled && matches!(got, Err(TaskError::Cancelled))) {
             return Err(format!("n{root} is {got:?}, and from scratch {wanted:?}"));
         }
     }
     Ok(())
 }
 
-fn ask_emitted(world: &World, state: &State, roots: &[u16]) -> Result<(), String> {
-    let mut naive = Naive::new(&world.program, &state.inputs, &state.outside);
-    for root in world.roots(roots) {
-        let got = world.runtime.try_run(|| world.ask_emitted(root)).expect("every answer is caught");
-        let wanted = naive.collected(root);
-        if got.as_ref().ok() != wanted.as_ref().ok() {
-            return Err(format!("n{root} emitted {got:?}, and from scratch {wanted:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn cancel(world: &World, state: &State, roots: &[u16], bodies: u32, change: impl FnOnce()) -> Result<(), String> {
-    world.set_fuse(bodies);
-    let answers: Vec<(usize, Result<i64, TaskError>)> = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            let roots = world.roots(roots);
-            let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask(*root))).collect());
-            world.end_fuse();
-            answers.expect("every answer is caught")
-        });
-        world.at_the_end_of_the_fuse(change);
-        asking.join().expect("a session is no panic")
-    });
-    let mut naive = Naive::new(&world.program, &state.inputs, &state.outside);
-    for (root, got) in answers {
-        let wanted = naive.value(root);
-        if !matches!(got, Err(TaskError::Cancelled)) && !agrees(world, &got, wanted) {
-            return Err(format!("n{root} is {got:?} in a cancelled session, and from scratch {wanted:?}"));
-        }
-    }
-    Ok(())
-}
-
 fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
-    world.ledger().step();
+    let (inputs, outside) = (state.inputs.clone(), state.outside);
+    let mut naive = Naive::new(&world.program, &inputs, &outside);
+    let sessions = if let Step::Ask(threads) = step { threads.len() } else { 1 };
+    world.ledger().step(sessions);
     match step {
-        Step::Ask(threads) => ask(world, state, threads)?,
-        Step::AskEmitted(roots) => ask_emitted(world, state, roots)?,
+        Step::Ask(threads) => compare(world, &mut naive, ask_at_once(world, threads), false)?,
+        Step::AskEmitted(roots) => {
+            for (root, got) in ask_emitted(world, roots) {
+                let wanted = naive.collected(root);
+                if got.as_ref().ok() != wanted.as_ref().ok() {
+                    return Err(format!("n{root} emitted {got:?}, and from scratch {wanted:?}"));
+                }
+            }
+        }
         Step::Update(sets) => {
             let sets = world.sets(sets);
             world.update(&sets, &state.inputs, false);
@@ -113,14 +116,12 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         }
         Step::Cancel(roots, bodies, sets) => {
             let sets = world.sets(sets);
-            cancel(world, state, roots, *bodies, || world.update(&sets, &state.inputs, true))?;
+            let change = || world.update(&sets, &state.inputs, true);
+            compare(world, &mut naive, ask_and_cancel(world, roots, *bodies, change), true)?;
             state.set(&sets);
         }
     }
-    match world.ledger().violations() {
-        [] => Ok(()),
-        violations => Err(violations.join("; ")),
-    }
+    world.ledger().settle(|key| naive.outcome(key))
 }
 
 fn run(program: Program, steps: &[Step]) -> Result<(), TestCaseError> {
