@@ -2,7 +2,7 @@
 //!
 //! Task functions are plain functions, so what belongs to one program is found by its id, in a registry.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
@@ -191,6 +191,8 @@ impl World {
 thread_local! {
     /// What the bodies that run on this thread have read, outermost first.
     static READS: RefCell<Vec<Vec<Read>>> = const { RefCell::new(Vec::new()) };
+    /// So many of them, counted from the outermost, have seen that their session is cancelled: nothing of theirs counts.
+    static CANCELLED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn note(read: Read) {
@@ -211,7 +213,11 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let reads = READS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        let (depth, reads) = READS.with_borrow_mut(|frames| (frames.len(), frames.pop().unwrap_or_default()));
+        if depth <= CANCELLED.get() {
+            CANCELLED.set(depth - 1);
+            self.value = None;
+        }
         let never_equal = matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
         let emitted = std::mem::take(&mut self.emitted);
         self.world.ledger().end(self.key, reads, self.value, emitted, never_equal);
@@ -346,7 +352,14 @@ impl Reader for Running<'_> {
     }
     fn attempt(&mut self, id: usize) -> Option<i64> {
         note(Read::Value(Key::Node(id)));
-        task(self.world.id, &self.world.program, id).try_get().ok()
+        match task(self.world.id, &self.world.program, id).try_get() {
+            Ok(value) => Some(value),
+            Err(TaskError::Cancelled) => {
+                CANCELLED.set(READS.with_borrow(Vec::len));
+                None
+            }
+            Err(_) => None,
+        }
     }
     fn emit(&mut self, value: i64) {
         self.emitted.push(value);
