@@ -64,6 +64,9 @@ fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
 fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
     if let Some(error) = local.poison_of_innermost() {
+        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
+        // dependents have seen.
+        node.set_flag(FAILED);
         error.throw();
     }
     let emitted = local.take_emitted();
@@ -107,23 +110,27 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+///
+/// It runs no code of the user's that could panic: nobody would end the claim.
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.name_failure(payload, node);
-    let emitted = local.take_emitted();
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
     local.mute();
-    local.with_reads(|reads| relink(local, node, reads));
-    replace_emitted(node, emitted);
-    let epoch = local.engine().epoch();
-    node.effects_at.store(epoch, Relaxed);
-    let kept = !matches!(error, TaskError::Cancelled);
-    let failure = kept.then(|| Failure { error, demand: local.demand.get() });
-    *node.extra_or_insert().failure.lock() = failure;
-    if kept {
+    if matches!(error, TaskError::Cancelled) {
+        // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
+        // before stay, by which changes reach those who read its output.
+        if let Some(extra) = node.extra() {
+            extra.failure.lock().take();
+        }
+    } else {
+        local.with_reads(|reads| relink(local, node, reads));
+        node.effects_at.store(local.engine().epoch(), Relaxed);
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
         node.set_flag(FAILED);
+        // Its reads are current now.
+        node.clear_flag(MARKED | FORGOTTEN);
     }
-    // A run that failed has to be made up for even if nothing else changes, and its reads are current now.
+    // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
-    node.clear_flag(MARKED | FORGOTTEN);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);
