@@ -18,6 +18,7 @@ use std::any::{Any, TypeId};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicPtr, AtomicU32, Ordering::Relaxed};
@@ -245,7 +246,19 @@ impl NodeRef {
 
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.task_fn.describe(*self, f)
+        // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
+        match panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string())) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => write!(f, "{}(<a panic in Debug>)", self.task_fn.site().name),
+        }
+    }
+}
+
+struct Described(NodeRef);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.task_fn.describe(self.0, f)
     }
 }
 
