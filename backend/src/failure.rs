@@ -71,11 +71,18 @@ impl TaskError {
         if let Some(error) = payload.downcast_ref::<Self>() {
             return error.clone();
         }
-        let message = payload
-            .downcast_ref::<&'static str>()
-            .map(|message| (*message).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "(a payload that is not text)".to_owned());
-        Self::Panicked { task: format!("{task:?}"), message }
+        Self::Panicked { task: format!("{task:?}"), message: message_of(payload).to_owned() }
     }
+
+    /// Whether this is a panic with the message of `payload`.
+    pub(crate) fn says(&self, payload: &(dyn Any + Send)) -> bool {
+        matches!(self, Self::Panicked { message, .. } if message == message_of(payload))
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        return message;
+    }
+    payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
 }

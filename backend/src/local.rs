@@ -72,8 +72,8 @@ pub(crate) struct Local {
     /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
     poisoned: Cell<usize>,
     poison: RefCell<Option<TaskError>>,
-    /// The innermost panic that is unwinding, named after its task.
-    last_panic: RefCell<Option<TaskError>>,
+    /// The panic that was last named after the task where it began, and where its payload lies.
+    last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     pub(crate) emitted: RefCell<Vec<EmittedValue>>,
@@ -383,15 +383,27 @@ impl Local {
         if payload.is::<TaskError>() {
             return TaskError::of_payload(&**payload, node);
         }
-        self.last_panic.borrow_mut().get_or_insert_with(|| TaskError::of_payload(&**payload, node)).clone()
+        if let Some(error) = self.named(payload) {
+            return error;
+        }
+        let error = TaskError::of_payload(&**payload, node);
+        *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
+        error
+    }
+
+    /// The name of a panic that began in a task further in. One that was caught on the way has another payload; should
+    /// the next one lie in the same place, it says something else.
+    fn named(&self, payload: &Payload) -> Option<TaskError> {
+        let last = self.last_panic.borrow();
+        let (address, error) = last.as_ref()?;
+        (*address == address_of(payload) && error.says(&**payload)).then(|| error.clone())
     }
 
     /// The error that this thread's session ended with.
     pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
-        match self.last_panic.take() {
-            Some(error) if !payload.is::<TaskError>() => error,
-            _ => TaskError::of_payload(&**payload, "the session"),
-        }
+        let named = self.named(payload);
+        self.last_panic.take();
+        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
     }
 
     /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
@@ -429,6 +441,10 @@ impl Local {
     pub(crate) fn is_recording(&self) -> bool {
         self.recording.get()
     }
+}
+
+fn address_of(payload: &Payload) -> usize {
+    (&raw const **payload).cast::<()>().addr()
 }
 
 /// A session (or a stretch of it) that is current on this thread.
