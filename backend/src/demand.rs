@@ -9,12 +9,13 @@
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
 //! it, and it is why unmarked reads need no look.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::marks::{self, Marks};
 use crate::node::{MUST_RUN, NodeRef};
@@ -42,7 +43,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
             Phase::Running => {
                 wait_for(local, node)?;
-                if let Some(error) = failed_meanwhile(node) {
+                if let Some(error) = failed_meanwhile(local, node) {
                     return Err(Box::new(error));
                 }
             }
@@ -85,9 +86,11 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 /// The cycle that waiting would close.
 fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let engine = local.engine();
-    if let Err(cycle) = engine.waits.block(local.strand, &local.claimed.borrow(), node) {
+    let blocked = engine.waits.block(local.strand, &local.claimed.borrow(), node);
+    if let Err(path) = blocked {
+        let cycle = Arc::new(CycleError::new(&path));
         local.poison_cycle(&cycle);
-        return Err(Box::new(TaskError::Cycle(cycle.error.into())));
+        return Err(Box::new(TaskError::Cycle(cycle)));
     }
     node.state.wait(&engine.lot, node.address());
     engine.waits.unblock(local.strand);
@@ -100,11 +103,16 @@ fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
-    node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())
+    let error = node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())?;
+    if let TaskError::Cycle(cycle) = &error {
+        // Another thread found the cycle; the tasks of this one that lie on it have no value either.
+        local.poison_cycle(cycle);
+    }
+    Some(error)
 }
 
 /// A claimed node whose stale reads are being looked at.
@@ -175,10 +183,8 @@ impl Visit {
                     }
                 }
                 Phase::Running => {
-                    if let Err(payload) = wait_for(local, node) {
-                        return Step::Abort(payload);
-                    }
-                    if failed_meanwhile(node).is_some() {
+                    // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                    if wait_for(local, node).is_err() || failed_meanwhile(local, node).is_some() {
                         return Step::Run;
                     }
                 }

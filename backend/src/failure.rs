@@ -5,12 +5,23 @@ use std::fmt;
 use std::panic;
 use std::sync::Arc;
 
+use crate::node::NodeRef;
+
 /// A cycle: the path of tasks, each waiting for the next, the last for the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CycleError {
     /// The tasks on the cycle, as calls with their arguments.
     pub path: Vec<String>,
+    /// The addresses of their nodes, by which other threads see whether tasks of theirs lie on the cycle.
+    pub(crate) members: Vec<usize>,
+}
+
+impl CycleError {
+    pub(crate) fn new(path: &[NodeRef]) -> Self {
+        let members = path.iter().map(|node| node.address()).collect();
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), members }
+    }
 }
 
 impl fmt::Display for CycleError {

@@ -21,11 +21,10 @@ use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
 use crate::execute::Payload;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
-use crate::waits::Cycle;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -407,11 +406,13 @@ impl Local {
     }
 
     /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
-    pub(crate) fn poison_cycle(&self, cycle: &Cycle) {
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
         let claimed = self.claimed.borrow();
-        let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
-        self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(Arc::new(cycle.error.clone())));
+        let Some(depth) = claimed.iter().position(|node| cycle.members.contains(&node.address())) else { return };
+        if depth < self.poisoned.get() {
+            self.poisoned.set(depth);
+            *self.poison.borrow_mut() = Some(TaskError::Cycle(cycle.clone()));
+        }
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.
