@@ -90,10 +90,7 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    if node.task_fn.volatile {
-        engine.volatiles.lock().push(node);
-        engine.has_chores();
-    }
+    list_volatile(local, node);
     if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
@@ -128,6 +125,7 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
+        list_volatile(local, node);
     }
     // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
@@ -136,6 +134,15 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     counters.failed.add(1);
     local.end_poison_at_innermost();
     end_claim(local, node, Phase::Empty);
+}
+
+/// Lists a volatile task that has run, well or not, to run again in the next session.
+fn list_volatile(local: &Local, node: NodeRef) {
+    if node.task_fn.volatile {
+        let engine = local.engine();
+        engine.volatiles.lock().push(node);
+        engine.has_chores();
+    }
 }
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {

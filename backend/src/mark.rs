@@ -31,6 +31,11 @@ pub(crate) fn mark_must_run(node: NodeRef) {
             mark_dependents(node);
         }
         Phase::Stale => node.set_flag(MUST_RUN),
+        // It failed, and whoever caught that must ask again.
+        Phase::Empty if !node.flag(MARKED) => {
+            node.set_flag(MARKED);
+            mark_dependents(node);
+        }
         Phase::Empty => {}
         Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
     }
