@@ -56,7 +56,11 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
-fn check_cancelled(local: &Local) -> Result<(), Payload> {
+/// The check at a task boundary.
+///
+/// # Errors
+/// `Cancelled`, if an update wants the open sessions to end.
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     if local.engine().gate.is_cancelling() {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
