@@ -166,16 +166,21 @@ impl Local {
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }
-        self.sessions.set(self.sessions.get() + 1);
-        self.poisoned.set(usize::MAX);
-        let frame = self.begin_frame(&[], false);
+        let sessions = self.sessions.replace(self.sessions.get() + 1);
+        // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
+        let frame = (sessions == 0).then(|| {
+            self.poisoned.set(usize::MAX);
+            self.begin_frame(&[], false)
+        });
         Entered { before: CURRENT.replace(self), frame }
     }
 
     /// Ends what [`Local::enter`] began.
     pub(crate) fn leave(&self, entered: Entered) {
         CURRENT.set(entered.before);
-        self.end_frame(entered.frame);
+        if let Some(frame) = entered.frame {
+            self.end_frame(frame);
+        }
         self.sessions.set(self.sessions.get() - 1);
     }
 
@@ -451,7 +456,7 @@ fn address_of(payload: &Payload) -> usize {
 /// A session (or a stretch of it) that is current on this thread.
 pub(crate) struct Entered {
     before: *const Local,
-    frame: SavedFrame,
+    frame: Option<SavedFrame>,
 }
 
 impl Drop for Local {
