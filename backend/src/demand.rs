@@ -79,8 +79,7 @@ fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
 /// Ends a claim without a run.
 fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     marks::put(&node.work, marks);
-    let released = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(released.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 

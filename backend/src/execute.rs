@@ -132,7 +132,6 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);
-    local.end_poison_at_innermost();
     end_claim(local, node, Phase::Empty);
 }
 
@@ -146,8 +145,7 @@ fn list_volatile(local: &Local, node: NodeRef) {
 }
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
-    let ended = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     drop(marks::take(&node.work, 0));
     node.state.publish(phase, &local.engine().lot, node.address());
 }

@@ -66,17 +66,19 @@ fn node() -> impl Strategy<Value = Node> {
     (kind, expr()).prop_map(|(kind, expr)| Node { kind, expr })
 }
 
-fn nodes() -> impl Strategy<Value = Vec<Node>> {
+/// Most programs are small: what goes wrong in a large one mostly does in a small one, which shrinks faster.
+fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
+    let (many, most) = if cyclic { (20, 40) } else { (60, 400) };
     prop_oneof![
-        10 => prop::collection::vec(node(), 1..12),
-        6 => prop::collection::vec(node(), 8..60),
-        1 => prop::collection::vec(node(), 100..400),
+        12 => prop::collection::vec(node(), 1..12),
+        6 => prop::collection::vec(node(), 8..many),
+        1 => prop::collection::vec(node(), many..most),
     ]
 }
 
 /// A random program.
 pub fn program(cyclic: bool) -> impl Strategy<Value = Program> {
-    (prop::collection::vec(0i64..5, 1..6), nodes())
+    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic))
         .prop_map(move |(inputs, nodes)| Program { inputs, nodes, cyclic })
 }
 

@@ -19,17 +19,23 @@ pub struct Naive<'a> {
     inputs: &'a [Option<i64>],
     outside: &'a [i64],
     known: HashMap<Key, Outcome>,
-    /// The tasks that are being evaluated, outermost first, with the outcome as far as it is known.
-    stack: Vec<(Key, Outcome)>,
-    /// Tasks from this depth of the stack on lie on a cycle.
-    poisoned: usize,
+    /// The tasks that are being evaluated, outermost first.
+    stack: Vec<Frame>,
+}
+
+/// A task that is being evaluated.
+struct Frame {
+    key: Key,
+    outcome: Outcome,
+    /// Whether it has turned out to lie on a cycle.
+    poisoned: bool,
 }
 
 impl<'a> Naive<'a> {
     /// An evaluation of `program` at given values of inputs (`None`: removed) and of what is outside.
     #[must_use]
     pub fn new(program: &'a Program, inputs: &'a [Option<i64>], outside: &'a [i64]) -> Self {
-        Self { program, inputs, outside, known: HashMap::new(), stack: Vec::new(), poisoned: usize::MAX }
+        Self { program, inputs, outside, known: HashMap::new(), stack: Vec::new() }
     }
 
     /// The value of a node.
@@ -69,30 +75,27 @@ impl<'a> Naive<'a> {
     }
 
     fn task(&mut self, key: Key) -> Result<i64, Failure> {
-        if let Some((_, reader)) = self.stack.last_mut()
-            && !reader.reads.contains(&key)
+        if let Some(reader) = self.stack.last_mut()
+            && !reader.outcome.reads.contains(&key)
         {
-            reader.reads.push(key);
+            reader.outcome.reads.push(key);
         }
         if let Some(known) = self.known.get(&key) {
             return known.value.expect("what is known has a value");
         }
-        if let Some(depth) = self.stack.iter().position(|(other, _)| *other == key) {
-            self.poisoned = self.poisoned.min(depth);
+        if let Some(depth) = self.stack.iter().position(|frame| frame.key == key) {
+            self.stack[depth..].iter_mut().for_each(|frame| frame.poisoned = true);
             return Err(Failure::Cycle);
         }
-        self.stack.push((key, Outcome::default()));
+        self.stack.push(Frame { key, outcome: Outcome::default(), poisoned: false });
         let program = self.program;
         let mut value = match key {
             Key::Node(id) => program.evaluate(id, self),
             Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
         };
-        let (_, mut outcome) = self.stack.pop().expect("pushed above");
-        if self.stack.len() >= self.poisoned {
+        let Frame { mut outcome, poisoned, .. } = self.stack.pop().expect("pushed above");
+        if poisoned {
             value = value.and(Err(Failure::Cycle));
-            if self.stack.len() == self.poisoned {
-                self.poisoned = usize::MAX;
-            }
         }
         outcome.value = Some(value);
         self.known.insert(key, outcome);
@@ -117,8 +120,8 @@ impl Reader for Naive<'_> {
         self.task(Key::Node(id)).ok()
     }
     fn emit(&mut self, value: i64) {
-        if let Some((_, outcome)) = self.stack.last_mut() {
-            outcome.emitted.push(value);
+        if let Some(frame) = self.stack.last_mut() {
+            frame.outcome.emitted.push(value);
         }
     }
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {

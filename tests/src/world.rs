@@ -82,14 +82,15 @@ impl World {
         self.ledger.lock().expect("nobody panics with the ledger")
     }
 
-    /// Sets inputs; `None` removes one. Returns the numbers of those given.
+    /// Sets inputs, which are `now` as given; `None` removes one.
+    ///
+    /// # Panics
+    /// In a session.
     pub fn update(&self, sets: &[(usize, Option<i64>)], now: &[Option<i64>], cancelling: bool) {
-        for (number, value) in sets {
-            if now[*number] != *value {
+        let change = |update: &mut larder::Update| {
+            for (number, _) in sets.iter().filter(|(number, value)| now[*number] != *value) {
                 self.ledger().input_changed(*number);
             }
-        }
-        let change = |update: &mut larder::Update| {
             for (number, value) in sets {
                 match value {
                     Some(value) => update.set(&self.inputs[*number], *value),
