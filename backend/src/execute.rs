@@ -71,6 +71,9 @@ fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
 fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
     if let Some(error) = local.poison_of_innermost() {
+        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
+        // dependents have seen.
+        node.set_flag(FAILED);
         error.throw();
     }
     local.mute();
@@ -87,15 +90,13 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     if !unchanged {
         node.changed_at.store(epoch, Relaxed);
     }
-    if !unchanged || reads_changed || emitted_changed {
+    // A failed run had no effects that anybody could collect.
+    if reads_changed || emitted_changed || node.flag(FAILED) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    if node.task_fn.volatile {
-        engine.volatiles.lock().push(node);
-        engine.has_chores();
-    }
+    list_volatile(local, node);
     if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
@@ -112,34 +113,47 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+///
+/// It runs no code of the user's that could panic: nobody would end the claim.
 #[cold]
 #[inline(never)]
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.name_failure(payload, node);
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
     local.mute();
-    local.with_reads(|reads| relink(local, node, reads));
-    keep_emitted(local, node);
-    let epoch = local.engine().epoch();
-    node.effects_at.store(epoch, Relaxed);
-    let kept = !matches!(error, TaskError::Cancelled);
-    let failure = kept.then(|| Failure { error, demand: local.demand.get() });
-    *node.extra_or_insert().failure.lock() = failure;
-    if kept {
+    if matches!(error, TaskError::Cancelled) {
+        // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
+        // before stay, by which changes reach those who read its output.
+        if let Some(extra) = node.extra() {
+            extra.failure.lock().take();
+        }
+    } else {
+        local.with_reads(|reads| relink(local, node, reads));
+        node.effects_at.store(local.engine().epoch(), Relaxed);
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
         node.set_flag(FAILED);
+        // Its reads are current now.
+        node.clear_flag(MARKED | FORGOTTEN);
+        list_volatile(local, node);
     }
-    // A run that failed has to be made up for even if nothing else changes, and its reads are current now.
+    // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
-    node.clear_flag(MARKED | FORGOTTEN);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);
-    local.end_poison_at_innermost();
     end_claim(local, node, Phase::Empty);
 }
 
+/// Lists a volatile task that has run, well or not, to run again in the next session.
+fn list_volatile(local: &Local, node: NodeRef) {
+    if node.task_fn.volatile {
+        let engine = local.engine();
+        engine.volatiles.lock().push(node);
+        engine.has_chores();
+    }
+}
+
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
-    let ended = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     drop(marks::take(&node.work, 0));
     node.state.publish(phase, &local.engine().lot, node.address());
 }

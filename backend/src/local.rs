@@ -21,11 +21,10 @@ use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
 use crate::execute::Payload;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
-use crate::waits::Cycle;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -69,11 +68,12 @@ pub(crate) struct Local {
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
     pub(crate) mode: Cell<Mode>,
-    /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
-    poisoned: Cell<usize>,
-    poison: RefCell<Option<TaskError>>,
-    /// The innermost panic that is unwinding, named after its task.
-    last_panic: RefCell<Option<TaskError>>,
+    /// The session has been cancelled: nothing that its frames still finish is kept.
+    cancelled: Cell<bool>,
+    /// The depths in `claimed` of tasks that lie on a cycle: they must not swallow the error.
+    poisoned: RefCell<Vec<(usize, Arc<CycleError>)>>,
+    /// The panic that was last named after the task where it began, and where its payload lies.
+    last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     emitted: RefCell<Vec<EmittedValue>>,
@@ -149,8 +149,8 @@ impl Local {
             strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
             demand: Cell::new(0),
             mode: Cell::new(Mode::Normal),
-            poisoned: Cell::new(usize::MAX),
-            poison: RefCell::default(),
+            cancelled: Cell::new(false),
+            poisoned: RefCell::default(),
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             emitted: RefCell::default(),
@@ -170,16 +170,21 @@ impl Local {
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }
-        self.sessions.set(self.sessions.get() + 1);
-        self.poisoned.set(usize::MAX);
-        let frame = self.begin_frame(&[], false);
+        let sessions = self.sessions.replace(self.sessions.get() + 1);
+        // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
+        let frame = (sessions == 0).then(|| {
+            self.cancelled.set(false);
+            self.begin_frame(&[], false)
+        });
         Entered { before: CURRENT.replace(self), frame }
     }
 
     /// Ends what [`Local::enter`] began.
     pub(crate) fn leave(&self, entered: Entered) {
         CURRENT.set(entered.before);
-        self.end_frame(entered.frame);
+        if let Some(frame) = entered.frame {
+            self.end_frame(frame);
+        }
         self.sessions.set(self.sessions.get() - 1);
     }
 
@@ -411,46 +416,62 @@ impl Local {
         if payload.is::<TaskError>() {
             return TaskError::of_payload(&**payload, node);
         }
-        self.last_panic.borrow_mut().get_or_insert_with(|| TaskError::of_payload(&**payload, node)).clone()
+        if let Some(error) = self.named(payload) {
+            return error;
+        }
+        let error = TaskError::of_payload(&**payload, node);
+        *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
+        error
+    }
+
+    /// The name of a panic that began in a task further in. One that was caught on the way has another payload; should
+    /// the next one lie in the same place, it says something else.
+    fn named(&self, payload: &Payload) -> Option<TaskError> {
+        let last = self.last_panic.borrow();
+        let (address, error) = last.as_ref()?;
+        (*address == address_of(payload) && error.says(&**payload)).then(|| error.clone())
     }
 
     /// The error that this thread's session ended with.
     pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
-        match self.last_panic.take() {
-            Some(error) if !payload.is::<TaskError>() => error,
-            _ => TaskError::of_payload(&**payload, "the session"),
-        }
+        let named = self.named(payload);
+        self.last_panic.take();
+        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
     }
 
-    /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
-    pub(crate) fn poison_cycle(&self, cycle: &Cycle) {
-        let claimed = self.claimed.borrow();
-        let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
-        self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(Arc::new(cycle.error.clone())));
+    /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
+    /// body asks for afterwards do not lie on this cycle.
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
+        let mut poisoned = self.poisoned.borrow_mut();
+        for (depth, node) in self.claimed.borrow().iter().enumerate() {
+            if cycle.members.contains(&node.address()) && poisoned.iter().all(|(other, _)| *other != depth) {
+                poisoned.push((depth, cycle.clone()));
+            }
+        }
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.
     pub(crate) fn poison_all(&self) {
-        self.poisoned.set(0);
-        *self.poison.borrow_mut() = Some(TaskError::Cancelled);
+        self.cancelled.set(true);
     }
 
     /// The error that the innermost claimed node must fail with, although its body has returned.
     pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
-        if self.poisoned.get() == usize::MAX || self.claimed.borrow().len() <= self.poisoned.get() {
-            return None;
+        if self.cancelled.get() {
+            return Some(TaskError::Cancelled);
         }
-        self.poison.borrow().clone()
+        let poisoned = self.poisoned.borrow();
+        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+        let (_, cycle) = poisoned.iter().find(|(depth, _)| *depth == innermost)?;
+        Some(TaskError::Cycle(cycle.clone()))
     }
 
-    /// The innermost claimed node has failed; if it is the outermost poisoned one, the poison ends with it.
-    pub(crate) fn end_poison_at_innermost(&self) {
-        let cancelled = matches!(*self.poison.borrow(), Some(TaskError::Cancelled));
-        if !cancelled && self.claimed.borrow().len() == self.poisoned.get().saturating_add(1) {
-            self.poisoned.set(usize::MAX);
-            self.poison.take();
-        }
+    /// Ends the innermost claim, and its poison with it.
+    pub(crate) fn pop_claim(&self, node: NodeRef) {
+        let mut claimed = self.claimed.borrow_mut();
+        let ended = claimed.pop();
+        debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+        self.poisoned.borrow_mut().retain(|(depth, _)| *depth < claimed.len());
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).
@@ -459,10 +480,14 @@ impl Local {
     }
 }
 
+fn address_of(payload: &Payload) -> usize {
+    (&raw const **payload).cast::<()>().addr()
+}
+
 /// A session (or a stretch of it) that is current on this thread.
 pub(crate) struct Entered {
     before: *const Local,
-    frame: SavedFrame,
+    frame: Option<SavedFrame>,
 }
 
 impl Drop for Local {
