@@ -36,6 +36,25 @@ pub struct FunctionStats {
     pub time: Duration,
 }
 
+impl FunctionStats {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            name: self.name,
+            path: self.path,
+            calls: self.calls.saturating_sub(earlier.calls),
+            thread_hits: self.thread_hits.saturating_sub(earlier.thread_hits),
+            memory_hits: self.memory_hits.saturating_sub(earlier.memory_hits),
+            storage_hits: self.storage_hits.saturating_sub(earlier.storage_hits),
+            misses: self.misses.saturating_sub(earlier.misses),
+            runs: self.runs.saturating_sub(earlier.runs),
+            verified: self.verified.saturating_sub(earlier.verified),
+            cut_off: self.cut_off.saturating_sub(earlier.cut_off),
+            failed: self.failed.saturating_sub(earlier.failed),
+            time: self.time.saturating_sub(earlier.time),
+        }
+    }
+}
+
 /// Statistics of a runtime since it was made.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -51,6 +70,16 @@ impl Stats {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&FunctionStats> {
         self.functions.iter().find(|function| function.name == name || function.path == name)
+    }
+
+    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] stays as it is.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let functions = self.functions.iter().map(|function| match earlier.get(function.path) {
+            Some(before) => function.since(before),
+            None => function.clone(),
+        });
+        Self { functions: functions.collect(), tasks: self.tasks }
     }
 
     /// Bodies run, of all functions.
