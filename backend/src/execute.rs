@@ -218,7 +218,7 @@ impl Timer {
     #[inline]
     fn start(counters: &Counters) -> Self {
         let runs = counters.runs.get();
-        Self((runs < 16 || runs % 16 == 0).then(Instant::now))
+        Self((runs < 16 || runs.is_multiple_of(16)).then(Instant::now))
     }
 
     #[inline]
