@@ -195,7 +195,7 @@ impl Timer {
         let runs = counters.runs.get();
         let timed = counters.timed_runs.get();
         let slow = counters.timed_nanos.get() > timed * 2_000;
-        Self((slow || runs < 4 || runs % 32 == 0).then(Instant::now))
+        Self((slow || runs < 4 || runs.is_multiple_of(32)).then(Instant::now))
     }
 
     fn stop(self, counters: &Counters) {

@@ -381,7 +381,7 @@ impl Local {
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand << 32);
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand << 32));
         self.last_panic.take();
     }
 
