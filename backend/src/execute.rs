@@ -121,7 +121,8 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     } else {
         local.with_reads(|reads| relink(local, node, reads));
         node.effects_at.store(local.engine().epoch(), Relaxed);
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
+        let (demand, head) = (local.demand.get(), local.head_of_innermost());
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
