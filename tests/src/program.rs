@@ -140,6 +140,12 @@ impl Program {
         }
     }
 
+    /// Whether there are handles to a node: methods have no companion that would make them.
+    #[must_use]
+    pub fn has_handles(&self, id: usize) -> bool {
+        self.nodes[id].kind != Kind::Method
+    }
+
     /// Evaluates node `id`.
     ///
     /// # Errors
@@ -154,7 +160,10 @@ impl Program {
             Expr::Input(number) => reader.input(usize::from(*number) % self.inputs.len())?,
             Expr::Outside(number) if self.nodes[id].kind == Kind::Volatile => reader.outside(*number),
             Expr::Outside(_) => 0,
-            Expr::Read(how, of) => self.resolve(id, *of).map_or(Ok(0), |of| reader.read(*how, of))?,
+            Expr::Read(how, of) => match self.resolve(id, *of) {
+                Some(of) => reader.read(if self.has_handles(of) { *how } else { How::Call }, of)?,
+                None => 0,
+            },
             Expr::Attempt(of) => {
                 self.resolve(id, *of).map_or(0, |of| reader.attempt(of).unwrap_or(-7))
             }
@@ -192,6 +201,7 @@ impl Program {
                 value
             }
             Expr::Collect(of) => match self.resolve(id, *of) {
+                Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
                 Some(of) => reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS),
                 None => 0,
             },

@@ -57,7 +57,8 @@ fn ask_at_once(world: &World, threads: &[Vec<u16>]) -> Answers<i64> {
 }
 
 fn ask_emitted(world: &World, roots: &[u16]) -> Answers<Vec<i64>> {
-    let roots = world.roots(roots);
+    let mut roots = world.roots(roots);
+    roots.retain(|root| world.program.has_handles(*root));
     let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask_emitted(*root))).collect());
     answers.expect("every answer is caught")
 }
