@@ -61,6 +61,8 @@ pub(crate) struct Local {
     engine_id: u64,
     totals: Arc<CounterTable>,
     sessions: Cell<usize>,
+    /// Whether this thread is inside of an update.
+    pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     /// Names this thread of control in claims. A multiple of four.
@@ -132,7 +134,7 @@ impl Local {
                 return local.clone();
             }
             // Records of engines that are gone are held by nobody else's list any more.
-            locals.retain(|local| local.sessions.get() > 0 || Arc::weak_count(local) > 0);
+            locals.retain(|local| local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0);
             let local = Arc::new(Self::new(engine));
             engine.locals.lock().push(Arc::downgrade(&local));
             locals.push(local.clone());
@@ -157,6 +159,7 @@ impl Local {
             engine_id: engine.id,
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
+            updating: Cell::new(false),
             generation: Cell::new(0),
             last_execution: Cell::new(0),
             strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,

@@ -19,6 +19,13 @@ pub(crate) struct Garbage {
     nodes: Vec<NodeRef>,
 }
 
+impl Garbage {
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.values.append(&mut other.values);
+        self.nodes.append(&mut other.nodes);
+    }
+}
+
 impl Drop for Garbage {
     fn drop(&mut self) {
         for node in self.nodes.drain(..) {

@@ -68,7 +68,7 @@ impl Engine {
                     mark_dependents(node);
                 }
             }
-            self.apply(changes)
+            self.apply(&mut changes)
         })?;
         drop(garbage);
         Ok(refreshed)
