@@ -49,6 +49,8 @@ pub struct Engine {
     /// Nodes to run again in the next session.
     pub(crate) volatiles: Mutex<Vec<NodeRef>>,
     pub(crate) sources: Mutex<Vec<NodeRef>>,
+    /// Held by a refresh, so that what one has observed is not compared with what another has put in place meanwhile.
+    pub(crate) refreshing: Mutex<()>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
@@ -75,6 +77,7 @@ impl Engine {
             inputs: Mutex::default(),
             volatiles: Mutex::default(),
             sources: Mutex::default(),
+            refreshing: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
             chores: AtomicBool::new(false),
