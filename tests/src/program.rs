@@ -83,6 +83,9 @@ pub struct Program {
     pub nodes: Vec<Node>,
     /// Whether a node may name nodes of higher ids, and itself.
     pub cyclic: bool,
+    /// Whether nodes catch failures. Which tasks on a cycle others saw fail is a matter of timing between threads, so
+    /// that programs with cycles on several threads do not.
+    pub catching: bool,
 }
 
 /// A task: a node, or the task that reads it by a handle.
@@ -164,9 +167,11 @@ impl Program {
                 Some(of) => reader.read(if self.has_handles(of) { *how } else { How::Call }, of)?,
                 None => 0,
             },
-            Expr::Attempt(of) => {
-                self.resolve(id, *of).map_or(0, |of| reader.attempt(of).unwrap_or(-7))
-            }
+            Expr::Attempt(of) => match self.resolve(id, *of) {
+                Some(of) if self.catching => reader.attempt(of).unwrap_or(-7),
+                Some(of) => reader.read(How::Call, of)?,
+                None => 0,
+            },
             Expr::Sum(of) => self.sum(id, of, reader)?,
             Expr::Loop(count, of) => {
                 let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
@@ -232,7 +237,8 @@ impl fmt::Display for Shown<'_> {
             Expr::Outside(number) => write!(f, "outside({number})"),
             Expr::Read(How::Call, of) => write!(f, "{}", name(of)),
             Expr::Read(how, of) => write!(f, "{how:?}({})", name(of)),
-            Expr::Attempt(of) => write!(f, "attempt({})", name(of)),
+            Expr::Attempt(of) if program.catching => write!(f, "attempt({})", name(of)),
+            Expr::Attempt(of) => write!(f, "{}", name(of)),
             Expr::Sum(of) => write!(f, "sum[{}]", names(of)),
             Expr::Loop(count, of) => write!(f, "first({} of [{}]...)", sub(count), names(of)),
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),

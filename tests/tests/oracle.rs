@@ -150,7 +150,7 @@ fn check(cases: u32, cyclic: bool, threads: usize, cancel: bool) {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let strategy = (program(cyclic), steps(threads, cancel));
+    let strategy = (program(cyclic, !cyclic || threads == 1), steps(threads, cancel));
     if let Err(error) = runner.run(&strategy, |(program, steps)| run(program, &steps)) {
         panic!("LARDER_SEED={seed}: {error}");
     }
