@@ -49,10 +49,10 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    if let (Err(payload), false) = (&outcome, published) {
-        fail(local, node, payload);
+    match outcome {
+        Err(payload) if !published => Err(fail(local, node, payload)),
+        outcome => outcome,
     }
-    outcome
 }
 
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
@@ -114,11 +114,17 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
 ///
-/// It runs no code of the user's that could panic: nobody would end the claim.
+/// It runs no code of the user's that could panic: nobody would end the claim. Returns what to go on unwinding with: if the
+/// body had met an error that it must not swallow, that error, whatever the body has panicked with since.
 #[cold]
 #[inline(never)]
-fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+fn fail(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    let poison = local.poison_of_innermost();
+    let error = poison.clone().unwrap_or_else(|| local.name_failure(&payload, node));
+    let payload = match poison {
+        Some(poison) if !payload.is::<TaskError>() => Box::new(poison),
+        _ => payload,
+    };
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
@@ -142,6 +148,7 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     counters.runs.add(1);
     counters.failed.add(1);
     end_claim(local, node, Phase::Empty);
+    payload
 }
 
 /// Lists a volatile task that has run, well or not, to run again in the next session.
