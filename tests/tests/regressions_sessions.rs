@@ -43,7 +43,7 @@ fn over_steps(x: &Input<i64>, y: &Input<i64>, runtime: Runtimes) -> i64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Runtimes(usize);
 
-static RUNTIMES: [OnceLock<Runtime>; 4] = [const { OnceLock::new() }; 4];
+static RUNTIMES: [OnceLock<Runtime>; 5] = [const { OnceLock::new() }; 5];
 
 impl Runtimes {
     fn get(self) -> &'static Runtime {
@@ -65,6 +65,25 @@ fn a_cancelled_run_keeps_the_reads_of_the_run_before() {
     assert!(matches!(cancelled, Err(TaskError::Cancelled)), "{cancelled:?}");
     set(runtime, &y, 30);
     assert_eq!(runtime.run(|| over_steps(&x, &y, at)), 8);
+}
+
+#[task_fn(transient)]
+fn fails_if_its_child_does(at: Runtimes, n: u32) -> u32 {
+    if n == 0 {
+        cancel_meanwhile(at.get());
+    }
+    same::task(i64::from(n) + 1000).try_get().expect("the child has a value");
+    n
+}
+
+/// A body caught the cancellation of its child and panicked over it: the session ended with that panic, as if the task were at
+/// fault, and not with `Cancelled`.
+#[test]
+fn a_panic_over_a_cancellation_is_a_cancellation() {
+    let at = Runtimes(4);
+    let cancelled = at.get().try_run(|| fails_if_its_child_does(at, 0));
+    assert!(matches!(cancelled, Err(TaskError::Cancelled)), "{cancelled:?}");
+    assert_eq!(at.get().run(|| fails_if_its_child_does(at, 1)), 1);
 }
 
 static CANCEL_NOW: AtomicBool = AtomicBool::new(false);
