@@ -46,7 +46,7 @@ pub fn emit<D: Emitted>(value: D) {
         panic!("`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`")
     };
     if local.is_recording() {
-        local.emitted.borrow_mut().push(Arc::new(value));
+        local.emit(Arc::new(value));
     }
 }
 

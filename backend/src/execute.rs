@@ -25,11 +25,18 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// # Errors
 /// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
 pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    let counters = local.counters.of(node.function);
-    let timer = Timer::start(counters);
+    let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     let frame = local.begin_frame(before, true);
+    let outcome = run_body(local, node);
+    local.end_frame(frame);
+    timer.stop(local, node);
+    outcome
+}
+
+#[inline(never)]
+fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
     let mut outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
@@ -50,8 +57,6 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
         }
         fail(local, node, payload);
     }
-    local.end_frame(frame);
-    timer.stop(counters);
     drop(caused);
     outcome
 }
@@ -66,7 +71,9 @@ fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
     if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
 }
 
-/// Publishes a finished run.
+/// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
+/// nest, and the depth of the stack is what a first build of a deep graph costs.
+#[inline(never)]
 fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
     if let Some(error) = local.poison_of_innermost() {
@@ -75,10 +82,9 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
         node.set_flag(FAILED);
         error.throw();
     }
-    let emitted = local.take_emitted();
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
-    let emitted_changed = replace_emitted(node, emitted);
+    let emitted_changed = keep_emitted(local, node);
     let epoch = engine.epoch();
     let unchanged = !node.flag(FAILED)
         && match ran {
@@ -115,6 +121,8 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
 ///
 /// It runs no code of the user's that could panic: nobody would end the claim.
+#[cold]
+#[inline(never)]
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     let error = local.name_failure(payload, node);
     local.mute();
@@ -196,10 +204,13 @@ fn unlink(local: &Local, read: NodeRef) {
     }
 }
 
+/// Keeps what the run emitted. Returns whether it differs from what the last one did.
+fn keep_emitted(local: &Local, node: NodeRef) -> bool {
+    (local.has_emitted() || node.extra().is_some()) && replace_emitted(node, local.take_emitted())
+}
+
+#[inline(never)]
 fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
-    if emitted.is_empty() && node.extra().is_none() {
-        return false;
-    }
     let mut place = node.extra_or_insert().emitted.lock();
     let equal = place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
     if !equal {
@@ -210,21 +221,26 @@ fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     !equal
 }
 
-/// Times some of the runs: all of a slow body, one in 32 of a fast one.
+/// Times the first runs of a function and one in sixteen of the others: reading the clock twice costs as much as a miss.
 struct Timer(Option<Instant>);
 
 impl Timer {
+    #[inline]
     fn start(counters: &Counters) -> Self {
         let runs = counters.runs.get();
-        let timed = counters.timed_runs.get();
-        let slow = counters.timed_nanos.get() > timed * 2_000;
-        Self((slow || runs < 4 || runs % 32 == 0).then(Instant::now))
+        Self((runs < 16 || runs.is_multiple_of(16)).then(Instant::now))
     }
 
-    fn stop(self, counters: &Counters) {
+    #[inline]
+    fn stop(self, local: &Local, node: NodeRef) {
         if let Self(Some(start)) = self {
-            counters.timed_runs.add(1);
-            counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            Self::note(start, local.counters.of(node.function));
         }
+    }
+
+    #[inline(never)]
+    fn note(start: Instant, counters: &Counters) {
+        counters.timed_runs.add(1);
+        counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     }
 }

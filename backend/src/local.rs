@@ -78,7 +78,9 @@ pub(crate) struct Local {
     last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
-    pub(crate) emitted: RefCell<Vec<EmittedValue>>,
+    emitted: RefCell<Vec<EmittedValue>>,
+    /// The length of `emitted`.
+    emitted_count: Cell<usize>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
     seen: RefCell<FxHashSet<Edge>>,
 }
@@ -170,6 +172,7 @@ impl Local {
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             emitted: RefCell::default(),
+            emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
         }
@@ -236,7 +239,7 @@ impl Local {
         // SAFETY: `next` is not the end.
         self.predicted.set(unsafe { next.add(1) });
         self.push(edge);
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -249,7 +252,7 @@ impl Local {
             entry.recorded_by.set(self.execution.get());
             self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
         }
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -293,8 +296,22 @@ impl Local {
 
     // ---- the lookup's end ----
 
+    /// Remembers a node that was made by this call, and notes it as read for the first time.
+    #[inline]
+    pub(crate) fn record_new(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), false);
+    }
+
+    /// Remembers a node that the thread cache did not have, and notes it as read.
+    #[inline]
+    pub(crate) fn remember_and_record(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), true);
+    }
+
     /// Notes a read that was answered through the table, and remembers the node for this thread.
-    pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
+    pub(crate) fn record_and_remember(&self, node: NodeRef) {
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
             Some((_, entry)) => {
@@ -305,7 +322,7 @@ impl Local {
             }
             None => {
                 self.cache.insert(node, self.execution.get());
-                self.record(Edge::value_of(node), !is_new);
+                self.record(Edge::value_of(node), true);
             }
         }
     }
@@ -335,7 +352,7 @@ impl Local {
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
             base: self.base.replace(base),
-            emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
+            emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
     }
 
@@ -352,7 +369,9 @@ impl Local {
     pub(crate) fn end_frame(&self, saved: SavedFrame) {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).truncate(self.base.get()) };
-        let emitted = self.emitted.borrow_mut().split_off(self.emitted_base.get());
+        if self.has_emitted() {
+            drop(self.take_emitted());
+        }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
@@ -361,7 +380,6 @@ impl Local {
         self.duplicates.set(saved.duplicates);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
-        drop(emitted);
     }
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
@@ -384,20 +402,30 @@ impl Local {
         use_reads(&reads[base..])
     }
 
+    /// Notes a value that the current body emits.
+    pub(crate) fn emit(&self, value: EmittedValue) {
+        self.emitted.borrow_mut().push(value);
+        self.emitted_count.set(self.emitted_count.get() + 1);
+    }
+
+    /// Whether the current frame emitted anything.
+    #[inline]
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.emitted_count.get() != self.emitted_base.get()
+    }
+
     /// What the current frame emitted, taken out.
+    #[inline(never)]
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
-        let mut emitted = self.emitted.borrow_mut();
-        if emitted.len() == self.emitted_base.get() {
-            return Vec::new();
-        }
-        emitted.split_off(self.emitted_base.get())
+        self.emitted_count.set(self.emitted_base.get());
+        self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
     // ---- demands and failures ----
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand << 32);
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand << 32));
         self.last_panic.take();
     }
 

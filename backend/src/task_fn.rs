@@ -45,13 +45,16 @@ pub struct RawTaskFn {
     resolve: Option<Erased>,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
-    pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
+    pub(crate) observe: Option<Observe>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
     pub(crate) version: Option<u32>,
     pub(crate) ttl: Option<Duration>,
 }
+
+/// Looks at a source again: [`source::observe`] for its types.
+type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -319,12 +322,15 @@ unsafe fn describe<K: Key, O: Send + Sync + 'static>(
     unsafe { std::mem::transmute::<unsafe fn(), Describe<K>>(erased)(node.key::<K, O>(), f) }
 }
 
+/// A comparison of outputs.
+type Equal<O> = fn(&O, &O) -> bool;
+
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);
 
 impl<O: PartialEq> Cutoff<O> {
     /// `==`.
-    pub const EQ: Option<fn(&O, &O) -> bool> = Some(|left, right| left == right);
+    pub const EQ: Option<Equal<O>> = Some(|left, right| left == right);
 }
 
 /// The fallback of [`Cutoff`] for outputs that cannot be compared: every re-run counts as a change.
@@ -332,7 +338,7 @@ pub trait NoEq {
     /// The output.
     type Output;
     /// No comparison.
-    const EQ: Option<fn(&Self::Output, &Self::Output) -> bool> = None;
+    const EQ: Option<Equal<Self::Output>> = None;
 }
 impl<O> NoEq for Cutoff<O> {
     type Output = O;
