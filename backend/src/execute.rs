@@ -38,7 +38,7 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
 #[inline(never)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
-    let outcome = on_enough_stack(|| {
+    let mut outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
@@ -49,10 +49,16 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    match outcome {
-        Err(payload) if !published => Err(fail(local, node, payload)),
-        outcome => outcome,
+    let mut caused = None;
+    if let (Err(payload), false) = (&mut outcome, published) {
+        if let Some(error) = local.poison_of_innermost() {
+            // Whatever the body made of the error that it met, this is why it failed.
+            caused = Some(std::mem::replace(payload, Box::new(error)));
+        }
+        fail(local, node, payload);
     }
+    drop(caused);
+    outcome
 }
 
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
@@ -114,17 +120,11 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
 ///
-/// It runs no code of the user's that could panic: nobody would end the claim. Returns what to go on unwinding with: if the
-/// body had met an error that it must not swallow, that error, whatever the body has panicked with since.
+/// It runs no code of the user's that could panic: nobody would end the claim.
 #[cold]
 #[inline(never)]
-fn fail(local: &Local, node: NodeRef, payload: Payload) -> Payload {
-    let poison = local.poison_of_innermost();
-    let error = poison.clone().unwrap_or_else(|| local.name_failure(&payload, node));
-    let payload = match poison {
-        Some(poison) if !payload.is::<TaskError>() => Box::new(poison),
-        _ => payload,
-    };
+fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    let error = local.name_failure(payload, node);
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
@@ -148,7 +148,6 @@ fn fail(local: &Local, node: NodeRef, payload: Payload) -> Payload {
     counters.runs.add(1);
     counters.failed.add(1);
     end_claim(local, node, Phase::Empty);
-    payload
 }
 
 /// Lists a volatile task that has run, well or not, to run again in the next session.
