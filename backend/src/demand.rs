@@ -9,12 +9,13 @@
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
 //! it, and it is why unmarked reads need no look.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
@@ -43,7 +44,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
             Phase::Running => {
                 wait_for(local, node)?;
-                if let Some(error) = failed_meanwhile(node) {
+                if let Some(error) = failed_meanwhile(local, node) {
                     return Err(Box::new(error));
                 }
             }
@@ -56,7 +57,11 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
-fn check_cancelled(local: &Local) -> Result<(), Payload> {
+/// The check at a task boundary.
+///
+/// # Errors
+/// `Cancelled`, if an update wants the open sessions to end.
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     if local.engine().gate.is_cancelling() {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
@@ -75,8 +80,7 @@ fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
 /// Ends a claim without a run.
 fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     marks::put(&node.work, marks);
-    let released = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(released.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 
@@ -86,9 +90,11 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 /// The cycle that waiting would close.
 fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let engine = local.engine();
-    if let Err(cycle) = engine.waits.block(local.strand, &local.claimed.borrow(), node) {
+    let blocked = engine.waits.block(local.strand, &local.claimed.borrow(), node);
+    if let Err(path) = blocked {
+        let cycle = Arc::new(CycleError::new(&path));
         local.poison_cycle(&cycle);
-        return Err(Box::new(TaskError::Cycle(cycle.error.into())));
+        return Err(Box::new(TaskError::Cycle(cycle)));
     }
     node.state.wait(&engine.lot, node.address());
     engine.waits.unblock(local.strand);
@@ -101,11 +107,16 @@ fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
-    node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())
+    let error = node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())?;
+    if let TaskError::Cycle(cycle) = &error {
+        // Another thread found the cycle; the tasks of this one that lie on it have no value either.
+        local.poison_cycle(cycle);
+    }
+    Some(error)
 }
 
 /// A claimed node whose stale reads are being looked at.
@@ -186,10 +197,8 @@ impl Visit {
                     }
                 }
                 Phase::Running => {
-                    if let Err(payload) = wait_for(local, node) {
-                        return Look::Step(Step::Abort(payload));
-                    }
-                    if failed_meanwhile(node).is_some() {
+                    // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                    if wait_for(local, node).is_err() || failed_meanwhile(local, node).is_some() {
                         return Look::Changed;
                     }
                 }
@@ -237,7 +246,7 @@ fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     Ok(())
 }
 
-fn is_cancelled(payload: &Payload) -> bool {
+pub(crate) fn is_cancelled(payload: &Payload) -> bool {
     matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 

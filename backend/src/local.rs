@@ -21,11 +21,10 @@ use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
 use crate::execute::Payload;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
-use crate::waits::Cycle;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -69,14 +68,17 @@ pub(crate) struct Local {
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
     pub(crate) mode: Cell<Mode>,
-    /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
-    poisoned: Cell<usize>,
-    poison: RefCell<Option<TaskError>>,
-    /// The innermost panic that is unwinding, named after its task.
-    last_panic: RefCell<Option<TaskError>>,
+    /// The session has been cancelled: nothing that its frames still finish is kept.
+    cancelled: Cell<bool>,
+    /// The depths in `claimed` of tasks that lie on a cycle: they must not swallow the error.
+    poisoned: RefCell<Vec<(usize, Arc<CycleError>)>>,
+    /// The panic that was last named after the task where it began, and where its payload lies.
+    last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
-    pub(crate) emitted: RefCell<Vec<EmittedValue>>,
+    emitted: RefCell<Vec<EmittedValue>>,
+    /// The length of `emitted`.
+    emitted_count: Cell<usize>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
     seen: RefCell<FxHashSet<Edge>>,
 }
@@ -147,11 +149,12 @@ impl Local {
             strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
             demand: Cell::new(0),
             mode: Cell::new(Mode::Normal),
-            poisoned: Cell::new(usize::MAX),
-            poison: RefCell::default(),
+            cancelled: Cell::new(false),
+            poisoned: RefCell::default(),
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             emitted: RefCell::default(),
+            emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
         }
@@ -167,16 +170,21 @@ impl Local {
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }
-        self.sessions.set(self.sessions.get() + 1);
-        self.poisoned.set(usize::MAX);
-        let frame = self.begin_frame(&[], false);
+        let sessions = self.sessions.replace(self.sessions.get() + 1);
+        // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
+        let frame = (sessions == 0).then(|| {
+            self.cancelled.set(false);
+            self.begin_frame(&[], false)
+        });
         Entered { before: CURRENT.replace(self), frame }
     }
 
     /// Ends what [`Local::enter`] began.
     pub(crate) fn leave(&self, entered: Entered) {
         CURRENT.set(entered.before);
-        self.end_frame(entered.frame);
+        if let Some(frame) = entered.frame {
+            self.end_frame(frame);
+        }
         self.sessions.set(self.sessions.get() - 1);
     }
 
@@ -270,6 +278,13 @@ impl Local {
 
     // ---- the lookup's end ----
 
+    /// Remembers a node that was made by this call, and notes it as read for the first time.
+    #[inline]
+    pub(crate) fn record_new(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), false);
+    }
+
     /// Remembers a node that the thread cache did not have, and notes it as read.
     #[inline]
     pub(crate) fn remember_and_record(&self, node: NodeRef) {
@@ -278,7 +293,7 @@ impl Local {
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
-    pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
+    pub(crate) fn record_and_remember(&self, node: NodeRef) {
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
             Some((_, entry)) => {
@@ -289,7 +304,7 @@ impl Local {
             }
             None => {
                 self.cache.insert(node, self.execution.get());
-                self.record(Edge::value_of(node), !is_new);
+                self.record(Edge::value_of(node), true);
             }
         }
     }
@@ -319,7 +334,7 @@ impl Local {
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
             base: self.base.replace(base),
-            emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
+            emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
     }
 
@@ -336,7 +351,9 @@ impl Local {
     pub(crate) fn end_frame(&self, saved: SavedFrame) {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).truncate(self.base.get()) };
-        let emitted = self.emitted.borrow_mut().split_off(self.emitted_base.get());
+        if self.has_emitted() {
+            drop(self.take_emitted());
+        }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
@@ -345,7 +362,6 @@ impl Local {
         self.duplicates.set(saved.duplicates);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
-        drop(emitted);
     }
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
@@ -368,13 +384,23 @@ impl Local {
         use_reads(&reads[base..])
     }
 
+    /// Notes a value that the current body emits.
+    pub(crate) fn emit(&self, value: EmittedValue) {
+        self.emitted.borrow_mut().push(value);
+        self.emitted_count.set(self.emitted_count.get() + 1);
+    }
+
+    /// Whether the current frame emitted anything.
+    #[inline]
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.emitted_count.get() != self.emitted_base.get()
+    }
+
     /// What the current frame emitted, taken out.
+    #[inline(never)]
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
-        let mut emitted = self.emitted.borrow_mut();
-        if emitted.len() == self.emitted_base.get() {
-            return Vec::new();
-        }
-        emitted.split_off(self.emitted_base.get())
+        self.emitted_count.set(self.emitted_base.get());
+        self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
     // ---- demands and failures ----
@@ -390,46 +416,62 @@ impl Local {
         if payload.is::<TaskError>() {
             return TaskError::of_payload(&**payload, node);
         }
-        self.last_panic.borrow_mut().get_or_insert_with(|| TaskError::of_payload(&**payload, node)).clone()
+        if let Some(error) = self.named(payload) {
+            return error;
+        }
+        let error = TaskError::of_payload(&**payload, node);
+        *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
+        error
+    }
+
+    /// The name of a panic that began in a task further in. One that was caught on the way has another payload; should
+    /// the next one lie in the same place, it says something else.
+    fn named(&self, payload: &Payload) -> Option<TaskError> {
+        let last = self.last_panic.borrow();
+        let (address, error) = last.as_ref()?;
+        (*address == address_of(payload) && error.says(&**payload)).then(|| error.clone())
     }
 
     /// The error that this thread's session ended with.
     pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
-        match self.last_panic.take() {
-            Some(error) if !payload.is::<TaskError>() => error,
-            _ => TaskError::of_payload(&**payload, "the session"),
-        }
+        let named = self.named(payload);
+        self.last_panic.take();
+        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
     }
 
-    /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
-    pub(crate) fn poison_cycle(&self, cycle: &Cycle) {
-        let claimed = self.claimed.borrow();
-        let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
-        self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(Arc::new(cycle.error.clone())));
+    /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
+    /// body asks for afterwards do not lie on this cycle.
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
+        let mut poisoned = self.poisoned.borrow_mut();
+        for (depth, node) in self.claimed.borrow().iter().enumerate() {
+            if cycle.members.contains(&node.address()) && poisoned.iter().all(|(other, _)| *other != depth) {
+                poisoned.push((depth, cycle.clone()));
+            }
+        }
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.
     pub(crate) fn poison_all(&self) {
-        self.poisoned.set(0);
-        *self.poison.borrow_mut() = Some(TaskError::Cancelled);
+        self.cancelled.set(true);
     }
 
     /// The error that the innermost claimed node must fail with, although its body has returned.
     pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
-        if self.poisoned.get() == usize::MAX || self.claimed.borrow().len() <= self.poisoned.get() {
-            return None;
+        if self.cancelled.get() {
+            return Some(TaskError::Cancelled);
         }
-        self.poison.borrow().clone()
+        let poisoned = self.poisoned.borrow();
+        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+        let (_, cycle) = poisoned.iter().find(|(depth, _)| *depth == innermost)?;
+        Some(TaskError::Cycle(cycle.clone()))
     }
 
-    /// The innermost claimed node has failed; if it is the outermost poisoned one, the poison ends with it.
-    pub(crate) fn end_poison_at_innermost(&self) {
-        let cancelled = matches!(*self.poison.borrow(), Some(TaskError::Cancelled));
-        if !cancelled && self.claimed.borrow().len() == self.poisoned.get().saturating_add(1) {
-            self.poisoned.set(usize::MAX);
-            self.poison.take();
-        }
+    /// Ends the innermost claim, and its poison with it.
+    pub(crate) fn pop_claim(&self, node: NodeRef) {
+        let mut claimed = self.claimed.borrow_mut();
+        let ended = claimed.pop();
+        debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+        self.poisoned.borrow_mut().retain(|(depth, _)| *depth < claimed.len());
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).
@@ -438,10 +480,14 @@ impl Local {
     }
 }
 
+fn address_of(payload: &Payload) -> usize {
+    (&raw const **payload).cast::<()>().addr()
+}
+
 /// A session (or a stretch of it) that is current on this thread.
 pub(crate) struct Entered {
     before: *const Local,
-    frame: SavedFrame,
+    frame: Option<SavedFrame>,
 }
 
 impl Drop for Local {

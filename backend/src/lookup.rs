@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
 use crate::claim::{Phase, StateWord};
-use crate::demand::demand;
+use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
 use crate::local::{Local, Mode};
 use crate::marks;
@@ -120,14 +120,17 @@ fn lookup(
 ) -> NodeRef {
     let node = match found {
         Some(node) => node,
-        None => match insert(local, task_fn, hash, slot, Phase::Running) {
-            Inserted::New(node) => {
-                local.counters.of(node.function).misses.add(1);
-                let outcome = execute(local, node);
-                return hand_out(local, node, outcome, true);
+        None => {
+            check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+            match insert(local, task_fn, hash, slot, Phase::Running) {
+                Inserted::New(node) => {
+                    local.counters.of(node.function).misses.add(1);
+                    let outcome = execute(local, node);
+                    return hand_out(local, node, outcome, true);
+                }
+                Inserted::Existing(node) => node,
             }
-            Inserted::Existing(node) => node,
-        },
+        }
     };
     local.counters.of(node.function).memory_hits.add(1);
     let outcome = demand(local, node);
@@ -141,7 +144,11 @@ pub(crate) fn hand_out(
     outcome: Result<(), crate::execute::Payload>,
     is_new: bool,
 ) -> NodeRef {
-    local.record_and_remember(node, is_new);
+    if is_new {
+        local.record_new(node);
+    } else {
+        local.record_and_remember(node);
+    }
     match outcome {
         Ok(()) => node,
         Err(payload) => resume_unwind(payload),

@@ -18,6 +18,7 @@ use std::any::{Any, TypeId};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed}};
 
@@ -69,7 +70,7 @@ pub(crate) struct Header {
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
     pub(crate) verified_at: AtomicU32,
-    /// The epoch in which the value, the emitted values or the set of reads last changed.
+    /// The epoch in which the emitted values or the reads last changed.
     pub(crate) effects_at: AtomicU32,
     lock: parking_lot::RawMutex,
     flags: AtomicU16,
@@ -278,7 +279,19 @@ impl Drop for Header {
 
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.task_fn.describe(*self, f)
+        // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
+        match panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string())) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => write!(f, "{}(<a panic in Debug>)", self.task_fn.site().name),
+        }
+    }
+}
+
+struct Described(NodeRef);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.task_fn.describe(self.0, f)
     }
 }
 
