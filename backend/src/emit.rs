@@ -36,7 +36,7 @@ impl<T: Emitted> AnyEmitted for T {
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
 ///
-/// A hit replays what the task emitted when it ran; see [`collect`].
+/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect).
 ///
 /// # Panics
 /// Outside of a session.

@@ -19,3 +19,8 @@ pub use source_error::SourceError;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+/// The README's example runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -112,7 +112,7 @@ impl World {
     /// # Errors
     /// Its failure.
     pub fn ask(&self, id: usize) -> Result<i64, TaskError> {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return self.runtime.try_run(|| call(self.id, &self.program, id));
         }
         task(self.id, &self.program, id).try_get()
