@@ -103,7 +103,11 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
 
 fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
-    (failure.demand == local.demand.get()).then_some(failure.error)
+    if failure.demand != local.demand.get() {
+        return None;
+    }
+    local.poison_through(failure.head, &failure.error);
+    Some(failure.error)
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.

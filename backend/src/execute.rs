@@ -129,7 +129,8 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     } else {
         local.with_reads(|reads| relink(local, node, reads));
         node.effects_at.store(local.engine().epoch(), Relaxed);
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
+        let (demand, head) = (local.demand.get(), local.head_of_innermost());
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
@@ -183,12 +184,15 @@ fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
 
 /// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
 fn unlink(local: &Local, read: NodeRef) {
-    let crowded = read.with_dependents(|dependents| {
+    let (first, crowded) = read.with_dependents(|dependents| {
         let dead = read.dead.load(Relaxed).saturating_add(1);
         read.dead.store(dead, Relaxed);
         let live = dependents.as_slice().len().saturating_sub(usize::from(dead));
-        dead == u16::MAX || usize::from(dead) > live.max(8)
+        (dead == 1, dead == u16::MAX || usize::from(dead) > live.max(8))
     });
+    if first {
+        local.engine().note_dead_edges(read);
+    }
     if crowded {
         local.engine().queue_purge(read);
     }

@@ -55,31 +55,33 @@ pub(crate) const DROP_QUEUED: u16 = 16;
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {
-    pub(crate) state: StateWord,
-    /// Index of the task function in its engine's registry.
-    pub(crate) function: u32,
-    pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
+    // What marking, verifying and running touch.
     /// Claim: what the last run read, in order.
     pub(crate) deps: UnsafeCell<Deps>,
     /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: who read this node.
     dependents: UnsafeCell<Dependents>,
+    /// What few nodes need: a handle, emitted values, a failure.
+    extra: AtomicPtr<Extra>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
     pub(crate) verified_at: AtomicU32,
-    /// The epoch in which the emitted values or the reads last changed.
+    /// The epoch in which the emitted values or the set of reads last changed.
     pub(crate) effects_at: AtomicU32,
-    lock: parking_lot::RawMutex,
-    flags: AtomicU16,
-    /// Under `lock`: how many entries of `dependents` are known to be dead.
-    pub(crate) dead: AtomicU16,
     /// The epoch of the pass that last marked the node (see `mark.rs`).
     pub(crate) marked_at: AtomicU32,
-    /// What few nodes need: a handle, emitted values, a failure.
-    extra: AtomicPtr<Extra>,
+    /// Under `lock`: how many entries of `dependents` are known to be dead.
+    pub(crate) dead: AtomicU16,
+    flags: AtomicU16,
+    lock: parking_lot::RawMutex,
+    // What a hit reads, next to the key and the value that it reads, too.
+    pub(crate) state: StateWord,
+    /// Index of the task function in its engine's registry.
+    pub(crate) function: u32,
+    pub(crate) task_fn: &'static RawTaskFn,
+    pub(crate) hash: u64,
 }
 
 /// A node with its types.

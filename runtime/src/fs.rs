@@ -218,7 +218,11 @@ impl FileValue {
 
 fn same_file(left: &FileResult, right: &FileResult) -> bool {
     match (left, right) {
-        (Ok(left), Ok(right)) => left.digest == right.digest,
+        (Ok(left), Ok(right)) if left.digest == right.digest => {
+            // Nobody is about to read a content that they have seen: it must not stay until somebody does.
+            right.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            true
+        }
         (Err(left), Err(right)) => left == right,
         _ => false,
     }

@@ -29,9 +29,10 @@ pub struct Step {
 
 /// What was done for a report.
 pub enum Work {
-    /// What changed since the last report, and what the task functions did about it.
+    /// What changed since the last report, how long it took to see that, and what the task functions did about it.
     Memoized {
         sources: Refreshed,
+        looking: Duration,
         tasks: Stats,
     },
     Plain,
@@ -62,7 +63,9 @@ impl Census {
 
 fn memoized(census: &memoized::Census, roots: &Roots) -> ((Arc<Report>, Vec<Diagnostic>), Work) {
     let before = census.stats();
+    let start = Instant::now();
     let sources = census.refresh();
+    let looking = start.elapsed();
     // How much of a later report is still to be done, nobody knows before it is done.
     let total = || (parsed(&before) == 0).then(|| census.count_files(roots));
     let done = {
@@ -72,26 +75,33 @@ fn memoized(census: &memoized::Census, roots: &Roots) -> ((Arc<Report>, Vec<Diag
     let bar = Progress::start(total, done);
     let report = census.report(roots);
     drop(bar);
-    (report, Work::Memoized { sources, tasks: census.stats().since(&before) })
+    (report, Work::Memoized { sources, looking, tasks: census.stats().since(&before) })
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.work {
-            Work::Memoized { sources, tasks } => {
+            Work::Memoized { sources, looking, tasks } => {
                 // Before the first report there are none.
                 if sources.checked > 0 {
                     let (changed, checked) =
                         (grouped(sources.changed as u64), grouped(sources.checked as u64));
-                    write!(f, "{changed} of {checked} sources changed; ")?;
+                    write!(f, "{changed} of {checked} sources changed, seen in {}; ", Time(*looking))?;
                 }
-                let counts = [parsed(tasks), tasks.runs(), tasks.hits()].map(grouped);
-                let [parsed, runs, hits] = counts;
-                write!(f, "{parsed} files parsed, {runs} bodies run, {hits} calls hit in ")?;
+                let [parsed, runs, hits] = [parsed(tasks), tasks.runs(), tasks.hits()].map(grouped);
+                write!(f, "files parsed: {parsed}, bodies run: {runs}, calls hit: {hits}; ")?;
             }
-            Work::Plain => f.write_str("all files parsed, without memoization, in ")?,
+            Work::Plain => f.write_str("without memoization; ")?,
         }
-        match self.elapsed.as_secs_f64() {
+        write!(f, "{} in all", Time(self.elapsed))
+    }
+}
+
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs_f64() {
             seconds if seconds < 1.0 => write!(f, "{:.1} ms", seconds * 1e3),
             seconds => write!(f, "{seconds:.2} s"),
         }

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! report ─┬─ package_dirs(dir) ── package_dirs(subdirectory) ─┬─ package(dir) ── Cargo.toml
-//!         └─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
-//!                               └─ parse_file(path) ── file
+//!         ├─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
+//!         │                     └─ parse_file(path) ── file
+//!         └─ census_of_files(dir, files) ── …      where files are listed one by one
 //! ```
 //!
 //! This file is compiled twice: `super::larder` is the crate in `memoized`, and in `plain` a module of the same names that
 //! remembers nothing. Elsewhere it would say `use larder::task_fn`.
 //!
-//! A call per file, because a file is what changes; a call per crate, because after an edit one crate is summed up
+//! A call per file, because a file is what changes; a call per crate, because after an edit one crate is added up
 //! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
 //! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
 //! What is more than a few words comes in an `Arc`: a hit clones a pointer.
