@@ -45,10 +45,15 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
         }
         Phase::Stale => {
             node.set_flag(MUST_RUN);
-            if marks::single(&node.work).is_some() {
-                // It may have been skipped, so that nodes behind it are FRESH.
-                drop(marks::take(&node.work, 0));
-                pass.mark_behind(node);
+            if let Some(single) = marks::single(&node.work) {
+                if node.marked_at.load(Relaxed) != epoch {
+                    // It may have been skipped, so that nodes behind it are FRESH.
+                    drop(marks::take(&node.work, 0));
+                    pass.mark_behind(node);
+                } else if let Some(origin) = single.origin {
+                    // An unchanged origin says nothing about the nodes behind this one any more.
+                    origin.set_flag(BROKEN);
+                }
             }
         }
         // It failed, and whoever caught that must ask again.
