@@ -47,6 +47,9 @@ mod persist;
 mod stats;
 mod sync;
 
+#[cfg(all(test, larder_model))]
+mod model;
+
 pub use ask::{collect, forget, is_cached, task};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
