@@ -43,7 +43,9 @@ impl<T: Emitted> AnyEmitted for T {
 #[track_caller]
 pub fn emit<D: Emitted>(value: D) {
     let Some(local) = Local::current() else {
-        panic!("`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`")
+        panic!(
+            "`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`"
+        )
     };
     if local.is_recording() {
         local.emit(Arc::new(value));

@@ -17,7 +17,8 @@ use crate::waits::WaitGraph;
 
 /// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
 fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
-    let schedules = std::env::var("LARDER_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(3000);
+    let schedules =
+        std::env::var("LARDER_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(3000);
     shuttle::check_random(model.clone(), schedules);
     shuttle::check_pct(model, schedules, 3);
 }

@@ -55,7 +55,15 @@ impl Ledger {
     #[must_use]
     pub fn new(inputs: usize) -> Self {
         let tasks = BTreeMap::new();
-        Self { now: 1, step: 1, one_session: true, inputs: vec![0; inputs], tasks, violations: Vec::new(), ran: HashSet::new() }
+        Self {
+            now: 1,
+            step: 1,
+            one_session: true,
+            inputs: vec![0; inputs],
+            tasks,
+            violations: Vec::new(),
+            ran: HashSet::new(),
+        }
     }
 
     /// A new step begins: bodies may run again. In a step of several sessions, volatile tasks may run several times, and
@@ -110,7 +118,8 @@ impl Ledger {
             } else if record.step == self.step && !excused && (self.one_session || !changed) {
                 self.violations.push((key, record.reads.clone(), format!("{key:?} runs twice in one step")));
             } else if !excused && !changed {
-                let text = format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
+                let text =
+                    format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
                 self.violations.push((key, record.reads.clone(), text));
             }
         }
@@ -124,9 +133,12 @@ impl Ledger {
         match read {
             Read::Input(number) => self.inputs[*number],
             Read::Value(key) => self.tasks.get(key).map_or(0, |record| record.changed_at),
-            Read::Effects(keys) => {
-                keys.iter().filter_map(|key| self.tasks.get(key)).map(|record| record.effects_at).max().unwrap_or(0)
-            }
+            Read::Effects(keys) => keys
+                .iter()
+                .filter_map(|key| self.tasks.get(key))
+                .map(|record| record.effects_at)
+                .max()
+                .unwrap_or(0),
         }
     }
 

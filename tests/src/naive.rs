@@ -115,7 +115,9 @@ impl<'a> Naive<'a> {
 impl Naive<'_> {
     /// All tasks from a depth on lie on a cycle.
     fn poison(&mut self, depth: usize) {
-        self.stack[depth..].iter_mut().for_each(|frame| frame.low = Some(frame.low.map_or(depth, |low| low.min(depth))));
+        self.stack[depth..]
+            .iter_mut()
+            .for_each(|frame| frame.low = Some(frame.low.map_or(depth, |low| low.min(depth))));
     }
 }
 

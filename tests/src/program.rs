@@ -175,7 +175,8 @@ impl Program {
             Expr::Sum(of) => self.sum(id, of, reader)?,
             Expr::Loop(count, of) => {
                 let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
-                let twice: Vec<Ref> = of.iter().cycle().take(if of.is_empty() { 0 } else { count }).copied().collect();
+                let twice: Vec<Ref> =
+                    of.iter().cycle().take(if of.is_empty() { 0 } else { count }).copied().collect();
                 self.sum(id, &twice, reader)?
             }
             Expr::Pick(which, of) => {
@@ -207,7 +208,9 @@ impl Program {
             }
             Expr::Collect(of) => match self.resolve(id, *of) {
                 Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
-                Some(of) => reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS),
+                Some(of) => {
+                    reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
+                }
                 None => 0,
             },
         })
@@ -244,7 +247,9 @@ impl fmt::Display for Shown<'_> {
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
             Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),
             Expr::Modulo(of, by) => write!(f, "({} % {by})", sub(of)),
-            Expr::If(condition, yes, no) => write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no)),
+            Expr::If(condition, yes, no) => {
+                write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no))
+            }
             Expr::FailIf(of, number) => write!(f, "fail_if({} % 4 == {number})", sub(of)),
             Expr::Emit(of) => write!(f, "emit({})", sub(of)),
             Expr::Collect(of) => write!(f, "collect({})", name(of)),

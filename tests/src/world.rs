@@ -98,7 +98,8 @@ impl World {
                 }
             }
         };
-        let done = if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
+        let done =
+            if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
         done.expect("updates are made outside of sessions");
     }
 
@@ -226,7 +227,8 @@ impl Drop for Running<'_> {
             CANCELLED.set(depth - 1);
             self.value = None;
         }
-        let never_equal = matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
+        let never_equal =
+            matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
         let emitted = std::mem::take(&mut self.emitted);
         self.world.ledger().end(self.key, reads, self.value, emitted, never_equal);
     }

@@ -103,7 +103,8 @@ fn check_touchy(fuses: &'static Fuses, fuse: &'static AtomicBool, message: &str)
 
 #[test]
 fn panics_in_eq_hash_and_clone_reach_the_caller_and_leave_nothing_behind() {
-    static EQ: Fuses = Fuses { eq: AtomicBool::new(false), hash: AtomicBool::new(false), clone: AtomicBool::new(false) };
+    static EQ: Fuses =
+        Fuses { eq: AtomicBool::new(false), hash: AtomicBool::new(false), clone: AtomicBool::new(false) };
     check_touchy(&EQ, &EQ.eq, "in Eq");
     check_touchy(&EQ, &EQ.hash, "in Hash");
     check_touchy(&EQ, &EQ.clone, "in Clone");
@@ -380,7 +381,10 @@ fn handles_outlive_their_runtime_harmlessly() {
         (handle, runtime.input("x", 1))
     };
     assert_eq!(handle.clone(), handle);
-    assert_eq!((format!("{handle:?}"), format!("{input:?}")), ("Task(..)".to_owned(), "input(\"x\")".to_owned()));
+    assert_eq!(
+        (format!("{handle:?}"), format!("{input:?}")),
+        ("Task(..)".to_owned(), "input(\"x\")".to_owned())
+    );
     assert!(panic_of(|| handle.get()).contains("outside of a session of its runtime"));
     let other = Runtime::new();
     assert!(panic_of(|| other.run(|| input.get())).contains("outside of a session of its runtime"));

@@ -37,7 +37,9 @@ fn threads_that_ask_for_the_same_tasks_run_each_once() {
     in_time(|| {
         for round in 1..=20 {
             let runtime = Runtime::new();
-            let answers = at_once(6, |thread| runtime.run(|| (0..200).map(|n| counted((n * 7 + thread as u64) % 200)).sum::<u64>()));
+            let answers = at_once(6, |thread| {
+                runtime.run(|| (0..200).map(|n| counted((n * 7 + thread as u64) % 200)).sum::<u64>())
+            });
             assert_eq!(answers, [19_900; 6]);
             assert_eq!(RUNS.load(Relaxed), round * 200);
         }
@@ -93,7 +95,8 @@ fn updates_of_either_kind_take_turns_with_busy_sessions() {
             if thread == 0 {
                 for value in 1..=60 {
                     let set = |update: &mut larder::Update| update.set(&x, value);
-                    let done = if value % 2 == 0 { runtime.update(set) } else { runtime.update_cancelling(set) };
+                    let done =
+                        if value % 2 == 0 { runtime.update(set) } else { runtime.update_cancelling(set) };
                     done.expect("this thread has no session");
                     std::thread::sleep(Duration::from_millis(if value % 5 == 0 { 8 } else { 0 }));
                 }
@@ -151,7 +154,8 @@ fn random(state: &mut u64) -> u64 {
 #[test]
 fn stress_of_everything_at_once_gives_right_answers() {
     const KNOTS: u64 = 120;
-    let seconds = std::env::var("LARDER_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
+    let seconds =
+        std::env::var("LARDER_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
     let work = move || {
         let runtime = Runtime::new();
         let inputs = [runtime.input("x", 0), runtime.input("y", 0)];
@@ -163,7 +167,8 @@ fn stress_of_everything_at_once_gives_right_answers() {
                 if thread == 0 {
                     std::thread::sleep(Duration::from_micros(dice % 2000));
                     let set = |update: &mut larder::Update| update.set(&inputs[(dice % 2) as usize], n % 6);
-                    let done = if dice % 3 == 0 { runtime.update_cancelling(set) } else { runtime.update(set) };
+                    let done =
+                        if dice % 3 == 0 { runtime.update_cancelling(set) } else { runtime.update(set) };
                     done.expect("this thread has no session");
                     continue;
                 }

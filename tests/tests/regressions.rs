@@ -232,7 +232,8 @@ fn handles_nested_in_arguments_print_in_bounded_time_and_stack() {
         });
         assert!(error.expect_err("the last link fails").to_string().contains("Task(..)"));
         let error = runtime.try_run(|| {
-            let last = (0..60).fold(None, |before: Option<Task<i64>>, n| Some(fork::task(before.clone(), before, n)));
+            let last = (0..60)
+                .fold(None, |before: Option<Task<i64>>, n| Some(fork::task(before.clone(), before, n)));
             fork(last.clone(), last, 60)
         });
         assert!(error.is_err());
@@ -262,8 +263,12 @@ fn catches_and_fails() -> u32 {
 #[test]
 fn a_panic_is_named_after_the_task_that_panicked() {
     let runtime = Runtime::new();
-    let error = runtime.try_run(|| ignores_its_handle(boom::task(1))).expect_err("the body panics").to_string();
-    assert!(error.ends_with("panicked: a reason of its own") && error.contains("ignores_its_handle"), "{error}");
+    let error =
+        runtime.try_run(|| ignores_its_handle(boom::task(1))).expect_err("the body panics").to_string();
+    assert!(
+        error.ends_with("panicked: a reason of its own") && error.contains("ignores_its_handle"),
+        "{error}"
+    );
     let error = runtime.try_run(catches_and_fails).expect_err("the body panics").to_string();
     assert_eq!(error, "task catches_and_fails() panicked: another reason");
 }
@@ -418,7 +423,10 @@ fn both_ends_of_a_cycle_fail_whichever_thread_closes_it() {
             let other = scope.spawn(|| ask(1));
             (ask(0), other.join().expect("an error is no panic"))
         });
-        assert!(matches!((&one, &two), (Err(TaskError::Cycle(_)), Err(TaskError::Cycle(_)))), "{one:?} {two:?}");
+        assert!(
+            matches!((&one, &two), (Err(TaskError::Cycle(_)), Err(TaskError::Cycle(_)))),
+            "{one:?} {two:?}"
+        );
     });
 }
 
