@@ -166,7 +166,8 @@ impl Visit {
         let reads = unsafe { self.node.deps() }.as_slice();
         let positions = self.positions.take().unwrap_or_else(|| self.marks.in_order(reads.len()));
         let step = loop {
-            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize)) else {
+            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize))
+            else {
                 break Step::Current;
             };
             match self.look_at(local, *read) {

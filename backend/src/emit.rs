@@ -36,14 +36,16 @@ impl<T: Emitted> AnyEmitted for T {
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
 ///
-/// A hit replays what the task emitted when it ran; see [`collect`].
+/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect).
 ///
 /// # Panics
 /// Outside of a session.
 #[track_caller]
 pub fn emit<D: Emitted>(value: D) {
     let Some(local) = Local::current() else {
-        panic!("`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`")
+        panic!(
+            "`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`"
+        )
     };
     if local.is_recording() {
         local.emit(Arc::new(value));

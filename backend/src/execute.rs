@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::claim::Phase;
 use crate::counters::Counters;
-use crate::edges::{Deps, Dependent, Edge};
+use crate::edges::{Dependent, Deps, Edge};
 use crate::emit::EmittedValue;
 use crate::extra::Failure;
 use crate::failure::TaskError;
@@ -212,7 +212,8 @@ fn keep_emitted(local: &Local, node: NodeRef) -> bool {
 #[inline(never)]
 fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     let mut place = node.extra_or_insert().emitted.lock();
-    let equal = place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
+    let equal =
+        place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
     if !equal {
         let old = std::mem::replace(&mut *place, emitted.into());
         drop(place);

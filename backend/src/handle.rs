@@ -35,7 +35,11 @@ pub struct Task<T> {
 impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// The handle to a node of an engine. The node's output type must be `T`.
     pub(crate) fn to(engine: u64, node: NodeRef) -> Self {
-        assert_eq!((node.task_fn.ops.value_type)(), std::any::TypeId::of::<T>(), "a handle is of its task's output type");
+        assert_eq!(
+            (node.task_fn.ops.value_type)(),
+            std::any::TypeId::of::<T>(),
+            "a handle is of its task's output type"
+        );
         let mut shared = node.extra_or_insert().handle.lock();
         let cell = shared.get_or_insert_with(|| Arc::new(HandleCell { node, engine })).clone();
         Self { cell, output: PhantomData }

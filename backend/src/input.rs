@@ -123,7 +123,12 @@ impl Engine {
         Input { task: Task::to(self.id, node), name: name.into() }
     }
 
-    fn new_input<T: InputValue>(&self, task_fn: &'static TaskFn<(String,), T>, name: &str, value: T) -> NodeRef {
+    fn new_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> NodeRef {
         let mut hasher = FxHasher::default();
         name.hash(&mut hasher);
         let function = self.functions.index(task_fn.raw());

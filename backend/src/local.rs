@@ -136,7 +136,9 @@ impl Local {
                 return local.clone();
             }
             // Records of engines that are gone are held by nobody else's list any more.
-            locals.retain(|local| local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0);
+            locals.retain(|local| {
+                local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0
+            });
             let local = Arc::new(Self::new(engine));
             engine.locals.lock().push(Arc::downgrade(&local));
             locals.push(local.clone());
@@ -317,7 +319,10 @@ impl Local {
             Some((_, entry)) => {
                 let recorded_by = entry.recorded_by.replace(self.execution.get());
                 if recorded_by != self.execution.get() {
-                    self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
+                    self.record(
+                        Edge::value_of(node),
+                        recorded_by > self.execution.get() || self.predicting.get(),
+                    );
                 }
             }
             None => {

@@ -20,13 +20,16 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed}};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use lock_api::RawMutex as _;
 
 use crate::args::{ArgsSlot, Key};
 use crate::claim::StateWord;
-use crate::edges::{Deps, Dependents};
+use crate::edges::{Dependents, Deps};
 use crate::extra::Extra;
 use crate::marks;
 use crate::task_fn::RawTaskFn;
@@ -169,7 +172,11 @@ impl NodeRef {
     ///
     /// # Safety
     /// `task_fn` must be the descriptor made for the types of `slot`'s arguments.
-    pub(crate) unsafe fn allocate(task_fn: &'static RawTaskFn, header: Header, slot: &mut ArgsSlot<'_>) -> Self {
+    pub(crate) unsafe fn allocate(
+        task_fn: &'static RawTaskFn,
+        header: Header,
+        slot: &mut ArgsSlot<'_>,
+    ) -> Self {
         // SAFETY: passed on to the caller.
         unsafe { (task_fn.ops.allocate)(header, slot) }
     }

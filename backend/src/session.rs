@@ -61,21 +61,30 @@ impl Engine {
     }
 
     #[track_caller]
-    fn catch<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
+    fn catch<R>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
         if let Some(local) = Local::current()
             && local.engine_id() == self.id
         {
-            return catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (local.take_failure(&payload), payload));
+            return catch_unwind(AssertUnwindSafe(work))
+                .map_err(|payload| (local.take_failure(&payload), payload));
         }
         let session = Session::open(self);
-        catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (session.local.take_failure(&payload), payload))
+        catch_unwind(AssertUnwindSafe(work))
+            .map_err(|payload| (session.local.take_failure(&payload), payload))
     }
 
     /// Runs `change` while no session is open.
     ///
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this engine open.
-    pub fn exclusively<R>(&self, policy: UpdatePolicy, change: impl FnOnce(&Exclusive<'_>) -> R) -> Result<R, UpdateError> {
+    pub fn exclusively<R>(
+        &self,
+        policy: UpdatePolicy,
+        change: impl FnOnce(&Exclusive<'_>) -> R,
+    ) -> Result<R, UpdateError> {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }

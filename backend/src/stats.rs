@@ -152,7 +152,17 @@ impl fmt::Display for Stats {
         writeln!(
             f,
             "{:width$} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>10}",
-            "function", "calls", "thread", "memory", "storage", "misses", "runs", "verified", "cut off", "failed", "time"
+            "function",
+            "calls",
+            "thread",
+            "memory",
+            "storage",
+            "misses",
+            "runs",
+            "verified",
+            "cut off",
+            "failed",
+            "time"
         )?;
         for function in &self.functions {
             writeln!(

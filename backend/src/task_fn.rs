@@ -111,7 +111,10 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
 
     /// Prints arguments by `describe`, in cycle paths and explanations.
     #[must_use]
-    pub const fn describe(mut self, describe: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result>) -> Self {
+    pub const fn describe(
+        mut self,
+        describe: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result>,
+    ) -> Self {
         if let Some(describe) = describe {
             type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
             // SAFETY: as in `new`.
@@ -242,8 +245,14 @@ impl RawTaskFn {
     }
 
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
-    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
-        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
+    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(
+        &self,
+        key: &K,
+        value: &O,
+    ) -> Option<(O, bool)> {
+        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else {
+            return None;
+        };
         // SAFETY: erased from these types in `source` and `new`; `observe` is made together with `same_stamp`.
         let (same_stamp, body) = unsafe {
             (
@@ -257,9 +266,9 @@ impl RawTaskFn {
         let new = body(key);
         let differs = match self.cutoff {
             // SAFETY: erased from this type in `cutoff`.
-            Some(Erased(cutoff)) => !unsafe {
-                std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new)
-            },
+            Some(Erased(cutoff)) => {
+                !unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new) }
+            }
             None => true,
         };
         Some((new, differs))
@@ -278,7 +287,11 @@ impl RawTaskFn {
 
 /// # Safety
 /// As for [`RawTaskFn::run`]; `K` and `O` are the types of `task_fn`.
-unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+unsafe fn run<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     if let Some(Erased(resolve)) = task_fn.resolve {
@@ -349,7 +362,8 @@ pub struct Describe<K>(PhantomData<K>);
 
 impl<K: fmt::Debug> Describe<K> {
     /// `{:?}`.
-    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> = Some(|key, f| fmt::Debug::fmt(key, f));
+    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> =
+        Some(|key, f| fmt::Debug::fmt(key, f));
 }
 
 /// The fallback of [`Describe`] for arguments without `Debug`.

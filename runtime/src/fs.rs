@@ -120,32 +120,38 @@ const fn site(name: &'static str, path: &'static str) -> Site {
 }
 
 const FILE: &TaskFn<(PathBuf,), FileResult> =
-    &TaskFn::new(type_id::<FileId>(), site("file", "larder::fs::read"), |(path,): &(PathBuf,)| observe_file(path))
-        .describe(Describe::<(PathBuf,)>::DEBUG)
-        .cutoff(Some(same_file))
-        .source(|(path,), value| match value {
-            Ok(file) => file.stamp.is_still(path),
-            Err(_) => false,
-        });
+    &TaskFn::new(type_id::<FileId>(), site("file", "larder::fs::read"), |(path,): &(PathBuf,)| {
+        observe_file(path)
+    })
+    .describe(Describe::<(PathBuf,)>::DEBUG)
+    .cutoff(Some(same_file))
+    .source(|(path,), value| match value {
+        Ok(file) => file.stamp.is_still(path),
+        Err(_) => false,
+    });
 
 const DIR: &TaskFn<(PathBuf,), DirResult> =
-    &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| observe_dir(path))
-        .describe(Describe::<(PathBuf,)>::DEBUG)
-        .cutoff(Some(|left, right| match (left, right) {
-            (Ok(left), Ok(right)) => left.entries == right.entries,
-            (Err(left), Err(right)) => left == right,
-            _ => false,
-        }))
-        .source(|(path,), value| match value {
-            Ok(listing) => listing.stamp.is_still(path),
-            Err(_) => false,
-        });
+    &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| {
+        observe_dir(path)
+    })
+    .describe(Describe::<(PathBuf,)>::DEBUG)
+    .cutoff(Some(|left, right| match (left, right) {
+        (Ok(left), Ok(right)) => left.entries == right.entries,
+        (Err(left), Err(right)) => left == right,
+        _ => false,
+    }))
+    .source(|(path,), value| match value {
+        Ok(listing) => listing.stamp.is_still(path),
+        Err(_) => false,
+    });
 
 const GLOB: &TaskFn<(String,), GlobResult> =
-    &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| observe_glob(pattern))
-        .describe(Describe::<(String,)>::DEBUG)
-        .cutoff(Some(|left, right| left == right))
-        .source(|_, _| false);
+    &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| {
+        observe_glob(pattern)
+    })
+    .describe(Describe::<(String,)>::DEBUG)
+    .cutoff(Some(|left, right| left == right))
+    .source(|_, _| false);
 
 /// What the file system says of a path without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

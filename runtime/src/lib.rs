@@ -10,7 +10,8 @@ pub mod fs;
 mod source_error;
 
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError, Update, UpdateError, emit,
+    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError,
+    Update, UpdateError, emit,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
@@ -19,3 +20,8 @@ pub use source_error::SourceError;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+/// The README's example runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

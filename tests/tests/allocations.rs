@@ -107,8 +107,8 @@ fn check_hits<R>(name: &str, call: impl Fn(u32) -> R) {
 /// Calls made by a task: their reads are recorded, in a list that has grown before.
 #[task_fn(transient, volatile)]
 fn hits_inside(text: &str) -> usize {
-    (0..100).for_each(|n| drop((sum(n, n), length(text))));
-    allocations(|| (0..200).for_each(|n| drop((sum(n % 100, n % 100), length(text)))))
+    (0..100).for_each(|n| _ = (sum(n, n), length(text)));
+    allocations(|| (0..200).for_each(|n| _ = (sum(n % 100, n % 100), length(text))))
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn a_true_miss_allocates_its_node_and_owned_arguments() {
     let runtime = Runtime::new();
     let texts: Vec<String> = (0..MISSES).map(|n| format!("text number {n}")).collect();
     runtime.run(|| {
-        (0..100).for_each(|n| drop((sum(n, 3), length(&format!("{n}")))));
-        let by_value = allocations(|| (0..MISSES as u64).for_each(|n| drop(sum(n, 4))));
+        (0..100).for_each(|n| _ = (sum(n, 3), length(&format!("{n}"))));
+        let by_value = allocations(|| (0..MISSES as u64).for_each(|n| _ = sum(n, 4)));
         assert!(by_value <= MISSES + GROWTH, "{by_value} for {MISSES} misses by value");
-        let borrowed = allocations(|| texts.iter().for_each(|text| drop(length(text))));
+        let borrowed = allocations(|| texts.iter().for_each(|text| _ = length(text)));
         assert!(borrowed <= MISSES * 2 + GROWTH, "{borrowed} for {MISSES} misses by str");
     });
 }
