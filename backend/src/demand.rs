@@ -9,14 +9,16 @@
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
 //! it, and it is why unmarked reads need no look.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
-use crate::marks::{self, Marks};
+use crate::mark::is_in_wave_of;
+use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef};
 
 /// Makes `node` fresh.
@@ -42,7 +44,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
             Phase::Running => {
                 wait_for(local, node)?;
-                if let Some(error) = failed_meanwhile(node) {
+                if let Some(error) = failed_meanwhile(local, node) {
                     return Err(Box::new(error));
                 }
             }
@@ -55,7 +57,11 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
-fn check_cancelled(local: &Local) -> Result<(), Payload> {
+/// The check at a task boundary.
+///
+/// # Errors
+/// `Cancelled`, if an update wants the open sessions to end.
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     if local.engine().gate.is_cancelling() {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
@@ -74,8 +80,7 @@ fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
 /// Ends a claim without a run.
 fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     marks::put(&node.work, marks);
-    let released = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(released.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 
@@ -85,9 +90,11 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 /// The cycle that waiting would close.
 fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let engine = local.engine();
-    if let Err(cycle) = engine.waits.block(local.strand, &local.claimed.borrow(), node) {
+    let blocked = engine.waits.block(local.strand, &local.claimed.borrow(), node);
+    if let Err(path) = blocked {
+        let cycle = Arc::new(CycleError::new(&path));
         local.poison_cycle(&cycle);
-        return Err(Box::new(TaskError::Cycle(cycle.error.into())));
+        return Err(Box::new(TaskError::Cycle(cycle)));
     }
     node.state.wait(&engine.lot, node.address());
     engine.waits.unblock(local.strand);
@@ -96,15 +103,24 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
 
 fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
-    (failure.demand == local.demand.get()).then_some(failure.error)
+    if failure.demand != local.demand.get() {
+        return None;
+    }
+    local.poison_through(failure.head, &failure.error);
+    Some(failure.error)
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
-    node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())
+    let error = node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())?;
+    if let TaskError::Cycle(cycle) = &error {
+        // Another thread found the cycle; the tasks of this one that lie on it have no value either.
+        local.poison_cycle(cycle);
+    }
+    Some(error)
 }
 
 /// A claimed node whose stale reads are being looked at.
@@ -112,8 +128,8 @@ struct Visit {
     node: NodeRef,
     phase: Phase,
     marks: Marks,
-    /// The stale positions, if there are several.
-    many: Vec<u32>,
+    /// The stale positions in order, once they are looked at one by one.
+    positions: Option<Vec<u32>>,
     next: usize,
 }
 
@@ -130,62 +146,76 @@ enum Step {
 
 impl Visit {
     fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
-        let many = match &marks {
-            Marks::None | Marks::One(_) => Vec::new(),
-            // SAFETY: the claim is held.
-            Marks::Some(_) | Marks::Any => marks.in_order(unsafe { node.deps() }.as_slice().len()),
-        };
-        Self { node, phase, marks, many, next: 0 }
-    }
-
-    /// The stale read to look at now.
-    fn read(&self) -> Option<Edge> {
-        let position = match self.marks {
-            Marks::None => None,
-            Marks::One(position) => (self.next == 0).then_some(position),
-            Marks::Some(_) | Marks::Any => self.many.get(self.next).copied(),
-        }?;
-        // SAFETY: the claim is held.
-        unsafe { self.node.deps() }.as_slice().get(position as usize).copied()
+        Self { node, phase, marks, positions: None, next: 0 }
     }
 
     fn step(&mut self, local: &Local) -> Step {
         if self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
             return Step::Run;
         }
-        while let Some(read) = self.read() {
-            let node = read.node();
+        if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
+            && is_in_wave_of(self.node, *origin)
+        {
+            match self.look_at(local, Edge::value_of(*origin)) {
+                Look::Unchanged => return Step::Current,
+                Look::Changed => {}
+                Look::Step(step) => return step,
+            }
+        }
+        // SAFETY: the claim is held.
+        let reads = unsafe { self.node.deps() }.as_slice();
+        let positions = self.positions.take().unwrap_or_else(|| self.marks.in_order(reads.len()));
+        let step = loop {
+            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize)) else {
+                break Step::Current;
+            };
+            match self.look_at(local, *read) {
+                Look::Unchanged => self.next += 1,
+                Look::Changed => break Step::Run,
+                Look::Step(step) => break step,
+            }
+        };
+        self.positions = Some(positions);
+        step
+    }
+
+    /// Whether a read has changed since the node was last verified, or what has to be done first to know.
+    fn look_at(&self, local: &Local, read: Edge) -> Look {
+        let node = read.node();
+        loop {
             match node.state.phase() {
                 Phase::Fresh => {
                     let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
-                    if changed.load(Relaxed) > self.node.verified_at.load(Relaxed) {
-                        return Step::Run;
-                    }
-                    self.next += 1;
+                    let is_changed = changed.load(Relaxed) > self.node.verified_at.load(Relaxed);
+                    return if is_changed { Look::Changed } else { Look::Unchanged };
                 }
                 phase @ (Phase::Empty | Phase::Stale) => {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
-                        return Step::Run;
+                        return Look::Changed;
                     }
                     if let Err(payload) = check_cancelled(local) {
-                        return Step::Abort(payload);
+                        return Look::Step(Step::Abort(payload));
                     }
                     if let Some(marks) = claim(local, node, phase) {
-                        return Step::Descend(Self::new(node, phase, marks));
+                        return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
                 Phase::Running => {
-                    if let Err(payload) = wait_for(local, node) {
-                        return Step::Abort(payload);
-                    }
-                    if failed_meanwhile(node).is_some() {
-                        return Step::Run;
+                    // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                    if wait_for(local, node).is_err() || failed_meanwhile(local, node).is_some() {
+                        return Look::Changed;
                     }
                 }
             }
         }
-        Step::Current
     }
+}
+
+/// What a look at one read says.
+enum Look {
+    Unchanged,
+    Changed,
+    Step(Step),
 }
 
 /// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
@@ -220,7 +250,7 @@ fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     Ok(())
 }
 
-fn is_cancelled(payload: &Payload) -> bool {
+pub(crate) fn is_cancelled(payload: &Payload) -> bool {
     matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 

@@ -146,30 +146,33 @@ impl Engine {
         policy: UpdatePolicy,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
+        // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
+        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
+        let mut changes = Vec::new();
         let (result, garbage) = self.exclusively(policy, |_| {
-            let mut update = Update { engine: self.id, changes: FxHashMap::default() };
             let result = change(&mut update);
-            (result, self.apply(update.changes.into_values().collect()))
+            changes.extend(update.changes.drain().map(|(_, change)| change));
+            (result, self.apply(&mut changes))
         })?;
         drop(garbage);
         Ok(result)
     }
 
     /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: Vec<Box<dyn Change>>) -> Garbage {
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>) -> Garbage {
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
         if differing.is_empty() {
             return garbage;
         }
         let epoch = if differing.contains(&true) { self.advance() } else { self.epoch() };
-        for (change, differs) in changes.into_iter().zip(differing) {
+        for (change, differs) in changes.drain(..).zip(differing) {
             let node = change.node();
             garbage.values.extend(change.put());
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
-                mark_dependents(node);
+                mark_dependents(node, epoch);
             }
         }
         garbage

@@ -33,6 +33,10 @@ mod source;
 mod mark;
 mod reclaim;
 
+// What outlives the process.
+pub mod codec;
+pub mod storage;
+
 // What else one can ask.
 mod counters;
 mod emit;
@@ -42,6 +46,9 @@ mod ask;
 mod persist;
 mod stats;
 mod sync;
+
+#[cfg(all(test, larder_model))]
+mod model;
 
 pub use ask::{collect, forget, is_cached, task};
 pub use emit::{Emitted, emit};

@@ -9,7 +9,7 @@ use crate::claim::Phase;
 use crate::engine::Engine;
 use crate::mark::{mark_must_run, purge_dead};
 use crate::marks;
-use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, PURGE_QUEUED};
+use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
 use crate::session::Exclusive;
 
 /// What nobody can reach any more. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
@@ -17,6 +17,13 @@ use crate::session::Exclusive;
 pub(crate) struct Garbage {
     pub(crate) values: Vec<Box<dyn Any + Send>>,
     nodes: Vec<NodeRef>,
+}
+
+impl Garbage {
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.values.append(&mut other.values);
+        self.nodes.append(&mut other.nodes);
+    }
 }
 
 impl Drop for Garbage {
@@ -42,8 +49,10 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     }
     let volatiles = std::mem::take(&mut *engine.volatiles.lock());
     if !volatiles.is_empty() {
-        engine.advance();
-        volatiles.into_iter().for_each(mark_must_run);
+        let epoch = engine.advance();
+        for node in volatiles {
+            mark_must_run(node, epoch);
+        }
     }
     let drops = std::mem::take(&mut *engine.drops.lock());
     if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) }
@@ -55,7 +64,8 @@ fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     for &node in nodes {
         node.clear_flag(DROP_QUEUED);
         purge_dead(node);
-        if node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node) {
+        let is_alone = node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node);
+        if is_alone && !node.flag(ORIGIN) {
             garbage.nodes.push(node);
             continue;
         }
@@ -89,6 +99,8 @@ fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
         read_by_them.extend(reads.as_slice().iter().map(|read| read.node()));
     }
+    // Dead reverse edges of what they read once, and do not read any more, point at them, too.
+    read_by_them.extend(engine.take_dead_edges());
     read_by_them.into_iter().for_each(purge_dead);
     let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
     engine.volatiles.lock().retain(|node| !gone.contains(node));

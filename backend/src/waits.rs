@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 
 use crate::claim::Phase;
-use crate::failure::CycleError;
 use crate::marks;
 use crate::node::NodeRef;
 use crate::sync::Mutex;
@@ -23,21 +22,10 @@ struct Blocked {
     claimed: Vec<NodeRef>,
 }
 
-/// A cycle, before it is an error: with the addresses of the nodes on it.
-pub(crate) struct Cycle {
-    pub(crate) error: CycleError,
-    pub(crate) members: Vec<usize>,
-}
-
-impl Cycle {
-    /// Appends the tasks of one strand that lie on the cycle: from the node waited for to the innermost.
-    fn append(&mut self, claimed: &[NodeRef], from: NodeRef) {
-        let start = claimed.iter().position(|node| *node == from).unwrap_or(0);
-        for node in &claimed[start..] {
-            self.error.path.push(format!("{node:?}"));
-            self.members.push(node.address());
-        }
-    }
+/// The tasks of one strand that lie on a cycle: from the node waited for to the innermost.
+fn stretch(claimed: &[NodeRef], from: NodeRef) -> &[NodeRef] {
+    let start = claimed.iter().position(|node| *node == from).unwrap_or(0);
+    &claimed[start..]
 }
 
 /// All sleeping strands of an engine.
@@ -50,18 +38,19 @@ impl WaitGraph {
     /// Registers `strand`, which has claimed the nodes `claimed`, as waiting for `on`.
     ///
     /// # Errors
-    /// The cycle, if waiting would close one; nothing is registered then.
-    pub(crate) fn block(&self, strand: u64, claimed: &[NodeRef], on: NodeRef) -> Result<(), Cycle> {
+    /// The cycle, if waiting would close one; nothing is registered then. (It is named after the lock is given back: that
+    /// runs code of the user's.)
+    pub(crate) fn block(&self, strand: u64, claimed: &[NodeRef], on: NodeRef) -> Result<(), Vec<NodeRef>> {
         let mut blocked = self.blocked.lock();
-        let mut cycle = Cycle { error: CycleError { path: Vec::new() }, members: Vec::new() };
+        let mut cycle = Vec::new();
         let mut node = on;
         while let (Phase::Running, Some(owner)) = (node.state.phase(), marks::owner(&node.work)) {
             if owner == strand {
-                cycle.append(claimed, node);
+                cycle.extend(stretch(claimed, node));
                 return Err(cycle);
             }
             let Some(next) = blocked.get(&owner) else { break };
-            cycle.append(&next.claimed, node);
+            cycle.extend(stretch(&next.claimed, node));
             node = next.on;
         }
         blocked.insert(strand, Blocked { on, claimed: claimed.to_vec() });
