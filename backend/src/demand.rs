@@ -9,6 +9,7 @@
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
 //! it, and it is why unmarked reads need no look.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::claim::Phase;
@@ -24,7 +25,7 @@ use crate::node::{MUST_RUN, NodeRef};
 /// # Errors
 /// The payload of the panic, cycle or cancellation that kept it from becoming so.
 pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    if local.claimed.borrow().is_empty() {
+    if local.begins_demand() {
         local.begin_demand();
     }
     loop {
@@ -55,7 +56,7 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
-fn check_cancelled(local: &Local) -> Result<(), Payload> {
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     if local.engine().gate.is_cancelling() {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
@@ -67,7 +68,7 @@ fn check_cancelled(local: &Local) -> Result<(), Payload> {
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
-        marks::take(&node.work, local.strand as usize)
+        marks::take(&node.work, local.strand.get() as usize)
     })
 }
 
@@ -85,13 +86,24 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 /// The cycle that waiting would close.
 fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let engine = local.engine();
-    if let Err(cycle) = engine.waits.block(local.strand, &local.claimed.borrow(), node) {
-        local.poison_cycle(&cycle);
-        return Err(Box::new(TaskError::Cycle(cycle.error.into())));
-    }
+    block(local, node)?;
     node.state.wait(&engine.lot, node.address());
-    engine.waits.unblock(local.strand);
+    engine.waits.unblock(local.strand.get(), node);
     Ok(())
+}
+
+/// Registers the current strand as waiting for `node`; `waits.unblock` takes it out again.
+///
+/// # Errors
+/// The cycle that waiting would close.
+pub(crate) fn block(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    let waits = &local.engine().waits;
+    let registered = waits.block(local.strand.get(), &local.claimed.borrow(), local.lineage.borrow().as_ref(), node);
+    registered.map_err(|cycle| {
+        let cycle = Arc::new(cycle);
+        local.poison_cycle(&cycle);
+        Box::new(TaskError::Cycle(cycle.error.clone())) as Payload
+    })
 }
 
 fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::claim::Lot;
 use crate::counters::CounterTable;
+use crate::crew::Crew;
 use crate::gate::Gate;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
@@ -22,21 +23,26 @@ use crate::waits::WaitGraph;
 pub struct Config {
     /// Shards of the table. More cost memory, fewer make threads meet.
     pub shards: usize,
+    /// Threads that work at once in a scope, the calling one among them.
+    pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { shards: (threads * 4).next_power_of_two() }
+        Self { shards: (threads * 4).next_power_of_two(), threads }
     }
 }
 
 /// The shared state of a runtime.
 pub struct Engine {
+    /// Itself.
+    pub(crate) me: Weak<Self>,
     pub(crate) id: u64,
     pub(crate) table: Table,
     pub(crate) lot: Lot,
     pub(crate) waits: WaitGraph,
+    pub(crate) crew: Crew,
     pub(crate) gate: Gate,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
@@ -61,11 +67,13 @@ impl Engine {
     /// Makes an engine that holds nothing yet.
     #[must_use]
     pub fn new(config: &Config) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
             table: Table::new(config.shards),
             lot: Lot::default(),
             waits: WaitGraph::default(),
+            crew: Crew::new(config.threads),
             gate: Gate::default(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
@@ -172,3 +180,7 @@ impl Drop for Engine {
         }
     }
 }
+
+// A panic in a task leaves the engine as it should be: that is one of its tasks.
+impl std::panic::UnwindSafe for Engine {}
+impl std::panic::RefUnwindSafe for Engine {}

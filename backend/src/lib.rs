@@ -23,6 +23,12 @@ mod claim;
 mod demand;
 mod execute;
 mod waits;
+mod strand;
+mod crew;
+mod left;
+mod share;
+mod scope;
+mod jobs;
 
 // What keeps answers right.
 mod engine;
@@ -52,6 +58,8 @@ pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
 pub use persist::{Persist, Stored, stored};
+pub use jobs::{Scope, scope};
+pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
 pub use source::Refreshed;
 

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::hash_map::Entry as MapEntry;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::TaskError;
 use crate::node::NodeRef;
+use crate::strand::{Gathered, Lineage, new_strand};
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
 use crate::waits::Cycle;
@@ -31,8 +32,6 @@ thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
 }
-
-static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
 
 /// How calls on this thread are answered at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,18 +63,24 @@ pub(crate) struct Local {
     sessions: Cell<usize>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
+    pub(crate) mode: Cell<Mode>,
+    // The strand (`strand.rs`).
     /// Names this thread of control in claims. A multiple of four.
-    pub(crate) strand: u64,
+    pub(crate) strand: Cell<u64>,
+    /// Who waits for this strand by construction.
+    pub(crate) lineage: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
-    pub(crate) mode: Cell<Mode>,
     /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
-    poisoned: Cell<usize>,
-    poison: RefCell<Option<TaskError>>,
+    pub(crate) poisoned: Cell<usize>,
+    pub(crate) poison: RefCell<Option<TaskError>>,
     /// The innermost panic that is unwinding, named after its task.
-    last_panic: RefCell<Option<TaskError>>,
+    pub(crate) last_panic: RefCell<Option<TaskError>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
+    /// Cycles through tasks of the lineage.
+    pub(crate) escaped: RefCell<Vec<Arc<Cycle>>>,
+    // The rest.
     pub(crate) emitted: RefCell<Vec<EmittedValue>>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
     seen: RefCell<FxHashSet<Edge>>,
@@ -144,13 +149,15 @@ impl Local {
             sessions: Cell::new(0),
             generation: Cell::new(0),
             last_execution: Cell::new(0),
-            strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
-            demand: Cell::new(0),
             mode: Cell::new(Mode::Normal),
+            strand: Cell::new(new_strand()),
+            lineage: RefCell::default(),
+            demand: Cell::new(0),
             poisoned: Cell::new(usize::MAX),
             poison: RefCell::default(),
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
+            escaped: RefCell::default(),
             emitted: RefCell::default(),
             functions: RefCell::default(),
             seen: RefCell::default(),
@@ -188,6 +195,11 @@ impl Local {
     pub(crate) fn engine(&self) -> &Engine {
         // SAFETY: set at session entry to the engine whose gate the session holds; sessions own a reference to it.
         unsafe { &*self.engine.get() }
+    }
+
+    /// The engine, to be kept beyond the current call.
+    pub(crate) fn engine_arc(&self) -> Arc<Engine> {
+        self.engine().me.upgrade().expect("the session that is open holds a reference to the engine")
     }
 
     pub(crate) fn engine_id(&self) -> u64 {
@@ -370,11 +382,28 @@ impl Local {
         emitted.split_off(self.emitted_base.get())
     }
 
+    /// What the current frame has read (each once per execution number) and emitted, taken out.
+    pub(crate) fn take_gathered(&self) -> Gathered {
+        // SAFETY: as in `push`.
+        let reads = unsafe { (*self.reads.get()).split_off(self.base.get()) };
+        Gathered { reads, emitted: self.take_emitted() }
+    }
+
+    /// Records in the current frame what work on its behalf has read and emitted elsewhere.
+    pub(crate) fn record_gathered(&self, gathered: Gathered) {
+        if self.recording.get() {
+            for edge in gathered.reads {
+                self.record(edge, true);
+            }
+            self.emitted.borrow_mut().extend(gathered.emitted);
+        }
+    }
+
     // ---- demands and failures ----
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand << 32);
+        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand.get() << 32);
         self.last_panic.take();
     }
 
@@ -395,11 +424,14 @@ impl Local {
     }
 
     /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
-    pub(crate) fn poison_cycle(&self, cycle: &Cycle) {
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<Cycle>) {
+        if self.lineage.borrow().is_some() {
+            self.escaped.borrow_mut().push(cycle.clone());
+        }
         let claimed = self.claimed.borrow();
         let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
         self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(Arc::new(cycle.error.clone())));
+        *self.poison.borrow_mut() = Some(TaskError::Cycle(cycle.error.clone()));
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.

@@ -174,7 +174,7 @@ fn insert_plain(
     let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(phase));
     let is_claim = phase == Phase::Running;
     if is_claim {
-        drop(marks::take(&header.work, local.strand as usize));
+        drop(marks::take(&header.work, local.strand.get() as usize));
     }
     let slot = std::cell::RefCell::new(slot);
     let inserted = {
@@ -187,7 +187,7 @@ fn insert_plain(
         )
     };
     if let (Inserted::New(node), true) = (&inserted, is_claim) {
-        if local.claimed.borrow().is_empty() {
+        if local.begins_demand() {
             local.begin_demand();
         }
         local.claimed.borrow_mut().push(*node);

@@ -10,7 +10,8 @@ pub mod fs;
 mod source_error;
 
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError, Update, UpdateError, emit,
+    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Scope, Stats, Task, TaskError, Update, UpdateError, emit, par_each, par_map, scope,
+    try_par_map,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};

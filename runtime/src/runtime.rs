@@ -42,6 +42,14 @@ impl Builder {
         self
     }
 
+    /// How many threads work at once in a scope ([`scope`](crate::scope), [`par_map`](crate::par_map)), the calling
+    /// one among them. The others are started when a scope first needs them. Default: one per hardware thread.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.config.threads = threads;
+        self
+    }
+
     /// Makes the runtime.
     #[must_use]
     pub fn build(self) -> Runtime {
