@@ -17,7 +17,8 @@ use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::TaskError;
 use crate::local::Local;
-use crate::marks::{self, Marks};
+use crate::mark::is_in_wave_of;
+use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef};
 
 /// Makes `node` fresh.
@@ -124,8 +125,8 @@ struct Visit {
     node: NodeRef,
     phase: Phase,
     marks: Marks,
-    /// The stale positions, if there are several.
-    many: Vec<u32>,
+    /// The stale positions in order, once they are looked at one by one.
+    positions: Option<Vec<u32>>,
     next: usize,
 }
 
@@ -142,62 +143,78 @@ enum Step {
 
 impl Visit {
     fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
-        let many = match &marks {
-            Marks::None | Marks::One(_) => Vec::new(),
-            // SAFETY: the claim is held.
-            Marks::Some(_) | Marks::Any => marks.in_order(unsafe { node.deps() }.as_slice().len()),
-        };
-        Self { node, phase, marks, many, next: 0 }
-    }
-
-    /// The stale read to look at now.
-    fn read(&self) -> Option<Edge> {
-        let position = match self.marks {
-            Marks::None => None,
-            Marks::One(position) => (self.next == 0).then_some(position),
-            Marks::Some(_) | Marks::Any => self.many.get(self.next).copied(),
-        }?;
-        // SAFETY: the claim is held.
-        unsafe { self.node.deps() }.as_slice().get(position as usize).copied()
+        Self { node, phase, marks, positions: None, next: 0 }
     }
 
     fn step(&mut self, local: &Local) -> Step {
         if self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
             return Step::Run;
         }
-        while let Some(read) = self.read() {
-            let node = read.node();
+        if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
+            && is_in_wave_of(self.node, *origin)
+        {
+            match self.look_at(local, Edge::value_of(*origin)) {
+                Look::Unchanged => return Step::Current,
+                Look::Changed => {}
+                Look::Step(step) => return step,
+            }
+        }
+        // SAFETY: the claim is held.
+        let reads = unsafe { self.node.deps() }.as_slice();
+        let positions = self.positions.take().unwrap_or_else(|| self.marks.in_order(reads.len()));
+        let step = loop {
+            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize)) else {
+                break Step::Current;
+            };
+            match self.look_at(local, *read) {
+                Look::Unchanged => self.next += 1,
+                Look::Changed => break Step::Run,
+                Look::Step(step) => break step,
+            }
+        };
+        self.positions = Some(positions);
+        step
+    }
+
+    /// Whether a read has changed since the node was last verified, or what has to be done first to know.
+    fn look_at(&self, local: &Local, read: Edge) -> Look {
+        let node = read.node();
+        loop {
             match node.state.phase() {
                 Phase::Fresh => {
                     let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
-                    if changed.load(Relaxed) > self.node.verified_at.load(Relaxed) {
-                        return Step::Run;
-                    }
-                    self.next += 1;
+                    let is_changed = changed.load(Relaxed) > self.node.verified_at.load(Relaxed);
+                    return if is_changed { Look::Changed } else { Look::Unchanged };
                 }
                 phase @ (Phase::Empty | Phase::Stale) => {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
-                        return Step::Run;
+                        return Look::Changed;
                     }
                     if let Err(payload) = check_cancelled(local) {
-                        return Step::Abort(payload);
+                        return Look::Step(Step::Abort(payload));
                     }
                     if let Some(marks) = claim(local, node, phase) {
-                        return Step::Descend(Self::new(node, phase, marks));
+                        return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
                 Phase::Running => {
                     if let Err(payload) = wait_for(local, node) {
-                        return Step::Abort(payload);
+                        return Look::Step(Step::Abort(payload));
                     }
                     if failed_meanwhile(node).is_some() {
-                        return Step::Run;
+                        return Look::Changed;
                     }
                 }
             }
         }
-        Step::Current
     }
+}
+
+/// What a look at one read says.
+enum Look {
+    Unchanged,
+    Changed,
+    Step(Step),
 }
 
 /// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.

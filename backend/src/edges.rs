@@ -99,12 +99,12 @@ impl Drop for Deps {
 
 /// A position in a reader's list, in 16 bits: 12 of mantissa, 4 of exponent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place(u16);
+pub(crate) struct Place(u16);
 
 impl Place {
     const MANTISSA: u32 = 12;
 
-    fn of(position: usize) -> Self {
+    pub(crate) fn of(position: usize) -> Self {
         let bits = usize::BITS - position.leading_zeros();
         let exponent = bits.saturating_sub(Self::MANTISSA);
         debug_assert!(exponent < 16, "a node has fewer than 2^27 reads");
@@ -112,8 +112,21 @@ impl Place {
         Self(u16::try_from((exponent as usize) << Self::MANTISSA | mantissa & 0xfff).unwrap_or(u16::MAX))
     }
 
+    pub(crate) fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// Whether this stands for `position` and no other.
+    pub(crate) fn is_exactly(self, position: usize) -> bool {
+        self.0 >> Self::MANTISSA == 0 && usize::from(self.0) == position
+    }
+
     /// The positions that are encoded like this one, as far as they are below `len`.
-    fn range(self, len: usize) -> std::ops::Range<usize> {
+    pub(crate) fn range(self, len: usize) -> std::ops::Range<usize> {
         let exponent = u32::from(self.0 >> Self::MANTISSA);
         let start = usize::from(self.0 & 0xfff) << exponent;
         start.min(len)..(start + (1 << exponent)).min(len)
@@ -149,6 +162,11 @@ impl Dependent {
         unsafe { NodeRef::from_ptr(self.0.map_addr(|address| self.clean(address)).cast::<Header>()) }
     }
 
+    /// Whether the reader depends on the effects of the node, not just on its value.
+    pub(crate) fn reads_effects(self) -> bool {
+        self.0.addr() & Self::EFFECTS != 0
+    }
+
     fn clean(self, address: usize) -> usize {
         let address = address & !Self::TAGS;
         #[cfg(target_pointer_width = "64")]
@@ -163,7 +181,7 @@ impl Dependent {
     /// # Safety
     /// The caller holds the gate exclusively (the reader's `Deps` do not change).
     pub(crate) unsafe fn position_of(self, read: NodeRef) -> Option<usize> {
-        let edge = if self.0.addr() & Self::EFFECTS != 0 { Edge::effects_of(read) } else { Edge::value_of(read) };
+        let edge = if self.reads_effects() { Edge::effects_of(read) } else { Edge::value_of(read) };
         // SAFETY: passed on to the caller.
         let deps = unsafe { self.reader().deps() };
         #[cfg(target_pointer_width = "64")]

@@ -169,7 +169,7 @@ impl Engine {
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
-                mark_dependents(node);
+                mark_dependents(node, epoch);
             }
         }
         garbage

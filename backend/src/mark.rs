@@ -1,79 +1,151 @@
 //! Mark: after a change, make everything stale that depends on it, along live reverse edges.
 //!
-//! Runs with the gate held exclusively, by one thread. A node that is stale already is not passed again: its
-//! dependents were marked when it became so. Nothing that is unaffected is visited. Dead reverse edges met on the
-//! way are dropped.
+//! Runs with the gate held exclusively, by one thread: a *pass* is all marking in one epoch. Nothing that is unaffected is
+//! visited. Dead reverse edges met on the way are dropped.
+//!
+//! # Origins
+//! Most changes begin in one place and many die there: a file is touched, its parse stays equal. So that a chain of
+//! a thousand tasks behind such a place is not verified link by link, each node that a pass reaches by one read only
+//! names the *origin* of its staleness: the node that the pass reached from the changed leaf itself. All nodes of a pass
+//! with one origin are its *wave*. Rules:
+//! * A member is current if its origin is FRESH, did not change since the member was last verified, and the wave is *intact*:
+//!   member and origin were marked in the same pass (`marked_at` is equal) and the origin is not `BROKEN`.
+//! * A member that a second read makes stale in the same pass is no member any more, and breaks the wave: nodes behind it must
+//!   look at their own reads.
+//! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
+//!   pass therefore does not stop at a single mark of an older pass, unless the read that it names has really changed.
+//!   A pass does stop at nodes with several marks: nobody skips those, so what is behind them is not FRESH.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::claim::Phase;
-use crate::edges::Dependent;
-use crate::marks;
-use crate::node::{MARKED, MUST_RUN, NodeRef};
+use crate::edges::{Dependent, Place};
+use crate::marks::{self, Marks, Single};
+use crate::node::{BROKEN, MARKED, MUST_RUN, NodeRef, ORIGIN};
 
-/// Marks what depends on `changed`, transitively.
+/// Marks what depends on `changed`, transitively, in the pass of `epoch`.
 ///
 /// The caller holds the gate exclusively.
-pub(crate) fn mark_dependents(changed: NodeRef) {
-    let mut worklist = Vec::new();
-    mark_readers(changed, &mut worklist);
-    while let Some(node) = worklist.pop() {
-        mark_readers(node, &mut worklist);
-    }
+pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
+    let mut pass = Pass { epoch, worklist: Vec::new() };
+    pass.mark_readers(changed, None);
+    pass.finish();
 }
 
 /// Makes a node stale that has to run again whatever its reads are, and marks what depends on it.
 ///
 /// The caller holds the gate exclusively.
-pub(crate) fn mark_must_run(node: NodeRef) {
+pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
+    node.set_flag(MUST_RUN);
     match node.state.phase() {
-        Phase::Fresh => {
-            node.set_flag(MUST_RUN);
-            node.state.set_exclusively(Phase::Stale);
-            mark_dependents(node);
-        }
-        Phase::Stale => node.set_flag(MUST_RUN),
-        Phase::Empty => {}
+        Phase::Fresh => {}
+        // It may have been skipped, so that nodes behind it are FRESH.
+        Phase::Stale if marks::single(&node.work).is_some() => drop(marks::take(&node.work, 0)),
+        Phase::Stale | Phase::Empty => return,
         Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
     }
+    let mut pass = Pass { epoch, worklist: Vec::new() };
+    // No mark is needed: it must run.
+    pass.begin_stale(node);
+    pass.finish();
 }
 
-fn mark_readers(read: NodeRef, worklist: &mut Vec<NodeRef>) {
-    // SAFETY: the gate is held exclusively.
-    let dependents = unsafe { read.dependents_exclusively() };
-    let mut dead = 0;
-    for dependent in dependents.as_slice() {
-        if !mark_reader(read, *dependent, worklist) {
-            dead += 1;
-        }
-    }
-    if dead > 0 {
-        purge_dead(read);
-    }
+/// All marking in one epoch.
+struct Pass {
+    epoch: u32,
+    /// Nodes whose readers are to be marked.
+    worklist: Vec<NodeRef>,
 }
 
-/// Marks the reader behind one reverse edge; `false` if the edge is dead.
-fn mark_reader(read: NodeRef, dependent: Dependent, worklist: &mut Vec<NodeRef>) -> bool {
-    // SAFETY: the gate is held exclusively.
-    let Some(position) = (unsafe { dependent.position_of(read) }) else { return false };
-    let reader = dependent.reader();
-    match reader.state.phase() {
-        Phase::Fresh => {
-            marks::add(&reader.work, position, 1);
-            reader.state.set_exclusively(Phase::Stale);
-            worklist.push(reader);
+impl Pass {
+    fn finish(&mut self) {
+        while let Some(node) = self.worklist.pop() {
+            let origin = marks::single(&node.work).and_then(|single| single.origin);
+            if origin.is_none() {
+                node.set_flag(ORIGIN);
+            }
+            self.mark_readers(node, origin.or(Some(node)));
         }
-        Phase::Stale => {
+    }
+
+    fn begin_stale(&mut self, node: NodeRef) {
+        node.state.set_exclusively(Phase::Stale);
+        self.mark_behind(node);
+    }
+
+    /// Goes on behind `node`, as a possible origin of a new wave.
+    fn mark_behind(&mut self, node: NodeRef) {
+        node.marked_at.store(self.epoch, Relaxed);
+        node.clear_flag(BROKEN);
+        self.worklist.push(node);
+    }
+
+    fn mark_readers(&mut self, read: NodeRef, origin: Option<NodeRef>) {
+        // SAFETY: the gate is held exclusively.
+        let dependents = unsafe { read.dependents_exclusively() };
+        let mut dead = 0;
+        for dependent in dependents.as_slice() {
             // SAFETY: the gate is held exclusively.
-            let reads = unsafe { reader.deps() }.as_slice().len();
-            marks::add(&reader.work, position, reads);
+            match unsafe { dependent.position_of(read) } {
+                Some(position) => self.mark_reader(read, *dependent, position, origin),
+                None => dead += 1,
+            }
         }
-        Phase::Empty if !reader.flag(MARKED) => {
-            reader.set_flag(MARKED);
-            worklist.push(reader);
+        if dead > 0 {
+            purge_dead(read);
         }
-        Phase::Empty => {}
-        Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
     }
-    true
+
+    fn mark_reader(&mut self, read: NodeRef, dependent: Dependent, position: usize, origin: Option<NodeRef>) {
+        let reader = dependent.reader();
+        // Who reads effects looks at more than the value, so an unchanged value does not clear it.
+        let origin = if dependent.reads_effects() { None } else { origin };
+        let single = Single { place: Place::of(position), origin };
+        match reader.state.phase() {
+            Phase::Fresh => {
+                marks::put(&reader.work, Marks::One(single));
+                self.begin_stale(reader);
+            }
+            Phase::Stale => self.mark_stale_reader(read, reader, position, single),
+            Phase::Empty if !reader.flag(MARKED) => {
+                reader.set_flag(MARKED);
+                self.mark_behind(reader);
+            }
+            Phase::Empty => {}
+            Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
+        }
+    }
+
+    fn mark_stale_reader(&mut self, read: NodeRef, reader: NodeRef, position: usize, single: Single) {
+        let before = marks::single(&reader.work);
+        let same_read = before.is_some_and(|before| before.place.is_exactly(position));
+        let in_this_pass = reader.marked_at.load(Relaxed) == self.epoch;
+        if same_read && in_this_pass {
+            return;
+        }
+        if same_read {
+            let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
+            let origin = if really_stale { None } else { single.origin };
+            marks::put(&reader.work, Marks::One(Single { origin, ..single }));
+            if !really_stale {
+                self.mark_behind(reader);
+            }
+            return;
+        }
+        // SAFETY: the gate is held exclusively.
+        let reads = unsafe { reader.deps() }.as_slice().len();
+        marks::add(&reader.work, position, reads);
+        match before {
+            Some(Single { origin: Some(origin), .. }) if in_this_pass => origin.set_flag(BROKEN),
+            Some(_) if !in_this_pass => self.mark_behind(reader),
+            _ => {}
+        }
+    }
+}
+
+/// Whether all staleness of a claimed node came from `origin` alone, in a wave that is intact.
+pub(crate) fn is_in_wave_of(node: NodeRef, origin: NodeRef) -> bool {
+    node.marked_at.load(Relaxed) == origin.marked_at.load(Relaxed) && !origin.flag(BROKEN)
 }
 
 /// Drops the dead reverse edges of a node.
@@ -83,6 +155,6 @@ pub(crate) fn purge_dead(read: NodeRef) {
     read.with_dependents(|dependents| {
         // SAFETY: the gate is held exclusively.
         dependents.retain(|dependent| unsafe { dependent.position_of(read) }.is_some());
-        read.dead.store(0, std::sync::atomic::Ordering::Relaxed);
+        read.dead.store(0, Relaxed);
     });
 }

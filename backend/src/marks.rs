@@ -1,10 +1,13 @@
-//! Marks: which reads of a STALE node are stale. One word in the node: a position in place, a list, or "any".
+//! Marks: which reads of a STALE node are stale. One word in the node: one read in place, a list, or "any".
+//!
+//! A single mark also names the mark's *origin*: the node in which the staleness began, if all of it came from there. If
+//! the origin turns out unchanged, so is everything that was marked from it alone (`mark.rs` says when that holds).
 //!
 //! Written by marking (which holds the gate exclusively) and by whoever holds the node's claim. While the node is
 //! RUNNING the same word names the claim's owner instead, so a mark word is taken out when a claim is taken.
 //!
 //! ```text
-//!   0           none             ...01  one position (the word shifted right by 2)
+//!   0           none              [place:16][origin:48] | 01   one read
 //!   ...10       list of positions ...11  any read may be stale
 //!   ...00 (not 0)  a strand: the owner of a claim
 //! ```
@@ -12,26 +15,57 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::edges::Place;
+use crate::node::{Header, NodeRef};
 use crate::thin::ThinList;
 
 const ONE: usize = 0b01;
 const LIST: usize = 0b10;
 const ANY: usize = 0b11;
 const TAG: usize = 0b11;
+const PLACE_SHIFT: u32 = usize::BITS - 16;
+
+/// One stale read: where it stands, and the origin of all the node's staleness, if it has one.
+#[derive(Clone, Copy)]
+pub(crate) struct Single {
+    pub(crate) place: Place,
+    pub(crate) origin: Option<NodeRef>,
+}
 
 /// The stale reads of a node, as positions in its `Deps`.
 pub(crate) enum Marks {
     None,
-    One(u32),
+    One(Single),
     Some(ThinList<u32>),
     Any,
 }
 
+impl Single {
+    fn from_word(word: *mut ()) -> Self {
+        let place = Place::from_bits((word.addr() >> PLACE_SHIFT) as u16);
+        let origin = word.map_addr(|address| address & !TAG & (usize::MAX >> 16));
+        // SAFETY: `into_word` packs the address of a node or none; nodes outlive the marks that name them, as marks are
+        // only looked at together with the edges that lead from the node to its origin.
+        let origin = (!origin.is_null()).then(|| unsafe { NodeRef::from_ptr(origin.cast::<Header>()) });
+        Self { place, origin }
+    }
+
+    fn into_word(self) -> *mut () {
+        let place = usize::from(self.place.bits()) << PLACE_SHIFT;
+        match self.origin {
+            // Where an address does not leave room for the place, the node does without an origin.
+            Some(origin) if origin.address() >> PLACE_SHIFT == 0 => {
+                origin.as_ptr().cast::<()>().map_addr(|address| address | place | ONE)
+            }
+            _ => ptr::without_provenance_mut(place | ONE),
+        }
+    }
+}
+
 impl Marks {
     fn from_word(word: *mut ()) -> Self {
-        let position = u32::try_from(word.addr() >> 2);
         match word.addr() & TAG {
-            ONE => position.map_or(Self::Any, Self::One),
+            ONE => Self::One(Single::from_word(word)),
             // SAFETY: only `into_word` makes words with this tag, and a word is taken out by a swap, hence once.
             LIST => Self::Some(unsafe { ThinList::from_raw(word.map_addr(|address| address & !TAG)) }),
             ANY => Self::Any,
@@ -42,19 +76,27 @@ impl Marks {
     fn into_word(self) -> *mut () {
         match self {
             Self::None => ptr::null_mut(),
-            Self::One(position) => ptr::without_provenance_mut((position as usize) << 2 | ONE),
+            Self::One(single) => single.into_word(),
             Self::Some(list) => list.into_raw().map_addr(|address| address | LIST),
             Self::Any => ptr::without_provenance_mut(ANY),
         }
     }
 
+    /// Adds a position to the marks of a node with `reads` reads. The result names no origin.
     fn add(self, position: u32, reads: usize) -> Self {
         match self {
-            Self::None => Self::One(position),
-            Self::One(first) if first == position => Self::One(first),
-            Self::One(first) => Self::Some(ThinList::from_slice(&[first, position])),
+            Self::None => Self::One(Single { place: Place::of(position as usize), origin: None }),
+            Self::One(first) => {
+                let mut list = ThinList::with_capacity(4);
+                // A place that covers several positions marks them all: a look at a read that is current is cheap.
+                for position in first.place.range(reads) {
+                    list.push(position as u32);
+                }
+                list.push(position);
+                Self::Some(list)
+            }
             // More marks than reads are repetitions: from here on, all reads are looked at.
-            Self::Some(list) if list.as_slice().len() >= reads => Self::Any,
+            Self::Some(list) if list.as_slice().len() > reads => Self::Any,
             Self::Some(mut list) => {
                 list.push(position);
                 Self::Some(list)
@@ -63,19 +105,19 @@ impl Marks {
         }
     }
 
-    /// The stale positions in the order of the reads, below `reads`.
+    /// The stale positions in the order of the reads, of a node with `reads` reads.
     pub(crate) fn in_order(&self, reads: usize) -> Vec<u32> {
-        let all = || (0..u32::try_from(reads).expect("a node has fewer than 2^32 reads")).collect();
+        let count = u32::try_from(reads).expect("a node has fewer than 2^32 reads");
         match self {
             Self::None => Vec::new(),
-            Self::One(position) => vec![*position],
+            Self::One(single) => single.place.range(reads).map(|position| position as u32).collect(),
             Self::Some(list) => {
                 let mut positions = list.as_slice().to_vec();
                 positions.sort_unstable();
                 positions.dedup();
                 positions
             }
-            Self::Any => all(),
+            Self::Any => (0..count).collect(),
         }
     }
 }
@@ -83,11 +125,13 @@ impl Marks {
 /// Takes the marks out of a word, leaving `owner` (0 or a strand) in it.
 pub(crate) fn take(word: &AtomicPtr<()>, owner: usize) -> Marks {
     debug_assert_eq!(owner & TAG, 0, "strands are multiples of four");
-    // Relaxed: the claim (an acquire) or the gate orders it after the marking.
-    Marks::from_word(word.swap(ptr::without_provenance_mut(owner), Ordering::Relaxed))
+    // Relaxed, and a load and a store: the claim (an acquire) or the gate makes this thread the only writer.
+    let marks = Marks::from_word(word.load(Ordering::Relaxed));
+    word.store(ptr::without_provenance_mut(owner), Ordering::Relaxed);
+    marks
 }
 
-/// Puts marks (back) into a word that holds none.
+/// Puts marks into a word that holds none.
 pub(crate) fn put(word: &AtomicPtr<()>, marks: Marks) {
     word.store(marks.into_word(), Ordering::Relaxed);
 }
@@ -95,13 +139,14 @@ pub(crate) fn put(word: &AtomicPtr<()>, marks: Marks) {
 /// Adds one stale position to the marks in a word; `reads` is the number of reads that the node has.
 pub(crate) fn add(word: &AtomicPtr<()>, position: usize, reads: usize) {
     let position = u32::try_from(position).expect("a node has fewer than 2^32 reads");
-    let old = word.load(Ordering::Relaxed);
-    if old.addr() & TAG == 0 {
-        put(word, Marks::One(position));
-    } else if old.addr() != ANY {
-        let marks = take(word, 0);
-        put(word, marks.add(position, reads));
-    }
+    let marks = take(word, 0);
+    put(word, marks.add(position, reads));
+}
+
+/// The single mark in a word, if it holds just one.
+pub(crate) fn single(word: &AtomicPtr<()>) -> Option<Single> {
+    let word = word.load(Ordering::Relaxed);
+    (word.addr() & TAG == ONE).then(|| Single::from_word(word))
 }
 
 /// The strand in a word, if it holds one.

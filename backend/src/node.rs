@@ -19,8 +19,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicPtr, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed}};
 
 use lock_api::RawMutex as _;
 
@@ -32,21 +31,25 @@ use crate::marks;
 use crate::task_fn::RawTaskFn;
 
 /// The output is initialised.
-pub(crate) const HAS_VALUE: u8 = 1;
+pub(crate) const HAS_VALUE: u16 = 1;
 /// The body has to run, whatever verification would say (volatile, expired, failed half-way).
-pub(crate) const MUST_RUN: u8 = 2;
+pub(crate) const MUST_RUN: u16 = 2;
 /// An EMPTY node whose dependents have been marked since it was last claimed.
-pub(crate) const MARKED: u8 = 4;
+pub(crate) const MARKED: u16 = 4;
 /// Waiting to have its dead reverse edges purged.
-pub(crate) const PURGE_QUEUED: u8 = 8;
+pub(crate) const PURGE_QUEUED: u16 = 8;
 /// The output was dropped to save memory or on request; the edges stay.
-pub(crate) const FORGOTTEN: u8 = 32;
+pub(crate) const FORGOTTEN: u16 = 32;
 /// The last run failed: whoever read it saw the failure, so a success counts as a change.
-pub(crate) const FAILED: u8 = 64;
+pub(crate) const FAILED: u16 = 64;
 /// Listed among the engine's sources.
-pub(crate) const SOURCE: u8 = 128;
+pub(crate) const SOURCE: u16 = 128;
+/// The wave of which this node is the origin is not intact (see `mark.rs`).
+pub(crate) const BROKEN: u16 = 256;
+/// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
+pub(crate) const ORIGIN: u16 = 512;
 /// Listed among the nodes to drop when the gate is next held exclusively.
-pub(crate) const DROP_QUEUED: u8 = 16;
+pub(crate) const DROP_QUEUED: u16 = 16;
 
 /// The type-erased part of a node.
 #[repr(C)]
@@ -69,11 +72,13 @@ pub(crate) struct Header {
     /// The epoch in which the value, the emitted values or the set of reads last changed.
     pub(crate) effects_at: AtomicU32,
     lock: parking_lot::RawMutex,
-    flags: AtomicU8,
+    flags: AtomicU16,
     /// Under `lock`: how many entries of `dependents` are known to be dead.
     pub(crate) dead: AtomicU16,
+    /// The epoch of the pass that last marked the node (see `mark.rs`).
+    pub(crate) marked_at: AtomicU32,
     /// What few nodes need: a handle, emitted values, a failure.
-    extra: OnceLock<Box<Extra>>,
+    extra: AtomicPtr<Extra>,
 }
 
 /// A node with its types.
@@ -105,22 +110,40 @@ impl std::ops::Deref for NodeRef {
 }
 
 impl Header {
-    pub(crate) fn flag(&self, flag: u8) -> bool {
+    pub(crate) fn flag(&self, flag: u16) -> bool {
         self.flags.load(Relaxed) & flag != 0
     }
-    pub(crate) fn set_flag(&self, flag: u8) {
+    pub(crate) fn set_flag(&self, flag: u16) {
         self.flags.fetch_or(flag, Relaxed);
     }
-    pub(crate) fn clear_flag(&self, flag: u8) {
+    pub(crate) fn clear_flag(&self, flag: u16) {
         if self.flag(flag) {
             self.flags.fetch_and(!flag, Relaxed);
         }
     }
     pub(crate) fn extra(&self) -> Option<&Extra> {
-        self.extra.get().map(|extra| &**extra)
+        // Acquire: pairs with the Release in `extra_or_insert`.
+        let extra = self.extra.load(Acquire);
+        // SAFETY: once set, the pointer stays until the header is dropped.
+        unsafe { extra.as_ref() }
     }
     pub(crate) fn extra_or_insert(&self) -> &Extra {
-        self.extra.get_or_init(Box::default)
+        if let Some(extra) = self.extra() {
+            return extra;
+        }
+        let new = Box::into_raw(Box::<Extra>::default());
+        // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
+        match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: in place now, so it stays until the header is dropped.
+            Ok(_) => unsafe { &*new },
+            Err(winner) => {
+                // SAFETY: `new` was never shared; the winner's is in place.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*winner
+                }
+            }
+        }
     }
     /// Runs `read` with the reverse edges, under the node's lock. `read` takes no other lock.
     pub(crate) fn with_dependents<R>(&self, read: impl FnOnce(&mut Dependents) -> R) -> R {
@@ -243,6 +266,16 @@ impl NodeRef {
     }
 }
 
+impl Drop for Header {
+    fn drop(&mut self) {
+        let extra = *self.extra.get_mut();
+        if !extra.is_null() {
+            // SAFETY: it came from `Box::into_raw`, and the header, its only owner, ends here.
+            drop(unsafe { Box::from_raw(extra) });
+        }
+    }
+}
+
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.task_fn.describe(*self, f)
@@ -263,9 +296,10 @@ impl Header {
             verified_at: AtomicU32::new(0),
             effects_at: AtomicU32::new(0),
             lock: parking_lot::RawMutex::INIT,
-            flags: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
             dead: AtomicU16::new(0),
-            extra: OnceLock::new(),
+            marked_at: AtomicU32::new(0),
+            extra: AtomicPtr::new(ptr::null_mut()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::claim::Phase;
 use crate::engine::Engine;
 use crate::mark::{mark_must_run, purge_dead};
 use crate::marks;
-use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, PURGE_QUEUED};
+use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
 use crate::session::Exclusive;
 
 /// What nobody can reach any more. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
@@ -42,8 +42,10 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     }
     let volatiles = std::mem::take(&mut *engine.volatiles.lock());
     if !volatiles.is_empty() {
-        engine.advance();
-        volatiles.into_iter().for_each(mark_must_run);
+        let epoch = engine.advance();
+        for node in volatiles {
+            mark_must_run(node, epoch);
+        }
     }
     let drops = std::mem::take(&mut *engine.drops.lock());
     if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) }
@@ -55,7 +57,8 @@ fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     for &node in nodes {
         node.clear_flag(DROP_QUEUED);
         purge_dead(node);
-        if node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node) {
+        let is_alone = node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node);
+        if is_alone && !node.flag(ORIGIN) {
             garbage.nodes.push(node);
             continue;
         }

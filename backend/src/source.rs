@@ -62,10 +62,11 @@ impl Engine {
         refreshed.observed = changes.len();
         let garbage = self.exclusively(policy, |_| {
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
+            let epoch = if failed.is_empty() { self.epoch() } else { self.advance() };
             for node in failed {
                 if node.state.phase() == Phase::Empty && !node.flag(MARKED) {
                     node.set_flag(MARKED);
-                    mark_dependents(node);
+                    mark_dependents(node, epoch);
                 }
             }
             self.apply(changes)

@@ -82,7 +82,7 @@ where
     let ended = stints.iter().map(|stint| stint.ended).max().expect("a crowd has members");
     let hits = f64::from(CROWD_HITS) * f64::from(threads);
     let cost = (ended - begun).as_nanos() as f64 / hits;
-    (Sample { cost, allocations: 0.0 }, stints.iter().all(|stint| stint.undisturbed))
+    (Sample { cost, ..Sample::default() }, stints.iter().all(|stint| stint.undisturbed))
 }
 
 /// Keeps this thread on the processor of that number, if there is one: two members that are put on the same one, as

@@ -92,6 +92,12 @@ impl Race {
             .map(|samples| samples.iter().map(|sample| sample.cost).fold(f64::INFINITY, f64::min))
     }
 
+    /// The median of what came before each sample, with cold caches; `None` where that is not measured.
+    pub fn cold(&self, label: &str) -> Option<f64> {
+        let cold: Option<Vec<f64>> = self.samples(label)?.iter().map(|sample| sample.cold).collect();
+        Some(median(cold?.into_iter()))
+    }
+
     /// The median number of allocations per unit.
     pub fn allocations(&self, label: &str) -> Option<f64> {
         self.samples(label).map(|samples| median(samples.iter().map(|sample| sample.allocations)))

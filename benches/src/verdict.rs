@@ -105,7 +105,12 @@ impl Verdict {
         let join =
             |suffix: &str| if when.is_empty() { suffix.to_owned() } else { format!("{when}, {suffix}") };
         for label in race.labels() {
-            for (suffix, cost) in [("median", race.cost(label)), ("lowest", race.lowest(label))] {
+            let costs = [
+                ("median", race.cost(label)),
+                ("lowest", race.lowest(label)),
+                ("median, caches cold", race.cold(label)),
+            ];
+            for (suffix, cost) in costs {
                 if let Some(cost) = cost {
                     self.figure(label, &join(suffix), cost * scale, unit);
                 }

@@ -39,8 +39,9 @@ pub(crate) fn function(function: &Function, params: &[Param], options: &Options,
              some of them in a struct that is `Clone + Eq + Hash`"),
         );
     }
-    params.iter().for_each(|param| parameter(param, errors));
-    output(&sig.output, errors);
+    let storage = if options.transient.is_some() { Storage::Memory } else { Storage::Disk };
+    params.iter().for_each(|param| parameter(param, storage, errors));
+    output(&sig.output, storage, errors);
     if let Some(body) = &function.body {
         unused_are_unread(params, body.stream(), errors);
         asynchrony(sig, &body.stream(), options, errors);
@@ -98,16 +99,19 @@ fn receiver(this: &Receiver, errors: &mut Errors) {
     }
 }
 
-fn parameter(param: &Param, errors: &mut Errors) {
+fn parameter(param: &Param, storage: Storage, errors: &mut Errors) {
     for attr in
         param.attrs.iter().filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
     {
         errors.at(attr, "a parameter of a task function cannot come and go with `cfg`; write two functions under `#[cfg]`");
     }
     let at = if param.role == Role::Unused { Position::Unused } else { Position::Parameter };
-    let mut finder = Borrows { at, errors };
+    let storage = if param.role == Role::Key { storage } else { Storage::Memory };
+    let mut finder = Borrows { at, storage, errors };
     match params::transparent(&param.ty) {
-        Type::Reference(reference) if reference.mutability.is_none() => {
+        Type::Reference(reference)
+            if reference.mutability.is_none() && !reference.lifetime.as_ref().is_some_and(is_static) =>
+        {
             let elem = params::transparent(&reference.elem);
             if let (Type::TraitObject(object), Position::Parameter) = (elem, at) {
                 finder.errors.at(object, BORROWED_OBJECT);
@@ -119,14 +123,14 @@ fn parameter(param: &Param, errors: &mut Errors) {
     }
 }
 
-fn output(output: &ReturnType, errors: &mut Errors) {
+fn output(output: &ReturnType, storage: Storage, errors: &mut Errors) {
     let ReturnType::Type(_, ty) = output else { return };
     if let Type::Never(never) = &**ty {
         errors.at(never, "a task function returns a value: one that never returns leaves nothing to keep; return the outcome, or \
              leave the attribute off");
         return;
     }
-    Borrows { at: Position::Output, errors }.visit_type(ty);
+    Borrows { at: Position::Output, storage, errors }.visit_type(ty);
 }
 
 /// A body that reads what `skip_unused` leaves out would not compile; say why.
@@ -139,16 +143,22 @@ fn unused_are_unread(params: &[Param], body: TokenStream, errors: &mut Errors) {
 }
 
 fn find_unused(unused: &[&Ident], tokens: TokenStream, errors: &mut Errors) {
+    let mut after_dot = false;
     for token in tokens {
+        let is_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match token {
             TokenTree::Group(group) => find_unused(unused, group.stream(), errors),
-            TokenTree::Ident(ident) if unused.contains(&&ident) => errors.at(
+            // A field may have the same name.
+            TokenTree::Ident(ident) if !after_dot && unused.contains(&&ident) => errors.at(
                 &ident,
-                format!("`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
-                 parameter to make it part of the key, or mark it `#[skip]`"),
+                format!(
+                    "`skip_unused` leaves `{ident}` out of the key, so that the body cannot read it; rename the \
+                     parameter to make it part of the key, or mark it `#[skip]`"
+                ),
             ),
             _ => {}
         }
+        after_dot = is_dot;
     }
 }
 
@@ -198,7 +208,14 @@ pub(crate) fn method_lifetimes(sig: &Signature, errors: &mut Errors) {
     }
 }
 
-#[derive(Clone, Copy)]
+/// Where values of the function go, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    Memory,
+    Disk,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     Parameter,
     Unused,
@@ -208,6 +225,7 @@ enum Position {
 /// Finds what cannot outlive the call in a type: references, lifetimes, and opaque types (`impl Trait`).
 struct Borrows<'e> {
     at: Position,
+    storage: Storage,
     errors: &'e mut Errors,
 }
 
@@ -224,6 +242,9 @@ impl<'ast> Visit<'ast> for Borrows<'_> {
                 Position::Output => self.errors.at(reference, RETURNS_BORROW),
             }
         } else if reference.lifetime.as_ref().is_some_and(is_static) {
+            if self.storage == Storage::Disk && self.at != Position::Unused {
+                self.errors.at(reference, STORED_STATIC);
+            }
             visit::visit_type_reference(self, reference);
         } else {
             match self.at {
@@ -273,6 +294,8 @@ fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
+const STORED_STATIC: &str = "a `&'static` borrow cannot be read back from disk; own the value (or, for a whole parameter, borrow \
+                             it for the call: `&str`), or write `#[task_fn(transient)]` to keep this function in memory";
 const BORROWED_OBJECT: &str = "a borrowed trait object cannot be a key: it cannot be owned, hashed or compared; take a \
                                concrete type or a generic `&T`, or an `Arc` of a trait that is `Eq + Hash` for its \
                                objects";

@@ -2,20 +2,22 @@
 //! the other ways to ask about a call. It also holds the body and the descriptor.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote_spanned};
+use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, GenericParam, Generics, Token, TypeParamBound, WherePredicate, parse_quote};
+use syn::{Attribute, GenericParam, Generics, Meta, Token, TypeParamBound, WherePredicate, parse_quote};
 
-use crate::descriptor;
 use crate::expand::{Task, generated, is_about_the_body};
 use crate::function::Function;
 use crate::params::{Param, Role};
+use crate::{blame, descriptor};
 
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = task.function;
     let name = &sig.ident;
-    let doc = format!("The ways to ask about calls of [`fn@{name}`].");
+    let doc = format!("The ways to ask about calls of [`fn@{}`].", name.unraw());
     let cfgs: Vec<&Attribute> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let hidden = attrs.iter().find(|attr| is_doc_hidden(attr));
     let turbofish = task.turbofish();
     let shim = task.shim(&shim_attrs(attrs), &generated!(#name::__descriptor #turbofish()));
     let (body, descriptor, questions) = (body(task), descriptor_fn(task), questions(task));
@@ -24,6 +26,7 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
 
         #(#cfgs)*
         #[doc = #doc]
+        #hidden
         #[allow(non_camel_case_types, dead_code, clippy::restriction)]
         #vis enum #name {}
 
@@ -46,13 +49,18 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
 fn shim_attrs(attrs: &[Attribute]) -> Vec<Attribute> {
     let kept = attrs.iter().filter(|attr| !attr.path().is_ident("inline"));
     kept.map(|attr| match &attr.meta {
-        syn::Meta::List(list) if list.path.is_ident("expect") => {
+        Meta::List(list) if list.path.is_ident("expect") => {
             let lints = &list.tokens;
             parse_quote!(#[allow(#lints)])
         }
         _ => attr.clone(),
     })
     .collect()
+}
+
+fn is_doc_hidden(attr: &Attribute) -> bool {
+    attr.path().is_ident("doc")
+        && matches!(&attr.meta, Meta::List(list) if list.tokens.to_string() == "hidden")
 }
 
 /// `uncached`: the user's function, body and signature untouched. Where `skip_unused` drops parameters, the body
@@ -66,7 +74,10 @@ fn body(task: &Task<'_>) -> TokenStream {
     // What these lints ask for stands on the function under the user's name.
     let about = generated! {
         #[doc = "Runs the body itself: looks nothing up and keeps nothing."]
-        #[allow(clippy::must_use_candidate, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+        #[allow(
+            clippy::must_use_candidate, clippy::missing_errors_doc, clippy::missing_panics_doc,
+            clippy::missing_const_for_fn
+        )]
     };
     if task.params.iter().all(|param| param.role != Role::Unused) {
         return generated! {
@@ -91,7 +102,6 @@ fn body(task: &Task<'_>) -> TokenStream {
 }
 
 fn descriptor_fn(task: &Task<'_>) -> TokenStream {
-    let p = task.p();
     let run = if task.params.iter().any(|param| param.role == Role::Unused) {
         generated!(__body)
     } else {
@@ -104,9 +114,10 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     let generics = without_lifetimes(&task.function.sig.generics);
     let bounds = &generics.where_clause;
     let (key, output) = (descriptor::key(task), task.output());
+    let returns = quote_spanned!(blame::span(task)=> &'static ::larder::__private::v1::TaskFn<#key, #output>);
     generated! {
         #[inline(always)]
-        fn __descriptor #generics () -> &'static #p::TaskFn<#key, #output> #bounds #descriptor
+        fn __descriptor #generics () -> #returns #bounds #descriptor
     }
 }
 

@@ -21,12 +21,13 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     let body =
         if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
     let new = if task.is_async() { generated!(new_async) } else { generated!(new) };
+    let task_fn = quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>);
     let (asserts, site, options) = (persist_asserts(task), site(task), options(task));
     generated!({
         #asserts
         const {
             let body = #body;
-            &#p::TaskFn::<#key, #output>::#new(#p::type_id_of(&body), #site, body)
+            &#task_fn::#new(#p::type_id_of(&body), #site, body)
                 .named(#p::name_of(&body))
                 .describe({
                     #[allow(unused_imports)]

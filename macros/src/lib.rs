@@ -1,21 +1,30 @@
 //! The `#[task_fn]` attribute of larder.
 //!
 //! Use it through the `larder` crate, which re-exports it: the code that it writes names `::larder::__private`.
+//!
+//! In reading order: the item is parsed (`function`, `options`, `params`), checked (`check`), and written anew
+//! (`expand` for what all task functions share and for methods, `companion` for free functions, `descriptor` for the
+//! constant that the engine works from). `body` changes the tokens of a method's body; `blame` places the errors that the
+//! compiler finds.
 
-mod blame;
-mod body;
-mod check;
-mod companion;
-mod descriptor;
 mod errors;
-mod expand;
 mod function;
 mod options;
 mod params;
 
+mod check;
+
+mod expand;
+
+mod companion;
+mod descriptor;
+
+mod blame;
+mod body;
+
 use proc_macro::TokenStream;
 
-/// Turns a function into a task function.
+#[doc = include_str!("task_fn.md")]
 #[proc_macro_attribute]
 pub fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::task_fn(args.into(), item.into()).into()

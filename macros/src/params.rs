@@ -69,8 +69,8 @@ pub(crate) fn read(sig: &Signature, options: &Options, errors: &mut Errors) -> V
 fn param(index: usize, typed: &PatType, options: &Options, errors: &mut Errors) -> Param {
     let marked = take_skip(&typed.attrs, errors);
     let role = match (marked, options.skip_unused) {
-        (_, Some(_)) if is_unused(&typed.pat) => Role::Unused,
         (true, _) => Role::Skip,
+        (false, Some(_)) if is_unused(&typed.pat) => Role::Unused,
         (false, _) => Role::Key,
     };
     Param {

@@ -37,7 +37,8 @@ mod words {
 #[test]
 fn a_second_call_runs_nothing_and_uncached_always_does() {
     let runs = Runs(&words::RUNS);
-    Runtime::new().run(|| {
+    let runtime = Runtime::new();
+    runtime.run(|| {
         assert!(!words::count::is_cached("a bb ccc", 2));
         assert_eq!(words::count("a bb ccc", 2), 2);
         assert_eq!(words::count(&String::from("a bb ccc"), 2), 2);
@@ -52,6 +53,9 @@ fn a_second_call_runs_nothing_and_uncached_always_does() {
         assert_eq!(words::count::collect::<String>("a bb ccc", 2), Vec::<String>::new());
         assert_eq!(runs.count(), 3);
         assert!(words::count::forget("a bb ccc", 2));
+    });
+    // What is forgotten is dropped when no session can see it any more.
+    runtime.run(|| {
         assert!(!words::count::is_cached("a bb ccc", 2));
     });
 }
@@ -87,7 +91,7 @@ fn none_to_twelve_parameters_patterns_and_mut_work() {
     });
 }
 
-#[task_fn]
+#[task_fn(transient)]
 fn borrowed<'a>(path: &Path, parts: &[u32], map: &'a Vec<String>, name: &'static str) -> PathBuf {
     let joined: &'a String = &map[0];
     path.join(format!("{}-{joined}-{name}", parts.len()))
@@ -119,6 +123,12 @@ fn unused_skipped(_context: &NotEvenClone, x: u32, _: NotEvenClone) -> u32 {
     x
 }
 
+/// The mark is the stronger of the two: the body may read what it names.
+#[task_fn(skip_unused)]
+fn unused_and_marked(#[skip] _label: &str, x: u32) -> String {
+    format!("{_label}{x}")
+}
+
 #[test]
 fn skipped_parameters_are_no_part_of_the_key() {
     let tool = |n| Tool([(1, n)].into());
@@ -128,6 +138,8 @@ fn skipped_parameters_are_no_part_of_the_key() {
         assert_eq!(skipped::uncached(1, &tool(0), tool(0)), 1);
         assert_eq!(unused_skipped(&NotEvenClone, 3, NotEvenClone), 3);
         assert!(unused_skipped::is_cached(&NotEvenClone, 3, NotEvenClone));
+        assert_eq!(unused_and_marked("a", 1), "a1");
+        assert!(unused_and_marked::is_cached("b", 1));
         assert_eq!(unused_skipped::uncached(&NotEvenClone, 3, NotEvenClone), 3);
     });
 }

@@ -21,9 +21,9 @@ fn named(name: &str) -> u64 {
 /// What a sitting does inside of its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sitting {
-    ByValue,
-    ByName,
-    ByHandle,
+    Value,
+    Name,
+    Handle,
 }
 
 thread_local! {
@@ -39,12 +39,12 @@ thread_local! {
 #[larder::task_fn(transient)]
 fn sit(number: u64, sitting: Sitting, keys: u32) -> u64 {
     let sample = match sitting {
-        Sitting::ByValue => repeated_hits(keys, plain),
-        Sitting::ByName => {
+        Sitting::Value => repeated_hits(keys, plain),
+        Sitting::Name => {
             let names = strings(keys);
             repeated_hits(keys, |key| named(&names[key as usize]))
         }
-        Sitting::ByHandle => {
+        Sitting::Handle => {
             let handles: Vec<_> = (0..keys).map(plain::task).collect();
             repeated_hits(keys, |key| handles[key as usize].get())
         }
@@ -61,11 +61,11 @@ fn next_number() -> u64 {
 
 pub(super) fn enter(work: Work) -> Option<Lane> {
     match work {
-        Work::Hit { keys } => sittings(Sitting::ByValue, keys),
-        Work::HitStr { keys } => sittings(Sitting::ByName, keys),
-        Work::HitShape(Shape::Sync) => sittings(Sitting::ByValue, 100),
-        Work::HitShape(Shape::Borrowed) => sittings(Sitting::ByName, 100),
-        Work::HitShape(Shape::Handle) => sittings(Sitting::ByHandle, 100),
+        Work::Hit { keys } => sittings(Sitting::Value, keys),
+        Work::HitStr { keys } => sittings(Sitting::Name, keys),
+        Work::HitShape(Shape::Sync) => sittings(Sitting::Value, 100),
+        Work::HitShape(Shape::Borrowed) => sittings(Sitting::Name, 100),
+        Work::HitShape(Shape::Handle) => sittings(Sitting::Handle, 100),
         // To be written with the trait methods of the macro, and with the async tasks.
         Work::HitShape(Shape::DynTrait | Shape::Async) => None,
         Work::HitThreads { keys, threads } => {

@@ -1,6 +1,6 @@
 //! Larder after a change, and nested first builds.
 
-use crate::lane::{Lane, Sample, footprint, timed};
+use crate::lane::{self, Lane, Sample, footprint, timed};
 use crate::work::{COARSE, Nest, Work, body};
 use larder::{Input, Runtime};
 use std::hash::{Hash, Hasher};
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Sheet {
 
 impl Sheet {
     fn new(runtime: &Runtime, fields: u32) -> Sheet {
-        let field = |number: u32| runtime.input(&*format!("field {number}"), u64::from(number) << COARSE);
+        let field = |number: u32| runtime.input(&format!("field {number}"), u64::from(number) << COARSE);
         Sheet(Vec::leak((0..fields).map(field).collect()))
     }
 
@@ -130,15 +130,11 @@ fn edits(fields: u32, edited: u32, step: u64, ask: impl Fn(Sheet) -> u64 + 'stat
     let sheet = Sheet::new(&runtime, fields);
     let mut value = u64::from(edited) << COARSE;
     runtime.run(|| ask(sheet));
-    Some(Box::new(move || {
+    lane::edits(move || {
         value += step;
-        timed(1, || {
-            runtime
-                .update(|update| update.set(&sheet.0[edited as usize], value))
-                .expect("no session is open");
-            black_box(runtime.run(|| ask(sheet)));
-        })
-    }))
+        runtime.update(|update| update.set(&sheet.0[edited as usize], value)).expect("no session is open");
+        black_box(runtime.run(|| ask(sheet)));
+    })
 }
 
 fn build(nest: Nest) -> Sample {
@@ -172,6 +168,6 @@ fn edges(reads: u32) -> Option<Lane> {
     let mut idle = footprint(1, move || graph(0))?;
     Some(Box::new(move || {
         let bytes = reading().cost - idle().cost;
-        Sample { cost: bytes / (1000.0 * f64::from(reads)), allocations: 0.0 }
+        Sample { cost: bytes / (1000.0 * f64::from(reads)), ..Sample::default() }
     }))
 }

@@ -55,7 +55,7 @@ pub fn cpu_overhead(crew: impl Fn(u64, fn(u64) -> u64) + 'static) -> Lane {
             })
         });
         let fanned = cpu_of(|| crew(ITEMS, spin_60_ns));
-        Sample { cost: (fanned - plain) / ITEMS as f64, allocations: 0.0 }
+        Sample { cost: (fanned - plain) / ITEMS as f64, ..Sample::default() }
     })
 }
 

@@ -3,7 +3,7 @@
 //! Chains are asked for by handle or by plain arguments, whichever measured faster: see the note at each.
 
 use super::on_a_deep_stack;
-use crate::lane::{Contestant, Lane, Sample, footprint, timed};
+use crate::lane::{self, Contestant, Lane, Sample, footprint, timed};
 use crate::work::{COARSE, Nest, Work, body};
 use salsa::{Durability, Setter};
 use std::hint::black_box;
@@ -128,13 +128,11 @@ fn edits(
     ask: impl Fn(&Db) -> u64 + 'static,
 ) -> Option<Lane> {
     ask(&db);
-    Some(Box::new(move || {
-        timed(1, || {
-            let value = change(field.value(&db));
-            field.set_value(&mut db).with_durability(Durability::LOW).to(value);
-            black_box(ask(&db));
-        })
-    }))
+    lane::edits(move || {
+        let value = change(field.value(&db));
+        field.set_value(&mut db).with_durability(Durability::LOW).to(value);
+        black_box(ask(&db));
+    })
 }
 
 #[salsa::tracked(returns(copy))]
@@ -189,6 +187,6 @@ fn edges(reads: u32) -> Option<Lane> {
     })?;
     Some(Box::new(move || {
         let bytes = readers().cost - entries().cost;
-        Sample { cost: bytes / (1000.0 * f64::from(reads)), allocations: 0.0 }
+        Sample { cost: bytes / (1000.0 * f64::from(reads)), ..Sample::default() }
     }))
 }

@@ -1,0 +1,127 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use lexopt::prelude::*;
+
+pub const HELP: &str = "\
+An incremental census of Rust source trees, built on Larder.
+
+Usage: census [OPTIONS] [PATH]...
+
+Arguments:
+  [PATH]...      Directories or .rs files [default: the workspace of this example]
+                 A single - reads a list of them from standard input, one per line
+                 (or each ended by a NUL, as by `git ls-files -z`)
+
+Options:
+      --watch      Report again whenever a file changes
+      --json       Print each report as one line of JSON
+      --top N      Rows per table [default: 10]
+      --cache DIR  Keep results between runs in DIR [default: .larder below the first PATH]
+      --no-cache   Keep no results between runs
+      --plain      Run without any memoization, to compare with
+  -h, --help       Print this help
+
+Reports go to standard output, what it took to make them to standard error.
+What macros expand to is not counted, and neither are links, hidden directories
+and directories tagged as caches, as Cargo tags `target`.
+";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Args {
+    pub paths: Paths,
+    pub mode: Mode,
+    pub format: Format,
+    pub top: usize,
+    pub cache: Cache,
+    pub memoization: Memoization,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paths {
+    Given(Vec<PathBuf>),
+    FromStandardInput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Once,
+    Watch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Where results are kept between runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cache {
+    BelowTheTree,
+    At(PathBuf),
+    Nowhere,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memoization {
+    Larder,
+    Plain,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    Help,
+    Census(Args),
+}
+
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, lexopt::Error> {
+    let mut args = Args {
+        paths: Paths::Given(Vec::new()),
+        mode: Mode::Once,
+        format: Format::Text,
+        top: 10,
+        cache: Cache::BelowTheTree,
+        memoization: Memoization::Larder,
+    };
+    let mut paths = Vec::new();
+    let mut list = false;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("watch") => args.mode = Mode::Watch,
+            Long("json") => args.format = Format::Json,
+            Long("top") => args.top = parser.value()?.parse()?,
+            Long("plain") => args.memoization = Memoization::Plain,
+            Long("no-cache") if matches!(args.cache, Cache::At(_)) => return Err(contradiction()),
+            Long("no-cache") => args.cache = Cache::Nowhere,
+            Long("cache") if args.cache == Cache::Nowhere => return Err(contradiction()),
+            Long("cache") => args.cache = Cache::At(parser.value()?.into()),
+            Value(path) if path == "-" => list = true,
+            Value(path) if path.is_empty() => return Err("an empty PATH names nothing".into()),
+            Value(path) => paths.push(path.into()),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    args.paths = match (list, paths.is_empty()) {
+        (true, false) => return Err("a list on standard input and a PATH exclude each other".into()),
+        (true, true) => Paths::FromStandardInput,
+        (false, false) => Paths::Given(paths),
+        (false, true) => Paths::Given(vec![this_workspace()]),
+    };
+    Ok(Request::Census(args))
+}
+
+fn contradiction() -> lexopt::Error {
+    "--cache and --no-cache exclude each other".into()
+}
+
+/// The workspace that this example was built in, or, when it has moved away, the current directory.
+fn this_workspace() -> PathBuf {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent().filter(|path| path.is_dir());
+    built_in.unwrap_or(Path::new(".")).to_owned()
+}

@@ -1,0 +1,82 @@
+//! Adding up: files to a crate, crates to the report.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::{CrateCensus, FileCensus, FilePath, Function, Located, Package, Report, Totals};
+use crate::modules::{self, Survey};
+
+/// How many functions and modules a ranking holds.
+pub const RANKED: usize = 100;
+
+pub fn crate_census(
+    dir: &Path,
+    package: Option<&Package>,
+    files: &[(FilePath, Arc<FileCensus>)],
+) -> CrateCensus {
+    let Survey { graph, undocumented, imported } = modules::survey(dir, package, files);
+    let mut totals = Totals {
+        crates: u64::from(package.is_some()),
+        undocumented: undocumented.len() as u64,
+        modules: graph.modules.len() as u64,
+        module_edges: graph.edges.len() as u64,
+        ..Totals::default()
+    };
+    let mut largest = Vec::new();
+    for (path, file) in files {
+        add_file(&mut totals, file);
+        largest.extend(file.functions.iter().map(|function| (path, function)));
+    }
+    largest.sort_by_key(|&(path, function)| rank(path, function));
+    let largest = largest
+        .into_iter()
+        .take(RANKED)
+        .map(|(path, function)| Located { file: path.clone(), what: function.clone() })
+        .collect();
+    let name = match package {
+        Some(package) if !package.name.is_empty() => package.name.clone(),
+        _ => dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned(),
+    };
+    CrateCensus { name, dir: dir.into(), totals, graph, largest, undocumented, imported }
+}
+
+fn rank<'a>(path: &'a FilePath, function: &Function) -> (Reverse<u32>, &'a FilePath, u32) {
+    (Reverse(function.lines), path, function.line)
+}
+
+fn add_file(totals: &mut Totals, file: &FileCensus) {
+    totals.files += 1;
+    totals.broken_files += u64::from(file.broken);
+    totals.bytes += file.bytes;
+    totals.lines += file.lines;
+    for (&kind, count) in &file.items {
+        *totals.items.entry(kind).or_default() += count;
+    }
+    totals.functions += file.functions.len() as u64;
+    for used in &file.unsafe_uses {
+        totals.unsafe_uses.count(used.kind);
+    }
+}
+
+pub fn report(mut crates: Vec<Arc<CrateCensus>>) -> Report {
+    crates.sort_by(|a, b| a.dir.cmp(&b.dir));
+    crates.dedup_by(|a, b| a == b);
+    let mut totals = Totals::default();
+    let mut imported = BTreeMap::<&str, u64>::new();
+    for one in &crates {
+        totals += &one.totals;
+        for (module, files) in &one.imported {
+            *imported.entry(module).or_default() += files;
+        }
+    }
+    let mut largest: Vec<&Located<Function>> = crates.iter().flat_map(|one| &one.largest).collect();
+    largest.sort_by_key(|located| rank(&located.file, &located.what));
+    let largest = largest.into_iter().take(RANKED).cloned().collect();
+    let mut imported: Vec<_> = imported.into_iter().collect();
+    imported.sort_by_key(|&(module, files)| (Reverse(files), module));
+    let imported =
+        imported.into_iter().take(RANKED).map(|(module, files)| (module.to_owned(), files)).collect();
+    Report { totals, crates, largest, imported }
+}

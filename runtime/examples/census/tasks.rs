@@ -1,0 +1,153 @@
+//! The task functions: everything that the census computes, by one memoized call per file, directory and crate.
+//!
+//! ```text
+//! report ─┬─ package_dirs(dir) ── package_dirs(subdirectory) ─┬─ package(dir) ── Cargo.toml
+//!         └─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
+//!                               └─ parse_file(path) ── file
+//! ```
+//!
+//! A call per file, because a file is what changes; a call per crate, because after an edit one crate is summed up
+//! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
+//! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
+//! What is more than a few words comes in an `Arc`: a hit clones a pointer.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{CrateCensus, Diagnostic, FileCensus, FilePath, Package, Problem, Report};
+use crate::stub as larder;
+use crate::stub::fs::{Entry, EntryKind, SourceError};
+use crate::{manifest, parse, sums};
+
+/// The census of everything below the directories `dirs`, and of single `files`.
+pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
+    let mut crates = Vec::new();
+    for dir in dirs {
+        crates.extend(package_dirs(dir).iter().map(|dir| crate_census(dir)));
+        if package(dir).is_none() && !crate_files(dir).is_empty() {
+            crates.push(crate_census(dir));
+        }
+    }
+    let mut by_crate = BTreeMap::<PathBuf, Vec<FilePath>>::new();
+    for file in files {
+        by_crate.entry(owner(file)).or_default().push(file.as_path().into());
+    }
+    crates.extend(by_crate.iter().map(|(dir, files)| sum_up(dir, files)));
+    Arc::new(sums::report(crates))
+}
+
+/// How many files `report` parses.
+pub fn count_files(dirs: &[PathBuf], files: &[PathBuf]) -> u64 {
+    let in_packages = |dir: &PathBuf| -> usize {
+        let loose = if package(dir).is_none() { crate_files(dir).len() } else { 0 };
+        loose + package_dirs(dir).iter().map(|dir| crate_files(dir).len()).sum::<usize>()
+    };
+    (files.len() + dirs.iter().map(in_packages).sum::<usize>()) as u64
+}
+
+/// A package, or the files of a directory that belong to none.
+pub fn crate_census(dir: &Path) -> Arc<CrateCensus> {
+    sum_up(dir, &crate_files(dir))
+}
+
+fn sum_up(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
+    let parsed: Vec<_> = files.iter().map(|path| (path.clone(), parse_file(path))).collect();
+    Arc::new(sums::crate_census(dir, package(dir).as_deref(), &parsed))
+}
+
+/// One file. Whatever is wrong with it is emitted, and the rest is counted.
+pub fn parse_file(path: &Path) -> Arc<FileCensus> {
+    larder::count_parsed();
+    let (census, failure) = match larder::fs::read_to_string(path) {
+        Ok(text) => parse::file_census(&text),
+        Err(error) => {
+            emit_unreadable(path, error);
+            (FileCensus { broken: true, ..FileCensus::default() }, None)
+        }
+    };
+    if let Some(failure) = failure {
+        larder::emit(Diagnostic {
+            file: path.into(),
+            line: failure.line,
+            problem: failure.problem,
+            message: failure.message,
+        });
+    }
+    Arc::new(census)
+}
+
+/// The packages at `dir` and below, sorted.
+pub fn package_dirs(dir: &Path) -> Arc<[FilePath]> {
+    let here = package(dir).is_some().then(|| FilePath::from(dir));
+    let below = subdirectories(dir);
+    here.into_iter().chain(below.iter().flat_map(|dir| package_dirs(dir).to_vec())).collect()
+}
+
+/// The `.rs` files at `dir` and below, sorted, without those of other packages.
+pub fn crate_files(dir: &Path) -> Arc<[FilePath]> {
+    let mut files: Vec<FilePath> = entries(dir)
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::File)
+        .map(|entry| dir.join(&entry.name))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(FilePath::from)
+        .collect();
+    for below in subdirectories(dir).iter().filter(|dir| package(dir).is_none()) {
+        files.extend_from_slice(&crate_files(below));
+    }
+    files.sort();
+    files.into()
+}
+
+/// The package whose manifest lies in `dir`.
+pub fn package(dir: &Path) -> Option<Arc<Package>> {
+    if !has_file(&entries(dir), "Cargo.toml") {
+        return None;
+    }
+    let path = dir.join("Cargo.toml");
+    match larder::fs::read_to_string(&path) {
+        Ok(text) => manifest::package(&text).map(Arc::new),
+        Err(error) => {
+            emit_unreadable(&path, error);
+            None
+        }
+    }
+}
+
+/// The directories in `dir` that may hold sources: neither hidden, nor tagged as a cache, as Cargo tags `target`.
+pub fn subdirectories(dir: &Path) -> Arc<[FilePath]> {
+    let hidden = |entry: &Entry| entry.name.as_encoded_bytes().starts_with(b".");
+    entries(dir)
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Directory && !hidden(entry))
+        .map(|entry| dir.join(&entry.name))
+        .filter(|dir| !has_file(&entries(dir), "CACHEDIR.TAG"))
+        .map(FilePath::from)
+        .collect()
+}
+
+/// The package around a file, or else the directory that it is in.
+fn owner(file: &Path) -> PathBuf {
+    let dir = file.parent().unwrap_or(file);
+    dir.ancestors().find(|dir| package(dir).is_some()).unwrap_or(dir).to_owned()
+}
+
+fn entries(dir: &Path) -> Arc<[Entry]> {
+    larder::fs::read_dir(dir).unwrap_or_else(|error| {
+        emit_unreadable(dir, error);
+        Arc::default()
+    })
+}
+
+fn has_file(entries: &[Entry], name: &str) -> bool {
+    entries.iter().any(|entry| entry.kind == EntryKind::File && entry.name == name)
+}
+
+fn emit_unreadable(path: &Path, error: SourceError) {
+    let (line, problem, message) = match error {
+        SourceError::NotUtf8 { line } => (Some(line), Problem::NotUtf8, "invalid byte sequence".to_owned()),
+        SourceError::Io(message) => (None, Problem::Unreadable, message),
+    };
+    larder::emit(Diagnostic { file: path.into(), line, problem, message });
+}

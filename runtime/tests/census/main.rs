@@ -1,0 +1,83 @@
+//! The census example as its users run it: the program, on small trees made for the purpose.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
+
+mod counts;
+mod program;
+mod stored;
+
+#[path = "../../examples/census/model.rs"]
+#[expect(unreachable_pub, dead_code, reason = "it is a module of the program")]
+mod model;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MANIFEST: &str = "[package]\nname = \"a-crate\"\n";
+
+struct Tree(TempDir);
+
+impl Tree {
+    fn new(files: &[(&str, &str)]) -> Tree {
+        let tree = Tree(TempDir::with_prefix("census-").unwrap());
+        for (path, text) in files {
+            tree.write(path, text.as_bytes());
+        }
+        tree
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// The report as JSON.
+    fn census(&self) -> Value {
+        let output = run(census().arg(self.path()).arg("--json"));
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// The program, beside the tests' directory. `cargo test` has built it, but `cargo test --test census` has not, and what
+/// an earlier build left there would be tested instead; so it is built here, which takes no time when it is there.
+fn census() -> Command {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "census", "--manifest-path"]);
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        build.args((!cfg!(debug_assertions)).then_some("--release"));
+        assert!(build.status().unwrap().success(), "{build:?}");
+        let mut program: PathBuf = std::env::current_exe().unwrap();
+        program.pop();
+        program.set_file_name("examples");
+        program.join(format!("census{}", std::env::consts::EXE_SUFFIX))
+    });
+    Command::new(&*PROGRAM)
+}
+
+fn run(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .expect("`cargo test` and `cargo build --examples` build the example")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+fn check(report: &Value, pointer: &str, expected: impl Into<Value>) {
+    assert_eq!(report.pointer(pointer).unwrap_or(&Value::Null), &expected.into(), "{pointer} of {report:#}");
+}

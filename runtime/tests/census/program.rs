@@ -1,0 +1,207 @@
+//! The program: what it walks, what it tells of trouble, how it is called.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::{MANIFEST, Tree, census, check, run, text};
+
+#[test]
+fn a_file_that_does_not_parse_is_told_with_its_line_and_the_rest_is_counted() {
+    let report = Tree::new(&[
+        ("Cargo.toml", MANIFEST),
+        ("src/lib.rs", "fn good() {}\n"),
+        ("src/bad.rs", "fn f() {}\n\nfn g( {\n"),
+        ("src/early.rs", "\nfn f()\n"),
+        ("src/token.rs", "fn f() {}\nlet x = 1;\n"),
+    ])
+    .census();
+    check(&report, "/totals/files", 4);
+    check(&report, "/totals/broken_files", 3);
+    check(&report, "/totals/functions", 1);
+    check(&report, "/totals/lines/code", 6);
+    let lines: Vec<_> =
+        report["diagnostics"].as_array().unwrap().iter().map(|one| (&one["problem"], &one["line"])).collect();
+    let problem = json!("does_not_parse");
+    assert_eq!(lines, [(&problem, &json!(3)), (&problem, &json!(2)), (&problem, &json!(2))]);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_told_with_their_line() {
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    tree.write("src/bad.rs", b"// a\n// \xff\n");
+    let report = tree.census();
+    check(&report, "/diagnostics/0/problem", "not_utf8");
+    check(&report, "/diagnostics/0/line", 2);
+    check(&report, "/totals/functions", 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n"), ("locked/a.rs", "")]);
+    let locked = tree.path().join("locked");
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+    // The superuser reads everything.
+    if fs::read_dir(&locked).is_err() {
+        let report = tree.census();
+        check(&report, "/diagnostics/0/problem", "unreadable");
+        check(&report, "/totals/functions", 1);
+    }
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_not_followed_so_loops_end() {
+    use std::os::unix::fs::symlink;
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    symlink(tree.path(), tree.path().join("src/loop")).unwrap();
+    symlink("nowhere.rs", tree.path().join("src/dangling.rs")).unwrap();
+    symlink("lib.rs", tree.path().join("src/again.rs")).unwrap();
+    let report = tree.census();
+    check(&report, "/totals/files", 1);
+    check(&report, "/diagnostics", json!([]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_not_utf8_is_counted_like_any_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "")]);
+    let path = tree.path().join("src").join(std::ffi::OsStr::from_bytes(b"\xff\x1b.rs"));
+    fs::write(path, "fn f() { 1 }\n").unwrap();
+    check(&tree.census(), "/totals/functions", 1);
+    let output = run(census().arg(tree.path()));
+    assert!(!output.stdout.contains(&0x1b), "an escape sequence got through");
+}
+
+#[test]
+fn crates_within_crates_and_loose_files_are_told_apart() {
+    let report = Tree::new(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"one\"]\n"),
+        ("loose.rs", "fn f() {}"),
+        ("one/Cargo.toml", "[package]\nname = \"one\"\n"),
+        ("one/src/lib.rs", "fn f() {}"),
+        ("one/tests/fixture/Cargo.toml", "[package] # comment\nname = 'fixture' # comment\n"),
+        ("one/tests/fixture/src/lib.rs", "fn f() {}\nfn g() {}"),
+        ("one/.hidden/a.rs", "fn f() {}"),
+        ("target/CACHEDIR.TAG", ""),
+        ("target/a.rs", "fn f() {}"),
+        ("empty/nothing.txt", ""),
+    ])
+    .census();
+    check(&report, "/totals/crates", 2);
+    check(&report, "/totals/files", 3);
+    let crates = report["crates"].as_array().unwrap();
+    let counts: Vec<_> = crates.iter().map(|one| &one["totals"]["functions"]).collect();
+    assert_eq!(counts, [1, 1, 2]);
+    assert_eq!((&crates[1]["name"], &crates[2]["name"]), (&json!("one"), &json!("fixture")));
+}
+
+#[test]
+fn an_empty_directory_is_an_empty_report() {
+    check(&Tree::new(&[]).census(), "/totals/files", 0);
+}
+
+#[test]
+fn nothing_is_counted_twice_whatever_is_named_twice() {
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    let paths = [".", "src", "src/lib.rs", "src/../src"].map(|path| tree.path().join(path));
+    let output = run(census().args(paths).arg("--json"));
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    check(&report, "/totals/files", 1);
+    check(&report, "/totals/crates", 1);
+}
+
+#[test]
+fn a_list_on_standard_input_is_counted_by_crate() {
+    let tree = Tree::new(&[
+        ("one/Cargo.toml", MANIFEST),
+        ("one/src/lib.rs", "fn f() {}\n"),
+        ("one/src/other.rs", "fn f() {}\n"),
+        ("two.rs", "fn f() {}\n"),
+        ("README.md", "no source"),
+    ]);
+    for end in ["\n", "\r\n", "\0"] {
+        let mut command = census();
+        command.current_dir(tree.path()).args(["-", "--json"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let list = ["one/src/lib.rs", "two.rs", "README.md", "gone.rs"].map(|path| format!("{path}{end}"));
+        child.stdin.take().unwrap().write_all(list.concat().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        check(&report, "/totals/files", 2);
+        check(&report, "/totals/crates", 1);
+        assert_eq!(output.status.code(), Some(1), "a missing file is a failure, but the others are counted");
+    }
+}
+
+#[test]
+fn output_is_the_same_every_time() {
+    let tree = Tree::new(&[("b.rs", "pub fn f() {}\n"), ("a.rs", "use std::fmt;\n"), ("bad.rs", "fn\n")]);
+    let outputs = [(); 2].map(|()| run(census().arg(tree.path())));
+    assert_eq!(text(&outputs[0].stdout), text(&outputs[1].stdout));
+    assert!(text(&outputs[0].stdout).lines().all(|line| line.trim_end() == line));
+}
+
+#[test]
+fn misuse_is_told_on_standard_error() {
+    let cases: &[&[&str]] = &[
+        &["--nonsense"],
+        &["--top", "x"],
+        &["--cache", "x", "--no-cache"],
+        &["-", "x"],
+        &["--cache"],
+        &[""],
+    ];
+    for arguments in cases {
+        let output = run(census().args(*arguments));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && text(&output.stderr).starts_with("census: "), "{output:?}");
+    }
+    assert_eq!(run(census().arg("/does/not/exist")).status.code(), Some(1));
+    let output = run(census().arg("--help"));
+    assert!(output.status.success() && text(&output.stdout).contains("Usage: census"));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let tree = Tree::new(&[("a.rs", &"pub fn f() {}\n".repeat(20_000))]);
+    let mut command = census();
+    command.arg(tree.path()).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_watched_tree_is_reported_again_after_a_change() {
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    let mut command = census();
+    command.arg(tree.path()).args(["--watch", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut reports = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&reports.next().unwrap().unwrap()).unwrap() };
+    check(&next(), "/totals/functions", 1);
+    tree.write("README.md", b"no source");
+    tree.write(".hidden/a.rs", b"fn f() {}");
+    tree.write("src/lib.rs", b"fn f() {}\nfn g() {}\n");
+    check(&next(), "/totals/functions", 2);
+    tree.write("src/new/deep.rs", b"fn h() {}\n");
+    // A slow machine may report the directory before the file in it.
+    let files: u64 = std::iter::repeat_with(next)
+        .take(3)
+        .find_map(|report| {
+            report.pointer("/totals/files").and_then(Value::as_u64).filter(|&files| files == 2)
+        })
+        .unwrap();
+    assert_eq!(files, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
