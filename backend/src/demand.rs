@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::apart::run_apart;
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
@@ -20,18 +21,19 @@ use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef};
+use crate::waits::{Refused, Waiter};
 
-/// Makes `node` fresh.
+/// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
 ///
 /// # Errors
 /// The payload of the panic, cycle or cancellation that kept it from becoming so.
-pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
+pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     if local.begins_demand() {
         local.begin_demand();
     }
     loop {
         match node.state.phase() {
-            Phase::Fresh => return Ok(()),
+            Phase::Fresh => return Ok(node),
             Phase::Empty if node.task_fn.is_leaf() => return Err(Box::new(removed(node))),
             phase @ (Phase::Empty | Phase::Stale) => {
                 if let Some(error) = failed_in_this_demand(local, node) {
@@ -39,11 +41,13 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
                 }
                 check_cancelled(local)?;
                 if let Some(marks) = claim(local, node, phase) {
-                    return verify(local, Visit::new(node, phase, marks));
+                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
             }
             Phase::Running => {
-                wait_for(local, node)?;
+                if wait_for(local, node)? == Waited::Never {
+                    return run_apart(local, node);
+                }
                 if let Some(error) = failed_meanwhile(node) {
                     return Err(Box::new(error));
                 }
@@ -85,26 +89,49 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 ///
 /// # Errors
 /// The cycle that waiting would close.
-fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
+fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
-    block(local, node)?;
+    if block(local, node)? == Waited::Never {
+        return Ok(Waited::Never);
+    }
     node.state.wait(&engine.lot, node.address());
     engine.waits.unblock(local.strand.get(), node);
-    Ok(())
+    Ok(Waited::Over)
+}
+
+/// What came of a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The node is not claimed any more, or was not just now.
+    Over,
+    /// No task depends on itself, but the owner of the node cannot go on before this strand does (see `carry.rs`).
+    Never,
 }
 
 /// Registers the current strand as waiting for `node`; `waits.unblock` takes it out again.
 ///
 /// # Errors
 /// The cycle that waiting would close.
-pub(crate) fn block(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    let waits = &local.engine().waits;
-    let registered = waits.block(local.strand.get(), &local.claimed.borrow(), local.lineage.borrow().as_ref(), node);
-    registered.map_err(|cycle| {
-        let cycle = Arc::new(cycle);
-        local.poison_cycle(&cycle);
-        Box::new(TaskError::Cycle(cycle.error.clone())) as Payload
-    })
+pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+    let registered = {
+        let (claimed, lineage, beneath) = (local.claimed.borrow(), local.lineage.borrow(), local.beneath.borrow());
+        let waiter = Waiter {
+            strand: local.strand.get(),
+            claimed: &claimed,
+            lineage: lineage.as_ref(),
+            beneath: beneath.as_ref(),
+        };
+        local.engine().waits.block(waiter, node)
+    };
+    match registered {
+        Ok(()) => Ok(Waited::Over),
+        Err(Refused::Stacked) => Ok(Waited::Never),
+        Err(Refused::Cycle(cycle)) => {
+            let cycle = Arc::new(cycle);
+            local.poison_cycle(&cycle);
+            Err(Box::new(TaskError::Cycle(cycle.error.clone())))
+        }
+    }
 }
 
 fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
@@ -198,8 +225,11 @@ impl Visit {
                     }
                 }
                 Phase::Running => {
-                    if let Err(payload) = wait_for(local, node) {
-                        return Look::Step(Step::Abort(payload));
+                    match wait_for(local, node) {
+                        Ok(Waited::Over) => {}
+                        // The body runs, and meets this read itself.
+                        Ok(Waited::Never) => return Look::Changed,
+                        Err(payload) => return Look::Step(Step::Abort(payload)),
                     }
                     if failed_meanwhile(node).is_some() {
                         return Look::Changed;

@@ -57,6 +57,8 @@ pub struct Engine {
     pub(crate) sources: Mutex<Vec<NodeRef>>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Twins to be freed when no session is open (`apart.rs`).
+    pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
     chores: AtomicBool,
 }
@@ -85,6 +87,7 @@ impl Engine {
             sources: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
+            twins: Mutex::default(),
             chores: AtomicBool::new(false),
         })
     }
@@ -133,6 +136,12 @@ impl Engine {
         }
     }
 
+    /// Keeps a twin until no session is open.
+    pub(crate) fn keep_twin(&self, twin: NodeRef) {
+        self.twins.lock().push(twin);
+        self.has_chores();
+    }
+
     /// Lists a node whose output is to be dropped when the gate is next held exclusively.
     pub(crate) fn queue_drop(&self, node: NodeRef) {
         let mut drops = self.drops.lock();
@@ -177,6 +186,10 @@ impl Drop for Engine {
         for node in self.table.nodes().into_iter().chain(inputs) {
             // SAFETY: this is the last user of the engine, so of its nodes; table and inputs are disjoint.
             unsafe { node.free() };
+        }
+        for twin in self.twins.get_mut().drain(..) {
+            // SAFETY: as above; twins are in no list but this.
+            unsafe { twin.free_twin() };
         }
     }
 }

@@ -56,13 +56,16 @@ const RED_ZONE: usize = 96 * 1024;
 const SEGMENT: usize = 4 * 1024 * 1024;
 
 #[inline]
-fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
     if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
 }
 
 /// Publishes a finished run.
 fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
+    if !local.settle_carried() {
+        unfinished(node).throw();
+    }
     if let Some(error) = local.poison_of_innermost() {
         error.throw();
     }
@@ -105,9 +108,17 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     end_claim(local, node, Phase::Fresh);
 }
 
+#[cold]
+fn unfinished(node: NodeRef) -> TaskError {
+    let message = "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
+    TaskError::Panicked { task: format!("{node:?}"), message }
+}
+
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     let error = local.name_failure(payload, node);
+    // What still runs can add nothing any more; the task has failed already.
+    local.settle_carried();
     let emitted = local.take_emitted();
     local.mute();
     local.with_reads(|reads| relink(local, node, reads));

@@ -47,6 +47,11 @@ impl Gate {
         }
     }
 
+    /// Enters as another part of a session that is open, and stays open until this returns.
+    pub(crate) fn join(&self) {
+        self.state.lock().open += 1;
+    }
+
     /// Leaves as a session.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();

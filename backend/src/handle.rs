@@ -70,10 +70,10 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// # Panics
     /// Outside of a session of the handle's runtime.
     pub fn try_get(&self) -> Result<T, TaskError> {
-        let (local, node) = self.local();
+        let (local, _) = self.local();
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.demand())) {
             // SAFETY: as in `with`.
-            Ok(_) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
+            Ok(node) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
             Err(payload) => Err(local.take_failure(&payload)),
         }
     }

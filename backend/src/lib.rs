@@ -29,6 +29,8 @@ mod left;
 mod share;
 mod scope;
 mod jobs;
+mod carry;
+mod apart;
 
 // What keeps answers right.
 mod engine;
@@ -50,6 +52,7 @@ mod stats;
 mod sync;
 
 pub use ask::{collect, forget, is_cached, task};
+pub use carry::{Carried, current};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
 pub use failure::{CycleError, TaskError};

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::carry::{Arrived, Sink};
 use crate::counters::CounterTable;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -54,8 +55,11 @@ pub(crate) struct Local {
     recording: Cell<bool>,
     predicting: Cell<bool>,
     duplicates: Cell<bool>,
+    carrying: Cell<bool>,
     base: Cell<usize>,
     emitted_base: Cell<usize>,
+    /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
+    carried: RefCell<Option<Arc<Sink>>>,
     // The thread.
     engine: Cell<*const Engine>,
     engine_id: u64,
@@ -69,6 +73,8 @@ pub(crate) struct Local {
     pub(crate) strand: Cell<u64>,
     /// Who waits for this strand by construction.
     pub(crate) lineage: RefCell<Option<Arc<Lineage>>>,
+    /// Whose stack this strand stands on.
+    pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
     /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
@@ -100,6 +106,7 @@ pub(crate) struct SavedFrame {
     recording: bool,
     predicting: bool,
     duplicates: bool,
+    carried: Option<Arc<Sink>>,
     base: usize,
     emitted_base: usize,
 }
@@ -141,6 +148,8 @@ impl Local {
             recording: Cell::new(false),
             predicting: Cell::new(false),
             duplicates: Cell::new(false),
+            carrying: Cell::new(false),
+            carried: RefCell::default(),
             base: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
@@ -152,6 +161,7 @@ impl Local {
             mode: Cell::new(Mode::Normal),
             strand: Cell::new(new_strand()),
             lineage: RefCell::default(),
+            beneath: RefCell::default(),
             demand: Cell::new(0),
             poisoned: Cell::new(usize::MAX),
             poison: RefCell::default(),
@@ -178,6 +188,14 @@ impl Local {
         self.poisoned.set(usize::MAX);
         let frame = self.begin_frame(&[], false);
         Entered { before: CURRENT.replace(self), frame }
+    }
+
+    /// As [`Local::enter`], where a stretch of a session may be under way on this thread: its strand stays as it is.
+    pub(crate) fn enter_within(&self, engine: &Engine) -> Entered {
+        let poisoned = self.poisoned.get();
+        let entered = self.enter(engine);
+        self.poisoned.set(poisoned);
+        entered
     }
 
     /// Ends what [`Local::enter`] began.
@@ -257,6 +275,9 @@ impl Local {
         if perhaps_again {
             self.duplicates.set(true);
         }
+        if self.carrying.get() {
+            self.record_arrived();
+        }
         let next = self.predicted.get();
         if next != self.predicted_end.get() {
             self.resynchronise(next, edge);
@@ -323,6 +344,7 @@ impl Local {
             recording: self.recording.replace(recording),
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
+            carried: if self.carrying.replace(false) { self.carried.take() } else { None },
             base: self.base.replace(base),
             emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
         }
@@ -345,12 +367,20 @@ impl Local {
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
-        self.recording.set(saved.recording);
+        let recorded = self.recording.replace(saved.recording);
         self.predicting.set(saved.predicting);
         self.duplicates.set(saved.duplicates);
+        let carried = if self.carrying.replace(saved.carried.is_some()) { self.carried.take() } else { None };
+        if saved.carried.is_some() {
+            *self.carried.borrow_mut() = saved.carried;
+        }
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
         drop(emitted);
+        // Work that is carried out of a session needs no frame: it holds the session open itself.
+        if let (Some(sink), true) = (carried, recorded) {
+            sink.close();
+        }
     }
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
@@ -373,6 +403,34 @@ impl Local {
         use_reads(&reads[base..])
     }
 
+    /// The sink of the current frame, made if need be. Reads are not predicted from here on: what arrives comes first.
+    pub(crate) fn sink(&self) -> Arc<Sink> {
+        self.carrying.set(true);
+        self.predicted.set(self.predicted_end.get());
+        self.carried.borrow_mut().get_or_insert_default().clone()
+    }
+
+    /// Records what work that was carried out of this frame has read so far.
+    #[cold]
+    fn record_arrived(&self) {
+        let Some(sink) = self.carried.borrow().clone() else { return };
+        let Arrived { gathered, escaped, cancelled } = sink.take();
+        self.carrying.set(false);
+        self.record_gathered(gathered);
+        self.carrying.set(true);
+        self.inherit(cancelled, &escaped);
+    }
+
+    /// The frame's work is done: takes in what was carried out of it. `false` if some of that still runs.
+    pub(crate) fn settle_carried(&self) -> bool {
+        if !self.carrying.get() {
+            return true;
+        }
+        let ended = self.carried.borrow().as_ref().is_none_or(|sink| sink.close());
+        self.record_arrived();
+        ended
+    }
+
     /// What the current frame emitted, taken out.
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
         let mut emitted = self.emitted.borrow_mut();
@@ -384,6 +442,9 @@ impl Local {
 
     /// What the current frame has read (each once per execution number) and emitted, taken out.
     pub(crate) fn take_gathered(&self) -> Gathered {
+        if self.carrying.get() {
+            self.record_arrived();
+        }
         // SAFETY: as in `push`.
         let reads = unsafe { (*self.reads.get()).split_off(self.base.get()) };
         Gathered { reads, emitted: self.take_emitted() }

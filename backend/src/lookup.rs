@@ -103,7 +103,7 @@ fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Args
         None => match insert(local, task_fn, hash, slot, Phase::Running) {
             Inserted::New(node) => {
                 local.counters.of(node.function).misses.add(1);
-                let outcome = execute(local, node);
+                let outcome = execute(local, node).map(|()| node);
                 return hand_out(local, node, outcome, true);
             }
             Inserted::Existing(node) => node,
@@ -114,16 +114,16 @@ fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Args
     hand_out(local, node, outcome, false)
 }
 
-/// Records the read, whatever came of it, and hands the node out or throws.
+/// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
 pub(crate) fn hand_out(
     local: &Local,
     node: NodeRef,
-    outcome: Result<(), crate::execute::Payload>,
+    outcome: Result<NodeRef, crate::execute::Payload>,
     is_new: bool,
 ) -> NodeRef {
     local.record_and_remember(node, is_new);
     match outcome {
-        Ok(()) => node,
+        Ok(holder) => holder,
         Err(payload) => resume_unwind(payload),
     }
 }

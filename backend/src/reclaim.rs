@@ -17,6 +17,7 @@ use crate::session::Exclusive;
 pub(crate) struct Garbage {
     pub(crate) values: Vec<Box<dyn Any + Send>>,
     nodes: Vec<NodeRef>,
+    twins: Vec<NodeRef>,
 }
 
 impl Drop for Garbage {
@@ -25,6 +26,10 @@ impl Drop for Garbage {
             // SAFETY: 1. `unlink_all` took it out of the table and out of all edges, and no handle had it; 2. thread caches
             // are cleared by the new generation before any session looks into them.
             unsafe { node.free() };
+        }
+        for twin in self.twins.drain(..) {
+            // SAFETY: twins are used in the sessions that they were made in only, and those are over.
+            unsafe { twin.free_twin() };
         }
     }
 }
@@ -48,7 +53,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         }
     }
     let drops = std::mem::take(&mut *engine.drops.lock());
-    if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) }
+    let mut garbage = if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) };
+    garbage.twins = std::mem::take(&mut *engine.twins.lock());
+    garbage
 }
 
 /// Takes the outputs of `nodes`, and those nodes out of everything that nobody depends on or holds a handle to.

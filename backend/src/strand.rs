@@ -31,14 +31,49 @@ pub(crate) struct Lineage {
     pub(crate) claimed: Vec<NodeRef>,
     /// Who waits for that strand in turn.
     pub(crate) parent: Option<Arc<Self>>,
+    /// Whose stack that strand's work stands on, without being part of it.
+    pub(crate) beneath: Option<Arc<Self>>,
     /// The number of its demand, if one is under way.
     pub(crate) demand: Option<u64>,
+}
+
+/// How a strand comes to wait for another one without naming a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It has started it, as a part of its own work.
+    Part,
+    /// The other stands above it on its stack.
+    Stack,
+}
+
+impl Lineage {
+    /// Whether `strand` waits for this one's work as a part of its own.
+    pub(crate) fn includes(&self, strand: u64) -> bool {
+        self.strand == strand || self.parent.as_ref().is_some_and(|parent| parent.includes(strand))
+    }
+
+    /// All that wait for whom `parts` and `beneath` tell of, each with the weakest link on the way to it.
+    pub(crate) fn waiting<'a>(parts: Option<&'a Arc<Self>>, beneath: Option<&'a Arc<Self>>) -> Vec<(&'a Self, Link)> {
+        fn follow<'a>(found: &mut Vec<(&'a Lineage, Link)>, next: Option<&'a Arc<Lineage>>, link: Link) {
+            if let Some(next) = next {
+                found.push((next, link));
+                follow(found, next.parent.as_ref(), link);
+                follow(found, next.beneath.as_ref(), Link::Stack);
+            }
+        }
+        let mut found = Vec::new();
+        follow(&mut found, parts, Link::Part);
+        follow(&mut found, beneath, Link::Stack);
+        found
+    }
 }
 
 /// What belongs to a thread of control, whichever thread runs it.
 pub(crate) struct Strand {
     pub(crate) id: u64,
     pub(crate) lineage: Option<Arc<Lineage>>,
+    /// The strand on whose stack this one runs without being part of its work.
+    pub(crate) beneath: Option<Arc<Lineage>>,
     pub(crate) claimed: Vec<NodeRef>,
     pub(crate) demand: u64,
     pub(crate) poisoned: usize,
@@ -54,6 +89,7 @@ impl Strand {
         Self {
             id: new_strand(),
             lineage: None,
+            beneath: None,
             claimed: Vec::new(),
             demand: 0,
             poisoned: usize::MAX,
@@ -101,7 +137,8 @@ impl Local {
     pub(crate) fn lineage(&self) -> Arc<Lineage> {
         let claimed = self.claimed.borrow().clone();
         let demand = (!self.begins_demand()).then(|| self.demand.get());
-        Arc::new(Lineage { strand: self.strand.get(), claimed, parent: self.lineage.borrow().clone(), demand })
+        let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
+        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand })
     }
 
     /// Whether a call made now is the outermost demand of its strand, and of all that wait for the strand.
@@ -116,6 +153,7 @@ impl Local {
         strand.demand = self.demand.replace(strand.demand);
         strand.poisoned = self.poisoned.replace(strand.poisoned);
         std::mem::swap(&mut *self.lineage.borrow_mut(), &mut strand.lineage);
+        std::mem::swap(&mut *self.beneath.borrow_mut(), &mut strand.beneath);
         std::mem::swap(&mut *self.claimed.borrow_mut(), &mut strand.claimed);
         std::mem::swap(&mut *self.poison.borrow_mut(), &mut strand.poison);
         std::mem::swap(&mut *self.last_panic.borrow_mut(), &mut strand.last_panic);

@@ -38,6 +38,7 @@ pub struct RawTaskFn {
     pub(crate) site: Site,
     pub(crate) ops: &'static Ops,
     run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
+    run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
     body: Option<Erased>,
     cutoff: Option<Erased>,
     describe: Option<Erased>,
@@ -146,6 +147,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             site,
             ops: Node::<K, O>::OPS,
             run: run::<K, O>,
+            run_apart: run_apart::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
@@ -238,6 +240,15 @@ impl RawTaskFn {
         unsafe { (self.run)(self, node, done) }
     }
 
+    /// Runs the body on the key of a node and returns a twin of the node that holds the output.
+    ///
+    /// # Safety
+    /// `node` is alive, this is its task function, and it is not a leaf.
+    pub(crate) unsafe fn run_apart(&self, node: NodeRef) -> NodeRef {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.run_apart)(self, node) }
+    }
+
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
     pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
         let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
@@ -276,6 +287,25 @@ impl RawTaskFn {
 /// # Safety
 /// As for [`RawTaskFn::run`]; `K` and `O` are the types of `task_fn`.
 unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+    // SAFETY: passed on to the caller.
+    let new = unsafe { compute::<K, O>(task_fn, node) };
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
+unsafe fn run_apart<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let value = unsafe { compute::<K, O>(task_fn, node) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// Runs the body on the key of a node.
+///
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's task function and no leaf's.
+unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> O {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     if let Some(Erased(resolve)) = task_fn.resolve {
@@ -284,7 +314,19 @@ unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeR
     }
     let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
     // SAFETY: erased from this type in `new`.
-    let new = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) };
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) }
+}
+
+/// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of `task_fn`, its task function.
+unsafe fn put<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
     if !node.flag(crate::node::HAS_VALUE) {
         // SAFETY: the claim is held, the types are the node's.
         unsafe { replace_value::<K, O>(node, new) };

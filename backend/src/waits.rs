@@ -8,10 +8,13 @@
 //! * for all strands that it has started and that work for it (helpers of its scope, carried work): for a strand that is
 //!   registered, its lineage says who those are.
 //!
+//! * for the strand that stands above it on its stack, where a thread waits by running other work (`carry.rs`).
+//!
 //! If the waits lead back to the strand itself, or to one of its lineage, nobody on the way can ever go on.
 //!
 //! The last strand of a cycle to register sees all others registered and all claims named (a claim is named before
-//! its owner can wait), so every cycle is found, at the moment when it closes.
+//! its owner can wait), so every cycle is found, at the moment when it closes. A cycle that needs a step of the last kind
+//! is nobody's fault: no task depends on itself, and the strand that would close it is told not to wait.
 
 use std::sync::Arc;
 
@@ -21,7 +24,7 @@ use crate::claim::Phase;
 use crate::failure::CycleError;
 use crate::marks;
 use crate::node::NodeRef;
-use crate::strand::Lineage;
+use crate::strand::{Lineage, Link};
 use crate::sync::Mutex;
 
 /// A strand that waits for nodes.
@@ -31,6 +34,24 @@ struct Blocked {
     /// The nodes that the strand has claimed, outermost first.
     claimed: Vec<NodeRef>,
     lineage: Option<Arc<Lineage>>,
+    beneath: Option<Arc<Lineage>>,
+}
+
+/// A strand that is about to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiter<'a> {
+    pub(crate) strand: u64,
+    /// The nodes that it has claimed, outermost first.
+    pub(crate) claimed: &'a [NodeRef],
+    pub(crate) lineage: Option<&'a Arc<Lineage>>,
+    pub(crate) beneath: Option<&'a Arc<Lineage>>,
+}
+
+/// Why a strand must not wait.
+pub(crate) enum Refused {
+    Cycle(Cycle),
+    /// Its wait would never end, because of whom it stands on.
+    Stacked,
 }
 
 /// A cycle: the error, and the addresses of the nodes on it.
@@ -43,7 +64,9 @@ pub(crate) struct Cycle {
 struct Graph {
     blocked: FxHashMap<u64, Blocked>,
     /// For each strand, the blocked ones that work for it.
-    workers: FxHashMap<u64, Vec<u64>>,
+    workers: FxHashMap<u64, Vec<(u64, Link)>>,
+    /// How many of the blocked strands stand on others.
+    stacked: usize,
 }
 
 /// All waiting strands of an engine.
@@ -62,24 +85,21 @@ fn owner(node: NodeRef) -> Option<u64> {
 }
 
 impl WaitGraph {
-    /// Registers `strand`, which has claimed the nodes `claimed`, as waiting for `on`.
+    /// Registers `waiter` as waiting for `on`.
     ///
     /// # Errors
-    /// The cycle, if waiting would close one; nothing is registered then.
-    pub(crate) fn block(
-        &self,
-        strand: u64,
-        claimed: &[NodeRef],
-        lineage: Option<&Arc<Lineage>>,
-        on: NodeRef,
-    ) -> Result<(), Cycle> {
+    /// If waiting would close a cycle; nothing is registered then.
+    pub(crate) fn block(&self, waiter: Waiter<'_>, on: NodeRef) -> Result<(), Refused> {
         let mut graph = self.0.lock();
-        if let Some(way) = graph.way_back(strand, lineage, on) {
+        if let Some(way) = graph.way_back(waiter, on, Link::Part) {
             // Writing the path runs `Debug` of the user's.
             drop(graph);
-            return Err(cycle(claimed, lineage, &way));
+            return Err(Refused::Cycle(cycle(waiter, &way)));
         }
-        graph.insert(strand, claimed, lineage, on);
+        if (graph.stacked > 0 || waiter.is_stacked()) && graph.way_back(waiter, on, Link::Stack).is_some() {
+            return Err(Refused::Stacked);
+        }
+        graph.insert(waiter, on);
         Ok(())
     }
 
@@ -89,16 +109,29 @@ impl WaitGraph {
     }
 }
 
+impl Waiter<'_> {
+    fn is_stacked(&self) -> bool {
+        Lineage::waiting(self.lineage, self.beneath).iter().any(|(_, link)| *link == Link::Stack)
+    }
+}
+
 /// One step of a way through the graph: the tasks of a strand, from the one waited for to the innermost.
 type Way = Vec<(NodeRef, Vec<NodeRef>)>;
 
 impl Graph {
-    fn insert(&mut self, strand: u64, claimed: &[NodeRef], lineage: Option<&Arc<Lineage>>, on: NodeRef) {
+    fn insert(&mut self, waiter: Waiter<'_>, on: NodeRef) {
+        let Waiter { strand, claimed, lineage, beneath } = waiter;
         let blocked = self.blocked.entry(strand).or_insert_with(|| {
-            for ancestor in ancestors(lineage) {
-                self.workers.entry(ancestor.strand).or_default().push(strand);
+            for (waiting, link) in Lineage::waiting(lineage, beneath) {
+                self.stacked += usize::from(link == Link::Stack);
+                self.workers.entry(waiting.strand).or_default().push((strand, link));
             }
-            Blocked { on: FxHashMap::default(), claimed: claimed.to_vec(), lineage: lineage.cloned() }
+            Blocked {
+                on: FxHashMap::default(),
+                claimed: claimed.to_vec(),
+                lineage: lineage.cloned(),
+                beneath: beneath.cloned(),
+            }
         });
         *blocked.on.entry(on).or_default() += 1;
     }
@@ -115,29 +148,37 @@ impl Graph {
             return;
         }
         let Some(blocked) = self.blocked.remove(&strand) else { return };
-        for ancestor in ancestors(blocked.lineage.as_ref()) {
-            if let Some(workers) = self.workers.get_mut(&ancestor.strand) {
-                workers.retain(|worker| *worker != strand);
+        for (waiting, link) in Lineage::waiting(blocked.lineage.as_ref(), blocked.beneath.as_ref()) {
+            self.stacked -= usize::from(link == Link::Stack);
+            if let Some(workers) = self.workers.get_mut(&waiting.strand) {
+                workers.retain(|(worker, _)| *worker != strand);
                 if workers.is_empty() {
-                    self.workers.remove(&ancestor.strand);
+                    self.workers.remove(&waiting.strand);
                 }
             }
         }
     }
 
-    /// The way from `on` back to `strand` or its lineage: each step's node and the tasks that lie on the way.
-    fn way_back(&self, strand: u64, lineage: Option<&Arc<Lineage>>, on: NodeRef) -> Option<Way> {
+    /// The way from `on` back to the waiter, or to one that waits for it, by links of kind `Part` or, with `Stack`, of both
+    /// kinds: each step's node and the tasks that lie on the way.
+    fn way_back(&self, waiter: Waiter<'_>, on: NodeRef, links: Link) -> Option<Way> {
+        let counts = |link: Link| links == Link::Stack || link == Link::Part;
+        let waiting = Lineage::waiting(waiter.lineage, waiter.beneath);
+        let ends_at = |owner: u64| {
+            owner == waiter.strand || waiting.iter().any(|(end, link)| end.strand == owner && counts(*link))
+        };
         let mut seen: FxHashSet<u64> = FxHashSet::default();
         let mut steps: Vec<(NodeRef, Option<usize>, Vec<NodeRef>)> = vec![(on, None, Vec::new())];
         let mut next = 0;
         while next < steps.len() {
             let node = steps[next].0;
             if let Some(owner) = owner(node) {
-                if owner == strand || ancestors(lineage).any(|ancestor| ancestor.strand == owner) {
+                if ends_at(owner) {
                     return Some(way(&steps, next));
                 }
                 if seen.insert(owner) {
                     let workers = self.workers.get(&owner).map_or(&[][..], |workers| workers);
+                    let workers = workers.iter().filter(|(_, link)| counts(*link)).map(|(worker, _)| worker);
                     for waiting in std::iter::once(&owner).chain(workers) {
                         let Some(blocked) = self.blocked.get(waiting) else { continue };
                         let tasks = chain(&blocked.claimed, blocked.lineage.as_ref());
@@ -178,8 +219,8 @@ fn way(steps: &[(NodeRef, Option<usize>, Vec<NodeRef>)], last: usize) -> Way {
     way
 }
 
-fn cycle(claimed: &[NodeRef], lineage: Option<&Arc<Lineage>>, way: &Way) -> Cycle {
-    let own = chain(claimed, lineage);
+fn cycle(waiter: Waiter<'_>, way: &Way) -> Cycle {
+    let own = chain(waiter.claimed, waiter.lineage);
     let closing = way.last().map(|(node, _)| *node);
     let mut tasks: Vec<NodeRef> = way.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
     tasks.extend(closing.map(|node| from(&own, node)).unwrap_or_default());

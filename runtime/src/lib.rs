@@ -10,6 +10,7 @@ pub mod fs;
 mod source_error;
 
 pub use larder_backend::{
+    Carried, current,
     CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Scope, Stats, Task, TaskError, Update, UpdateError, emit, par_each, par_map, scope,
     try_par_map,
 };
