@@ -1,7 +1,7 @@
 //! The current task, carried to other threads and through rayon.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Barrier, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -94,19 +94,61 @@ fn reads_that_follow_carried_work_are_recorded_behind_it() {
     assert_eq!(rt.stats().get("at_most_ten").unwrap().failed, 0);
 }
 
-#[task_fn(transient)]
-fn child(x: u64, n: u64) -> u64 {
-    thread::sleep(Duration::from_micros(300));
-    x * 100 + n
+/// The trap of [`a_stolen_job_that_asks_for_what_its_thread_computes_does_not_deadlock`], step by step.
+struct Trap {
+    second_child_runs: AtomicBool,
+    job_runs: AtomicBool,
+    runs: AtomicUsize,
+    session: Mutex<Option<Carried>>,
+    result: Mutex<Option<u64>>,
 }
 
-static PARENT_RUNS: AtomicUsize = AtomicUsize::new(0);
+static TRAP: Trap = Trap {
+    second_child_runs: AtomicBool::new(false),
+    job_runs: AtomicBool::new(false),
+    runs: AtomicUsize::new(0),
+    session: Mutex::new(None),
+    result: Mutex::new(None),
+};
+
+fn spin_until(flag: &AtomicBool) {
+    while !flag.load(SeqCst) {
+        std::hint::spin_loop();
+    }
+}
 
 #[task_fn(transient)]
-fn parent(x: u64, children: u64) -> u64 {
-    PARENT_RUNS.fetch_add(1, SeqCst);
+fn child(input: Input<u64>, n: u64) -> u64 {
+    input.get() + n
+}
+
+#[task_fn(transient)]
+fn trapped(input: Input<u64>) -> u64 {
+    TRAP.runs.fetch_add(1, SeqCst);
     let carried = current();
-    each(children).map(|n| carried.run(|| child(x, n))).sum()
+    let (first, second) = rayon::join(
+        || {
+            // Ends when the second child has been stolen by the other thread; then this one waits by stealing.
+            spin_until(&TRAP.second_child_runs);
+            carried.run(|| child(input.clone(), 1))
+        },
+        || {
+            if !TRAP.second_child_runs.swap(true, SeqCst) {
+                let session = TRAP.session.lock().unwrap().take().unwrap();
+                let input = input.clone();
+                rayon::spawn(move || {
+                    TRAP.job_runs.store(true, SeqCst);
+                    let result = session.run(|| trapped(input));
+                    *TRAP.result.lock().unwrap() = Some(result);
+                });
+                // Nobody but the first thread can take that job.
+                spin_until(&TRAP.job_runs);
+                thread::sleep(Duration::from_millis(5));
+            }
+            carried.run(|| child(input.clone(), 2))
+        },
+    );
+    first + second
 }
 
 /// Key x computes its children on rayon; while its thread waits for them, rayon has it run a stolen job which asks for x.
@@ -115,22 +157,21 @@ fn parent(x: u64, children: u64) -> u64 {
 #[test]
 fn a_stolen_job_that_asks_for_what_its_thread_computes_does_not_deadlock() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    for round in 0..20 {
-        let rt = Runtime::new();
-        let total: u64 = rt.run(|| {
-            let carried = current();
-            pool.install(|| {
-                each(64).map(|job| carried.run(|| parent(job % 3, 8 + round))).sum()
-            })
-        });
-        let n = 8 + round;
-        let expected = |x: u64| x * 100 * n + n * (n - 1) / 2;
-        assert_eq!(total, expected(0) * 22 + expected(1) * 21 + expected(2) * 21);
-        // What was run apart is not kept, and what was run as always ran once.
-        assert_eq!(rt.stats().get("parent").unwrap().runs, 3);
-        assert_eq!(rt.stats().get("child").unwrap().runs, 3 * n);
-    }
-    assert!(PARENT_RUNS.load(SeqCst) > 60, "no job was stolen into the trap: this test tests nothing");
+    let rt = Runtime::new();
+    let input = rt.input("in", 10);
+    rt.run(|| {
+        let carried = current();
+        *TRAP.session.lock().unwrap() = Some(carried.clone());
+        assert_eq!(pool.install(|| carried.run(|| trapped(input.clone()))), 23);
+    });
+    // The job, too, has its value; the session lasted as long as it did.
+    rt.update(|u| u.set(&input, 20)).unwrap();
+    assert_eq!(TRAP.result.lock().unwrap().take(), Some(23));
+    assert_eq!(TRAP.runs.load(SeqCst), 2, "the trap did not close");
+    // What was run apart is not kept, and what was run as always ran once.
+    assert_eq!(rt.stats().get("trapped").unwrap().runs, 1);
+    assert_eq!(rt.stats().get("child").unwrap().runs, 2);
+    assert_eq!(rt.run(|| trapped::uncached(input.clone())), 43);
 }
 
 #[task_fn(transient)]
