@@ -13,7 +13,6 @@ use crate::execute::{Payload, on_enough_stack};
 use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::node::NodeRef;
-use crate::waits::Cycle;
 
 /// Runs the body of `node`, which another strand has claimed, and returns a twin that holds the value.
 ///
@@ -24,10 +23,12 @@ pub(crate) fn run_apart(local: &Local, node: NodeRef) -> Result<NodeRef, Payload
     let again = local.claimed.borrow().iter().position(|claimed| *claimed == node);
     if let Some(start) = again {
         let tasks = local.claimed.borrow()[start..].to_vec();
-        let error = Arc::new(CycleError { path: tasks.iter().map(|task| format!("{task:?}")).collect() });
-        let members = tasks.iter().map(|task| task.address()).collect();
-        local.poison_cycle(&Arc::new(Cycle { error: error.clone(), members }));
-        return Err(Box::new(TaskError::Cycle(error)));
+        let cycle = Arc::new(CycleError {
+            path: tasks.iter().map(|task| format!("{task:?}")).collect(),
+            members: tasks.iter().map(|task| task.address()).collect(),
+        });
+        local.poison_cycle(&cycle);
+        return Err(Box::new(TaskError::Cycle(cycle)));
     }
     // Not a claim, but on the path of a cycle all the same.
     local.claimed.borrow_mut().push(node);

@@ -15,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::failure::CycleError;
 use crate::local::{Entered, Local, SavedFrame};
 use crate::strand::{Gathered, Lineage, Strand};
 use crate::sync::Mutex;
-use crate::waits::Cycle;
 
 /// Where the reads of carried work arrive, for one frame.
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct SinkState {
 #[derive(Default)]
 pub(crate) struct Arrived {
     pub(crate) gathered: Gathered,
-    pub(crate) escaped: Vec<Arc<Cycle>>,
+    pub(crate) escaped: Vec<Arc<CycleError>>,
     pub(crate) cancelled: bool,
 }
 
@@ -74,6 +74,11 @@ impl Hold {
     /// Holds the gate beyond the current call. A session of `engine` is open on this thread.
     pub(crate) fn join(engine: Arc<Engine>) -> Self {
         engine.gate.join();
+        Self(engine)
+    }
+
+    /// A hold that the opener of a session has taken already.
+    pub(crate) fn of_opened(engine: Arc<Engine>) -> Self {
         Self(engine)
     }
 
@@ -193,6 +198,13 @@ impl Stretch {
         let entered = local.enter_within(engine);
         local.switch(strand);
         Self { entered, frame: local.begin_frame(&[], recording) }
+    }
+
+    /// A stretch of a session itself: what it reads is nobody's.
+    pub(crate) fn of_session(local: &Local, engine: &Engine, strand: &mut Strand) -> Self {
+        let entered = local.enter_within(engine);
+        local.switch(strand);
+        Self { entered, frame: local.begin_frame(&[], false) }
     }
 
     pub(crate) fn end(self, local: &Local, strand: &mut Strand) -> Gathered {

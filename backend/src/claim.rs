@@ -16,6 +16,9 @@
 //!   set under the bucket, so the publisher cannot come between the bit and the sleep: no wake-up is lost.
 //! * Waiting blocks on that node alone: a waiting thread runs nothing.
 
+use std::task::Waker;
+
+use crate::flight::wake_all;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering};
 
 /// What a node is, as far as its value is concerned.
@@ -104,11 +107,34 @@ impl StateWord {
     }
 }
 
+impl StateWord {
+    /// Has `waker` woken when the node is not RUNNING any more. `false` if it is not now.
+    pub(crate) fn wait_with(&self, lot: &Lot, address: usize, waker: &Waker) -> bool {
+        let mut wakers = lot.bucket(address).mutex.lock();
+        loop {
+            let word = self.0.load(Ordering::Acquire);
+            if word & PHASE != RUNNING {
+                return false;
+            }
+            let told = word & WAITERS != 0
+                || self.0.compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            if told {
+                let known = wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(waker));
+                if !known {
+                    wakers.push((address as u64, waker.clone()));
+                }
+                return true;
+            }
+        }
+    }
+}
+
 const BUCKETS: usize = 64;
 
 #[derive(Default)]
 struct Bucket {
-    mutex: Mutex<()>,
+    /// The wakers of futures that wait, by the node's address.
+    mutex: Mutex<Vec<(u64, Waker)>>,
     condvar: Condvar,
 }
 
@@ -131,7 +157,12 @@ impl Lot {
     #[cold]
     fn wake(&self, address: usize) {
         let bucket = self.bucket(address);
-        drop(bucket.mutex.lock());
+        let mut wakers = bucket.mutex.lock();
+        let (woken, others) =
+            std::mem::take(&mut *wakers).into_iter().partition(|(waits_for, _)| *waits_for == address as u64);
+        *wakers = others;
+        drop(wakers);
         bucket.condvar.notify_all();
+        wake_all(woken);
     }
 }

@@ -17,10 +17,12 @@ use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::TaskError;
+use crate::flight::{drive_to_the_end, flight_of};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef};
+use crate::strand::Strand;
 use crate::waits::{Refused, Waiter};
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
@@ -70,6 +72,14 @@ pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     Ok(())
 }
 
+/// Claims a node for a strand that is not current. Returns what has to be looked at.
+pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state.try_claim(from).then(|| {
+        strand.claimed.push(node);
+        Visit::new(node, from, marks::take(&node.work, strand.id as usize))
+    })
+}
+
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
@@ -94,7 +104,11 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     if block(local, node)? == Waited::Never {
         return Ok(Waited::Never);
     }
-    node.state.wait(&engine.lot, node.address());
+    match flight_of(node) {
+        // It may be that nobody else drives it any more.
+        Some(flight) if drive_to_the_end(&flight) => {}
+        _ => node.state.wait(&engine.lot, node.address()),
+    }
     engine.waits.unblock(local.strand.get(), node);
     Ok(Waited::Over)
 }
@@ -129,18 +143,18 @@ pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
         Err(Refused::Cycle(cycle)) => {
             let cycle = Arc::new(cycle);
             local.poison_cycle(&cycle);
-            Err(Box::new(TaskError::Cycle(cycle.error.clone())))
+            Err(Box::new(TaskError::Cycle(cycle)))
         }
     }
 }
 
-fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
+pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
     (failure.demand == local.demand.get()).then_some(failure.error)
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+pub(crate) fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
@@ -148,39 +162,68 @@ fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
 }
 
 /// A claimed node whose stale reads are being looked at.
-struct Visit {
-    node: NodeRef,
+pub(crate) struct Visit {
+    pub(crate) node: NodeRef,
     phase: Phase,
     marks: Marks,
     /// The stale positions in order, once they are looked at one by one.
     positions: Option<Vec<u32>>,
     next: usize,
+    /// A read has turned out changed already.
+    runs: bool,
 }
 
-enum Step {
+pub(crate) enum Step {
     /// All stale reads have turned out unchanged.
     Current,
     /// The body must run.
     Run,
     /// This read must be made fresh first.
     Descend(Visit),
+    /// This read must be awaited first.
+    Await(NodeRef),
     /// Verification cannot go on.
     Abort(Payload),
 }
 
+/// Whether verification may keep its thread waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Blocks,
+    /// Async reads, and reads that others compute, are awaited.
+    GivesWay,
+}
+
 impl Visit {
-    fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
-        Self { node, phase, marks, positions: None, next: 0 }
+    /// The node goes back to where it was before it was claimed.
+    pub(crate) fn put_back(self, local: &Local) {
+        release(local, self.node, self.phase, self.marks);
     }
 
-    fn step(&mut self, local: &Local) -> Step {
-        if self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
+    /// The node is current.
+    pub(crate) fn confirm(self, local: &Local) {
+        self.node.verified_at.store(local.engine().epoch(), Relaxed);
+        local.counters.of(self.node.function).verified.add(1);
+        release(local, self.node, Phase::Fresh, Marks::None);
+    }
+
+    /// Whatever the other reads are, the body has to run.
+    pub(crate) fn must_run(&mut self) {
+        self.runs = true;
+    }
+
+    fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
+        Self { node, phase, marks, positions: None, next: 0, runs: false }
+    }
+
+    pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.runs || self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
             return Step::Run;
         }
         if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
             && is_in_wave_of(self.node, *origin)
         {
-            match self.look_at(local, Edge::value_of(*origin)) {
+            match self.look_at(local, patience, Edge::value_of(*origin)) {
                 Look::Unchanged => return Step::Current,
                 Look::Changed => {}
                 Look::Step(step) => return step,
@@ -193,7 +236,7 @@ impl Visit {
             let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize)) else {
                 break Step::Current;
             };
-            match self.look_at(local, *read) {
+            match self.look_at(local, patience, *read) {
                 Look::Unchanged => self.next += 1,
                 Look::Changed => break Step::Run,
                 Look::Step(step) => break step,
@@ -204,7 +247,7 @@ impl Visit {
     }
 
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
-    fn look_at(&self, local: &Local, read: Edge) -> Look {
+    fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
         let node = read.node();
         loop {
             match node.state.phase() {
@@ -217,6 +260,9 @@ impl Visit {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
                         return Look::Changed;
                     }
+                    if patience == Patience::GivesWay && node.task_fn.is_async() {
+                        return Look::Step(Step::Await(node));
+                    }
                     if let Err(payload) = check_cancelled(local) {
                         return Look::Step(Step::Abort(payload));
                     }
@@ -224,6 +270,7 @@ impl Visit {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
+                Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
                 Phase::Running => {
                     match wait_for(local, node) {
                         Ok(Waited::Over) => {}
@@ -251,15 +298,14 @@ enum Look {
 fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
-        match visit.step(local) {
+        match visit.step(local, Patience::Blocks) {
             Step::Descend(next) => visits.stack.push(next),
             Step::Current => {
-                let node = visit.node;
-                visits.stack.pop();
-                node.verified_at.store(local.engine().epoch(), Relaxed);
-                local.counters.of(node.function).verified.add(1);
-                release(local, node, Phase::Fresh, Marks::None);
+                if let Some(visit) = visits.stack.pop() {
+                    visit.confirm(local);
+                }
             }
+            Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Run => {
                 let node = visit.node;
                 visits.stack.pop();
@@ -292,7 +338,7 @@ struct Visits<'a> {
 impl Drop for Visits<'_> {
     fn drop(&mut self) {
         while let Some(visit) = self.stack.pop() {
-            release(self.local, visit.node, visit.phase, visit.marks);
+            visit.put_back(self.local);
         }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
 }
 
 /// Publishes a finished run.
-fn complete(local: &Local, node: NodeRef, ran: Ran) {
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
     if !local.settle_carried() {
         unfinished(node).throw();
@@ -115,7 +115,7 @@ fn unfinished(node: NodeRef) -> TaskError {
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
-fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     let error = local.name_failure(payload, node);
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();

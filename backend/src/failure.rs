@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub struct CycleError {
     /// The tasks on the cycle, as calls with their arguments.
     pub path: Vec<String>,
+    /// The addresses of their nodes.
+    pub(crate) members: Vec<usize>,
 }
 
 impl fmt::Display for CycleError {

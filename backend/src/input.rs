@@ -146,13 +146,22 @@ impl Engine {
         policy: UpdatePolicy,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        let (result, garbage) = self.exclusively(policy, |_| {
-            let mut update = Update { engine: self.id, changes: FxHashMap::default() };
-            let result = change(&mut update);
-            (result, self.apply(update.changes.into_values().collect()))
-        })?;
+        let (result, garbage) = self.exclusively(policy, |_| self.gather_and_apply(change))?;
         drop(garbage);
         Ok(result)
+    }
+
+    /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
+    pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
+        let (result, garbage) = self.while_exclusive(|_| self.gather_and_apply(change));
+        drop(garbage);
+        result
+    }
+
+    fn gather_and_apply<R>(&self, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
+        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
+        let result = change(&mut update);
+        (result, self.apply(update.changes.into_values().collect()))
     }
 
     /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::engine::Engine;
 use crate::execute::Payload;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::local::{Local, SavedFrame};
 use crate::strand::{Gathered, Lineage, Strand};
 use crate::sync::Mutex;
-use crate::waits::Cycle;
 
 /// What participants leave behind.
 #[derive(Default)]
 pub(crate) struct Left {
     stretches: Mutex<Vec<(usize, Gathered)>>,
     failed: Mutex<Option<Failed>>,
-    escaped: Mutex<Vec<Arc<Cycle>>>,
+    escaped: Mutex<Vec<Arc<CycleError>>>,
     cancelled: AtomicBool,
 }
 

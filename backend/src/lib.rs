@@ -30,6 +30,9 @@ mod share;
 mod scope;
 mod jobs;
 mod carry;
+mod flight;
+mod asker;
+mod session_async;
 mod apart;
 
 // What keeps answers right.
@@ -52,10 +55,12 @@ mod stats;
 mod sync;
 
 pub use ask::{collect, forget, is_cached, task};
+pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, current};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
 pub use failure::{CycleError, TaskError};
+pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
@@ -64,6 +69,7 @@ pub use persist::{Persist, Stored, stored};
 pub use jobs::{Scope, scope};
 pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
+pub use session_async::{AsyncSession, UpdateRequest};
 pub use source::Refreshed;
 
 pub use stats::{FunctionStats, Stats};

@@ -22,12 +22,11 @@ use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
 use crate::execute::Payload;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
 use crate::strand::{Gathered, Lineage, new_strand};
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
-use crate::waits::Cycle;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -85,7 +84,7 @@ pub(crate) struct Local {
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     /// Cycles through tasks of the lineage.
-    pub(crate) escaped: RefCell<Vec<Arc<Cycle>>>,
+    pub(crate) escaped: RefCell<Vec<Arc<CycleError>>>,
     // The rest.
     pub(crate) emitted: RefCell<Vec<EmittedValue>>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
@@ -109,6 +108,28 @@ pub(crate) struct SavedFrame {
     carried: Option<Arc<Sink>>,
     base: usize,
     emitted_base: usize,
+}
+
+/// A frame between two stretches of its body.
+pub(crate) struct Suspended {
+    predicted: *const Edge,
+    predicted_end: *const Edge,
+    gathered: Gathered,
+    carried: Option<Arc<Sink>>,
+}
+
+impl Default for Suspended {
+    fn default() -> Self {
+        Self::predicting(&[])
+    }
+}
+
+impl Suspended {
+    /// A frame that has not begun, predicted to read `before`: the reads of a node that stays claimed.
+    pub(crate) fn predicting(before: &[Edge]) -> Self {
+        let range = before.as_ptr_range();
+        Self { predicted: range.start, predicted_end: range.end, gathered: Gathered::default(), carried: None }
+    }
 }
 
 impl Local {
@@ -350,6 +371,40 @@ impl Local {
         }
     }
 
+    /// Begins a frame that goes on with a suspended one.
+    pub(crate) fn resume(&self, suspended: &mut Suspended) -> SavedFrame {
+        let saved = self.begin_frame(&[], true);
+        self.predicted.set(suspended.predicted);
+        self.predicted_end.set(suspended.predicted_end);
+        self.predicting.set(suspended.predicted != suspended.predicted_end || !suspended.gathered.reads.is_empty());
+        self.carrying.set(suspended.carried.is_some());
+        *self.carried.borrow_mut() = suspended.carried.take();
+        saved
+    }
+
+    /// Ends a resumed frame that is to go on later.
+    pub(crate) fn suspend(&self, suspended: &mut Suspended, saved: SavedFrame) {
+        suspended.gathered.append(self.take_gathered());
+        suspended.predicted = self.predicted.get();
+        suspended.predicted_end = self.predicted_end.get();
+        suspended.carried = if self.carrying.replace(false) { self.carried.take() } else { None };
+        self.end_frame(saved);
+    }
+
+    /// Puts what a resumed frame gathered before its current stretch back in front: the frame is about to end.
+    pub(crate) fn recall(&self, suspended: &mut Suspended) {
+        if suspended.gathered.is_empty() {
+            return;
+        }
+        self.duplicates.set(true);
+        let Gathered { reads, emitted } = std::mem::take(&mut suspended.gathered);
+        let base = self.base.get();
+        // SAFETY: as in `push`.
+        unsafe { (*self.reads.get()).splice(base..base, reads) };
+        let base = self.emitted_base.get();
+        self.emitted.borrow_mut().splice(base..base, emitted);
+    }
+
     /// Stops recording in the current frame: what runs from here on (drops) belongs to nobody.
     pub(crate) fn mute(&self) {
         self.recording.set(false);
@@ -485,14 +540,21 @@ impl Local {
     }
 
     /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
-    pub(crate) fn poison_cycle(&self, cycle: &Arc<Cycle>) {
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
         if self.lineage.borrow().is_some() {
             self.escaped.borrow_mut().push(cycle.clone());
         }
         let claimed = self.claimed.borrow();
         let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
         self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(cycle.error.clone()));
+        *self.poison.borrow_mut() = Some(TaskError::Cycle(cycle.clone()));
+    }
+
+    /// A task that the current strand waited for failed by a cycle: who is on it has no value either.
+    pub(crate) fn poison_if_on(&self, cycle: &Arc<CycleError>) {
+        if self.claimed.borrow().iter().any(|node| cycle.members.contains(&node.address())) {
+            self.poison_cycle(cycle);
+        }
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
 use crate::local::{Entered, Local};
-use crate::reclaim::do_chores;
+use crate::reclaim::{Garbage, do_chores};
 
 /// An update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,24 @@ impl Engine {
             return Err(UpdateError::InSession);
         }
         self.gate.lock(policy);
+        Ok(self.while_exclusive(change))
+    }
+
+    /// Runs `change` with the gate held exclusively, and gives it back.
+    pub(crate) fn while_exclusive<R>(&self, change: impl FnOnce(&Exclusive<'_>) -> R) -> R {
         let exclusive = Exclusive { engine: self };
         let garbage = do_chores(&exclusive);
         let result = change(&exclusive);
         drop(exclusive);
         drop(garbage);
-        Ok(result)
+        result
+    }
+
+    /// What the opener of a session does while the gate is held by nobody else.
+    pub(crate) fn chores_of_opener(&self) -> Garbage {
+        // The opener holds the gate by other means, so the proof must not give it back.
+        let exclusive = ManuallyDrop::new(Exclusive { engine: self });
+        do_chores(&exclusive)
     }
 }
 
@@ -108,11 +120,7 @@ impl Session {
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {
-            engine.gate.open_with(|| {
-                // The opener holds the gate by other means, so the proof must not give it back.
-                let exclusive = ManuallyDrop::new(Exclusive { engine });
-                garbage = Some(do_chores(&exclusive));
-            });
+            engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
         }
         let entered = Some(local.enter(engine));
         let session = Self { engine: engine.clone(), local, entered, holds_gate };

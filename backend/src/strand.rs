@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::node::NodeRef;
-use crate::waits::Cycle;
 
 static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
 
@@ -80,7 +79,7 @@ pub(crate) struct Strand {
     pub(crate) poison: Option<TaskError>,
     pub(crate) last_panic: Option<TaskError>,
     /// Cycles that go through tasks of the lineage: whoever waits there must not swallow them.
-    pub(crate) escaped: Vec<Arc<Cycle>>,
+    pub(crate) escaped: Vec<Arc<CycleError>>,
 }
 
 impl Strand {
@@ -161,7 +160,7 @@ impl Local {
     }
 
     /// Takes on what befell a strand that worked for the current one.
-    pub(crate) fn inherit(&self, cancelled: bool, escaped: &[Arc<Cycle>]) {
+    pub(crate) fn inherit(&self, cancelled: bool, escaped: &[Arc<CycleError>]) {
         for cycle in escaped {
             self.poison_cycle(cycle);
         }

@@ -4,12 +4,12 @@
 //! source is run by the program and, under `--cfg larder_model`, explored by the model checker.
 
 #[cfg(not(larder_model))]
-pub(crate) use parking_lot::{Condvar, Mutex};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(larder_model))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[cfg(larder_model)]
-pub(crate) use model::{Condvar, Mutex};
+pub(crate) use model::{Condvar, Mutex, MutexGuard};
 #[cfg(larder_model)]
 pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

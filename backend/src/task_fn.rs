@@ -7,13 +7,18 @@
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::args::Key;
+use crate::carry::Hold;
+use crate::demand::Visit;
+use crate::flight::{Deferred, Fly, block_on, launch};
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
 use crate::persist::Stored;
 use crate::source;
+use crate::strand::Strand;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +52,8 @@ pub struct RawTaskFn {
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
+    /// For an async function: makes the flight of a claimed node.
+    pub(crate) launch: Option<fn(Hold, Strand, Visit) -> Arc<dyn Fly>>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
@@ -93,6 +100,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         let mut descriptor = Self::leaf(id, site);
         // SAFETY: function pointers have one size; `run` casts it back to this type.
         descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(body) }));
+        descriptor
+    }
+
+    /// Describes the async function whose body `body` makes.
+    pub const fn new_async<F: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> F) -> Self {
+        let mut descriptor = Self::leaf(id, site);
+        // SAFETY: as in `new`; `launch`, `run` and `run_apart` cast it back to this type.
+        descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> F, unsafe fn()>(body) }));
+        descriptor.raw.launch = Some(launch::<K, O, F>);
+        descriptor.raw.run = run_deferred::<K, O, F>;
+        descriptor.raw.run_apart = run_deferred_apart::<K, O, F>;
         descriptor
     }
 
@@ -155,6 +173,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             resolve: None,
             same_stamp: None,
             observe: None,
+            launch: None,
             full_name: None,
             volatile: false,
             heavy: false,
@@ -225,6 +244,11 @@ impl RawTaskFn {
     #[inline(always)]
     pub(crate) fn is(&'static self, other: &'static Self) -> bool {
         std::ptr::eq(self, other) || self.id == other.id
+    }
+
+    /// Whether the body runs in pieces.
+    pub(crate) fn is_async(&self) -> bool {
+        self.launch.is_some()
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
@@ -315,6 +339,61 @@ unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: N
     let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
     // SAFETY: erased from this type in `new`.
     unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) }
+}
+
+/// Makes the body of an async function.
+///
+/// # Safety
+/// The node's task function was made by `new_async` for these types.
+pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(node: NodeRef) -> F {
+    // SAFETY: the types are those of the node; its key is written once.
+    let key = unsafe { node.key::<K, O>() };
+    if let Some(Erased(resolve)) = node.task_fn.resolve {
+        // SAFETY: erased from this type in `resolve`.
+        unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+    }
+    let Some(Erased(body)) = node.task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new_async`.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> F>(body)(key) }
+}
+
+/// Puts the output of an async body in place.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of its task function.
+pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(node.task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
+unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    let mut body = unsafe { start_deferred::<K, O, F>(node) };
+    let new = block_on(|waker| body.go_on(waker));
+    drop(body);
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
+unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+    _task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let mut body = unsafe { start_deferred::<K, O, F>(node) };
+    Node::<K, O>::twin(node, block_on(|waker| body.go_on(waker)))
 }
 
 /// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.

@@ -49,15 +49,9 @@ pub(crate) struct Waiter<'a> {
 
 /// Why a strand must not wait.
 pub(crate) enum Refused {
-    Cycle(Cycle),
+    Cycle(CycleError),
     /// Its wait would never end, because of whom it stands on.
     Stacked,
-}
-
-/// A cycle: the error, and the addresses of the nodes on it.
-pub(crate) struct Cycle {
-    pub(crate) error: Arc<CycleError>,
-    pub(crate) members: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -219,11 +213,13 @@ fn way(steps: &[(NodeRef, Option<usize>, Vec<NodeRef>)], last: usize) -> Way {
     way
 }
 
-fn cycle(waiter: Waiter<'_>, way: &Way) -> Cycle {
+fn cycle(waiter: Waiter<'_>, way: &Way) -> CycleError {
     let own = chain(waiter.claimed, waiter.lineage);
     let closing = way.last().map(|(node, _)| *node);
     let mut tasks: Vec<NodeRef> = way.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
     tasks.extend(closing.map(|node| from(&own, node)).unwrap_or_default());
-    let error = CycleError { path: tasks.iter().map(|node| format!("{node:?}")).collect() };
-    Cycle { error: Arc::new(error), members: tasks.iter().map(|node| node.address()).collect() }
+    CycleError {
+        path: tasks.iter().map(|node| format!("{node:?}")).collect(),
+        members: tasks.iter().map(|node| node.address()).collect(),
+    }
 }

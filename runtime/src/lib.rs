@@ -3,7 +3,10 @@
 //! Annotate plain functions with [`task_fn`]; from then on each call is answered from memory, and a body runs again only
 //! when something that it actually read has really changed.
 
+mod driver;
+mod run_async;
 mod runtime;
+mod task_call;
 
 pub mod env;
 pub mod fs;
@@ -17,6 +20,7 @@ pub use larder_backend::{
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;
+pub use task_call::{PendingCall, TaskCall};
 
 #[doc(hidden)]
 #[path = "private.rs"]
