@@ -4,7 +4,6 @@
 //! one, registers with the lot if a thread computes the node, or takes the value. From its first poll on it holds the gate, and
 //! its strand is registered in the wait graph. Dropping it undoes all of that.
 
-use std::marker::PhantomData;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
@@ -16,6 +15,7 @@ use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_deman
 use crate::execute::Payload;
 use crate::failure::TaskError;
 use crate::flight::{Seat, flight_of, try_launch};
+use crate::handle::Task;
 use crate::local::Local;
 use crate::lookup::{hand_out, hash_of, insert, outside, peek};
 use crate::node::NodeRef;
@@ -68,7 +68,7 @@ impl Asker {
                     if let Err(payload) = check_cancelled(local) {
                         return Asked::Failed(payload);
                     }
-                    if !node.task_fn.is_async() {
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) {
                         return match demand(local, node) {
                             Ok(holder) => Asked::Holds(holder),
                             Err(payload) => Asked::Failed(payload),
@@ -179,8 +179,9 @@ pub struct Pending<O> {
     engine: u64,
     /// The engine's generation when the call was made: while it is the same, no node has been freed.
     generation: u64,
+    /// The handle that was read, which keeps the node.
+    handle: Option<Task<O>>,
     is_new: bool,
-    output: PhantomData<fn() -> O>,
 }
 
 /// Calls an async task function: looks the call up, and starts nothing.
@@ -206,7 +207,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
                 Some(node) => node,
                 None => match through_the_table(local, raw, hash, args) {
                     Ok(node) => node,
-                    Err((node, is_new)) => return Called::Miss(Pending::new(local, node, is_new)),
+                    Err((node, is_new)) => return Called::Miss(Pending::of_call(local, node, is_new)),
                 },
             }
         }
@@ -251,10 +252,15 @@ fn lookup(
 }
 
 impl<O: Clone + Send + Sync + 'static> Pending<O> {
-    /// A wait for a node whose output type is `O`.
-    pub(crate) fn new(local: &Local, node: NodeRef, is_new: bool) -> Self {
+    /// A wait for the node of a call of a task function whose output type is `O`.
+    fn of_call(local: &Local, node: NodeRef, is_new: bool) -> Self {
         let generation = local.engine().generation.load(Relaxed);
-        Self { asker: Asker::new(node), engine: local.engine_id(), generation, is_new, output: PhantomData }
+        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None, is_new }
+    }
+
+    /// A wait for the node of a handle.
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Task<O>) -> Self {
+        Self { handle: Some(handle), ..Self::of_call(local, node, false) }
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -267,7 +273,8 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
             Some(local) if local.engine_id() == self.engine => local,
             _ => lost(),
         };
-        if self.asker.hold.is_none() && local.engine().generation.load(Relaxed) != self.generation {
+        let is_kept = self.asker.hold.is_some() || self.handle.is_some();
+        if !is_kept && local.engine().generation.load(Relaxed) != self.generation {
             lost();
         }
         let (node, outcome) = match self.asker.poll(local, waker) {

@@ -178,6 +178,32 @@ impl Carried {
     }
 }
 
+/// Work of a carried task that is done in several stretches, on whichever threads.
+pub struct Stint {
+    carried: Carried,
+    strand: Strand,
+}
+
+impl Stint {
+    /// Begins work for the carried task.
+    #[must_use]
+    pub fn new(carried: &Carried) -> Self {
+        Self { carried: carried.clone(), strand: carried.strand() }
+    }
+
+    /// Does one stretch.
+    ///
+    /// # Errors
+    /// The panic of `work`.
+    ///
+    /// # Panics
+    /// If the carried task has ended.
+    #[track_caller]
+    pub fn stretch<R>(&mut self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+        self.carried.run_as(&mut self.strand, work)
+    }
+}
+
 impl std::fmt::Debug for Carried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0.lineage.claimed.last() {

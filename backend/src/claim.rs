@@ -154,6 +154,14 @@ impl Lot {
         &self.buckets[(address >> 6) % BUCKETS]
     }
 
+    /// Wakes all futures, whatever they wait for.
+    pub(crate) fn wake_futures(&self) {
+        for bucket in &self.buckets {
+            let wakers = std::mem::take(&mut *bucket.mutex.lock());
+            wake_all(wakers);
+        }
+    }
+
     #[cold]
     fn wake(&self, address: usize) {
         let bucket = self.bucket(address);

@@ -114,6 +114,13 @@ impl Crew {
         let mut state = self.shared.state.lock();
         state.owned.push_back(work);
         self.wake(&mut state, 1);
+        if state.started == 0
+            && let Some(work) = state.owned.pop_back()
+        {
+            // No thread could be started: better late than never.
+            drop(state);
+            work();
+        }
     }
 
     /// Wakes up to `count` threads, starting those that are missing.

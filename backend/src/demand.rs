@@ -17,7 +17,7 @@ use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::TaskError;
-use crate::flight::{drive_to_the_end, flight_of};
+use crate::flight::{drive, flight_of};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
@@ -101,12 +101,13 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 /// The cycle that waiting would close.
 fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
+    check_cancelled(local)?;
     if block(local, node)? == Waited::Never {
         return Ok(Waited::Never);
     }
     match flight_of(node) {
         // It may be that nobody else drives it any more.
-        Some(flight) if drive_to_the_end(&flight) => {}
+        Some(flight) if drive(&flight, || check_cancelled(local).is_err()) => {}
         _ => node.state.wait(&engine.lot, node.address()),
     }
     engine.waits.unblock(local.strand.get(), node);
@@ -260,7 +261,7 @@ impl Visit {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
                         return Look::Changed;
                     }
-                    if patience == Patience::GivesWay && node.task_fn.is_async() {
+                    if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
                         return Look::Step(Step::Await(node));
                     }
                     if let Err(payload) = check_cancelled(local) {
@@ -295,7 +296,7 @@ enum Look {
 }
 
 /// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
-fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
+pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {

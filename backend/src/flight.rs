@@ -30,6 +30,7 @@ use crate::claim::Phase;
 use crate::demand::{Patience, Step, Visit, try_claim_as};
 use crate::execute::{Payload, complete, execute, fail, on_enough_stack};
 use crate::failure::TaskError;
+use crate::heavy::launch_heavy;
 use crate::local::{Local, Suspended};
 use crate::node::NodeRef;
 use crate::strand::Strand;
@@ -48,6 +49,8 @@ pub(crate) trait Fly: Send + Sync {
     fn join(&self) -> Option<u64>;
     /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
+    /// Wakes all waiters to look again.
+    fn wake_waiters(&self);
     /// Gives up a seat. The last one to leave ends the flight.
     fn leave(&self, seat: u64);
     /// The panic that ended the flight, for the first to ask, and what it is known by.
@@ -55,14 +58,43 @@ pub(crate) trait Fly: Send + Sync {
 }
 
 #[derive(Default)]
-struct Waiters {
-    seats: usize,
+pub(crate) struct Waiters {
+    pub(crate) seats: usize,
     next_seat: u64,
-    wakers: Vec<(u64, Waker)>,
+    pub(crate) wakers: Vec<(u64, Waker)>,
     driven: bool,
     /// Woken while it was driven.
     woken: bool,
-    over: bool,
+    pub(crate) over: bool,
+}
+
+impl Waiters {
+    pub(crate) fn join(&mut self) -> Option<u64> {
+        if self.over {
+            return None;
+        }
+        self.seats += 1;
+        self.next_seat += 1;
+        Some(self.next_seat)
+    }
+
+    pub(crate) fn set_waker(&mut self, seat: u64, waker: &Waker) {
+        match self.wakers.iter_mut().find(|(other, _)| *other == seat) {
+            Some((_, known)) => known.clone_from(waker),
+            None => self.wakers.push((seat, waker.clone())),
+        }
+    }
+
+    pub(crate) fn has_had_seats(&self) -> bool {
+        self.next_seat > 0
+    }
+
+    /// Returns the waker, to be dropped under no lock.
+    pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
+        self.seats -= 1;
+        let at = self.wakers.iter().position(|(other, _)| *other == seat)?;
+        Some(self.wakers.swap_remove(at).1)
+    }
 }
 
 /// A flight of a task function from `K` to `O` whose body is an `F`.
@@ -116,15 +148,23 @@ pub(crate) fn flight_of(node: NodeRef) -> Option<Arc<dyn Fly>> {
     node.extra()?.flight.lock().clone()
 }
 
-/// Claims an async node and launches its flight. `false` if somebody was faster.
+/// Claims a node that is async or heavy and launches its flight. `false` if somebody was faster.
 pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase) -> bool {
-    let Some(launch) = node.task_fn.launch else { unreachable!("only async functions are launched") };
     // Whoever sees the node RUNNING looks for its flight under this lock, so finds it.
     let mut place = node.extra_or_insert().flight.lock();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
     let Some(visit) = try_claim_as(&mut strand, node, from) else { return false };
-    *place = Some(launch(Hold::join(local.engine_arc()), strand, visit));
+    let hold = Hold::join(local.engine_arc());
+    match node.task_fn.launch {
+        Some(launch) if !node.task_fn.heavy => *place = Some(launch(hold, strand, visit)),
+        _ => {
+            let (flight, work) = launch_heavy(hold, strand, visit);
+            *place = Some(flight);
+            drop(place);
+            local.engine().crew.push(work);
+        }
+    }
     true
 }
 
@@ -328,13 +368,7 @@ fn is_cancelled(payload: &Payload) -> bool {
 
 impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K, O, F> {
     fn join(&self) -> Option<u64> {
-        let mut waiters = self.waiters.lock();
-        if waiters.over {
-            return None;
-        }
-        waiters.seats += 1;
-        waiters.next_seat += 1;
-        Some(waiters.next_seat)
+        self.waiters.lock().join()
     }
 
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
@@ -343,10 +377,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
             if waiters.over {
                 return true;
             }
-            match waiters.wakers.iter_mut().find(|(other, _)| *other == seat) {
-                Some((_, known)) => known.clone_from(waker),
-                None => waiters.wakers.push((seat, waker.clone())),
-            }
+            waiters.set_waker(seat, waker);
             if waiters.driven {
                 return false;
             }
@@ -379,9 +410,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
 
     fn leave(&self, seat: u64) {
         let mut waiters = self.waiters.lock();
-        waiters.seats -= 1;
-        let at = waiters.wakers.iter().position(|(other, _)| *other == seat);
-        let waker = at.map(|at| waiters.wakers.swap_remove(at));
+        let waker = waiters.leave(seat);
         let ends = waiters.seats == 0 && !waiters.over;
         waiters.over |= ends;
         drop(waiters);
@@ -389,6 +418,18 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
         if ends && let Some(state) = self.state.lock().take() {
             Self::abandon(state);
         }
+    }
+
+    fn wake_waiters(&self) {
+        let wakers = {
+            let mut waiters = self.waiters.lock();
+            if waiters.driven {
+                waiters.woken = true;
+                return;
+            }
+            std::mem::take(&mut waiters.wakers)
+        };
+        wake_all(wakers);
     }
 
     fn take_failure(&self) -> Option<(Payload, Option<TaskError>)> {
@@ -402,15 +443,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Wake for Flight<K
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let wakers = {
-            let mut waiters = self.waiters.lock();
-            if waiters.driven {
-                waiters.woken = true;
-                return;
-            }
-            std::mem::take(&mut waiters.wakers)
-        };
-        wake_all(wakers);
+        self.wake_waiters();
     }
 }
 
@@ -441,11 +474,11 @@ pub fn block_on<R>(mut poll: impl FnMut(&Waker) -> Option<R>) -> R {
     }
 }
 
-/// Drives the flight of a node on this thread until it is over. `false` if it is ending already.
-pub(crate) fn drive_to_the_end(flight: &Arc<dyn Fly>) -> bool {
+/// Drives the flight of a node on this thread until it is over or `stop` says so. `false` if it is ending already.
+pub(crate) fn drive(flight: &Arc<dyn Fly>, stop: impl Fn() -> bool) -> bool {
     let Some(seat) = flight.join() else { return false };
     let _seat = Seat { flight: flight.clone(), seat };
-    block_on(|waker| flight.clone().poll(seat, waker).then_some(()));
+    block_on(|waker| (flight.clone().poll(seat, waker) || stop()).then_some(()));
     true
 }
 

@@ -88,9 +88,8 @@ impl Gate {
         true
     }
 
-    /// Takes the gate exclusively.
+    /// Takes the gate exclusively after a request.
     pub(crate) fn lock(&self, policy: UpdatePolicy) {
-        self.request(policy);
         let mut state = self.state.lock();
         while state.updating || state.open > 0 {
             self.changed.wait(&mut state);
@@ -98,7 +97,8 @@ impl Gate {
         self.grant(&mut state, policy);
     }
 
-    /// Announces an update: from here on, new sessions wait. [`Gate::poll_lock`] or [`Gate::withdraw`] has to follow.
+    /// Announces an update: from here on, new sessions wait. [`Gate::lock`], [`Gate::poll_lock`] or
+    /// [`Gate::withdraw`] has to follow.
     pub(crate) fn request(&self, policy: UpdatePolicy) {
         self.state.lock().updates_waiting += 1;
         if policy == UpdatePolicy::Cancel {

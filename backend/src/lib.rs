@@ -31,6 +31,7 @@ mod scope;
 mod jobs;
 mod carry;
 mod flight;
+mod heavy;
 mod asker;
 mod session_async;
 mod apart;
@@ -56,7 +57,7 @@ mod sync;
 
 pub use ask::{collect, forget, is_cached, task};
 pub use asker::{Called, Pending, call_async};
-pub use carry::{Carried, current};
+pub use carry::{Carried, Stint, current};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
 pub use failure::{CycleError, TaskError};

@@ -72,8 +72,25 @@ impl Engine {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
+        self.announce(policy);
         self.gate.lock(policy);
         Ok(self.while_exclusive(change))
+    }
+
+    /// Announces an update. If it cancels the open sessions, their futures are woken to see that.
+    pub(crate) fn announce(&self, policy: UpdatePolicy) {
+        self.gate.request(policy);
+        if policy == UpdatePolicy::Cancel {
+            self.wake_waiting();
+        }
+    }
+
+    /// Wakes all futures, and threads that drive one, that wait for a task.
+    pub(crate) fn wake_waiting(&self) {
+        for flight in self.waits.awaited() {
+            flight.wake_waiters();
+        }
+        self.lot.wake_futures();
     }
 
     /// Runs `change` with the gate held exclusively, and gives it back.

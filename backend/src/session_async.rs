@@ -94,7 +94,7 @@ impl UpdateRequest {
         if engine.is_in_session() {
             return Err(UpdateError::InSession);
         }
-        engine.gate.request(policy);
+        engine.announce(policy);
         Ok(Self { engine: engine.clone(), policy, granted: Granted::NotYet })
     }
 

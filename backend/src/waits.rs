@@ -22,6 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::claim::Phase;
 use crate::failure::CycleError;
+use crate::flight::{Fly, flight_of};
 use crate::marks;
 use crate::node::NodeRef;
 use crate::strand::{Lineage, Link};
@@ -95,6 +96,13 @@ impl WaitGraph {
         }
         graph.insert(waiter, on);
         Ok(())
+    }
+
+    /// The flights that somebody waits for.
+    pub(crate) fn awaited(&self) -> Vec<Arc<dyn Fly>> {
+        // Under the lock: who waits is in an open session, so the nodes are there.
+        let graph = self.0.lock();
+        graph.blocked.values().flat_map(|blocked| blocked.on.keys()).filter_map(|node| flight_of(*node)).collect()
     }
 
     /// Takes out one registration of `strand` with `on`.

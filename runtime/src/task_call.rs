@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use larder_backend::{Called, Pending};
+use larder_backend::{Called, Pending, Task};
 
 /// A call of an async task function: looked up already, and nothing more.
 ///
@@ -85,6 +85,22 @@ impl<O: Clone + Send + Sync + 'static> Future for TaskCall<O> {
             Self::Ready(value) => Poll::Ready(value),
             _ => panic!("an async call was polled after it had returned its value"),
         }
+    }
+}
+
+/// Reading handles in async code.
+pub trait TaskExt<T> {
+    /// The value: at once if it is in memory; or else awaited, without keeping a thread waiting. A `heavy` task runs on a
+    /// thread of the crew; another sync task runs in place.
+    ///
+    /// # Panics
+    /// Outside of a session of the handle's runtime; when awaited, as a call of the task function does.
+    fn get_async(&self) -> TaskCall<T>;
+}
+
+impl<T: Clone + Send + Sync + 'static> TaskExt<T> for Task<T> {
+    fn get_async(&self) -> TaskCall<T> {
+        TaskCall::new(self.call())
     }
 }
 
