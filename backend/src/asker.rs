@@ -14,7 +14,7 @@ use crate::claim::Phase;
 use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
 use crate::execute::Payload;
 use crate::failure::TaskError;
-use crate::flight::{Seat, flight_of, try_launch};
+use crate::flight::{Seat, try_launch};
 use crate::handle::Task;
 use crate::local::Local;
 use crate::lookup::{hand_out, hash_of, insert, outside, peek};
@@ -95,7 +95,7 @@ impl Asker {
             return Some(asked);
         }
         if self.seat.is_none() {
-            let flight = flight_of(node);
+            let flight = local.engine().flights.of(node);
             self.seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
         }
         let Some(Seat { flight, seat }) = &self.seat else {

@@ -166,7 +166,7 @@ impl Lot {
     fn wake(&self, address: usize) {
         let bucket = self.bucket(address);
         let mut wakers = bucket.mutex.lock();
-        let (woken, others) =
+        let (woken, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut *wakers).into_iter().partition(|(waits_for, _)| *waits_for == address as u64);
         *wakers = others;
         drop(wakers);

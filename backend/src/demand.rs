@@ -17,7 +17,7 @@ use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::TaskError;
-use crate::flight::{drive, flight_of};
+use crate::flight::drive;
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
@@ -105,7 +105,7 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     if block(local, node)? == Waited::Never {
         return Ok(Waited::Never);
     }
-    match flight_of(node) {
+    match engine.flights.of(node) {
         // It may be that nobody else drives it any more.
         Some(flight) if drive(&flight, || check_cancelled(local).is_err()) => {}
         _ => node.state.wait(&engine.lot, node.address()),
@@ -197,12 +197,13 @@ pub(crate) enum Patience {
 
 impl Visit {
     /// The node goes back to where it was before it was claimed.
-    pub(crate) fn put_back(self, local: &Local) {
-        release(local, self.node, self.phase, self.marks);
+    pub(crate) fn put_back(&mut self, local: &Local) {
+        let marks = std::mem::replace(&mut self.marks, Marks::None);
+        release(local, self.node, self.phase, marks);
     }
 
     /// The node is current.
-    pub(crate) fn confirm(self, local: &Local) {
+    pub(crate) fn confirm(&mut self, local: &Local) {
         self.node.verified_at.store(local.engine().epoch(), Relaxed);
         local.counters.of(self.node.function).verified.add(1);
         release(local, self.node, Phase::Fresh, Marks::None);
@@ -302,9 +303,8 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
         match visit.step(local, Patience::Blocks) {
             Step::Descend(next) => visits.stack.push(next),
             Step::Current => {
-                if let Some(visit) = visits.stack.pop() {
-                    visit.confirm(local);
-                }
+                visit.confirm(local);
+                visits.stack.pop();
             }
             Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Run => {
@@ -338,7 +338,7 @@ struct Visits<'a> {
 
 impl Drop for Visits<'_> {
     fn drop(&mut self) {
-        while let Some(visit) = self.stack.pop() {
+        while let Some(mut visit) = self.stack.pop() {
             visit.put_back(self.local);
         }
     }

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::claim::Lot;
 use crate::counters::CounterTable;
 use crate::crew::Crew;
+use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
@@ -43,6 +44,7 @@ pub struct Engine {
     pub(crate) lot: Lot,
     pub(crate) waits: WaitGraph,
     pub(crate) crew: Crew,
+    pub(crate) flights: Flights,
     pub(crate) gate: Gate,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
@@ -76,6 +78,7 @@ impl Engine {
             lot: Lot::default(),
             waits: WaitGraph::default(),
             crew: Crew::new(config.threads),
+            flights: Flights::default(),
             gate: Gate::default(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),

@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 
 use crate::emit::EmittedValue;
 use crate::failure::TaskError;
-use crate::flight::Fly;
 use crate::handle::HandleCell;
 
 /// The rarely needed part of a node.
@@ -16,8 +15,6 @@ pub(crate) struct Extra {
     pub(crate) handle: Mutex<Option<Arc<HandleCell>>>,
     /// What the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
-    /// The async execution that is under way. `flight.rs` says when it stands here.
-    pub(crate) flight: Mutex<Option<Arc<dyn Fly>>>,
     /// How the last run failed, and in whose demand.
     pub(crate) failure: Mutex<Option<Failure>>,
 }

@@ -1,7 +1,7 @@
 //! Flight: an async execution under way, driven by whoever waits for it.
 //!
 //! ```text
-//!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, a flight in the node's `Extra`
+//!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, its flight in `flights.rs`
 //!        ▲                                                 │ each poll of any waiter drives it: verifies, then goes on
 //!        │ the last waiter leaves: the body is dropped,    │ with the body
 //!        └ the claim released as it was                    ▼
@@ -61,11 +61,25 @@ pub(crate) trait Fly: Send + Sync {
 pub(crate) struct Waiters {
     pub(crate) seats: usize,
     next_seat: u64,
-    pub(crate) wakers: Vec<(u64, Waker)>,
+    pub(crate) wakers: Wakers,
     driven: bool,
     /// Woken while it was driven.
     woken: bool,
     pub(crate) over: bool,
+}
+
+/// The wakers of waiters, by their seats. One is the usual number: that needs no allocation.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    one: Option<(u64, Waker)>,
+    more: Vec<(u64, Waker)>,
+}
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        wake_all(self.one);
+        wake_all(self.more);
+    }
 }
 
 impl Waiters {
@@ -79,9 +93,13 @@ impl Waiters {
     }
 
     pub(crate) fn set_waker(&mut self, seat: u64, waker: &Waker) {
-        match self.wakers.iter_mut().find(|(other, _)| *other == seat) {
-            Some((_, known)) => known.clone_from(waker),
-            None => self.wakers.push((seat, waker.clone())),
+        let Wakers { one, more } = &mut self.wakers;
+        if let Some((_, known)) = one.iter_mut().chain(more.iter_mut()).find(|(other, _)| *other == seat) {
+            known.clone_from(waker);
+        } else if one.is_none() {
+            *one = Some((seat, waker.clone()));
+        } else {
+            more.push((seat, waker.clone()));
         }
     }
 
@@ -92,8 +110,12 @@ impl Waiters {
     /// Returns the waker, to be dropped under no lock.
     pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
         self.seats -= 1;
-        let at = self.wakers.iter().position(|(other, _)| *other == seat)?;
-        Some(self.wakers.swap_remove(at).1)
+        let Wakers { one, more } = &mut self.wakers;
+        if one.as_ref().is_some_and(|(other, _)| *other == seat) {
+            return one.take().map(|(_, waker)| waker);
+        }
+        let at = more.iter().position(|(other, _)| *other == seat)?;
+        Some(more.swap_remove(at).1)
     }
 }
 
@@ -109,7 +131,9 @@ struct Flight<K, O, F> {
 struct State<F> {
     hold: Hold,
     strand: Strand,
-    /// The visits of the verification; the first is that of the flight's own node, which stays until the end.
+    /// The visit of the flight's own node.
+    root: Visit,
+    /// Those of its reads that are being verified, outermost first.
     visits: Vec<Visit>,
     /// The async read that verification waits for.
     awaited: Option<Asker>,
@@ -130,7 +154,8 @@ pub(crate) fn launch<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>>(
     let state = State {
         hold,
         strand,
-        visits: vec![visit],
+        root: visit,
+        visits: Vec::new(),
         awaited: None,
         body: None::<F>,
         frame: Suspended::default(),
@@ -143,34 +168,26 @@ pub(crate) fn launch<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>>(
     })
 }
 
-/// The flight of a node that is RUNNING, if it is one.
-pub(crate) fn flight_of(node: NodeRef) -> Option<Arc<dyn Fly>> {
-    node.extra()?.flight.lock().clone()
-}
-
 /// Claims a node that is async or heavy and launches its flight. `false` if somebody was faster.
 pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase) -> bool {
-    // Whoever sees the node RUNNING looks for its flight under this lock, so finds it.
-    let mut place = node.extra_or_insert().flight.lock();
+    let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
-    let Some(visit) = try_claim_as(&mut strand, node, from) else { return false };
-    let hold = Hold::join(local.engine_arc());
-    match node.task_fn.launch {
-        Some(launch) if !node.task_fn.heavy => *place = Some(launch(hold, strand, visit)),
-        _ => {
-            let (flight, work) = launch_heavy(hold, strand, visit);
-            *place = Some(flight);
-            drop(place);
-            local.engine().crew.push(work);
+    let mut work = None;
+    let launched = engine.flights.launch(node, || {
+        let visit = try_claim_as(&mut strand, node, from)?;
+        let hold = Hold::join(local.engine_arc());
+        if let (Some(launch), false) = (node.task_fn.launch, node.task_fn.heavy) {
+            return Some(launch(hold, strand, visit));
         }
+        let (flight, for_the_crew) = launch_heavy(hold, strand, visit);
+        work = Some(for_the_crew);
+        Some(flight)
+    });
+    if let Some(work) = work {
+        engine.crew.push(work);
     }
-    true
-}
-
-/// Takes the flight out of its node, before the claim ends: who looks from here on waits for the claim's end.
-fn land(node: NodeRef) -> Option<Arc<dyn Fly>> {
-    node.extra()?.flight.lock().take()
+    launched
 }
 
 enum Driven {
@@ -198,7 +215,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
                     return Driven::Over;
                 }
                 Verified::Run => {
-                    let node = state.visits[0].node;
+                    let node = state.root.node;
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
                     // Making the body runs no part of it, but `Clone` of the key.
@@ -217,7 +234,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
     }
 
     fn go_on(&self, local: &Local, state: &mut State<F>, waker: &Waker) -> Driven {
-        let node = state.visits[0].node;
+        let node = state.root.node;
         let Some(body) = &mut state.body else { unreachable!("`drive_here` has made it") };
         let frame = local.resume(&mut state.frame);
         let outcome = catch_unwind(AssertUnwindSafe(|| body.go_on(waker)));
@@ -233,7 +250,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
                     // SAFETY: the claim is held; the types are the node's.
                     unsafe {
                         finish_deferred::<K, O>(node, output, &mut |ran| {
-                            let this = land(node);
+                            let this = local.engine().flights.land(node);
                             complete(local, node, ran);
                             published = true;
                             drop(this);
@@ -260,13 +277,13 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
 
     fn failed(&self, local: &Local, state: &mut State<F>, payload: Payload) -> Driven {
         let frame = local.begin_frame(&[], true);
-        self.publish_failure(local, state.visits[0].node, payload);
+        self.publish_failure(local, state.root.node, payload);
         local.end_frame(frame);
         Driven::Over
     }
 
     fn publish_failure(&self, local: &Local, node: NodeRef, payload: Payload) {
-        let this = land(node);
+        let this = local.engine().flights.land(node);
         // First the failure: those who see the claim's end look for it.
         let mut place = self.failure.lock();
         fail(local, node, &payload);
@@ -287,10 +304,8 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
             drop(catch_unwind(AssertUnwindSafe(|| drop(body))));
             drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));
         });
-        let this = land(state.visits[0].node);
-        while let Some(visit) = state.visits.pop() {
-            visit.put_back(&local);
-        }
+        let this = engine.flights.land(state.root.node);
+        state.put_back(&local);
         local.switch(&mut state.strand);
         local.leave(entered);
         drop(this);
@@ -314,28 +329,24 @@ impl<F> State<F> {
                     Asked::Holds(_) => {}
                     Asked::Failed(payload) if is_cancelled(&payload) => return self.abort(local, payload),
                     // A read that failed counts as changed; the body meets the failure itself.
-                    Asked::Failed(_) => {
-                        if let Some(visit) = self.visits.last_mut() {
-                            visit.must_run();
-                        }
-                    }
+                    Asked::Failed(_) => self.innermost().must_run(),
                 }
                 self.awaited = None;
             }
-            let is_root = self.visits.len() == 1;
-            let Some(visit) = self.visits.last_mut() else { unreachable!("the first visit stays") };
+            let is_root = self.visits.is_empty();
+            let visit = self.innermost();
             match visit.step(local, Patience::GivesWay) {
                 Step::Descend(next) => self.visits.push(next),
                 Step::Await(node) => self.awaited = Some(Asker::new(node)),
-                Step::Current => {
-                    let this = if is_root { land(visit.node) } else { None };
-                    if let Some(visit) = self.visits.pop() {
-                        visit.confirm(local);
-                    }
+                Step::Current if is_root => {
+                    let this = local.engine().flights.land(visit.node);
+                    visit.confirm(local);
                     drop(this);
-                    if is_root {
-                        return Verified::Current;
-                    }
+                    return Verified::Current;
+                }
+                Step::Current => {
+                    visit.confirm(local);
+                    self.visits.pop();
                 }
                 Step::Run if is_root => return Verified::Run,
                 Step::Run => {
@@ -351,12 +362,22 @@ impl<F> State<F> {
         }
     }
 
-    /// Ends verification without an outcome: all visited nodes go back to where they were.
-    fn abort(&mut self, local: &Local, payload: Payload) -> Verified {
-        let this = land(self.visits[0].node);
-        while let Some(visit) = self.visits.pop() {
+    fn innermost(&mut self) -> &mut Visit {
+        self.visits.last_mut().unwrap_or(&mut self.root)
+    }
+
+    /// All visited nodes go back to where they were.
+    fn put_back(&mut self, local: &Local) {
+        while let Some(mut visit) = self.visits.pop() {
             visit.put_back(local);
         }
+        self.root.put_back(local);
+    }
+
+    /// Ends verification without an outcome: all visited nodes go back to where they were.
+    fn abort(&mut self, local: &Local, payload: Payload) -> Verified {
+        let this = local.engine().flights.land(self.root.node);
+        self.put_back(local);
         drop(this);
         Verified::Failed(payload)
     }
@@ -395,9 +416,9 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
             waiters.driven = false;
             waiters.over = over.is_some();
             let wake = waiters.over || waiters.woken;
-            if wake { std::mem::take(&mut waiters.wakers) } else { Vec::new() }
+            if wake { std::mem::take(&mut waiters.wakers) } else { Wakers::default() }
         };
-        wake_all(wakers);
+        wakers.wake();
         match over {
             Some(state) => {
                 // The finished body's drop is the user's code: under no lock, and nobody waits for it.
@@ -429,7 +450,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
             }
             std::mem::take(&mut waiters.wakers)
         };
-        wake_all(wakers);
+        wakers.wake();
     }
 
     fn take_failure(&self) -> Option<(Payload, Option<TaskError>)> {
@@ -448,7 +469,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Wake for Flight<K
 }
 
 /// Wakes all, even if one waker panics.
-pub(crate) fn wake_all(wakers: Vec<(u64, Waker)>) {
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
     for (_, waker) in wakers {
         drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
     }

@@ -12,7 +12,7 @@ use crate::crew::OwnedWork;
 use crate::demand::{Visit, verify};
 use crate::execute::Payload;
 use crate::failure::TaskError;
-use crate::flight::{Fly, Waiters, wake_all};
+use crate::flight::{Fly, Waiters};
 use crate::local::Local;
 use crate::strand::Strand;
 use crate::sync::Mutex;
@@ -44,12 +44,13 @@ pub(crate) fn launch_heavy(hold: Hold, strand: Strand, visit: Visit) -> (Arc<dyn
 impl Parcel {
     /// Runs the flight on this crew thread.
     fn open(self) {
-        let Self { flight, hold, mut strand, visit } = self;
+        let Self { flight, hold, mut strand, mut visit } = self;
         let engine = hold.engine();
         let local = Local::of(engine);
         let entered = local.enter_within(engine);
         local.switch(&mut strand);
-        let node = visit.node;
+        // Whoever comes from here on waits for the claim's end.
+        let this = engine.flights.land(visit.node);
         let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
         if is_wanted {
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
@@ -61,20 +62,13 @@ impl Parcel {
         }
         local.switch(&mut strand);
         local.leave(entered);
-        if let Some(extra) = node.extra() {
-            let mut place = extra.flight.lock();
-            let this: Arc<dyn Fly> = flight.clone();
-            let stands_there = place.as_ref().is_some_and(|other| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&this)));
-            let taken = if stands_there { place.take() } else { None };
-            drop(place);
-            drop(taken);
-        }
         let wakers = {
             let mut waiters = flight.waiters.lock();
             waiters.over = true;
             std::mem::take(&mut waiters.wakers)
         };
-        wake_all(wakers);
+        wakers.wake();
+        drop(this);
     }
 }
 
@@ -100,7 +94,7 @@ impl Fly for HeavyFlight {
 
     fn wake_waiters(&self) {
         let wakers = std::mem::take(&mut self.waiters.lock().wakers);
-        wake_all(wakers);
+        wakers.wake();
     }
 
     fn leave(&self, seat: u64) {

@@ -31,6 +31,7 @@ mod scope;
 mod jobs;
 mod carry;
 mod flight;
+mod flights;
 mod heavy;
 mod asker;
 mod session_async;

@@ -87,7 +87,7 @@ impl Engine {
 
     /// Wakes all futures, and threads that drive one, that wait for a task.
     pub(crate) fn wake_waiting(&self) {
-        for flight in self.waits.awaited() {
+        for flight in self.waits.awaited(&self.flights) {
             flight.wake_waiters();
         }
         self.lot.wake_futures();

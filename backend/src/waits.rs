@@ -22,7 +22,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::claim::Phase;
 use crate::failure::CycleError;
-use crate::flight::{Fly, flight_of};
+use crate::flight::Fly;
+use crate::flights::Flights;
 use crate::marks;
 use crate::node::NodeRef;
 use crate::strand::{Lineage, Link};
@@ -30,12 +31,52 @@ use crate::sync::Mutex;
 
 /// A strand that waits for nodes.
 struct Blocked {
-    /// What it waits for, and how many times over.
-    on: FxHashMap<NodeRef, usize>,
+    on: Awaited,
     /// The nodes that the strand has claimed, outermost first.
     claimed: Vec<NodeRef>,
     lineage: Option<Arc<Lineage>>,
     beneath: Option<Arc<Lineage>>,
+}
+
+/// What a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
+#[derive(Default)]
+struct Awaited {
+    one: Option<(NodeRef, usize)>,
+    more: FxHashMap<NodeRef, usize>,
+}
+
+impl Awaited {
+    fn add(&mut self, node: NodeRef) {
+        match &mut self.one {
+            Some((one, times)) if *one == node => *times += 1,
+            None if !self.more.contains_key(&node) => self.one = Some((node, 1)),
+            _ => *self.more.entry(node).or_default() += 1,
+        }
+    }
+
+    fn remove(&mut self, node: NodeRef) {
+        if let Some((one, times)) = &mut self.one
+            && *one == node
+        {
+            *times -= 1;
+            if *times == 0 {
+                self.one = None;
+            }
+        } else if let Some(times) = self.more.get_mut(&node) {
+            *times -= 1;
+            if *times == 0 {
+                self.more.remove(&node);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.one.is_none() && self.more.is_empty()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeRef> {
+        self.one.iter().map(|(node, _)| *node).chain(self.more.keys().copied())
+    }
 }
 
 /// A strand that is about to wait.
@@ -99,10 +140,10 @@ impl WaitGraph {
     }
 
     /// The flights that somebody waits for.
-    pub(crate) fn awaited(&self) -> Vec<Arc<dyn Fly>> {
+    pub(crate) fn awaited(&self, flights: &Flights) -> Vec<Arc<dyn Fly>> {
         // Under the lock: who waits is in an open session, so the nodes are there.
         let graph = self.0.lock();
-        graph.blocked.values().flat_map(|blocked| blocked.on.keys()).filter_map(|node| flight_of(*node)).collect()
+        graph.blocked.values().flat_map(|blocked| blocked.on.nodes()).filter_map(|node| flights.of(node)).collect()
     }
 
     /// Takes out one registration of `strand` with `on`.
@@ -129,23 +170,18 @@ impl Graph {
                 self.workers.entry(waiting.strand).or_default().push((strand, link));
             }
             Blocked {
-                on: FxHashMap::default(),
+                on: Awaited::default(),
                 claimed: claimed.to_vec(),
                 lineage: lineage.cloned(),
                 beneath: beneath.cloned(),
             }
         });
-        *blocked.on.entry(on).or_default() += 1;
+        blocked.on.add(on);
     }
 
     fn remove(&mut self, strand: u64, on: NodeRef) {
         let Some(blocked) = self.blocked.get_mut(&strand) else { return };
-        if let Some(times) = blocked.on.get_mut(&on) {
-            *times -= 1;
-            if *times == 0 {
-                blocked.on.remove(&on);
-            }
-        }
+        blocked.on.remove(on);
         if !blocked.on.is_empty() {
             return;
         }
@@ -169,6 +205,11 @@ impl Graph {
         let ends_at = |owner: u64| {
             owner == waiter.strand || waiting.iter().any(|(end, link)| end.strand == owner && counts(*link))
         };
+        // The usual case: the owner is running, and waits for nobody.
+        let first = owner(on)?;
+        if !ends_at(first) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
+            return None;
+        }
         let mut seen: FxHashSet<u64> = FxHashSet::default();
         let mut steps: Vec<(NodeRef, Option<usize>, Vec<NodeRef>)> = vec![(on, None, Vec::new())];
         let mut next = 0;
@@ -184,7 +225,7 @@ impl Graph {
                     for waiting in std::iter::once(&owner).chain(workers) {
                         let Some(blocked) = self.blocked.get(waiting) else { continue };
                         let tasks = chain(&blocked.claimed, blocked.lineage.as_ref());
-                        steps.extend(blocked.on.keys().map(|on| (*on, Some(next), from(&tasks, node))));
+                        steps.extend(blocked.on.nodes().map(|on| (on, Some(next), from(&tasks, node))));
                     }
                 }
             }

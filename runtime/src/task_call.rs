@@ -39,13 +39,15 @@ pub enum TaskCall<O> {
 }
 
 /// A call that was no hit.
-pub struct PendingCall<O>(Pending<O>);
+// Boxed, so that a hit is small: moving it is most of what it costs.
+pub struct PendingCall<O>(Box<Pending<O>>);
 
 impl<O> TaskCall<O> {
+    #[inline(always)]
     pub(crate) fn new(called: Called<O>) -> Self {
         match called {
             Called::Hit(value) => Self::Ready(value),
-            Called::Miss(pending) => Self::Pending(PendingCall(pending)),
+            Called::Miss(pending) => Self::Pending(PendingCall(Box::new(pending))),
         }
     }
 
@@ -58,6 +60,20 @@ impl<O> TaskCall<O> {
             Self::Ready(value) => Ok(value),
             call => Err(call),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_pending(&mut self, context: &Context<'_>) -> Poll<O>
+    where
+        O: Clone + Send + Sync + 'static,
+    {
+        let Self::Pending(PendingCall(pending)) = self else {
+            panic!("an async call was polled after it had returned its value")
+        };
+        let Some(value) = pending.poll(context.waker()) else { return Poll::Pending };
+        *self = Self::Taken;
+        Poll::Ready(value)
     }
 
     /// Whether the call was a hit.
@@ -74,17 +90,14 @@ impl<O: Clone + Send + Sync + 'static> Future for TaskCall<O> {
 
     /// # Panics
     /// If the body panics; on a cycle; if the session is cancelled; outside of the session that the call was made in.
-    #[track_caller]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
-        if let Self::Pending(PendingCall(pending)) = &mut *self {
-            let Some(value) = pending.poll(context.waker()) else { return Poll::Pending };
-            *self = Self::Taken;
-            return Poll::Ready(value);
+        if let Self::Ready(_) = *self {
+            if let Self::Ready(value) = std::mem::replace(&mut *self, Self::Taken) {
+                return Poll::Ready(value);
+            }
         }
-        match std::mem::replace(&mut *self, Self::Taken) {
-            Self::Ready(value) => Poll::Ready(value),
-            _ => panic!("an async call was polled after it had returned its value"),
-        }
+        self.poll_pending(context)
     }
 }
 
