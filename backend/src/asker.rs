@@ -99,9 +99,10 @@ impl Asker {
             self.seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
         }
         let Some(Seat { flight, seat }) = &self.seat else {
-            return node.state.wait_with(&local.engine().lot, node.address(), waker).then_some(Asked::Waits);
+            let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
+            return if waits { Some(waits_unless_cancelled(local)) } else { None };
         };
-        if flight.clone().poll(*seat, waker) { None } else { Some(Asked::Waits) }
+        if flight.clone().poll(*seat, waker) { None } else { Some(waits_unless_cancelled(local)) }
     }
 
     /// Ends a wait, if there was one; the failure that it ended with.
@@ -156,6 +157,14 @@ impl Asker {
     fn stop_waiting(&mut self) {
         self.unregister();
         self.seat = None;
+    }
+}
+
+/// The waker stands where a cancellation looks for it from now on; one that came before has not seen it.
+fn waits_unless_cancelled(local: &Local) -> Asked {
+    match check_cancelled(local) {
+        Ok(()) => Asked::Waits,
+        Err(payload) => Asked::Failed(payload),
     }
 }
 

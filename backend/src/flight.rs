@@ -436,8 +436,9 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
         waiters.over |= ends;
         drop(waiters);
         drop(waker);
-        if ends && let Some(state) = self.state.lock().take() {
-            Self::abandon(state);
+        if ends {
+            let state = self.state.lock().take();
+            state.map_or((), Self::abandon);
         }
     }
 

@@ -311,12 +311,23 @@ async fn depends_on_failing(n: u64, #[skip] gate: Gate) -> u64 {
 
 #[test]
 fn a_panic_reaches_all_waiters_and_leaves_the_runtime_usable() {
+    let open = AtomicUsize::new(0);
     let (rt, gate) = (Runtime::new(), Gate::default());
     thread::scope(|s| {
         let waiters: Vec<_> = (0..4)
-            .map(|_| s.spawn(|| smol::block_on(rt.try_run_async(async { depends_on_failing(1, gate.clone()).await }))))
+            .map(|_| {
+                s.spawn(|| {
+                    smol::block_on(rt.try_run_async(async {
+                        open.fetch_add(1, SeqCst);
+                        depends_on_failing(1, gate.clone()).await
+                    }))
+                })
+            })
             .collect();
-        thread::sleep(Duration::from_millis(20));
+        while open.load(SeqCst) < 4 {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(100));
         gate.open();
         for waiter in waiters {
             let Err(TaskError::Panicked { task, message }) = waiter.join().unwrap() else { panic!("must fail") };
@@ -596,16 +607,25 @@ fn an_update_waits_for_open_sessions_and_new_sessions_wait_for_it() {
 fn a_cancelling_update_ends_sessions_that_wait() {
     let (rt, gate, drops) = (Runtime::new(), Gate::default(), Arc::<AtomicUsize>::default());
     let input = rt.input("in", 1);
+    let open = AtomicUsize::new(0);
+    let call = || {
+        open.fetch_add(1, SeqCst);
+        guarded(1, gate.clone(), drops.clone())
+    };
     thread::scope(|s| {
         let waiters = [
-            s.spawn(|| smol::block_on(rt.try_run_async(async { guarded(1, gate.clone(), drops.clone()).await }))),
-            s.spawn(|| rt.try_run(|| block_on(guarded(1, gate.clone(), drops.clone())))),
-            s.spawn(|| rt.try_run(|| guarded::task(1, gate.clone(), drops.clone()).get())),
+            s.spawn(|| smol::block_on(rt.try_run_async(async { call().await }))),
+            s.spawn(|| rt.try_run(|| block_on(call()))),
+            s.spawn(|| {
+                rt.try_run(|| {
+                    drop(call());
+                    guarded::task(1, gate.clone(), drops.clone()).get()
+                })
+            }),
         ];
-        while gate.waiting() == 0 {
+        while gate.waiting() == 0 || open.load(SeqCst) < 3 {
             thread::yield_now();
         }
-        thread::sleep(Duration::from_millis(20));
         smol::block_on(rt.update_cancelling_async(|u| u.set(&input, 2))).unwrap();
         for waiter in waiters {
             assert!(matches!(waiter.join().unwrap(), Err(TaskError::Cancelled)));
