@@ -17,6 +17,7 @@
 //! * Waiting blocks on that node alone: a waiting thread runs nothing.
 
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::flight::wake_all;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering};
@@ -89,19 +90,23 @@ impl StateWord {
         self.0.store(phase as u32, Ordering::Relaxed);
     }
 
-    /// Sleeps until the node is not RUNNING any more. Returns at once if it is not now.
-    pub(crate) fn wait(&self, lot: &Lot, address: usize) {
+    /// Sleeps until the node is not RUNNING any more, or `stop` says so, which is asked when the waiters are woken and at
+    /// `deadline`. Returns at once if it is not RUNNING now.
+    pub(crate) fn wait(&self, lot: &Lot, address: usize, deadline: Option<Instant>, stop: impl Fn() -> bool) {
         let bucket = lot.bucket(address);
         let mut guard = bucket.mutex.lock();
         loop {
             let word = self.0.load(Ordering::Acquire);
-            if word & PHASE != RUNNING {
+            if word & PHASE != RUNNING || stop() {
                 return;
             }
             let told = word & WAITERS != 0
                 || self.0.compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
             if told {
-                bucket.condvar.wait(&mut guard);
+                match deadline {
+                    Some(deadline) => drop(bucket.condvar.wait_until(&mut guard, deadline)),
+                    None => bucket.condvar.wait(&mut guard),
+                }
             }
         }
     }
@@ -154,10 +159,11 @@ impl Lot {
         &self.buckets[(address >> 6) % BUCKETS]
     }
 
-    /// Wakes all futures, whatever they wait for.
-    pub(crate) fn wake_futures(&self) {
+    /// Wakes all threads and futures to look again, whatever they wait for.
+    pub(crate) fn wake_everybody(&self) {
         for bucket in &self.buckets {
             let wakers = std::mem::take(&mut *bucket.mutex.lock());
+            bucket.condvar.notify_all();
             wake_all(wakers);
         }
     }

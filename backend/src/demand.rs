@@ -23,6 +23,7 @@ use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef};
 use crate::strand::Strand;
+use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
@@ -63,8 +64,14 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
+/// Whether the session of the current strand is to end.
+#[inline]
+pub(crate) fn is_cancelled(local: &Local) -> bool {
+    local.engine().gate.is_cancelling() || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
+}
+
 pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if local.engine().gate.is_cancelling() {
+    if is_cancelled(local) {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
         return Err(Box::new(TaskError::Cancelled));
@@ -105,10 +112,12 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     if block(local, node)? == Waited::Never {
         return Ok(Waited::Never);
     }
+    let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
+    let is_cancelled = || check_cancelled(local).is_err();
     match engine.flights.of(node) {
         // It may be that nobody else drives it any more.
-        Some(flight) if drive(&flight, || check_cancelled(local).is_err()) => {}
-        _ => node.state.wait(&engine.lot, node.address()),
+        Some(flight) if drive(&flight, deadline, is_cancelled) => {}
+        _ => node.state.wait(&engine.lot, node.address(), deadline, is_cancelled),
     }
     engine.waits.unblock(local.strand.get(), node);
     Ok(Waited::Over)
@@ -315,7 +324,7 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
                     return outcome;
                 }
                 match outcome {
-                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    Err(payload) if is_cancellation(&payload) => return Err(payload),
                     // A read that failed counts as changed: its reader's body runs, and meets the failure itself.
                     Err(_) | Ok(()) => {}
                 }
@@ -326,7 +335,7 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     Ok(())
 }
 
-fn is_cancelled(payload: &Payload) -> bool {
+fn is_cancellation(payload: &Payload) -> bool {
     matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 

@@ -22,6 +22,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use std::time::Instant;
 
 use crate::args::Key;
 use crate::asker::{Asked, Asker};
@@ -438,7 +439,9 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
         drop(waker);
         if ends {
             let state = self.state.lock().take();
-            state.map_or((), Self::abandon);
+            if let Some(state) = state {
+                Self::abandon(state);
+            }
         }
     }
 
@@ -486,21 +489,30 @@ impl Wake for Unpark {
 }
 
 /// Calls `poll` until it returns something, sleeping in between until the waker is woken.
-pub fn block_on<R>(mut poll: impl FnMut(&Waker) -> Option<R>) -> R {
+pub fn block_on<R>(poll: impl FnMut(&Waker) -> Option<R>) -> R {
+    block_on_until(None, poll)
+}
+
+/// As [`block_on`], waking up at `deadline` in any case; from then on, `poll` is expected to return something.
+fn block_on_until<R>(deadline: Option<Instant>, mut poll: impl FnMut(&Waker) -> Option<R>) -> R {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     loop {
         if let Some(result) = poll(&waker) {
             return result;
         }
-        std::thread::park();
+        match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            Some(left) if !left.is_zero() => std::thread::park_timeout(left),
+            _ => std::thread::park(),
+        }
     }
 }
 
-/// Drives the flight of a node on this thread until it is over or `stop` says so. `false` if it is ending already.
-pub(crate) fn drive(flight: &Arc<dyn Fly>, stop: impl Fn() -> bool) -> bool {
+/// Drives the flight of a node on this thread until it is over or `stop` says so, which is asked when the thread is woken and
+/// at `deadline`. `false` if the flight is ending already.
+pub(crate) fn drive(flight: &Arc<dyn Fly>, deadline: Option<Instant>, stop: impl Fn() -> bool) -> bool {
     let Some(seat) = flight.join() else { return false };
     let _seat = Seat { flight: flight.clone(), seat };
-    block_on(|waker| (flight.clone().poll(seat, waker) || stop()).then_some(()));
+    block_on_until(deadline, |waker| (flight.clone().poll(seat, waker) || stop()).then_some(()));
     true
 }
 

@@ -35,6 +35,7 @@ mod flights;
 mod heavy;
 mod asker;
 mod session_async;
+mod token;
 mod apart;
 
 // What keeps answers right.
@@ -71,6 +72,7 @@ pub use persist::{Persist, Stored, stored};
 pub use jobs::{Scope, scope};
 pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
+pub use token::CancelToken;
 pub use session_async::{AsyncSession, UpdateRequest};
 pub use source::Refreshed;
 

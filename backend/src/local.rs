@@ -27,6 +27,7 @@ use crate::node::NodeRef;
 use crate::strand::{Gathered, Lineage, new_strand};
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
+use crate::token::CancelToken;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -76,6 +77,8 @@ pub(crate) struct Local {
     pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
+    /// What may cancel the session, beside an update.
+    pub(crate) token: RefCell<Option<CancelToken>>,
     /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
     pub(crate) poisoned: Cell<usize>,
     pub(crate) poison: RefCell<Option<TaskError>>,
@@ -184,6 +187,7 @@ impl Local {
             lineage: RefCell::default(),
             beneath: RefCell::default(),
             demand: Cell::new(0),
+            token: RefCell::default(),
             poisoned: Cell::new(usize::MAX),
             poison: RefCell::default(),
             last_panic: RefCell::default(),
@@ -561,6 +565,14 @@ impl Local {
     pub(crate) fn poison_all(&self) {
         self.poisoned.set(0);
         *self.poison.borrow_mut() = Some(TaskError::Cancelled);
+    }
+
+    /// The part of the session that was cancelled has ended.
+    pub(crate) fn end_cancellation(&self) {
+        let mut poison = self.poison.borrow_mut();
+        if poison.take_if(|poison| matches!(poison, TaskError::Cancelled)).is_some() {
+            self.poisoned.set(usize::MAX);
+        }
     }
 
     /// The error that the innermost claimed node must fail with, although its body has returned.

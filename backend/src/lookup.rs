@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
 use crate::claim::{Phase, StateWord};
-use crate::demand::demand;
+use crate::demand::{demand, is_cancelled};
 use crate::execute::execute;
 use crate::local::{Local, Mode};
 use crate::marks;
@@ -100,6 +100,7 @@ fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Args
             return node;
         }
         Some(node) => node,
+        None if is_cancelled(local) => throw_cancelled(local),
         None => match insert(local, task_fn, hash, slot, Phase::Running) {
             Inserted::New(node) => {
                 local.counters.of(node.function).misses.add(1);
@@ -112,6 +113,12 @@ fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Args
     local.counters.of(node.function).memory_hits.add(1);
     let outcome = demand(local, node);
     hand_out(local, node, outcome, false)
+}
+
+#[cold]
+fn throw_cancelled(local: &Local) -> ! {
+    local.poison_all();
+    crate::failure::TaskError::Cancelled.throw()
 }
 
 /// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
+use crate::demand::check_cancelled;
 use crate::local::{Entered, Local};
 use crate::reclaim::{Garbage, do_chores};
+use crate::token::CancelToken;
 
 /// An update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,25 @@ impl Engine {
         catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (session.local.take_failure(&payload), payload))
     }
 
+    /// Runs `work` in a session that `token` may cancel.
+    ///
+    /// Inside another session of this engine on the same thread it is part of that one; being cancelled then fails the task that
+    /// runs there, too: what it would return depends on time.
+    ///
+    /// # Errors
+    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update.
+    pub fn run_with<R>(self: &Arc<Self>, token: &CancelToken, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        token.serves(self);
+        self.try_run(|| {
+            let Some(local) = Local::current() else { unreachable!("a session is open here") };
+            let _token = GivenToken::put(local, token.clone());
+            if let Err(payload) = check_cancelled(local) {
+                resume_unwind(payload);
+            }
+            work()
+        })
+    }
+
     /// Runs `change` while no session is open.
     ///
     /// # Errors
@@ -85,12 +106,12 @@ impl Engine {
         }
     }
 
-    /// Wakes all futures, and threads that drive one, that wait for a task.
+    /// Wakes all threads and futures that wait for a task, to see whether they are cancelled.
     pub(crate) fn wake_waiting(&self) {
         for flight in self.waits.awaited(&self.flights) {
             flight.wake_waiters();
         }
-        self.lot.wake_futures();
+        self.lot.wake_everybody();
     }
 
     /// Runs `change` with the gate held exclusively, and gives it back.
@@ -108,6 +129,28 @@ impl Engine {
         // The opener holds the gate by other means, so the proof must not give it back.
         let exclusive = ManuallyDrop::new(Exclusive { engine: self });
         do_chores(&exclusive)
+    }
+}
+
+/// A token that is in force until this is dropped.
+pub(crate) struct GivenToken<'a> {
+    local: &'a Local,
+    before: Option<CancelToken>,
+}
+
+impl<'a> GivenToken<'a> {
+    pub(crate) fn put(local: &'a Local, token: CancelToken) -> Self {
+        Self { local, before: local.token.replace(Some(token)) }
+    }
+}
+
+impl Drop for GivenToken<'_> {
+    fn drop(&mut self) {
+        let token = self.local.token.replace(self.before.take());
+        // Outside of a task, what comes after may run again.
+        if token.is_some_and(|token| token.is_cancelled()) && self.local.claimed.borrow().is_empty() {
+            self.local.end_cancellation();
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Sessions and updates of futures: the gate is held between polls, and each poll is a stretch of the session's strand.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::carry::{Hold, Stretch};
+use crate::demand::check_cancelled;
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
 use crate::input::Update;
 use crate::local::Local;
-use crate::session::UpdateError;
+use crate::session::{GivenToken, UpdateError};
 use crate::strand::Strand;
+use crate::token::CancelToken;
 
 /// A session that goes from thread to thread with the future that it belongs to.
 pub struct AsyncSession {
@@ -26,6 +28,14 @@ impl AsyncSession {
     #[must_use]
     pub fn new(engine: &Arc<Engine>) -> Self {
         Self { engine: engine.clone(), strand: Strand::new(), hold: None }
+    }
+
+    /// Lets `token` cancel the session.
+    #[must_use]
+    pub fn with_token(mut self, token: &CancelToken) -> Self {
+        token.serves(&self.engine);
+        self.strand.token = Some(token.clone());
+        self
     }
 
     /// Opens the session. `false` if an update is under way: `waker` is woken when to come again.
@@ -47,6 +57,24 @@ impl AsyncSession {
         Local::current().is_some_and(|local| local.engine_id() == self.engine.id)
     }
 
+    /// Runs one stretch of the session on this thread, unless the session has been cancelled.
+    ///
+    /// # Errors
+    /// As [`AsyncSession::stretch`]; the cancellation.
+    ///
+    /// # Panics
+    /// As [`AsyncSession::stretch`].
+    pub fn go_on<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
+        self.stretch(|| {
+            if let Some(local) = Local::current()
+                && let Err(payload) = check_cancelled(local)
+            {
+                resume_unwind(payload);
+            }
+            work()
+        })
+    }
+
     /// Runs one stretch of the session on this thread.
     ///
     /// # Errors
@@ -57,6 +85,7 @@ impl AsyncSession {
     pub fn stretch<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
         let outer = Local::current().filter(|_| self.is_inside());
         if let Some(local) = outer {
+            let _token = self.strand.token.as_ref().map(|token| GivenToken::put(local, token.clone()));
             return catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (local.take_failure(&payload), payload));
         }
         assert!(self.hold.is_some(), "a session inside of another one was taken out of it");

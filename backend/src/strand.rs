@@ -15,6 +15,7 @@ use crate::emit::EmittedValue;
 use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::node::NodeRef;
+use crate::token::CancelToken;
 
 static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
 
@@ -34,6 +35,8 @@ pub(crate) struct Lineage {
     pub(crate) beneath: Option<Arc<Self>>,
     /// The number of its demand, if one is under way.
     pub(crate) demand: Option<u64>,
+    /// What may cancel it.
+    pub(crate) token: Option<CancelToken>,
 }
 
 /// How a strand comes to wait for another one without naming a node.
@@ -75,6 +78,8 @@ pub(crate) struct Strand {
     pub(crate) beneath: Option<Arc<Lineage>>,
     pub(crate) claimed: Vec<NodeRef>,
     pub(crate) demand: u64,
+    /// What may cancel its session.
+    pub(crate) token: Option<CancelToken>,
     pub(crate) poisoned: usize,
     pub(crate) poison: Option<TaskError>,
     pub(crate) last_panic: Option<TaskError>,
@@ -91,6 +96,7 @@ impl Strand {
             beneath: None,
             claimed: Vec::new(),
             demand: 0,
+            token: None,
             poisoned: usize::MAX,
             poison: None,
             last_panic: None,
@@ -100,7 +106,12 @@ impl Strand {
 
     /// A strand that works for `lineage`, as part of its demand.
     pub(crate) fn under(lineage: &Arc<Lineage>) -> Self {
-        Self { lineage: Some(lineage.clone()), demand: lineage.demand.unwrap_or(0), ..Self::new() }
+        Self {
+            lineage: Some(lineage.clone()),
+            demand: lineage.demand.unwrap_or(0),
+            token: lineage.token.clone(),
+            ..Self::new()
+        }
     }
 
     /// Whether the session that the strand works in was cancelled while it did.
@@ -137,7 +148,8 @@ impl Local {
         let claimed = self.claimed.borrow().clone();
         let demand = (!self.begins_demand()).then(|| self.demand.get());
         let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
-        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand })
+        let token = self.token.borrow().clone();
+        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand, token })
     }
 
     /// Whether a call made now is the outermost demand of its strand, and of all that wait for the strand.
@@ -154,6 +166,7 @@ impl Local {
         std::mem::swap(&mut *self.lineage.borrow_mut(), &mut strand.lineage);
         std::mem::swap(&mut *self.beneath.borrow_mut(), &mut strand.beneath);
         std::mem::swap(&mut *self.claimed.borrow_mut(), &mut strand.claimed);
+        std::mem::swap(&mut *self.token.borrow_mut(), &mut strand.token);
         std::mem::swap(&mut *self.poison.borrow_mut(), &mut strand.poison);
         std::mem::swap(&mut *self.last_panic.borrow_mut(), &mut strand.last_panic);
         std::mem::swap(&mut *self.escaped.borrow_mut(), &mut strand.escaped);

@@ -14,7 +14,7 @@ pub mod fs;
 mod source_error;
 
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Scope, Stats, Task, TaskError, Update, UpdateError, emit, par_each, par_map, scope,
+    CancelToken,     CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Scope, Stats, Task, TaskError, Update, UpdateError, emit, par_each, par_map, scope,
     try_par_map,
 };
 pub use carry::{Carried, current};

@@ -10,9 +10,8 @@ use larder_backend::{AsyncSession, Engine, TaskError, Update, UpdateError, Updat
 
 type Failure = (TaskError, Box<dyn std::any::Any + Send>);
 
-/// Runs `future` in a session of `engine`, which is held open across its awaits.
-pub(crate) async fn in_session<F: Future>(engine: Arc<Engine>, future: F) -> Result<F::Output, Failure> {
-    let mut session = AsyncSession::new(&engine);
+/// Runs `future` in a session, which is held open across its awaits.
+pub(crate) async fn in_session<F: Future>(mut session: AsyncSession, future: F) -> Result<F::Output, Failure> {
     poll_fn(|context| if session.poll_open(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
     let future = pin!(Some(future));
     let mut inside = Inside { session, future };
@@ -29,7 +28,7 @@ impl<F: Future> Inside<'_, F> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<F::Output, Failure>> {
         let Self { session, future } = self;
         let Some(future) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-        match session.stretch(|| future.poll(context)) {
+        match session.go_on(|| future.poll(context)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(failure) => Poll::Ready(Err(failure)),

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use larder_backend::{
-    Config, Engine, Input, InputValue, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
+    AsyncSession, CancelToken, Config, Engine, Input, InputValue, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
 };
 
 use crate::run_async::{in_session, update};
@@ -108,7 +108,7 @@ impl Runtime {
     /// # Panics
     /// When awaited: with a body's panic that nobody caught; on a cycle; if an update cancelled the session.
     pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
-        match in_session(self.engine.clone(), future).await {
+        match in_session(AsyncSession::new(&self.engine), future).await {
             Ok(output) => output,
             Err((_, payload)) if !payload.is::<TaskError>() || self.engine.is_in_session() => resume_unwind(payload),
             Err((error, _)) => panic!("{error}"),
@@ -120,7 +120,7 @@ impl Runtime {
     /// # Errors
     /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
     pub async fn try_run_async<F: Future>(&self, future: F) -> Result<F::Output, TaskError> {
-        in_session(self.engine.clone(), future).await.map_err(|(error, _)| error)
+        in_session(AsyncSession::new(&self.engine), future).await.map_err(|(error, _)| error)
     }
 
     /// Changes inputs as [`Runtime::update`] does, and keeps no thread waiting. From the first poll on, new sessions wait;
@@ -140,6 +140,27 @@ impl Runtime {
     /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
     pub async fn update_cancelling_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
         update(self.engine.clone(), UpdatePolicy::Cancel, change).await
+    }
+
+    /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
+    /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over.
+    ///
+    /// Inside another session of this runtime on the same thread, `work` is part of that session; being cancelled then fails the
+    /// task that runs there, too.
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run`].
+    pub fn run_with<R>(&self, token: &CancelToken, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        self.engine.run_with(token, work)
+    }
+
+    /// Runs a future in a session that `token` may cancel. See [`Runtime::run_with`] and [`Runtime::run_async`].
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run_async`].
+    pub async fn run_async_with<F: Future>(&self, token: &CancelToken, future: F) -> Result<F::Output, TaskError> {
+        let session = AsyncSession::new(&self.engine).with_token(token);
+        in_session(session, future).await.map_err(|(error, _)| error)
     }
 
     /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
