@@ -23,10 +23,7 @@ pub(crate) fn run_apart(local: &Local, node: NodeRef) -> Result<NodeRef, Payload
     let again = local.claimed.borrow().iter().position(|claimed| *claimed == node);
     if let Some(start) = again {
         let tasks = local.claimed.borrow()[start..].to_vec();
-        let cycle = Arc::new(CycleError {
-            path: tasks.iter().map(|task| format!("{task:?}")).collect(),
-            members: tasks.iter().map(|task| task.address()).collect(),
-        });
+        let cycle = Arc::new(CycleError::new(&tasks));
         local.poison_cycle(&cycle);
         return Err(Box::new(TaskError::Cycle(cycle)));
     }
@@ -38,11 +35,8 @@ pub(crate) fn run_apart(local: &Local, node: NodeRef) -> Result<NodeRef, Payload
         catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }))
     });
     let poison = local.poison_of_innermost();
-    if outcome.is_err() || poison.is_some() {
-        local.end_poison_at_innermost();
-    }
     local.end_frame(frame);
-    local.claimed.borrow_mut().pop();
+    local.pop_claim(node);
     let twin = outcome?;
     local.engine().keep_twin(twin);
     match poison {

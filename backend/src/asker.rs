@@ -113,15 +113,13 @@ impl Asker {
         if !waited {
             return None;
         }
-        let payload = match thrown {
-            Some((payload, named)) => {
-                *local.last_panic.borrow_mut() = named;
-                payload
-            }
-            None => Box::new(failed_meanwhile(self.node)?),
+        let Some((payload, named)) = thrown else {
+            return failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload);
         };
+        *local.last_panic.borrow_mut() = named;
         if let Some(TaskError::Cycle(cycle)) = payload.downcast_ref() {
-            local.poison_if_on(cycle);
+            // The tasks of this strand that lie on the cycle have no value either.
+            local.poison_cycle(cycle);
         }
         Some(payload)
     }
@@ -254,7 +252,7 @@ fn lookup(
     };
     local.counters.of(node.function).memory_hits.add(1);
     if node.state.is_fresh() {
-        local.record_and_remember(node, false);
+        local.record_and_remember(node);
         return Ok(node);
     }
     Err((node, false))

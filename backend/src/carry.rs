@@ -172,7 +172,7 @@ impl Carried {
         let stretch = Stretch::begin(&local, engine, inner.recording, strand);
         let outcome = catch_unwind(AssertUnwindSafe(work));
         let gathered = stretch.end(&local, strand);
-        let cancelled = strand.is_cancelled();
+        let cancelled = strand.cancelled;
         inner.sink.end(Arrived { gathered, escaped: std::mem::take(&mut strand.escaped), cancelled });
         outcome
     }
@@ -221,14 +221,14 @@ pub(crate) struct Stretch {
 
 impl Stretch {
     pub(crate) fn begin(local: &Local, engine: &Engine, recording: bool, strand: &mut Strand) -> Self {
-        let entered = local.enter_within(engine);
+        let entered = local.enter(engine);
         local.switch(strand);
         Self { entered, frame: local.begin_frame(&[], recording) }
     }
 
     /// A stretch of a session itself: what it reads is nobody's.
     pub(crate) fn of_session(local: &Local, engine: &Engine, strand: &mut Strand) -> Self {
-        let entered = local.enter_within(engine);
+        let entered = local.enter(engine);
         local.switch(strand);
         Self { entered, frame: local.begin_frame(&[], false) }
     }

@@ -35,7 +35,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Hits answered by the thread cache or by a predicted read.
+    /// Hits answered by the thread cache or by a predicted read, of functions beyond the first [`NEAR`].
     thread_hits,
     /// Hits answered through the table.
     memory_hits,
@@ -75,18 +75,31 @@ impl Counter {
 const CHUNK: usize = 64;
 const CHUNKS: usize = 1024;
 
+/// As many functions have their most frequent counter in an array of its own: one instruction less on each hit.
+const NEAR: usize = 1024;
+
 /// Counters for all task functions of an engine, by the function's index; made in chunks as needed.
 pub(crate) struct CounterTable {
+    near_hits: Box<[Counter; NEAR]>,
     chunks: Box<[OnceLock<Box<[Counters; CHUNK]>>]>,
 }
 
 impl Default for CounterTable {
     fn default() -> Self {
-        Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        Self { near_hits: Box::new(std::array::from_fn(|_| Counter::default())), chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
     }
 }
 
 impl CounterTable {
+    /// Counts a hit of the thread cache.
+    #[inline(always)]
+    pub(crate) fn thread_hit(&self, function: u32) {
+        match self.near_hits.get(function as usize) {
+            Some(hits) => hits.add(1),
+            None => self.of(function).thread_hits.add(1),
+        }
+    }
+
     /// The counters of a function. Functions beyond 65,536 share the last ones.
     #[inline(always)]
     pub(crate) fn of(&self, function: u32) -> &Counters {
@@ -106,6 +119,7 @@ impl CounterTable {
 
     /// Adds this table's counters of a function to `sums`.
     pub(crate) fn add_to(&self, function: u32, sums: &mut Sums) {
+        sums.thread_hits += self.near_hits.get(function as usize).map_or(0, Counter::get);
         if let Some(chunk) = self.chunks[(function as usize / CHUNK).min(CHUNKS - 1)].get() {
             sums.add(&chunk[function as usize % CHUNK]);
         }
@@ -113,6 +127,9 @@ impl CounterTable {
 
     /// Adds all of another table's counters to this one, from any thread.
     pub(crate) fn absorb(&self, other: &Self) {
+        for (mine, theirs) in self.near_hits.iter().zip(other.near_hits.iter()) {
+            mine.0.fetch_add(theirs.get(), Relaxed);
+        }
         for (mine, theirs) in self.chunks.iter().zip(&other.chunks) {
             if let Some(theirs) = theirs.get() {
                 let mine = Self::make(mine);

@@ -16,7 +16,7 @@ use crate::apart::run_apart;
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
-use crate::failure::TaskError;
+use crate::failure::{CycleError, TaskError};
 use crate::flight::drive;
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
@@ -51,7 +51,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                 if wait_for(local, node)? == Waited::Never {
                     return run_apart(local, node);
                 }
-                if let Some(error) = failed_meanwhile(node) {
+                if let Some(error) = failed_meanwhile(local, node) {
                     return Err(Box::new(error));
                 }
             }
@@ -66,12 +66,16 @@ fn removed(node: NodeRef) -> TaskError {
 
 /// Whether the session of the current strand is to end.
 #[inline]
-pub(crate) fn is_cancelled(local: &Local) -> bool {
+fn is_to_end(local: &Local) -> bool {
     local.engine().gate.is_cancelling() || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
 }
 
+/// The check at a task boundary.
+///
+/// # Errors
+/// `Cancelled`, if an update wants the open sessions to end, or a token this one.
 pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if is_cancelled(local) {
+    if is_to_end(local) {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
         return Err(Box::new(TaskError::Cancelled));
@@ -97,8 +101,7 @@ fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
 /// Ends a claim without a run.
 fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     marks::put(&node.work, marks);
-    let released = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(released.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 
@@ -113,11 +116,11 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
         return Ok(Waited::Never);
     }
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
-    let is_cancelled = || check_cancelled(local).is_err();
+    let stop = || check_cancelled(local).is_err();
     match engine.flights.of(node) {
         // It may be that nobody else drives it any more.
-        Some(flight) if drive(&flight, deadline, is_cancelled) => {}
-        _ => node.state.wait(&engine.lot, node.address(), deadline, is_cancelled),
+        Some(flight) if drive(&flight, deadline, stop) => {}
+        _ => node.state.wait(&engine.lot, node.address(), deadline, stop),
     }
     engine.waits.unblock(local.strand.get(), node);
     Ok(Waited::Over)
@@ -150,8 +153,8 @@ pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     match registered {
         Ok(()) => Ok(Waited::Over),
         Err(Refused::Stacked) => Ok(Waited::Never),
-        Err(Refused::Cycle(cycle)) => {
-            let cycle = Arc::new(cycle);
+        Err(Refused::Cycle(path)) => {
+            let cycle = Arc::new(CycleError::new(&path));
             local.poison_cycle(&cycle);
             Err(Box::new(TaskError::Cycle(cycle)))
         }
@@ -160,15 +163,24 @@ pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
 
 pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
-    (failure.demand == local.demand.get()).then_some(failure.error)
+    if failure.demand != local.demand.get() {
+        return None;
+    }
+    local.poison_through(failure.head, &failure.error);
+    Some(failure.error)
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-pub(crate) fn failed_meanwhile(node: NodeRef) -> Option<TaskError> {
+pub(crate) fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
-    node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())
+    let error = node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())?;
+    if let TaskError::Cycle(cycle) = &error {
+        // Another thread found the cycle; the tasks of this one that lie on it have no value either.
+        local.poison_cycle(cycle);
+    }
+    Some(error)
 }
 
 /// A claimed node whose stale reads are being looked at.
@@ -287,9 +299,11 @@ impl Visit {
                         Ok(Waited::Over) => {}
                         // The body runs, and meets this read itself.
                         Ok(Waited::Never) => return Look::Changed,
-                        Err(payload) => return Look::Step(Step::Abort(payload)),
+                        Err(payload) if is_cancelled(&payload) => return Look::Step(Step::Abort(payload)),
+                        // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                        Err(_) => return Look::Changed,
                     }
-                    if failed_meanwhile(node).is_some() {
+                    if failed_meanwhile(local, node).is_some() {
                         return Look::Changed;
                     }
                 }
@@ -324,7 +338,7 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
                     return outcome;
                 }
                 match outcome {
-                    Err(payload) if is_cancellation(&payload) => return Err(payload),
+                    Err(payload) if is_cancelled(&payload) => return Err(payload),
                     // A read that failed counts as changed: its reader's body runs, and meets the failure itself.
                     Err(_) | Ok(()) => {}
                 }
@@ -335,7 +349,7 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     Ok(())
 }
 
-fn is_cancellation(payload: &Payload) -> bool {
+pub(crate) fn is_cancelled(payload: &Payload) -> bool {
     matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 

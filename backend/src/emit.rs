@@ -1,12 +1,13 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
 use std::any::Any;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use crate::demand::demand;
+use crate::demand::{demand, is_cancelled};
 use crate::edges::Edge;
 use crate::local::Local;
-use crate::node::NodeRef;
+use crate::node::{NodeRef, TWIN};
 
 /// A type whose values tasks may emit.
 #[diagnostic::on_unimplemented(
@@ -45,16 +46,18 @@ pub fn emit<D: Emitted>(value: D) {
         panic!("`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`")
     };
     if local.is_recording() {
-        local.emitted.borrow_mut().push(Arc::new(value));
+        local.emit(Arc::new(value));
     }
 }
 
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+    refuse_twin(root);
     let mut found = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
     let mut path = vec![(root, 0)];
+    local.record(Edge::effects_of(root), true);
     while let Some((node, next)) = path.last_mut() {
         let node = *node;
         // SAFETY: the node was made fresh before it came on the path.
@@ -62,14 +65,25 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
         if let Some(read) = reads.get(*next) {
             *next += 1;
             let read = read.node();
-            // A read that fails has emitted nothing that could be kept; its reader coped with that.
-            if seen.insert(read) && (read.task_fn.is_leaf() || demand(local, read).is_ok()) {
-                path.push((read, 0));
+            // A leaf emits nothing, so that nobody depends on it by collecting.
+            if read.task_fn.is_leaf() || !seen.insert(read) {
+                continue;
+            }
+            // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
+            // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
+            local.record(Edge::effects_of(read), true);
+            match demand(local, read) {
+                Ok(holder) => {
+                    refuse_twin(holder);
+                    path.push((read, 0));
+                }
+                Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+                // It has emitted nothing that could be kept; its reader coped with that.
+                Err(_) => {}
             }
             continue;
         }
         path.pop();
-        local.record(Edge::effects_of(node), true);
         if let Some(extra) = node.extra() {
             let emitted = extra.emitted.lock().clone();
             found.extend(emitted.iter().filter_map(|value| {
@@ -79,4 +93,14 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
         }
     }
     found
+}
+
+/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+fn refuse_twin(node: NodeRef) {
+    assert!(
+        !node.flag(TWIN),
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
+         stolen job meanwhile; collect them outside of the job",
+        node.task_fn.site().name
+    );
 }

@@ -25,11 +25,18 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// # Errors
 /// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
 pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    let counters = local.counters.of(node.function);
-    let timer = Timer::start(counters);
+    let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     let frame = local.begin_frame(before, true);
+    let outcome = run_body(local, node);
+    local.end_frame(frame);
+    timer.stop(local, node);
+    outcome
+}
+
+#[inline(never)]
+fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
     let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
@@ -45,8 +52,6 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
     if let (Err(payload), false) = (&outcome, published) {
         fail(local, node, payload);
     }
-    local.end_frame(frame);
-    timer.stop(counters);
     outcome
 }
 
@@ -60,19 +65,24 @@ pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
     if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
 }
 
-/// Publishes a finished run.
+/// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
+/// nest, and the depth of the stack is what a first build of a deep graph costs.
+#[inline(never)]
 pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
     if !local.settle_carried() {
+        node.set_flag(FAILED);
         unfinished(node).throw();
     }
     if let Some(error) = local.poison_of_innermost() {
+        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
+        // dependents have seen.
+        node.set_flag(FAILED);
         error.throw();
     }
-    let emitted = local.take_emitted();
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
-    let emitted_changed = replace_emitted(node, emitted);
+    let emitted_changed = keep_emitted(local, node);
     let epoch = engine.epoch();
     let unchanged = !node.flag(FAILED)
         && match ran {
@@ -84,15 +94,13 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     if !unchanged {
         node.changed_at.store(epoch, Relaxed);
     }
-    if !unchanged || reads_changed || emitted_changed {
+    // A failed run had no effects that anybody could collect.
+    if reads_changed || emitted_changed || node.flag(FAILED) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    if node.task_fn.volatile {
-        engine.volatiles.lock().push(node);
-        engine.has_chores();
-    }
+    list_volatile(local, node);
     if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
@@ -115,35 +123,50 @@ fn unfinished(node: NodeRef) -> TaskError {
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+///
+/// It runs no code of the user's that could panic: nobody would end the claim.
+#[cold]
+#[inline(never)]
 pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.name_failure(payload, node);
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();
-    let emitted = local.take_emitted();
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
     local.mute();
-    local.with_reads(|reads| relink(local, node, reads));
-    replace_emitted(node, emitted);
-    let epoch = local.engine().epoch();
-    node.effects_at.store(epoch, Relaxed);
-    let kept = !matches!(error, TaskError::Cancelled);
-    let failure = kept.then(|| Failure { error, demand: local.demand.get() });
-    *node.extra_or_insert().failure.lock() = failure;
-    if kept {
+    if matches!(error, TaskError::Cancelled) {
+        // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
+        // before stay, by which changes reach those who read its output.
+        if let Some(extra) = node.extra() {
+            extra.failure.lock().take();
+        }
+    } else {
+        local.with_reads(|reads| relink(local, node, reads));
+        node.effects_at.store(local.engine().epoch(), Relaxed);
+        let (demand, head) = (local.demand.get(), local.head_of_innermost());
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
         node.set_flag(FAILED);
+        // Its reads are current now.
+        node.clear_flag(MARKED | FORGOTTEN);
+        list_volatile(local, node);
     }
-    // A run that failed has to be made up for even if nothing else changes, and its reads are current now.
+    // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
-    node.clear_flag(MARKED | FORGOTTEN);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);
-    local.end_poison_at_innermost();
     end_claim(local, node, Phase::Empty);
 }
 
+/// Lists a volatile task that has run, well or not, to run again in the next session.
+fn list_volatile(local: &Local, node: NodeRef) {
+    if node.task_fn.volatile {
+        let engine = local.engine();
+        engine.volatiles.lock().push(node);
+        engine.has_chores();
+    }
+}
+
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
-    let ended = local.claimed.borrow_mut().pop();
-    debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+    local.pop_claim(node);
     drop(marks::take(&node.work, 0));
     node.state.publish(phase, &local.engine().lot, node.address());
 }
@@ -173,21 +196,27 @@ fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
 
 /// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
 fn unlink(local: &Local, read: NodeRef) {
-    let crowded = read.with_dependents(|dependents| {
+    let (first, crowded) = read.with_dependents(|dependents| {
         let dead = read.dead.load(Relaxed).saturating_add(1);
         read.dead.store(dead, Relaxed);
         let live = dependents.as_slice().len().saturating_sub(usize::from(dead));
-        dead == u16::MAX || usize::from(dead) > live.max(8)
+        (dead == 1, dead == u16::MAX || usize::from(dead) > live.max(8))
     });
+    if first {
+        local.engine().note_dead_edges(read);
+    }
     if crowded {
         local.engine().queue_purge(read);
     }
 }
 
+/// Keeps what the run emitted. Returns whether it differs from what the last one did.
+fn keep_emitted(local: &Local, node: NodeRef) -> bool {
+    (local.has_emitted() || node.extra().is_some()) && replace_emitted(node, local.take_emitted())
+}
+
+#[inline(never)]
 fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
-    if emitted.is_empty() && node.extra().is_none() {
-        return false;
-    }
     let mut place = node.extra_or_insert().emitted.lock();
     let equal = place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
     if !equal {
@@ -198,21 +227,26 @@ fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     !equal
 }
 
-/// Times some of the runs: all of a slow body, one in 32 of a fast one.
+/// Times the first runs of a function and one in sixteen of the others: reading the clock twice costs as much as a miss.
 struct Timer(Option<Instant>);
 
 impl Timer {
+    #[inline]
     fn start(counters: &Counters) -> Self {
         let runs = counters.runs.get();
-        let timed = counters.timed_runs.get();
-        let slow = counters.timed_nanos.get() > timed * 2_000;
-        Self((slow || runs < 4 || runs % 32 == 0).then(Instant::now))
+        Self((runs < 16 || runs.is_multiple_of(16)).then(Instant::now))
     }
 
-    fn stop(self, counters: &Counters) {
+    #[inline]
+    fn stop(self, local: &Local, node: NodeRef) {
         if let Self(Some(start)) = self {
-            counters.timed_runs.add(1);
-            counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            Self::note(start, local.counters.of(node.function));
         }
+    }
+
+    #[inline(never)]
+    fn note(start: Instant, counters: &Counters) {
+        counters.timed_runs.add(1);
+        counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     }
 }

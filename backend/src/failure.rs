@@ -5,14 +5,23 @@ use std::fmt;
 use std::panic;
 use std::sync::Arc;
 
+use crate::node::NodeRef;
+
 /// A cycle: the path of tasks, each waiting for the next, the last for the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CycleError {
     /// The tasks on the cycle, as calls with their arguments.
     pub path: Vec<String>,
-    /// The addresses of their nodes.
+    /// The addresses of their nodes, by which other threads see whether tasks of theirs lie on the cycle.
     pub(crate) members: Vec<usize>,
+}
+
+impl CycleError {
+    pub(crate) fn new(path: &[NodeRef]) -> Self {
+        let members = path.iter().map(|node| node.address()).collect();
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), members }
+    }
 }
 
 impl fmt::Display for CycleError {
@@ -73,11 +82,18 @@ impl TaskError {
         if let Some(error) = payload.downcast_ref::<Self>() {
             return error.clone();
         }
-        let message = payload
-            .downcast_ref::<&'static str>()
-            .map(|message| (*message).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "(a payload that is not text)".to_owned());
-        Self::Panicked { task: format!("{task:?}"), message }
+        Self::Panicked { task: format!("{task:?}"), message: message_of(payload).to_owned() }
     }
+
+    /// Whether this is a panic with the message of `payload`.
+    pub(crate) fn says(&self, payload: &(dyn Any + Send)) -> bool {
+        matches!(self, Self::Panicked { message, .. } if message == message_of(payload))
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        return message;
+    }
+    payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
 }

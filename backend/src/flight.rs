@@ -55,7 +55,7 @@ pub(crate) trait Fly: Send + Sync {
     /// Gives up a seat. The last one to leave ends the flight.
     fn leave(&self, seat: u64);
     /// The panic that ended the flight, for the first to ask, and what it is known by.
-    fn take_failure(&self) -> Option<(Payload, Option<TaskError>)>;
+    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)>;
 }
 
 #[derive(Default)]
@@ -124,7 +124,7 @@ impl Waiters {
 struct Flight<K, O, F> {
     waiters: Mutex<Waiters>,
     state: Mutex<Option<State<F>>>,
-    failure: Mutex<Option<(Payload, Option<TaskError>)>>,
+    failure: Mutex<Option<(Payload, Option<(usize, TaskError)>)>>,
     types: PhantomData<fn(&K) -> O>,
 }
 
@@ -297,7 +297,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Flight<K, O, F> {
     fn abandon(mut state: State<F>) {
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
-        let entered = local.enter_within(&engine);
+        let entered = local.enter(&engine);
         local.switch(&mut state.strand);
         let body = state.body.take();
         on_enough_stack(|| {
@@ -457,7 +457,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
         wakers.wake();
     }
 
-    fn take_failure(&self) -> Option<(Payload, Option<TaskError>)> {
+    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)> {
         self.failure.lock().take()
     }
 }

@@ -3,6 +3,7 @@
 //! All handles to one node share a `HandleCell`; the node keeps one reference to it, so it is pinned while there are more.
 //! The cell outlives the engine harmlessly: its node is used only inside a session of the engine that it names.
 
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -174,8 +175,37 @@ impl<T> Hash for Task<T> {
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Local::current() {
-            Some(local) if local.engine_id() == self.cell.engine => write!(f, "Task({:?})", self.cell.node),
+            Some(local) if local.engine_id() == self.cell.engine => match Nested::begin() {
+                Some(_nested) => write!(f, "Task({:?})", self.cell.node),
+                None => f.write_str("Task(..)"),
+            },
             _ => f.write_str("Task(..)"),
         }
+    }
+}
+
+thread_local! {
+    static NESTING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A handle that is being printed. Handles nest by the arguments of their tasks, as deep as a program's chains are and
+/// with as many branches, so only the outermost ones are printed in full.
+struct Nested;
+
+impl Nested {
+    const DEEPEST: u32 = 3;
+
+    fn begin() -> Option<Self> {
+        let depth = NESTING.get();
+        (depth < Self::DEEPEST).then(|| {
+            NESTING.set(depth + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTING.set(NESTING.get() - 1);
     }
 }

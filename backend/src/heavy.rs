@@ -20,7 +20,7 @@ use crate::sync::Mutex;
 #[derive(Default)]
 struct HeavyFlight {
     waiters: Mutex<Waiters>,
-    failure: Mutex<Option<(Payload, Option<TaskError>)>>,
+    failure: Mutex<Option<(Payload, Option<(usize, TaskError)>)>>,
 }
 
 /// What goes to the crew thread.
@@ -47,7 +47,7 @@ impl Parcel {
         let Self { flight, hold, mut strand, mut visit } = self;
         let engine = hold.engine();
         let local = Local::of(engine);
-        let entered = local.enter_within(engine);
+        let entered = local.enter(engine);
         local.switch(&mut strand);
         // Whoever comes from here on waits for the claim's end.
         let this = engine.flights.land(visit.node);
@@ -102,7 +102,7 @@ impl Fly for HeavyFlight {
         drop(waker);
     }
 
-    fn take_failure(&self) -> Option<(Payload, Option<TaskError>)> {
+    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)> {
         self.failure.lock().take()
     }
 }

@@ -146,33 +146,30 @@ impl Engine {
         policy: UpdatePolicy,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        let (result, garbage) = self.exclusively(policy, |_| self.gather_and_apply(change))?;
+        // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
         drop(garbage);
         Ok(result)
     }
 
     /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
     pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
-        let (result, garbage) = self.while_exclusive(|_| self.gather_and_apply(change));
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
         drop(garbage);
         result
     }
 
-    fn gather_and_apply<R>(&self, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
-        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
-        let result = change(&mut update);
-        (result, self.apply(update.changes.into_values().collect()))
-    }
-
     /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: Vec<Box<dyn Change>>) -> Garbage {
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>) -> Garbage {
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
         if differing.is_empty() {
             return garbage;
         }
         let epoch = if differing.contains(&true) { self.advance() } else { self.epoch() };
-        for (change, differs) in changes.into_iter().zip(differing) {
+        for (change, differs) in changes.drain(..).zip(differing) {
             let node = change.node();
             garbage.values.extend(change.put());
             if differs {
@@ -182,6 +179,24 @@ impl Engine {
             }
         }
         garbage
+    }
+}
+
+/// What an update sets, gathered before any of it is put in place.
+struct Gathered {
+    update: Update,
+    changes: Vec<Box<dyn Change>>,
+}
+
+impl Gathered {
+    fn new(engine: &Engine) -> Self {
+        Self { update: Update { engine: engine.id, changes: FxHashMap::default() }, changes: Vec::new() }
+    }
+
+    fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
+        let result = change(&mut self.update);
+        self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
+        (result, engine.apply(&mut self.changes))
     }
 }
 

@@ -85,7 +85,7 @@ impl Left {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(local)));
         local.switch(&mut strand);
         debug_assert!(outcome.is_ok(), "items' panics are caught one by one");
-        if strand.is_cancelled() {
+        if strand.cancelled {
             self.cancel();
         }
         self.escaped.lock().append(&mut strand.escaped);
@@ -97,7 +97,7 @@ pub(crate) struct Failed {
     index: usize,
     payload: Payload,
     /// The panic named after the innermost task that it came through.
-    named: Option<TaskError>,
+    named: Option<(usize, TaskError)>,
 }
 
 impl Failed {

@@ -47,6 +47,10 @@ mod source;
 mod mark;
 mod reclaim;
 
+// What outlives the process.
+pub mod codec;
+pub mod storage;
+
 // What else one can ask.
 mod counters;
 mod emit;

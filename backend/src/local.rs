@@ -65,6 +65,8 @@ pub(crate) struct Local {
     engine_id: u64,
     totals: Arc<CounterTable>,
     sessions: Cell<usize>,
+    /// Whether this thread is inside of an update.
+    pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     pub(crate) mode: Cell<Mode>,
@@ -79,17 +81,20 @@ pub(crate) struct Local {
     pub(crate) demand: Cell<u64>,
     /// What may cancel the session, beside an update.
     pub(crate) token: RefCell<Option<CancelToken>>,
-    /// Frames at this depth of `claimed` and deeper have met `poison`, which they must not swallow.
-    pub(crate) poisoned: Cell<usize>,
-    pub(crate) poison: RefCell<Option<TaskError>>,
-    /// The innermost panic that is unwinding, named after its task.
-    pub(crate) last_panic: RefCell<Option<TaskError>>,
+    /// The session has been cancelled: nothing that its frames still finish is kept.
+    pub(crate) cancelled: Cell<bool>,
+    /// The tasks among `claimed` that lie on a cycle: they must not swallow the error.
+    pub(crate) poisoned: RefCell<Vec<Poisoned>>,
+    /// The panic that was last named after the task where it began, and where its payload lies.
+    pub(crate) last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     /// Cycles through tasks of the lineage.
     pub(crate) escaped: RefCell<Vec<Arc<CycleError>>>,
     // The rest.
-    pub(crate) emitted: RefCell<Vec<EmittedValue>>,
+    emitted: RefCell<Vec<EmittedValue>>,
+    /// The length of `emitted`.
+    emitted_count: Cell<usize>,
     functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
     seen: RefCell<FxHashSet<Edge>>,
 }
@@ -99,6 +104,21 @@ pub(crate) struct Local {
 unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
+
+/// A claimed task that lies on a cycle.
+pub(crate) struct Poisoned {
+    depth: usize,
+    /// The depth of the outermost task that it is known to depend on.
+    low: usize,
+    cycle: Arc<CycleError>,
+}
+
+/// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    depth: usize,
+    node: NodeRef,
+}
 
 /// What has to be put back when a frame ends.
 pub(crate) struct SavedFrame {
@@ -153,7 +173,7 @@ impl Local {
                 return local.clone();
             }
             // Records of engines that are gone are held by nobody else's list any more.
-            locals.retain(|local| local.sessions.get() > 0 || Arc::weak_count(local) > 0);
+            locals.retain(|local| local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0);
             let local = Arc::new(Self::new(engine));
             engine.locals.lock().push(Arc::downgrade(&local));
             locals.push(local.clone());
@@ -180,6 +200,7 @@ impl Local {
             engine_id: engine.id,
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
+            updating: Cell::new(false),
             generation: Cell::new(0),
             last_execution: Cell::new(0),
             mode: Cell::new(Mode::Normal),
@@ -188,12 +209,13 @@ impl Local {
             beneath: RefCell::default(),
             demand: Cell::new(0),
             token: RefCell::default(),
-            poisoned: Cell::new(usize::MAX),
-            poison: RefCell::default(),
+            cancelled: Cell::new(false),
+            poisoned: RefCell::default(),
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             escaped: RefCell::default(),
             emitted: RefCell::default(),
+            emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
         }
@@ -209,24 +231,21 @@ impl Local {
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }
-        self.sessions.set(self.sessions.get() + 1);
-        self.poisoned.set(usize::MAX);
-        let frame = self.begin_frame(&[], false);
+        let sessions = self.sessions.replace(self.sessions.get() + 1);
+        // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
+        let frame = (sessions == 0).then(|| {
+            self.cancelled.set(false);
+            self.begin_frame(&[], false)
+        });
         Entered { before: CURRENT.replace(self), frame }
-    }
-
-    /// As [`Local::enter`], where a stretch of a session may be under way on this thread: its strand stays as it is.
-    pub(crate) fn enter_within(&self, engine: &Engine) -> Entered {
-        let poisoned = self.poisoned.get();
-        let entered = self.enter(engine);
-        self.poisoned.set(poisoned);
-        entered
     }
 
     /// Ends what [`Local::enter`] began.
     pub(crate) fn leave(&self, entered: Entered) {
         CURRENT.set(entered.before);
-        self.end_frame(entered.frame);
+        if let Some(frame) = entered.frame {
+            self.end_frame(frame);
+        }
         self.sessions.set(self.sessions.get() - 1);
     }
 
@@ -268,7 +287,7 @@ impl Local {
         // SAFETY: `next` is not the end.
         self.predicted.set(unsafe { next.add(1) });
         self.push(edge);
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -281,7 +300,7 @@ impl Local {
             entry.recorded_by.set(self.execution.get());
             self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
         }
-        self.counters.of(node.function).thread_hits.add(1);
+        self.counters.thread_hit(node.function);
         Some(node)
     }
 
@@ -328,8 +347,22 @@ impl Local {
 
     // ---- the lookup's end ----
 
+    /// Remembers a node that was made by this call, and notes it as read for the first time.
+    #[inline]
+    pub(crate) fn record_new(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), false);
+    }
+
+    /// Remembers a node that the thread cache did not have, and notes it as read.
+    #[inline]
+    pub(crate) fn remember_and_record(&self, node: NodeRef) {
+        self.cache.insert(node, self.execution.get());
+        self.record(Edge::value_of(node), true);
+    }
+
     /// Notes a read that was answered through the table, and remembers the node for this thread.
-    pub(crate) fn record_and_remember(&self, node: NodeRef, is_new: bool) {
+    pub(crate) fn record_and_remember(&self, node: NodeRef) {
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
             Some((_, entry)) => {
@@ -340,7 +373,7 @@ impl Local {
             }
             None => {
                 self.cache.insert(node, self.execution.get());
-                self.record(Edge::value_of(node), !is_new);
+                self.record(Edge::value_of(node), true);
             }
         }
     }
@@ -371,7 +404,7 @@ impl Local {
             duplicates: self.duplicates.replace(false),
             carried: if self.carrying.replace(false) { self.carried.take() } else { None },
             base: self.base.replace(base),
-            emitted_base: self.emitted_base.replace(self.emitted.borrow().len()),
+            emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
     }
 
@@ -406,6 +439,7 @@ impl Local {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).splice(base..base, reads) };
         let base = self.emitted_base.get();
+        self.emitted_count.set(self.emitted_count.get() + emitted.len());
         self.emitted.borrow_mut().splice(base..base, emitted);
     }
 
@@ -422,7 +456,9 @@ impl Local {
     pub(crate) fn end_frame(&self, saved: SavedFrame) {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).truncate(self.base.get()) };
-        let emitted = self.emitted.borrow_mut().split_off(self.emitted_base.get());
+        if self.has_emitted() {
+            drop(self.take_emitted());
+        }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
@@ -435,7 +471,6 @@ impl Local {
         }
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
-        drop(emitted);
         // Work that is carried out of a session needs no frame: it holds the session open itself.
         if let (Some(sink), true) = (carried, recorded) {
             sink.close();
@@ -490,13 +525,23 @@ impl Local {
         ended
     }
 
+    /// Notes a value that the current body emits.
+    pub(crate) fn emit(&self, value: EmittedValue) {
+        self.emitted.borrow_mut().push(value);
+        self.emitted_count.set(self.emitted_count.get() + 1);
+    }
+
+    /// Whether the current frame emitted anything.
+    #[inline]
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.emitted_count.get() != self.emitted_base.get()
+    }
+
     /// What the current frame emitted, taken out.
+    #[inline(never)]
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
-        let mut emitted = self.emitted.borrow_mut();
-        if emitted.len() == self.emitted_base.get() {
-            return Vec::new();
-        }
-        emitted.split_off(self.emitted_base.get())
+        self.emitted_count.set(self.emitted_base.get());
+        self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
     /// What the current frame has read (each once per execution number) and emitted, taken out.
@@ -515,7 +560,7 @@ impl Local {
             for edge in gathered.reads {
                 self.record(edge, true);
             }
-            self.emitted.borrow_mut().extend(gathered.emitted);
+            gathered.emitted.into_iter().for_each(|value| self.emit(value));
         }
     }
 
@@ -523,7 +568,7 @@ impl Local {
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand.get() << 32);
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand.get() << 32));
         self.last_panic.take();
     }
 
@@ -532,64 +577,97 @@ impl Local {
         if payload.is::<TaskError>() {
             return TaskError::of_payload(&**payload, node);
         }
-        self.last_panic.borrow_mut().get_or_insert_with(|| TaskError::of_payload(&**payload, node)).clone()
+        if let Some(error) = self.named(payload) {
+            return error;
+        }
+        let error = TaskError::of_payload(&**payload, node);
+        *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
+        error
+    }
+
+    /// The name of a panic that began in a task further in. One that was caught on the way has another payload; should
+    /// the next one lie in the same place, it says something else.
+    fn named(&self, payload: &Payload) -> Option<TaskError> {
+        let last = self.last_panic.borrow();
+        let (address, error) = last.as_ref()?;
+        (*address == address_of(payload) && error.says(&**payload)).then(|| error.clone())
     }
 
     /// The error that this thread's session ended with.
     pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
-        match self.last_panic.take() {
-            Some(error) if !payload.is::<TaskError>() => error,
-            _ => TaskError::of_payload(&**payload, "the session"),
-        }
+        let named = self.named(payload);
+        self.last_panic.take();
+        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
     }
 
-    /// A task on a cycle has no value, even if its body catches the error: the frames on it will fail again.
+    /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
+    /// body asks for afterwards do not lie on this cycle.
     pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
         if self.lineage.borrow().is_some() {
             self.escaped.borrow_mut().push(cycle.clone());
         }
-        let claimed = self.claimed.borrow();
-        let depth = claimed.iter().position(|node| cycle.members.contains(&node.address()));
-        self.poisoned.set(self.poisoned.get().min(depth.unwrap_or(usize::MAX)));
-        *self.poison.borrow_mut() = Some(TaskError::Cycle(cycle.clone()));
+        let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
+        if let Some(low) = first {
+            self.poison_from(low, cycle);
+        }
     }
 
-    /// A task that the current strand waited for failed by a cycle: who is on it has no value either.
-    pub(crate) fn poison_if_on(&self, cycle: &Arc<CycleError>) {
-        if self.claimed.borrow().iter().any(|node| cycle.members.contains(&node.address())) {
-            self.poison_cycle(cycle);
+    /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
+    /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
+    pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
+        if let (Some(Head { depth, node }), TaskError::Cycle(cycle)) = (head, error)
+            && self.claimed.borrow().get(depth) == Some(&node)
+        {
+            self.poison_from(depth, cycle);
         }
+    }
+
+    fn poison_from(&self, low: usize, cycle: &Arc<CycleError>) {
+        let mut poisoned = self.poisoned.borrow_mut();
+        for depth in low..self.claimed.borrow().len() {
+            match poisoned.iter_mut().find(|other| other.depth == depth) {
+                Some(other) => other.low = other.low.min(low),
+                None => poisoned.push(Poisoned { depth, low, cycle: cycle.clone() }),
+            }
+        }
+    }
+
+    /// Where the cycle of the innermost claimed node closes, if that is further out.
+    pub(crate) fn head_of_innermost(&self) -> Option<Head> {
+        let claimed = self.claimed.borrow();
+        let innermost = claimed.len().checked_sub(1)?;
+        let poisoned = self.poisoned.borrow();
+        let depth = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?.low;
+        (depth < innermost).then(|| Head { depth, node: claimed[depth] })
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.
     pub(crate) fn poison_all(&self) {
-        self.poisoned.set(0);
-        *self.poison.borrow_mut() = Some(TaskError::Cancelled);
+        self.cancelled.set(true);
     }
 
     /// The part of the session that was cancelled has ended.
     pub(crate) fn end_cancellation(&self) {
-        let mut poison = self.poison.borrow_mut();
-        if poison.take_if(|poison| matches!(poison, TaskError::Cancelled)).is_some() {
-            self.poisoned.set(usize::MAX);
-        }
+        self.cancelled.set(false);
     }
 
     /// The error that the innermost claimed node must fail with, although its body has returned.
     pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
-        if self.poisoned.get() == usize::MAX || self.claimed.borrow().len() <= self.poisoned.get() {
-            return None;
+        if self.cancelled.get() {
+            return Some(TaskError::Cancelled);
         }
-        self.poison.borrow().clone()
+        let poisoned = self.poisoned.borrow();
+        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+        let poisoned = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?;
+        Some(TaskError::Cycle(poisoned.cycle.clone()))
     }
 
-    /// The innermost claimed node has failed; if it is the outermost poisoned one, the poison ends with it.
-    pub(crate) fn end_poison_at_innermost(&self) {
-        let cancelled = matches!(*self.poison.borrow(), Some(TaskError::Cancelled));
-        if !cancelled && self.claimed.borrow().len() == self.poisoned.get().saturating_add(1) {
-            self.poisoned.set(usize::MAX);
-            self.poison.take();
-        }
+    /// Ends the innermost claim, and its poison with it.
+    pub(crate) fn pop_claim(&self, node: NodeRef) {
+        let mut claimed = self.claimed.borrow_mut();
+        let ended = claimed.pop();
+        debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+        self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).
@@ -598,10 +676,14 @@ impl Local {
     }
 }
 
+fn address_of(payload: &Payload) -> usize {
+    (&raw const **payload).cast::<()>().addr()
+}
+
 /// A session (or a stretch of it) that is current on this thread.
 pub(crate) struct Entered {
     before: *const Local,
-    frame: SavedFrame,
+    frame: Option<SavedFrame>,
 }
 
 impl Drop for Local {

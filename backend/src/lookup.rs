@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
 use crate::claim::{Phase, StateWord};
-use crate::demand::{demand, is_cancelled};
+use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
 use crate::local::{Local, Mode};
 use crate::marks;
@@ -52,18 +52,18 @@ pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
 pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> NodeRef {
     let raw = task_fn.raw();
     let Some(local) = Local::current() else { outside(raw) };
-    let is_it = |node: NodeRef| {
+    let is_it = |args: &A, node: NodeRef| {
         // SAFETY: the key is read only if the node's task function is this one, whose types are these.
         node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
     };
-    if let Some(node) = local.predicted(is_it) {
+    if let Some(node) = local.predicted(|node| is_it(&args, node)) {
         return node;
     }
     let hash = hash_of(raw, &args);
-    if let Some(node) = local.cached(hash, is_it) {
+    if let Some(node) = local.cached(hash, |node| is_it(&args, node)) {
         return node;
     }
-    through_the_table(local, raw, hash, args)
+    through_the_table(local, raw, hash, args, is_it)
 }
 
 /// The hash of a call: of the task function's identity and the arguments.
@@ -75,10 +75,28 @@ pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
     state.finish()
 }
 
+/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function.
 #[inline(never)]
-fn through_the_table<A: Args>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+fn through_the_table<A: Args>(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    args: A,
+    is_it: impl Fn(&A, NodeRef) -> bool,
+) -> NodeRef {
+    let found = {
+        let _comparing = Comparing::begin(local, task_fn);
+        local.engine().table.find(hash, |node| is_it(&args, node))
+    };
+    if let Some(node) = found
+        && node.state.is_fresh()
+    {
+        local.counters.of(node.function).memory_hits.add(1);
+        local.remember_and_record(node);
+        return node;
+    }
     let mut slot = StackMagicAnySlot::new(args);
-    lookup(local, task_fn, hash, &mut slot)
+    lookup(local, task_fn, hash, &mut slot, found)
 }
 
 #[cold]
@@ -91,34 +109,32 @@ pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     )
 }
 
-/// Looks a call up through the table, and runs it on a true miss. Returns its node, fresh and recorded as read.
-fn lookup(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> NodeRef {
-    let node = match peek(local, task_fn, hash, slot) {
-        Some(node) if node.state.is_fresh() => {
-            local.counters.of(node.function).memory_hits.add(1);
-            local.record_and_remember(node, false);
-            return node;
-        }
+/// Goes on when the read lock has not found a fresh node: makes the one that was `found` fresh, or runs a true miss.
+/// Returns the call's node, fresh and recorded as read.
+fn lookup(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+    found: Option<NodeRef>,
+) -> NodeRef {
+    let node = match found {
         Some(node) => node,
-        None if is_cancelled(local) => throw_cancelled(local),
-        None => match insert(local, task_fn, hash, slot, Phase::Running) {
-            Inserted::New(node) => {
-                local.counters.of(node.function).misses.add(1);
-                let outcome = execute(local, node).map(|()| node);
-                return hand_out(local, node, outcome, true);
+        None => {
+            check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+            match insert(local, task_fn, hash, slot, Phase::Running) {
+                Inserted::New(node) => {
+                    local.counters.of(node.function).misses.add(1);
+                    let outcome = execute(local, node).map(|()| node);
+                    return hand_out(local, node, outcome, true);
+                }
+                Inserted::Existing(node) => node,
             }
-            Inserted::Existing(node) => node,
-        },
+        }
     };
     local.counters.of(node.function).memory_hits.add(1);
     let outcome = demand(local, node);
     hand_out(local, node, outcome, false)
-}
-
-#[cold]
-fn throw_cancelled(local: &Local) -> ! {
-    local.poison_all();
-    crate::failure::TaskError::Cancelled.throw()
 }
 
 /// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
@@ -128,7 +144,11 @@ pub(crate) fn hand_out(
     outcome: Result<NodeRef, crate::execute::Payload>,
     is_new: bool,
 ) -> NodeRef {
-    local.record_and_remember(node, is_new);
+    if is_new {
+        local.record_new(node);
+    } else {
+        local.record_and_remember(node);
+    }
     match outcome {
         Ok(holder) => holder,
         Err(payload) => resume_unwind(payload),
@@ -206,18 +226,26 @@ fn insert_plain(
 struct Comparing<'a>(&'a Local);
 
 impl<'a> Comparing<'a> {
+    #[inline(always)]
     fn begin(local: &'a Local, task_fn: &RawTaskFn) -> Self {
-        assert!(
-            local.mode.replace(Mode::Comparing) == Mode::Normal,
-            "task function `{}` was called while arguments were being compared; `Eq` of an argument must not call \
-             task functions",
-            task_fn.site.path
-        );
+        if local.mode.replace(Mode::Comparing) != Mode::Normal {
+            called_while_comparing(task_fn);
+        }
         Self(local)
     }
 }
 
+#[cold]
+fn called_while_comparing(task_fn: &RawTaskFn) -> ! {
+    panic!(
+        "task function `{}` was called while arguments were being compared; `Eq` of an argument must not call task \
+         functions",
+        task_fn.site.path
+    )
+}
+
 impl Drop for Comparing<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.0.mode.set(Mode::Normal);
     }

@@ -36,17 +36,34 @@ pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
 ///
 /// The caller holds the gate exclusively.
 pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
-    node.set_flag(MUST_RUN);
+    let mut pass = Pass { epoch, worklist: Vec::new() };
     match node.state.phase() {
-        Phase::Fresh => {}
-        // It may have been skipped, so that nodes behind it are FRESH.
-        Phase::Stale if marks::single(&node.work).is_some() => drop(marks::take(&node.work, 0)),
-        Phase::Stale | Phase::Empty => return,
+        Phase::Fresh => {
+            // No mark is needed: it must run.
+            node.set_flag(MUST_RUN);
+            pass.begin_stale(node);
+        }
+        Phase::Stale => {
+            node.set_flag(MUST_RUN);
+            if let Some(single) = marks::single(&node.work) {
+                if node.marked_at.load(Relaxed) != epoch {
+                    // It may have been skipped, so that nodes behind it are FRESH.
+                    drop(marks::take(&node.work, 0));
+                    pass.mark_behind(node);
+                } else if let Some(origin) = single.origin {
+                    // An unchanged origin says nothing about the nodes behind this one any more.
+                    origin.set_flag(BROKEN);
+                }
+            }
+        }
+        // It failed, and whoever caught that must ask again.
+        Phase::Empty if !node.flag(MARKED) => {
+            node.set_flag(MARKED);
+            pass.mark_behind(node);
+        }
+        Phase::Empty => {}
         Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
     }
-    let mut pass = Pass { epoch, worklist: Vec::new() };
-    // No mark is needed: it must run.
-    pass.begin_stale(node);
     pass.finish();
 }
 

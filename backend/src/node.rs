@@ -18,6 +18,7 @@ use std::any::{Any, TypeId};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed}};
 
@@ -48,37 +49,41 @@ pub(crate) const SOURCE: u16 = 128;
 pub(crate) const BROKEN: u16 = 256;
 /// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
 pub(crate) const ORIGIN: u16 = 512;
+/// A node apart from the graph that holds another one's value (`apart.rs`).
+pub(crate) const TWIN: u16 = 1024;
 /// Listed among the nodes to drop when the gate is next held exclusively.
 pub(crate) const DROP_QUEUED: u16 = 16;
 
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {
-    pub(crate) state: StateWord,
-    /// Index of the task function in its engine's registry.
-    pub(crate) function: u32,
-    pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
+    // What marking, verifying and running touch.
     /// Claim: what the last run read, in order.
     pub(crate) deps: UnsafeCell<Deps>,
     /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: who read this node.
     dependents: UnsafeCell<Dependents>,
+    /// What few nodes need: a handle, emitted values, a failure.
+    extra: AtomicPtr<Extra>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
     pub(crate) verified_at: AtomicU32,
-    /// The epoch in which the value, the emitted values or the set of reads last changed.
+    /// The epoch in which the emitted values or the set of reads last changed.
     pub(crate) effects_at: AtomicU32,
-    lock: parking_lot::RawMutex,
-    flags: AtomicU16,
-    /// Under `lock`: how many entries of `dependents` are known to be dead.
-    pub(crate) dead: AtomicU16,
     /// The epoch of the pass that last marked the node (see `mark.rs`).
     pub(crate) marked_at: AtomicU32,
-    /// What few nodes need: a handle, emitted values, a failure.
-    extra: AtomicPtr<Extra>,
+    /// Under `lock`: how many entries of `dependents` are known to be dead.
+    pub(crate) dead: AtomicU16,
+    flags: AtomicU16,
+    lock: parking_lot::RawMutex,
+    // What a hit reads, next to the key and the value that it reads, too.
+    pub(crate) state: StateWord,
+    /// Index of the task function in its engine's registry.
+    pub(crate) function: u32,
+    pub(crate) task_fn: &'static RawTaskFn,
+    pub(crate) hash: u64,
 }
 
 /// A node with its types.
@@ -287,7 +292,19 @@ impl Drop for Header {
 
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.task_fn.describe(*self, f)
+        // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
+        match panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string())) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => write!(f, "{}(<a panic in Debug>)", self.task_fn.site().name),
+        }
+    }
+}
+
+struct Described(NodeRef);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.task_fn.describe(self.0, f)
     }
 }
 
@@ -363,6 +380,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
     /// A node without a key that holds `value`, for readers of `node` that cannot wait for it (`apart.rs`).
     pub(crate) fn twin(node: NodeRef, value: O) -> NodeRef {
         let header = Header::new(node.task_fn, node.function, node.hash, StateWord::new(Phase::Fresh));
+        header.set_flag(TWIN);
         let mut twin: Box<MaybeUninit<Self>> = Box::new_uninit();
         let place = twin.as_mut_ptr();
         // SAFETY: a fresh allocation of the node's layout. The key stays uninitialised: nothing looks for a twin by its key,

@@ -18,6 +18,8 @@ use crate::token::CancelToken;
 pub enum UpdateError {
     /// The thread that asked has a session of the same runtime open: waiting for it would never end.
     InSession,
+    /// The thread that asked is inside of an update of the same runtime already.
+    InUpdate,
 }
 
 impl std::fmt::Display for UpdateError {
@@ -26,6 +28,9 @@ impl std::fmt::Display for UpdateError {
             Self::InSession => f.write_str(
                 "an update was asked for inside a session of the same runtime, on the same thread; inputs may change \
                  only between sessions: return from `run` first",
+            ),
+            Self::InUpdate => f.write_str(
+                "an update was asked for inside an update of the same runtime; set all inputs by the one that is open",
             ),
         }
     }
@@ -52,10 +57,12 @@ impl Engine {
     ///
     /// # Errors
     /// If a body panicked, on a cycle, or if the session was cancelled.
+    #[track_caller]
     pub fn try_run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, TaskError> {
         self.catch(work).map_err(|(error, _)| error)
     }
 
+    #[track_caller]
     fn catch<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
         if let Some(local) = Local::current()
             && local.engine_id() == self.id
@@ -93,6 +100,9 @@ impl Engine {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
+        if Local::of(self).updating.get() {
+            return Err(UpdateError::InUpdate);
+        }
         self.announce(policy);
         self.gate.lock(policy);
         Ok(self.while_exclusive(change))
@@ -116,12 +126,13 @@ impl Engine {
 
     /// Runs `change` with the gate held exclusively, and gives it back.
     pub(crate) fn while_exclusive<R>(&self, change: impl FnOnce(&Exclusive<'_>) -> R) -> R {
+        let local = Local::of(self);
+        // Declared first, so dropped last, even if `change` panics: it runs the user's `Drop`, which may open a session.
+        let mut garbage = Garbage::default();
         let exclusive = Exclusive { engine: self };
-        let garbage = do_chores(&exclusive);
-        let result = change(&exclusive);
-        drop(exclusive);
-        drop(garbage);
-        result
+        garbage.join(do_chores(&exclusive));
+        let _updating = Updating::begin(&local);
+        change(&exclusive)
     }
 
     /// What the opener of a session does while the gate is held by nobody else.
@@ -165,6 +176,22 @@ impl Drop for Exclusive<'_> {
     }
 }
 
+/// While this lives, the thread is inside of an update: to open a session would wait for itself.
+struct Updating<'a>(&'a Local);
+
+impl<'a> Updating<'a> {
+    fn begin(local: &'a Local) -> Self {
+        local.updating.set(true);
+        Self(local)
+    }
+}
+
+impl Drop for Updating<'_> {
+    fn drop(&mut self) {
+        self.0.updating.set(false);
+    }
+}
+
 /// An open session on this thread.
 struct Session {
     engine: Arc<Engine>,
@@ -175,8 +202,13 @@ struct Session {
 }
 
 impl Session {
+    #[track_caller]
     fn open(engine: &Arc<Engine>) -> Self {
         let local = Local::of(engine);
+        assert!(
+            !local.updating.get(),
+            "a session was opened inside an update of the same runtime; read what the update needs before it"
+        );
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {

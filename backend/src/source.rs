@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::Key;
 use crate::claim::Phase;
@@ -42,10 +43,20 @@ impl Engine {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
+        let _one_at_a_time = self.refreshing.lock();
+        loop {
+            if let Some(refreshed) = self.try_refresh(policy)? {
+                return Ok(refreshed);
+            }
+        }
+    }
+
+    /// `None` if nodes were freed between looking and putting in place: some of those looked at may be among them.
+    fn try_refresh(self: &Arc<Self>, policy: UpdatePolicy) -> Result<Option<Refreshed>, UpdateError> {
         let mut refreshed = Refreshed::default();
         let mut changes: Vec<Box<dyn Change>> = Vec::new();
         let mut failed = Vec::new();
-        self.run(|| {
+        let generation = self.run(|| {
             let sources = self.sources.lock().clone();
             refreshed.checked = sources.len();
             for node in sources {
@@ -58,9 +69,13 @@ impl Engine {
                     _ => failed.push(node),
                 }
             }
+            self.generation.load(Relaxed)
         });
         refreshed.observed = changes.len();
         let garbage = self.exclusively(policy, |_| {
+            if self.generation.load(Relaxed) != generation {
+                return None;
+            }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
             let epoch = if failed.is_empty() { self.epoch() } else { self.advance() };
             for node in failed {
@@ -69,10 +84,12 @@ impl Engine {
                     mark_dependents(node, epoch);
                 }
             }
-            self.apply(changes)
+            Some(self.apply(&mut changes))
         })?;
-        drop(garbage);
-        Ok(refreshed)
+        Ok(garbage.map(|garbage| {
+            drop(garbage);
+            refreshed
+        }))
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::failure::{CycleError, TaskError};
-use crate::local::Local;
+use crate::local::{Local, Poisoned};
 use crate::node::NodeRef;
 use crate::token::CancelToken;
 
@@ -80,9 +80,9 @@ pub(crate) struct Strand {
     pub(crate) demand: u64,
     /// What may cancel its session.
     pub(crate) token: Option<CancelToken>,
-    pub(crate) poisoned: usize,
-    pub(crate) poison: Option<TaskError>,
-    pub(crate) last_panic: Option<TaskError>,
+    pub(crate) cancelled: bool,
+    pub(crate) poisoned: Vec<Poisoned>,
+    pub(crate) last_panic: Option<(usize, TaskError)>,
     /// Cycles that go through tasks of the lineage: whoever waits there must not swallow them.
     pub(crate) escaped: Vec<Arc<CycleError>>,
 }
@@ -97,8 +97,8 @@ impl Strand {
             claimed: Vec::new(),
             demand: 0,
             token: None,
-            poisoned: usize::MAX,
-            poison: None,
+            cancelled: false,
+            poisoned: Vec::new(),
             last_panic: None,
             escaped: Vec::new(),
         }
@@ -112,11 +112,6 @@ impl Strand {
             token: lineage.token.clone(),
             ..Self::new()
         }
-    }
-
-    /// Whether the session that the strand works in was cancelled while it did.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        matches!(self.poison, Some(TaskError::Cancelled))
     }
 }
 
@@ -162,12 +157,12 @@ impl Local {
     pub(crate) fn switch(&self, strand: &mut Strand) {
         strand.id = self.strand.replace(strand.id);
         strand.demand = self.demand.replace(strand.demand);
-        strand.poisoned = self.poisoned.replace(strand.poisoned);
+        strand.cancelled = self.cancelled.replace(strand.cancelled);
         std::mem::swap(&mut *self.lineage.borrow_mut(), &mut strand.lineage);
         std::mem::swap(&mut *self.beneath.borrow_mut(), &mut strand.beneath);
         std::mem::swap(&mut *self.claimed.borrow_mut(), &mut strand.claimed);
         std::mem::swap(&mut *self.token.borrow_mut(), &mut strand.token);
-        std::mem::swap(&mut *self.poison.borrow_mut(), &mut strand.poison);
+        std::mem::swap(&mut *self.poisoned.borrow_mut(), &mut strand.poisoned);
         std::mem::swap(&mut *self.last_panic.borrow_mut(), &mut strand.last_panic);
         std::mem::swap(&mut *self.escaped.borrow_mut(), &mut strand.escaped);
     }

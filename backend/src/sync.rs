@@ -6,12 +6,12 @@
 #[cfg(not(larder_model))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(larder_model))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(larder_model)]
 pub(crate) use model::{Condvar, Mutex, MutexGuard};
 #[cfg(larder_model)]
-pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicU32, Ordering};
 
 /// Wraps shuttle's primitives in the shape of parking_lot's: no poisoning, `wait` by mutable guard.
 #[cfg(larder_model)]

@@ -51,7 +51,7 @@ pub struct RawTaskFn {
     resolve: Option<Erased>,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
-    pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
+    pub(crate) observe: Option<Observe>,
     /// For an async function: makes the flight of a claimed node.
     pub(crate) launch: Option<fn(Hold, Strand, Visit) -> Arc<dyn Fly>>,
     pub(crate) full_name: Option<fn() -> &'static str>,
@@ -60,6 +60,9 @@ pub struct RawTaskFn {
     pub(crate) version: Option<u32>,
     pub(crate) ttl: Option<Duration>,
 }
+
+/// Looks at a source again: [`source::observe`] for its types.
+type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -440,12 +443,15 @@ unsafe fn describe<K: Key, O: Send + Sync + 'static>(
     unsafe { std::mem::transmute::<unsafe fn(), Describe<K>>(erased)(node.key::<K, O>(), f) }
 }
 
+/// A comparison of outputs.
+type Equal<O> = fn(&O, &O) -> bool;
+
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);
 
 impl<O: PartialEq> Cutoff<O> {
     /// `==`.
-    pub const EQ: Option<fn(&O, &O) -> bool> = Some(|left, right| left == right);
+    pub const EQ: Option<Equal<O>> = Some(|left, right| left == right);
 }
 
 /// The fallback of [`Cutoff`] for outputs that cannot be compared: every re-run counts as a change.
@@ -453,7 +459,7 @@ pub trait NoEq {
     /// The output.
     type Output;
     /// No comparison.
-    const EQ: Option<fn(&Self::Output, &Self::Output) -> bool> = None;
+    const EQ: Option<Equal<Self::Output>> = None;
 }
 impl<O> NoEq for Cutoff<O> {
     type Output = O;

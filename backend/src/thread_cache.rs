@@ -28,13 +28,14 @@ struct Set {
 pub(crate) struct ThreadCache {
     sets: Box<[Set; SETS]>,
     filled: Cell<bool>,
+    refused: Cell<u32>,
 }
 
 impl Default for ThreadCache {
     fn default() -> Self {
         let sets: Box<[Set]> = (0..SETS).map(|_| Set::default()).collect();
         let Ok(sets) = sets.try_into() else { unreachable!("as many sets were made as are wanted") };
-        Self { sets, filled: Cell::new(false) }
+        Self { sets, filled: Cell::new(false), refused: Cell::new(0) }
     }
 }
 
@@ -64,16 +65,27 @@ impl ThreadCache {
         None
     }
 
-    /// Puts a node in, as recorded by `execution`, in place of the older entry of its set.
+    /// Puts a node in, as recorded by `execution`: at once where there is room, otherwise one time in eight, so that a
+    /// working set which does not fit costs no more than the table does.
+    #[inline]
     pub(crate) fn insert(&self, node: NodeRef, execution: u64) {
-        self.filled.set(true);
         let [first, second] = &self.set(node.hash).ways;
-        second.hash.set(first.hash.get());
-        second.node.set(first.node.get());
-        second.recorded_by.set(first.recorded_by.get());
-        first.hash.set(node.hash);
-        first.node.set(Some(node));
-        first.recorded_by.set(execution);
+        let way = if first.node.get().is_none() {
+            first
+        } else if second.node.get().is_none() {
+            second
+        } else {
+            let refused = self.refused.get().wrapping_add(1);
+            self.refused.set(refused);
+            if refused % 8 != 0 {
+                return;
+            }
+            if refused % 16 == 0 { first } else { second }
+        };
+        self.filled.set(true);
+        way.hash.set(node.hash);
+        way.node.set(Some(node));
+        way.recorded_by.set(execution);
     }
 
     /// Forgets everything.

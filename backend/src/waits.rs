@@ -21,7 +21,6 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::claim::Phase;
-use crate::failure::CycleError;
 use crate::flight::Fly;
 use crate::flights::Flights;
 use crate::marks;
@@ -91,7 +90,8 @@ pub(crate) struct Waiter<'a> {
 
 /// Why a strand must not wait.
 pub(crate) enum Refused {
-    Cycle(CycleError),
+    /// The tasks on the cycle.
+    Cycle(Vec<NodeRef>),
     /// Its wait would never end, because of whom it stands on.
     Stacked,
 }
@@ -128,8 +128,6 @@ impl WaitGraph {
     pub(crate) fn block(&self, waiter: Waiter<'_>, on: NodeRef) -> Result<(), Refused> {
         let mut graph = self.0.lock();
         if let Some(way) = graph.way_back(waiter, on, Link::Part) {
-            // Writing the path runs `Debug` of the user's.
-            drop(graph);
             return Err(Refused::Cycle(cycle(waiter, &way)));
         }
         if (graph.stacked > 0 || waiter.is_stacked()) && graph.way_back(waiter, on, Link::Stack).is_some() {
@@ -262,13 +260,10 @@ fn way(steps: &[(NodeRef, Option<usize>, Vec<NodeRef>)], last: usize) -> Way {
     way
 }
 
-fn cycle(waiter: Waiter<'_>, way: &Way) -> CycleError {
+fn cycle(waiter: Waiter<'_>, way: &Way) -> Vec<NodeRef> {
     let own = chain(waiter.claimed, waiter.lineage);
     let closing = way.last().map(|(node, _)| *node);
     let mut tasks: Vec<NodeRef> = way.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
     tasks.extend(closing.map(|node| from(&own, node)).unwrap_or_default());
-    CycleError {
-        path: tasks.iter().map(|node| format!("{node:?}")).collect(),
-        members: tasks.iter().map(|node| node.address()).collect(),
-    }
+    tasks
 }

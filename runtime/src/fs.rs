@@ -4,6 +4,7 @@
 //! (size, times, inode) first and at contents only where a stamp differs or is too young to be trusted. Dependents see
 //! contents: touching a file changes nothing.
 
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,19 +34,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
     file.content(path)
 }
 
-/// The content of a file, as text.
+/// The content of a file, as text. The task that runs now depends on it.
+///
+/// Shared, so that a task that returns it is cheap to hit.
 ///
 /// # Errors
 /// As [`read`], and if the content is not UTF-8.
 ///
 /// # Panics
 /// Outside of a session.
-pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, SourceError> {
+pub fn read_to_string(path: impl AsRef<Path>) -> Result<Arc<str>, SourceError> {
     let path = path.as_ref();
     let bytes = read(path)?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(SourceError::not_utf8(path, error)),
+        Ok(text) => Ok(text.into()),
+        Err(error) => Err(SourceError::not_utf8(path, &bytes, error)),
     }
 }
 
@@ -70,6 +73,14 @@ pub struct Entry {
     pub path: PathBuf,
     /// What it is.
     pub kind: EntryKind,
+}
+
+impl Entry {
+    /// The name that it has in its directory.
+    #[must_use]
+    pub fn file_name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or(self.path.as_os_str())
+    }
 }
 
 /// The entries of a directory, ordered by path. The task that runs now depends on their names and kinds, not on contents.
@@ -207,7 +218,11 @@ impl FileValue {
 
 fn same_file(left: &FileResult, right: &FileResult) -> bool {
     match (left, right) {
-        (Ok(left), Ok(right)) => left.digest == right.digest,
+        (Ok(left), Ok(right)) if left.digest == right.digest => {
+            // Nobody is about to read a content that they have seen: it must not stay until somebody does.
+            right.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            true
+        }
         (Err(left), Err(right)) => left == right,
         _ => false,
     }

@@ -1,1 +1,13 @@
-//! Placeholder while the workspace is laid out.
+//! What several tests of larder share: random programs of task functions, and the two ways to evaluate them.
+//!
+//! * [`program`]: a program as data, and how one expression of it is evaluated.
+//! * [`naive`]: evaluates everything from scratch; what the engine must agree with.
+//! * [`world`]: evaluates by task functions on a runtime.
+//! * [`ledger`]: watches which bodies run, and whether they had a reason to.
+//! * [`generate`]: random programs, and what is done to them.
+
+pub mod generate;
+pub mod ledger;
+pub mod naive;
+pub mod program;
+pub mod world;

@@ -1,0 +1,180 @@
+//! Writes that belong together: a batch is built by the engine and committed by a store, all or nothing.
+
+use std::ops::Range;
+
+use super::Table;
+
+/// Puts and deletes, in the order in which they were asked for; of several for one key, the last counts.
+///
+/// All bytes stand in one buffer, so that filling a reused batch allocates nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Whether `entries` is sorted and has one entry per key.
+    sorted: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    table: Table,
+    /// The first 8 bytes of the key, big-endian: decides nearly every comparison without touching `bytes`.
+    head: u64,
+    key: Range<usize>,
+    /// Empty and at `usize::MAX` for a delete.
+    value: Range<usize>,
+}
+
+const DELETED: Range<usize> = usize::MAX..usize::MAX;
+
+/// One write of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write<'a> {
+    /// The table.
+    pub table: Table,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value to put, or `None` to delete what the key holds. Deleting what is not there is no error.
+    pub value: Option<&'a [u8]>,
+}
+
+/// The writes of one batch, sorted by table and key, each key once. What [`BackingStorage::commit`] is given.
+///
+/// [`BackingStorage::commit`]: super::BackingStorage::commit
+#[derive(Clone, Copy, Debug)]
+pub struct Writes<'a> {
+    batch: &'a Batch,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts `value` at `key`.
+    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.put_with(table, key, |_, out| out.extend_from_slice(value));
+    }
+
+    /// Puts at `key` what `fill` appends, given the key and the buffer; what stands in the buffer before is not
+    /// `fill`'s to change.
+    pub fn put_with(&mut self, table: Table, key: &[u8], fill: impl FnOnce(&[u8], &mut Vec<u8>)) {
+        let start = self.push_key(key);
+        let from = self.bytes.len();
+        fill(key, &mut self.bytes);
+        let value = from..self.bytes.len().max(from);
+        self.push(table, start..from, value);
+    }
+
+    /// Deletes what `key` holds.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        let start = self.push_key(key);
+        self.push(table, start..self.bytes.len(), DELETED);
+    }
+
+    /// Appends all writes of `other`, later than those here.
+    pub fn append(&mut self, other: &Self) {
+        let by = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        let shift = |range: &Range<usize>| range.start + by..range.end + by;
+        self.entries.extend(other.entries.iter().map(|entry| Entry {
+            key: shift(&entry.key),
+            value: if entry.value == DELETED { DELETED } else { shift(&entry.value) },
+            ..*entry
+        }));
+        self.sorted = false;
+    }
+
+    /// The number of writes asked for.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of all keys and values asked for.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all writes, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.sorted = false;
+    }
+
+    /// The writes, sorted by table and key, each key once.
+    pub fn writes(&mut self) -> Writes<'_> {
+        if !self.sorted {
+            let bytes = &self.bytes;
+            // Stable, so that of equal keys the last asked for comes last.
+            self.entries.sort_by(|a, b| {
+                (a.table, a.head)
+                    .cmp(&(b.table, b.head))
+                    .then_with(|| bytes[a.key.clone()].cmp(&bytes[b.key.clone()]))
+            });
+            self.entries.dedup_by(|later, kept| {
+                let same = later.table == kept.table
+                    && later.head == kept.head
+                    && bytes[later.key.clone()] == bytes[kept.key.clone()];
+                if same {
+                    kept.value = later.value.clone();
+                }
+                same
+            });
+            self.sorted = true;
+        }
+        Writes { batch: self }
+    }
+
+    fn push_key(&mut self, key: &[u8]) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        start
+    }
+
+    fn push(&mut self, table: Table, key: Range<usize>, value: Range<usize>) {
+        let mut head = [0; 8];
+        let bytes = &self.bytes[key.clone()];
+        let short = bytes.len().min(8);
+        head[..short].copy_from_slice(&bytes[..short]);
+        self.entries.push(Entry { table, head: u64::from_be_bytes(head), key, value });
+        self.sorted = false;
+    }
+}
+
+impl<'a> Writes<'a> {
+    /// The number of writes.
+    pub fn len(self) -> usize {
+        self.batch.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.batch.entries.is_empty()
+    }
+
+    /// All writes, in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Write<'a>> + Clone {
+        self.batch.entries.iter().map(move |entry| self.write(entry))
+    }
+
+    /// The writes of each table that has some, in order.
+    pub fn by_table(self) -> impl Iterator<Item = (Table, impl ExactSizeIterator<Item = Write<'a>> + Clone)> {
+        self.batch
+            .entries
+            .chunk_by(|a, b| a.table == b.table)
+            .map(move |chunk| (chunk[0].table, chunk.iter().map(move |entry| self.write(entry))))
+    }
+
+    fn write(self, entry: &Entry) -> Write<'a> {
+        let bytes = &self.batch.bytes;
+        let value = (entry.value != DELETED).then(|| &bytes[entry.value.clone()]);
+        Write { table: entry.table, key: &bytes[entry.key.clone()], value }
+    }
+}

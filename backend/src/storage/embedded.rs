@@ -1,0 +1,353 @@
+//! The embedded default: one file, kept by redb, behind guards of ours.
+//!
+//! redb is atomic and durable, and reads without verifying a checksum: a damaged page gives a wrong record, an error
+//! or a panic. Wrong records are [`Guarded`](super::Guarded)'s to reject. The rest is dealt with here:
+//! - A panic inside redb is caught where it is called ([`contain`]) and means damage. (The process's panic hook
+//!   still sees it.)
+//! - Damage found when opening: the file is **set aside** (renamed to `*.damaged-N`) and a new one started; the fact
+//!   is told by [`RedbStorage::set_aside`].
+//! - Damage found later: the file is set aside and the store is *gone*: every call fails until it is opened again.
+//!   It does not continue empty. What was stored since would have lost what it was computed from.
+//! - After an input/output error redb refuses all work: the store is *closed*, and the next commit opens it again.
+//!
+//! # Who may touch what
+//! ```text
+//! snapshot  RwLock   one read transaction with its tables, shared by all point reads; replaced right after each
+//!                    commit. One of the last commit costs nothing: what that commit freed is free for the next.
+//!                    One that is kept for longer keeps pages from being used again, and the file doubles. A scan
+//!                    keeps the one it started with.
+//! writer    Mutex    the database itself: commit, compact, close. Taken before `snapshot`, never after it.
+//! ```
+
+mod contain;
+mod open;
+mod snapshot;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+use redb::{Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use self::contain::{Trouble, contain};
+pub use self::open::SetAside;
+use self::snapshot::{Snapshot, TABLES};
+use super::{BackingStorage, Operation, StorageError, Table, Visit, Write, Writes};
+
+/// How to open a [`RedbStorage`].
+#[derive(Clone, Debug)]
+pub struct RedbOptions {
+    cache_bytes: usize,
+    read_only: bool,
+}
+
+impl Default for RedbOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 256 << 20, read_only: false }
+    }
+}
+
+impl RedbOptions {
+    /// The default: read and write, with at most 256 MiB of page cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most memory for the cache of pages.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// For reading only: in a folder that cannot be written, or beside other readers. It neither creates nor repairs
+    /// nor renames a file, and cannot be opened while a writer has the file.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Opens or creates the store at `path`. The folder must exist.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStorage, StorageError> {
+        let opened = open::open(path.as_ref(), self)?;
+        Ok(RedbStorage {
+            path: path.as_ref().to_owned(),
+            options: self.clone(),
+            snapshot: RwLock::new(Some(Arc::new(opened.snapshot))),
+            writer: Mutex::new(Writer::Open(opened.db)),
+            damaged: AtomicBool::new(false),
+            set_aside: Mutex::new(opened.set_aside),
+        })
+    }
+}
+
+/// A store in one file. See the module's text for what it survives.
+pub struct RedbStorage {
+    path: PathBuf,
+    options: RedbOptions,
+    snapshot: RwLock<Option<Arc<Snapshot>>>,
+    writer: Mutex<Writer>,
+    /// Set once, when damage is found; whoever next holds `writer` closes the store.
+    damaged: AtomicBool,
+    set_aside: Mutex<Option<SetAside>>,
+}
+
+enum Writer {
+    Open(Db),
+    /// After an input/output error: to be opened again.
+    Closed,
+    /// After damage.
+    Gone,
+}
+
+enum Db {
+    Writable(Database),
+    ReadOnly(#[expect(dead_code, reason = "held open: its transactions end with it")] ReadOnlyDatabase),
+}
+
+impl RedbStorage {
+    /// Opens or creates the store at `path`, with the default options.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
+        RedbOptions::new().open(path)
+    }
+
+    /// Opens the store at `path` for reading only.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StorageError> {
+        RedbOptions::new().read_only().open(path)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The damaged or foreign file that was found in place of the store, and where it is now; when opening or since.
+    pub fn set_aside(&self) -> Option<SetAside> {
+        self.set_aside.lock().clone()
+    }
+
+    /// Makes an error of `trouble`, and of damage what damage means.
+    fn trouble(&self, operation: Operation, trouble: Trouble) -> StorageError {
+        match trouble {
+            Trouble::Failed(source) => StorageError::failed(operation, source),
+            Trouble::Held => StorageError::Held { path: self.path.clone() },
+            Trouble::Damaged(reason) => {
+                self.damaged.store(true, Relaxed);
+                *self.snapshot.write() = None;
+                // Whoever holds the writer looks at `damaged` before letting go.
+                if let Some(mut writer) = self.writer.try_lock() {
+                    self.close_damaged(&mut writer, &reason);
+                }
+                StorageError::Damaged { operation, table: None, reason }
+            }
+        }
+    }
+
+    /// Closes a damaged store and sets its file aside.
+    fn close_damaged(&self, writer: &mut Writer, reason: &str) {
+        let before = std::mem::replace(writer, Writer::Gone);
+        *self.snapshot.write() = None;
+        if matches!(before, Writer::Gone) {
+            return;
+        }
+        // Closing writes; on a damaged file that may panic as well.
+        let _ = contain(|| drop(before));
+        if !self.options.read_only
+            && let Ok(aside) = open::set_aside(&self.path, reason)
+        {
+            *self.set_aside.lock() = Some(aside);
+        }
+    }
+
+    fn unusable(&self, operation: Operation) -> StorageError {
+        if self.damaged.load(Relaxed) {
+            let reason = "found earlier; open the store again".into();
+            StorageError::Damaged { operation, table: None, reason }
+        } else {
+            StorageError::failed(operation, "closed for now, after an error or to be compacted")
+        }
+    }
+
+    fn current(&self, operation: Operation) -> Result<Arc<Snapshot>, StorageError> {
+        self.snapshot.read().clone().ok_or_else(|| self.unusable(operation))
+    }
+
+    /// Runs `work` on the database, opened again if need be, and takes a new snapshot.
+    fn write(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&mut Database) -> Result<(), Trouble>,
+    ) -> Result<(), StorageError> {
+        if self.options.read_only {
+            return Err(StorageError::ReadOnly);
+        }
+        let mut writer = self.writer.lock();
+        let found_while_reading = || match self.damaged.load(Relaxed) {
+            true => Err(Trouble::Damaged("found while reading".into())),
+            false => Ok(()),
+        };
+        let result = found_while_reading()
+            .and_then(|()| self.write_locked(&mut writer, work))
+            .and_then(|()| found_while_reading());
+        match result {
+            Ok(()) => Ok(()),
+            Err(Trouble::Damaged(reason)) => {
+                self.damaged.store(true, Relaxed);
+                self.close_damaged(&mut writer, &reason);
+                Err(StorageError::Damaged { operation, table: None, reason })
+            }
+            Err(trouble) => {
+                // redb accepts nothing more after an error; what it had not committed is gone with it.
+                *self.snapshot.write() = None;
+                if let Writer::Open(db) = std::mem::replace(&mut *writer, Writer::Closed) {
+                    let _ = contain(|| drop(db));
+                }
+                // Reads go on if it can be opened at once; if not, the next commit tries again.
+                let _ = self.reopen(&mut writer);
+                drop(writer);
+                Err(self.trouble(operation, trouble))
+            }
+        }
+    }
+
+    fn write_locked(
+        &self,
+        writer: &mut Writer,
+        work: impl FnOnce(&mut Database) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        if matches!(writer, Writer::Closed) {
+            self.reopen(writer)?;
+        }
+        let Writer::Open(Db::Writable(db)) = writer else {
+            return Err(Trouble::Damaged("found earlier; open the store again".into()));
+        };
+        contain(|| work(db))??;
+        let snapshot = contain(|| Snapshot::take(db.begin_read()?))??;
+        *self.snapshot.write() = Some(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// Opens the file again. It must be as it was: a new one in its place would forget what this run relies on.
+    fn reopen(&self, writer: &mut Writer) -> Result<(), Trouble> {
+        if !matches!(writer, Writer::Closed) {
+            return Ok(());
+        }
+        let (db, snapshot) = open::open_existing(&self.path, &self.options)?;
+        *writer = Writer::Open(db);
+        *self.snapshot.write() = Some(Arc::new(snapshot));
+        Ok(())
+    }
+}
+
+impl BackingStorage for RedbStorage {
+    fn get(&self, table: Table, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {
+        let result = {
+            let snapshot = self.snapshot.read();
+            let Some(snapshot) = &*snapshot else { return Err(self.unusable(Operation::Get).at(table)) };
+            contain(|| snapshot.get(table, key, value)).and_then(|found| found)
+        };
+        result.map_err(|trouble| self.trouble(Operation::Get, trouble).at(table))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
+    ) -> Result<(), StorageError> {
+        let snapshot = self.current(Operation::Scan).map_err(|error| error.at(table))?;
+        snapshot
+            .scan(table, prefix, visit)
+            .map_err(|trouble| self.trouble(Operation::Scan, trouble).at(table))
+    }
+
+    fn commit(&self, writes: Writes<'_>) -> Result<(), StorageError> {
+        self.write(Operation::Commit, |db| commit(db, writes))
+    }
+
+    fn size(&self) -> Result<Option<u64>, StorageError> {
+        let metadata =
+            fs::metadata(&self.path).map_err(|error| StorageError::failed(Operation::Size, error))?;
+        Ok(Some(metadata.len()))
+    }
+
+    /// While it compacts, reads fail, and so are misses.
+    fn compact(&self) -> Result<(), StorageError> {
+        // Compaction moves pages, which no snapshot may be reading.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
+        self.write(Operation::Compact, |db| {
+            let snapshot = self.snapshot.write().take();
+            drop(snapshot);
+            loop {
+                match db.compact() {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    // A scan is still open. It ends soon; space can also be given back another time.
+                    Err(redb::CompactionError::TransactionInProgress) => {
+                        if std::time::Instant::now() > deadline {
+                            return Ok(());
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(5));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        })
+    }
+}
+
+/// Writes a sorted batch in one transaction.
+fn commit(db: &Database, writes: Writes<'_>) -> Result<(), Trouble> {
+    let transaction = db.begin_write()?;
+    for (table, writes) in writes.by_table() {
+        let mut into = transaction.open_table(TABLES[table.index()])?;
+        // Sorted writes into a gap are spliced in, about 3 x faster than one by one. An empty table is one gap.
+        let gap = if into.is_empty()? { true } else { goes_behind(&into, writes.clone())? };
+        if gap {
+            let mut cursor = into.upper_bound_mut(std::ops::Bound::<&[u8]>::Unbounded)?;
+            for Write { key, value, .. } in writes {
+                if let Some(value) = value {
+                    cursor.insert_before(key, value)?;
+                }
+            }
+            cursor.close()?;
+        } else {
+            for Write { key, value, .. } in writes {
+                match value {
+                    Some(value) => drop(into.insert(key, value)?),
+                    None => drop(into.remove(key)?),
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn goes_behind<'w>(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    mut writes: impl Iterator<Item = Write<'w>>,
+) -> Result<bool, Trouble> {
+    let last = table.last()?;
+    Ok(match (last, writes.next()) {
+        (Some((last, _)), Some(first)) => last.value() < first.key,
+        _ => true,
+    })
+}
+
+impl Drop for RedbStorage {
+    fn drop(&mut self) {
+        let writer = std::mem::replace(self.writer.get_mut(), Writer::Gone);
+        let snapshot = self.snapshot.get_mut().take();
+        let _ = contain(|| drop((snapshot, writer)));
+    }
+}
+
+impl std::fmt::Debug for RedbStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedbStorage").field("path", &self.path).finish_non_exhaustive()
+    }
+}

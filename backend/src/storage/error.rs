@@ -1,0 +1,142 @@
+//! What can go wrong in a store.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Table;
+
+/// What a store was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Opening or creating it.
+    Open,
+    /// A point read.
+    Get,
+    /// Reading a range.
+    Scan,
+    /// Writing a batch.
+    Commit,
+    /// Asking for its size.
+    Size,
+    /// Giving space back.
+    Compact,
+}
+
+impl Operation {
+    /// How many there are; `operation as usize` is below it.
+    pub const COUNT: usize = 6;
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Get => "get",
+            Self::Scan => "scan",
+            Self::Commit => "commit",
+            Self::Size => "size",
+            Self::Compact => "compact",
+        })
+    }
+}
+
+/// An operation on a store failed. It never fails a computation: the engine counts it, reports it once and goes on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The operation failed for the reason that `source` gives; trying again may help.
+    Failed {
+        /// What was asked.
+        operation: Operation,
+        /// Where, if one table was concerned.
+        table: Option<Table>,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Another process has the store open, or this one has it open already.
+    Held {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The store was opened for reading only.
+    ReadOnly,
+    /// The store was found damaged while in use and holds nothing until it is opened again.
+    Damaged {
+        /// What was asked.
+        operation: Operation,
+        /// Where, if one table was concerned.
+        table: Option<Table>,
+        /// What was found.
+        reason: Box<str>,
+    },
+}
+
+impl StorageError {
+    /// An operation failed because of `source`.
+    pub fn failed(operation: Operation, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed { operation, table: None, source: source.into() }
+    }
+
+    /// The same error, told to be about `table`.
+    #[must_use]
+    pub fn at(mut self, at: Table) -> Self {
+        if let Self::Failed { table, .. } | Self::Damaged { table, .. } = &mut self {
+            *table = Some(at);
+        }
+        self
+    }
+
+    /// The table concerned, if the error is about one.
+    pub fn table(&self) -> Option<Table> {
+        match self {
+            Self::Failed { table, .. } | Self::Damaged { table, .. } => *table,
+            _ => None,
+        }
+    }
+
+    /// Whether trying the same again can help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether another process has the store.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |f: &mut fmt::Formatter<'_>, operation: &Operation, table: &Option<Table>| match table {
+            Some(table) => write!(f, "{operation} in table `{}`", table.name()),
+            None => write!(f, "{operation}"),
+        };
+        match self {
+            Self::Failed { operation, table, source } => {
+                f.write_str("storage could not ")?;
+                of(f, operation, table)?;
+                write!(f, ": {source}")
+            }
+            Self::Held { path } => {
+                write!(f, "storage `{}` is open in another process, or twice in this one", path.display())
+            }
+            Self::ReadOnly => f.write_str("storage was opened for reading only"),
+            Self::Damaged { operation, table, reason } => {
+                f.write_str("storage is damaged, found at ")?;
+                of(f, operation, table)?;
+                write!(f, ": {reason}")
+            }
+        }
+    }
+}
+
+impl Error for StorageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { source, .. } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}

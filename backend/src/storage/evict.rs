@@ -1,0 +1,128 @@
+//! The size cap: least recently used first.
+
+use std::collections::HashMap;
+
+use super::record::{OutputPlace, TaskOp, TaskRecord, merge_task};
+use super::{
+    Batch, Digest, ENVELOPE_BYTES, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit,
+    envelope,
+};
+
+/// What was dropped to get under a cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Tasks whose older traces were dropped.
+    pub trimmed: u64,
+    /// Tasks dropped altogether.
+    pub tasks: u64,
+    /// Bytes of keys and records before.
+    pub bytes_before: u64,
+    /// About as many are left.
+    pub bytes_after: u64,
+}
+
+#[derive(Default)]
+struct Weight {
+    /// Of the task with its current trace and output.
+    task: u64,
+    /// Of its current output, if that stands elsewhere: it is met among the older ones.
+    output: u64,
+    older: u64,
+    used: u64,
+}
+
+/// Drops traces until all keys and records take at most `cap` bytes: first the older traces of the least recently used
+/// tasks, then those tasks. Dependents stay known, so whatever read a dropped task is still marked stale when it must be.
+///
+/// Run it while nothing else is committed ([`WriteBehind::quiesced`](super::WriteBehind::quiesced)), and
+/// [`compact`](super::BackingStorage::compact) after it.
+pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
+    let mut evicted = Evicted::default();
+    let mut weights: HashMap<[u8; 16], Weight> = HashMap::new();
+    for table in Table::ALL {
+        store.storage().scan(table, &[], &mut |key, record| {
+            let bytes = (key.len() + record.len()) as u64;
+            evicted.bytes_before += bytes;
+            if let Some(task) = key.first_chunk::<16>() {
+                let weight = match table {
+                    Table::Tasks | Table::Traces | Table::Values => weights.entry(*task).or_default(),
+                    _ => return Visit::Continue,
+                };
+                if table == Table::Tasks {
+                    (weight.output, weight.used) = weigh(key, record);
+                    weight.task = bytes + weight.output;
+                } else {
+                    weight.older += bytes;
+                }
+            }
+            Visit::Continue
+        })?;
+    }
+    store.scan(Table::Uses, &[], |key, payload| {
+        if let (Some(task), Ok(used)) = (key.first_chunk::<16>(), payload.try_into())
+            && let Some(weight) = weights.get_mut(task)
+        {
+            weight.used = weight.used.max(u64::from_le_bytes(used));
+        }
+        Visit::Continue
+    })?;
+    evicted.bytes_after = evicted.bytes_before;
+
+    for weight in weights.values_mut() {
+        weight.older = weight.older.saturating_sub(weight.output);
+    }
+    let mut order: Vec<_> = weights.into_iter().collect();
+    order.sort_by_key(|(task, weight)| (weight.used, *task));
+    let mut batch = Batch::new();
+    for (task, weight) in &order {
+        if evicted.bytes_after <= cap {
+            break;
+        }
+        if weight.older > 0 {
+            merge(store, *task, &[], &mut batch)?;
+            evicted.trimmed += 1;
+            evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.older);
+        }
+    }
+    for (task, weight) in &order {
+        if evicted.bytes_after <= cap {
+            break;
+        }
+        merge(store, *task, &[TaskOp::Remove], &mut batch)?;
+        batch.delete(Table::Uses, task);
+        evicted.tasks += 1;
+        evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.task);
+    }
+    commit(store, &mut batch)?;
+    Ok(evicted)
+}
+
+/// The bytes that a task's current output takes in table `Values`, and the run that stored the task.
+fn weigh(key: &[u8], record: &[u8]) -> (u64, u64) {
+    let payload = envelope::open(Table::Tasks, key, record).ok();
+    let Some(task) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else { return (0, 0) };
+    let output = match task.current.output.place {
+        OutputPlace::Stored { len } => u64::from(len) + 32 + ENVELOPE_BYTES as u64,
+        OutputPlace::Inline(_) => 0,
+    };
+    (output, task.generation)
+}
+
+fn merge(store: &Guarded, task: [u8; 16], ops: &[TaskOp<'_>], batch: &mut Batch) -> Result<(), StorageError> {
+    /// Only the current trace is kept.
+    const TRACES: usize = 1;
+    const AT_ONCE: usize = 8 << 20;
+    let task = TaskKey(Digest::from_bytes(task));
+    merge_task(store, task, ops, TRACES, batch, |_| {}).map_err(|failure| match failure {
+        ReadFailure::Storage(error) => error,
+        rejected => StorageError::failed(Operation::Commit, rejected),
+    })?;
+    // Two steps of one task may stand in different batches: each leaves the store whole.
+    if batch.bytes() >= AT_ONCE { commit(store, batch) } else { Ok(()) }
+}
+
+fn commit(store: &Guarded, batch: &mut Batch) -> Result<(), StorageError> {
+    store.commit(batch.writes())?;
+    batch.clear();
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! What becomes of a stored task when runs, marks and reverts are written to it.
+//!
+//! Runs on the writer's thread only, and on what is committed: what is still in the queue comes in order as `ops`.
+
+use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
+use super::{NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
+
+/// One change to one task, in the order of handing over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TaskOp<'a> {
+    /// It ran: in which run of the program, its encoded key and its encoded trace.
+    Ran { generation: u64, encoded_key: &'a [u8], trace: &'a [u8] },
+    /// Something that it depends on has changed.
+    Stale,
+    /// Verified: it is current after all.
+    Fresh,
+    /// An older trace is current again.
+    Revert(Digest),
+    /// To be forgotten.
+    Remove,
+}
+
+/// A task in the making.
+#[derive(Default)]
+struct State {
+    stale: bool,
+    generation: u64,
+    encoded_key: Vec<u8>,
+    /// Most recent first; the first one is the current one.
+    traces: Vec<Held>,
+}
+
+struct Held {
+    trace: OlderTrace,
+    /// Its payload, unless it is to be read from table `Traces`.
+    body: Option<Vec<u8>>,
+    /// Whether it stands in table `Traces`.
+    in_traces: bool,
+}
+
+impl Held {
+    fn new(trace: &Trace<'_>) -> Self {
+        let stored = matches!(trace.output.place, OutputPlace::Stored { .. });
+        Self {
+            trace: OlderTrace {
+                digest: trace.digest(),
+                fingerprint: trace.output.fingerprint,
+                output_stored: stored,
+            },
+            body: Some(trace.bytes().to_vec()),
+            in_traces: false,
+        }
+    }
+}
+
+/// Applies `ops` to the stored task, writes the result to `batch`, and calls `edge` for everything it newly reads. Returns
+/// whether
+/// it is stored now and was not before.
+pub(crate) fn merge_task(
+    store: &Guarded,
+    task: TaskKey,
+    ops: &[TaskOp<'_>],
+    max_traces: usize,
+    batch: &mut Batch,
+    mut edge: impl FnMut(Digest),
+) -> Result<bool, ReadFailure> {
+    let mut buffer = Vec::new();
+    let stored = match store.read(Table::Tasks, &task.to_bytes(), &mut buffer) {
+        Ok(None) => None,
+        Ok(Some(payload)) => match TaskRecord::decode(payload) {
+            Ok(record) => Some(record),
+            Err(NotARecord) => {
+                store.reject(Rejected::Decode);
+                None
+            }
+        },
+        // Damaged: whatever it was, it is replaced. Its older traces stay behind until the store is swept.
+        Err(ReadFailure::Rejected(_)) => None,
+        Err(failure) => return Err(failure),
+    };
+    let new = stored.is_none();
+    let only_run = match ops {
+        [TaskOp::Ran { generation, encoded_key, trace }] if new => Some((*generation, *encoded_key, *trace)),
+        _ => None,
+    };
+    if let Some((generation, encoded_key, trace)) = only_run {
+        // By far the most common case: a task's first run, written as it came.
+        if let Ok(decoded) = Trace::decode(trace) {
+            decoded.reads().for_each(|read| edge(read.key));
+        }
+        batch.seal(Table::Tasks, &task.to_bytes(), |out| {
+            task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
+        });
+        return Ok(true);
+    }
+
+    let mut state = stored.as_ref().map(State::load).unwrap_or_default();
+    let mut known: Vec<Digest> =
+        stored.iter().flat_map(|record| record.current.reads()).map(|read| read.key).collect();
+    known.sort_unstable();
+    let mut dropped = Vec::new();
+    for op in ops {
+        state.apply(op, store, task, &mut dropped)?;
+        if let TaskOp::Ran { trace, .. } = op
+            && let Ok(trace) = Trace::decode(trace)
+        {
+            let newly = trace.reads().filter(|read| known.binary_search(&read.key).is_err());
+            newly.for_each(|read| edge(read.key));
+        }
+    }
+    state.settle(store, task, max_traces, &mut dropped)?;
+    state.write(task, &dropped, batch);
+    Ok(new && !state.traces.is_empty())
+}
+
+impl State {
+    fn load(record: &TaskRecord<'_>) -> Self {
+        let older = record.older().map(|trace| Held { trace, body: None, in_traces: true });
+        Self {
+            stale: record.stale,
+            generation: record.generation,
+            encoded_key: record.encoded_key.to_vec(),
+            traces: std::iter::once(Held::new(&record.current)).chain(older).collect(),
+        }
+    }
+
+    fn apply(
+        &mut self,
+        op: &TaskOp<'_>,
+        store: &Guarded,
+        task: TaskKey,
+        dropped: &mut Vec<Held>,
+    ) -> Result<(), ReadFailure> {
+        match *op {
+            TaskOp::Ran { generation, encoded_key, trace } => {
+                let Ok(trace) = Trace::decode(trace) else { return Ok(()) };
+                if self.encoded_key != encoded_key {
+                    // A collision of digests, or a first run: nothing that was there belongs to this task.
+                    dropped.append(&mut self.traces);
+                    self.encoded_key = encoded_key.to_vec();
+                }
+                let mut held = Held::new(&trace);
+                if let Some(same) = self.position(held.trace.digest) {
+                    let before = self.traces.remove(same);
+                    held.in_traces = before.in_traces;
+                    if before.trace.fingerprint != held.trace.fingerprint {
+                        dropped.push(Held { in_traces: false, ..before });
+                    }
+                }
+                self.traces.insert(0, held);
+                self.stale = false;
+                self.generation = generation;
+            }
+            TaskOp::Stale => self.stale = true,
+            TaskOp::Fresh => self.stale = false,
+            TaskOp::Revert(digest) => {
+                // Without that trace the current one is not valid either: the body has to run.
+                self.stale = true;
+                if let Some(at) = self.position(digest) {
+                    let mut held = self.traces.remove(at);
+                    if held.load(store, task)? {
+                        self.traces.insert(0, held);
+                        self.stale = false;
+                    } else {
+                        dropped.push(held);
+                    }
+                }
+            }
+            TaskOp::Remove => dropped.append(&mut self.traces),
+        }
+        Ok(())
+    }
+
+    /// Brings the list to its allowed length, and the current trace to hand.
+    fn settle(
+        &mut self,
+        store: &Guarded,
+        task: TaskKey,
+        max_traces: usize,
+        dropped: &mut Vec<Held>,
+    ) -> Result<(), ReadFailure> {
+        while let Some(first) = self.traces.first_mut() {
+            if first.load(store, task)? {
+                break;
+            }
+            self.stale = true;
+            dropped.push(self.traces.remove(0));
+        }
+        dropped.extend(self.traces.drain(max_traces.max(1).min(self.traces.len())..));
+        Ok(())
+    }
+
+    fn write(&self, task: TaskKey, dropped: &[Held], batch: &mut Batch) {
+        let key = |part| TraceKey { task, part }.to_bytes();
+        for held in dropped {
+            if held.in_traces {
+                batch.delete(Table::Traces, &key(held.trace.digest));
+            }
+            let output = held.trace.fingerprint;
+            if held.trace.output_stored && !self.traces.iter().any(|kept| kept.trace.fingerprint == output) {
+                batch.delete(Table::Values, &key(output));
+            }
+        }
+        let Some((current, older)) = self.traces.split_first() else {
+            batch.delete(Table::Tasks, &task.to_bytes());
+            return;
+        };
+        if current.in_traces {
+            batch.delete(Table::Traces, &key(current.trace.digest));
+        }
+        for held in older {
+            if let (Some(body), false) = (&held.body, held.in_traces) {
+                batch.seal(Table::Traces, &key(held.trace.digest), |out| out.extend_from_slice(body));
+            }
+        }
+        batch.seal(Table::Tasks, &task.to_bytes(), |out| {
+            let body = current.body.as_deref().unwrap_or_default();
+            let older = older.iter().map(|held| held.trace);
+            task::encode((self.stale, self.generation), &self.encoded_key, body, older, out);
+        });
+    }
+
+    fn position(&self, digest: Digest) -> Option<usize> {
+        self.traces.iter().position(|held| held.trace.digest == digest)
+    }
+}
+
+impl Held {
+    /// Whether its payload is at hand, read from table `Traces` if need be.
+    fn load(&mut self, store: &Guarded, task: TaskKey) -> Result<bool, ReadFailure> {
+        if self.body.is_some() {
+            return Ok(true);
+        }
+        let key = TraceKey { task, part: self.trace.digest }.to_bytes();
+        let mut body = Vec::new();
+        let found = match store.read(Table::Traces, &key, &mut body) {
+            Ok(payload) => payload.map(<[u8]>::to_vec),
+            Err(ReadFailure::Rejected(_)) => None,
+            Err(failure) => return Err(failure),
+        };
+        self.body = found.filter(|body| Trace::decode(body).is_ok());
+        Ok(self.body.is_some())
+    }
+}

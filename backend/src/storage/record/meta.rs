@@ -1,0 +1,133 @@
+//! What the store is.
+//!
+//! ```text
+//! at "store":                                   at "sources":
+//! 4       0x01020304 in the order of the        1       flags: 1 incomplete; all others 0
+//!         machine that wrote it                 8       number of sources and inputs
+//! 2       format of the record layouts          8       the sum of xxh3-64 of each one's key, wrapping
+//! 2       codec
+//! 1       bytes of a pointer
+//! 16      build
+//! 8       generation: how many runs have written
+//! 4       length of "created with"
+//! length  "created with", UTF-8
+//! ```
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::wire::{Malformed, Put, Reader};
+use super::super::{Digest, ENVELOPE_VERSION};
+use super::NotARecord;
+
+pub(in super::super) const STORE: &[u8] = b"store";
+pub(in super::super) const SOURCES: &[u8] = b"sources";
+const ORDER: u32 = 0x0102_0304;
+
+/// What the store is, who wrote it, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetaRecord<'a> {
+    /// The machine's byte order, as its `0x01020304` looks.
+    pub order: [u8; 4],
+    /// The format of the record layouts.
+    pub format: u16,
+    /// The codec of keys and values.
+    pub codec: u16,
+    /// The bytes of a pointer.
+    pub pointer: u8,
+    /// The build that wrote last.
+    pub build: Digest,
+    /// How many runs have written.
+    pub generation: u64,
+    /// The version of the library that created the store; for people.
+    pub created_with: &'a str,
+}
+
+impl<'a> MetaRecord<'a> {
+    /// The record of this program's own format.
+    pub fn own(build: Digest, generation: u64) -> MetaRecord<'static> {
+        MetaRecord {
+            order: ORDER.to_ne_bytes(),
+            format: u16::from(ENVELOPE_VERSION),
+            codec: crate::codec::CODEC,
+            pointer: size_of::<usize>() as u8,
+            build,
+            generation,
+            created_with: concat!("larder ", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// Whether what is stored can be read by this program.
+    pub fn is_readable(&self) -> bool {
+        let own = Self::own(self.build, self.generation);
+        (self.order, self.format, self.codec, self.pointer) == (own.order, own.format, own.codec, own.pointer)
+    }
+
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.order);
+        out.u16(self.format);
+        out.u16(self.codec);
+        out.u8(self.pointer);
+        out.digest(self.build);
+        out.u64(self.generation);
+        out.counted(self.created_with.as_bytes());
+    }
+
+    /// Reads the record that `payload` is.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, NotARecord> {
+        let mut reader = Reader::new(payload);
+        let record = Self {
+            order: reader.array()?,
+            format: reader.u16()?,
+            codec: reader.u16()?,
+            pointer: reader.u8()?,
+            build: reader.digest()?,
+            generation: reader.u64()?,
+            created_with: std::str::from_utf8(reader.bytes()?).map_err(|_| Malformed)?,
+        };
+        reader.end()?;
+        Ok(record)
+    }
+}
+
+/// The keys of all sources and inputs, summed up: whether one was lost can be told by looking at those that are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SourceSet {
+    incomplete: bool,
+    count: u64,
+    sum: u64,
+}
+
+impl SourceSet {
+    /// In place of one that was lost. It stays incomplete for good, and that is how the loss stays known.
+    pub(crate) fn lost() -> Self {
+        Self { incomplete: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    pub(crate) fn insert(&mut self, key: &[u8]) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(xxh3_64(key));
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(xxh3_64(key));
+    }
+
+    pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
+        out.u8(u8::from(self.incomplete));
+        out.u64(self.count);
+        out.u64(self.sum);
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
+        let mut reader = Reader::new(payload);
+        let flags = reader.u8()?;
+        let record = Self { incomplete: flags != 0, count: reader.u64()?, sum: reader.u64()? };
+        reader.end()?;
+        if flags > 1 { Err(NotARecord) } else { Ok(record) }
+    }
+}

@@ -1,0 +1,161 @@
+//! Walking a whole store: what is damaged, and who takes how much.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::record::{
+    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SOURCES, SourceRecord, TaskRecord,
+    Trace, read_dependents, read_leaves,
+};
+use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
+
+/// Something that is wrong in a store. All of it is survived: as misses, or by verifying what is stored before use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// A record that is never used.
+    Record {
+        /// Its table.
+        table: Table,
+        /// Its key.
+        key: Box<[u8]>,
+        /// Why.
+        reason: Rejected,
+    },
+    /// A task whose dependents are not all known.
+    Dependents {
+        /// The task.
+        task: TaskKey,
+    },
+    /// Not all sources and inputs are known.
+    Leaves,
+}
+
+/// What the records of one task function take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionSize {
+    /// Its path; empty if the store does not name it.
+    pub path: Box<str>,
+    /// Stored tasks.
+    pub tasks: u64,
+    /// Stored traces, older ones included.
+    pub traces: u64,
+    /// Bytes of keys and records: of the tasks, their traces and their outputs.
+    pub bytes: u64,
+}
+
+/// What a store holds.
+#[derive(Clone, Debug, Default)]
+pub struct StoreReport {
+    /// Records by table, in the order of [`Table::ALL`].
+    pub records: [u64; Table::ALL.len()],
+    /// Bytes of keys and records by table.
+    pub bytes: [u64; Table::ALL.len()],
+    /// Everything that is wrong.
+    pub damage: Vec<Damage>,
+    /// Sizes by task function, largest first.
+    pub functions: Vec<(FunctionId, FunctionSize)>,
+}
+
+impl StoreReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    /// The bytes of all keys and records.
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+}
+
+/// Reads every record of `store`, checks it, and checks that tasks and dependents fit together.
+///
+/// Memory: about 60 bytes for each stored task.
+pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
+    let mut report = StoreReport::default();
+    let mut functions: BTreeMap<FunctionId, FunctionSize> = BTreeMap::new();
+    let mut owners: HashMap<[u8; 16], FunctionId> = HashMap::new();
+    for table in Table::ALL {
+        store.storage().scan(table, &[], &mut |key, record| {
+            let bytes = (key.len() + record.len()) as u64;
+            report.records[table.index()] += 1;
+            report.bytes[table.index()] += bytes;
+            let checked = envelope::open(table, key, record)
+                .and_then(|payload| check(table, key, payload).ok_or(Rejected::Decode));
+            match checked {
+                Ok(Meaning::Task(function)) => {
+                    let size = functions.entry(function).or_default();
+                    (size.tasks, size.traces, size.bytes) =
+                        (size.tasks + 1, size.traces + 1, size.bytes + bytes);
+                    if let Some(key) = key.first_chunk() {
+                        owners.insert(*key, function);
+                    }
+                }
+                Ok(Meaning::Function(id, path)) => functions.entry(id).or_default().path = path,
+                Ok(Meaning::Part) => {
+                    if let Some(owner) = key.first_chunk().and_then(|task: &[u8; 16]| owners.get(task)) {
+                        let size = functions.entry(*owner).or_default();
+                        size.traces += u64::from(table == Table::Traces);
+                        size.bytes += bytes;
+                    }
+                }
+                Ok(Meaning::Other) => {}
+                Err(reason) => report.damage.push(Damage::Record { table, key: key.into(), reason }),
+            }
+            Visit::Continue
+        })?;
+    }
+    let mut dependents = Vec::new();
+    for task in owners.keys().map(|key| TaskKey(super::Digest::from_bytes(*key))) {
+        dependents.clear();
+        match read_dependents(store, task.0, &mut dependents) {
+            Ok(()) => {}
+            Err(Incomplete::Unread(super::ReadFailure::Storage(error))) => return Err(error),
+            Err(_) => report.damage.push(Damage::Dependents { task }),
+        }
+    }
+    if report.records[Table::Meta.index()] > 0 && read_leaves(store, |_| {}).is_err() {
+        report.damage.push(Damage::Leaves);
+    }
+    report.functions = functions.into_iter().collect();
+    report.functions.sort_by_key(|(_, size)| std::cmp::Reverse(size.bytes));
+    Ok(report)
+}
+
+enum Meaning {
+    Task(FunctionId),
+    Function(FunctionId, Box<str>),
+    /// Of a task.
+    Part,
+    Other,
+}
+
+/// What a payload is, if it is what its table holds.
+fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
+    let other = |ok: bool| ok.then_some(Meaning::Other);
+    match table {
+        Table::Meta if key == SOURCES => other(super::record::SourceSet::decode(payload).is_ok()),
+        Table::Meta => other(MetaRecord::decode(payload).is_ok()),
+        Table::Tasks => {
+            let record = TaskRecord::decode(payload).ok()?;
+            let own = TaskKey::of(record.encoded_key).to_bytes() == key;
+            record.function().filter(|_| own).map(Meaning::Task)
+        }
+        Table::Traces => {
+            let trace = Trace::decode(payload).ok()?;
+            let own = key.get(16..) == Some(&trace.digest().to_bytes()[..]);
+            let inline_fits = !matches!(trace.output.place, OutputPlace::Inline(bytes) if bytes.len() > super::record::INLINE_OUTPUT);
+            (own && inline_fits).then_some(Meaning::Part)
+        }
+        Table::Values => (key.len() == 32).then_some(Meaning::Part),
+        Table::Dependents => other(matches!(key.len(), 16 | 20)),
+        Table::Sources => other(SourceRecord::decode(payload).ok()?.key().to_bytes() == key),
+        Table::Inputs => other(InputRecord::decode(payload).ok()?.key().to_bytes() == key),
+        Table::Uses => other(key.len() == 16 && payload.len() == 8),
+        Table::Functions => {
+            let record = FunctionRecord::decode(payload).ok()?;
+            let own = record.id().0.to_bytes() == key;
+            own.then(|| Meaning::Function(record.id(), record.path.into()))
+        }
+    }
+}

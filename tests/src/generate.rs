@@ -1,0 +1,107 @@
+//! Random programs, and random steps to take with them.
+
+use proptest::prelude::*;
+
+use crate::program::{Expr, How, Kind, Node, Program, Ref};
+
+/// Something to do with a program.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Several threads open a session each, and ask for nodes.
+    Ask(Vec<Vec<u16>>),
+    /// Asks for what nodes and all they depend on emitted.
+    AskEmitted(Vec<u16>),
+    /// Sets inputs at once; `None` removes one.
+    Update(Vec<(u16, Option<i64>)>),
+    /// Changes what volatile nodes read outside of the runtime.
+    Outside(u16, i64),
+    /// Forgets nodes.
+    Forget(Vec<u16>),
+    /// Asks for nodes, and updates with cancellation after so many bodies.
+    Cancel(Vec<u16>, u32, Vec<(u16, Option<i64>)>),
+}
+
+fn reference() -> impl Strategy<Value = Ref> {
+    any::<u16>().prop_map(Ref)
+}
+
+fn references(most: usize) -> impl Strategy<Value = Vec<Ref>> {
+    prop::collection::vec(reference(), 0..most)
+}
+
+fn expr() -> impl Strategy<Value = Expr> {
+    let how = prop_oneof![4 => Just(How::Call), 2 => Just(How::Handle), 1 => Just(How::Through)];
+    let leaf = prop_oneof![
+        1 => (-2i64..4).prop_map(Expr::Const),
+        4 => any::<u16>().prop_map(Expr::Input),
+        2 => any::<u16>().prop_map(Expr::Outside),
+        8 => (how, reference()).prop_map(|(how, of)| Expr::Read(how, of)),
+        2 => reference().prop_map(Expr::Attempt),
+        2 => references(6).prop_map(Expr::Sum),
+        1 => references(60).prop_map(Expr::Sum),
+        1 => reference().prop_map(Expr::Collect),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let boxed = || inner.clone().prop_map(Box::new);
+        prop_oneof![
+            3 => (boxed(), boxed()).prop_map(|(left, right)| Expr::Add(left, right)),
+            3 => (boxed(), 1i64..4).prop_map(|(of, by)| Expr::Modulo(of, by)),
+            3 => (boxed(), boxed(), boxed()).prop_map(|(condition, yes, no)| Expr::If(condition, yes, no)),
+            2 => (boxed(), references(5)).prop_map(|(which, of)| Expr::Pick(which, of)),
+            1 => (boxed(), references(4)).prop_map(|(count, of)| Expr::Loop(count, of)),
+            1 => (boxed(), 0i64..4).prop_map(|(of, number)| Expr::FailIf(of, number)),
+            1 => boxed().prop_map(Expr::Emit),
+        ]
+    })
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    let kind = prop_oneof![
+        8 => Just(Kind::Plain),
+        2 => Just(Kind::Named),
+        2 => Just(Kind::Method),
+        1 => Just(Kind::NoEq),
+        1 => Just(Kind::Volatile),
+    ];
+    (kind, expr()).prop_map(|(kind, expr)| Node { kind, expr })
+}
+
+/// Most programs are small: what goes wrong in a large one mostly does in a small one, which shrinks faster.
+fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
+    let (many, most) = if cyclic { (20, 40) } else { (60, 400) };
+    prop_oneof![
+        12 => prop::collection::vec(node(), 1..12),
+        6 => prop::collection::vec(node(), 8..many),
+        1 => prop::collection::vec(node(), many..most),
+    ]
+}
+
+/// A random program.
+pub fn program(cyclic: bool, catching: bool) -> impl Strategy<Value = Program> {
+    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic))
+        .prop_map(move |(inputs, nodes)| Program { inputs, nodes, cyclic, catching })
+}
+
+fn sets() -> impl Strategy<Value = Vec<(u16, Option<i64>)>> {
+    let value = prop_oneof![12 => (0i64..5).prop_map(Some), 1 => Just(None)];
+    prop::collection::vec((any::<u16>(), value), 0..4)
+}
+
+/// A few nodes to ask for. High numbers come first: those depend on most.
+fn roots() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(prop_oneof![0u16..4, any::<u16>()], 1..5)
+}
+
+/// Random steps; `threads` is the most threads that ask at once.
+pub fn steps(threads: usize, cancel: bool) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => prop::collection::vec(roots(), 1..=threads).prop_map(Step::Ask),
+        1 => roots().prop_map(Step::AskEmitted),
+        8 => sets().prop_map(Step::Update),
+        1 => (0u16..2, 0i64..5).prop_map(|(number, value)| Step::Outside(number, value)),
+        2 => roots().prop_map(Step::Forget),
+        u32::from(cancel) * 3 => (roots(), 0u32..20, sets())
+            .prop_map(|(roots, bodies, sets)| Step::Cancel(roots, bodies, sets)),
+    ];
+    prop::collection::vec(step, 1..24)
+}

@@ -1,0 +1,176 @@
+//! The ledger: which bodies ran, what they read, and whether they had a reason to run.
+//!
+//! A body may run if it never did, if its last run failed, if its output was forgotten, if it is volatile; or if
+//! something that its last run read has changed since that run ended. Within a step (sessions with no update between
+//! them) it runs once, unless it fails or is volatile.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::program::Key;
+
+/// Something that a body read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Read {
+    /// An input.
+    Input(usize),
+    /// The value of a task.
+    Value(Key),
+    /// What these tasks emitted.
+    Effects(Vec<Key>),
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    step: u64,
+    running: bool,
+    forgotten: bool,
+    reads: Vec<Read>,
+    value: Option<i64>,
+    emitted: Vec<i64>,
+    ended_at: u64,
+    changed_at: u64,
+    effects_at: u64,
+}
+
+fn each_once(reads: &[Read]) -> Vec<&Read> {
+    let mut seen = HashSet::new();
+    reads.iter().filter(|read| seen.insert(*read)).collect()
+}
+
+/// The ledger of one program.
+#[derive(Debug)]
+pub struct Ledger {
+    now: u64,
+    step: u64,
+    one_session: bool,
+    inputs: Vec<u64>,
+    tasks: BTreeMap<Key, Record>,
+    violations: Vec<(Key, Vec<Read>, String)>,
+    /// The tasks that have run in this step.
+    ran: HashSet<Key>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new(inputs: usize) -> Self {
+        let tasks = BTreeMap::new();
+        Self { now: 1, step: 1, one_session: true, inputs: vec![0; inputs], tasks, violations: Vec::new(), ran: HashSet::new() }
+    }
+
+    /// A new step begins: bodies may run again. In a step of several sessions, volatile tasks may run several times, and
+    /// so may what depends on them.
+    pub fn step(&mut self, sessions: usize) {
+        self.step += 1;
+        self.one_session = sessions == 1;
+    }
+
+    /// The step is over. `outcome` says of a task that evaluation from scratch reaches whether it has a value.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn settle(&mut self, outcome: impl Fn(Key) -> Option<bool>) -> Result<(), String> {
+        let mut violations: Vec<String> = Vec::new();
+        for key in self.ran.drain() {
+            match outcome(key) {
+                Some(true) => {}
+                // The body of a task on a cycle may return, and fails all the same.
+                Some(false) => self.tasks.get_mut(&key).into_iter().for_each(|record| record.value = None),
+                None => violations.push(format!("{key:?} runs though nobody asks for it")),
+            }
+        }
+        let failed = |key: &Key| outcome(*key) == Some(false);
+        let read_failed = |read: &Read| matches!(read, Read::Value(key) if failed(key));
+        for (key, reads, text) in self.violations.drain(..) {
+            if !failed(&key) && !reads.iter().any(read_failed) {
+                violations.push(text);
+            }
+        }
+        if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
+    }
+
+    pub(crate) fn input_changed(&mut self, number: usize) {
+        self.now += 1;
+        self.inputs[number] = self.now;
+    }
+
+    pub(crate) fn forgotten(&mut self, key: Key) {
+        if let Some(record) = self.tasks.get_mut(&key) {
+            record.forgotten = true;
+        }
+    }
+
+    pub(crate) fn begin(&mut self, key: Key, volatile: bool) {
+        self.ran.insert(key);
+        if let Some(record) = self.tasks.get(&key) {
+            let excused = record.forgotten || record.value.is_none() || volatile;
+            let changed = record.reads.iter().any(|read| self.changed_at(read) > record.ended_at);
+            if record.running {
+                self.violations.push((key, Vec::new(), format!("{key:?} runs twice at once")));
+            } else if record.step == self.step && !excused && (self.one_session || !changed) {
+                self.violations.push((key, record.reads.clone(), format!("{key:?} runs twice in one step")));
+            } else if !excused && !changed {
+                let text = format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
+                self.violations.push((key, record.reads.clone(), text));
+            }
+        }
+        let step = self.step;
+        let record = self.tasks.entry(key).or_default();
+        record.running = true;
+        record.step = step;
+    }
+
+    fn changed_at(&self, read: &Read) -> u64 {
+        match read {
+            Read::Input(number) => self.inputs[*number],
+            Read::Value(key) => self.tasks.get(key).map_or(0, |record| record.changed_at),
+            Read::Effects(keys) => {
+                keys.iter().filter_map(|key| self.tasks.get(key)).map(|record| record.effects_at).max().unwrap_or(0)
+            }
+        }
+    }
+
+    pub(crate) fn end(
+        &mut self,
+        key: Key,
+        reads: Vec<Read>,
+        value: Option<i64>,
+        emitted: Vec<i64>,
+        never_equal: bool,
+    ) {
+        self.now += 1;
+        let record = self.tasks.entry(key).or_default();
+        let changed = never_equal || record.forgotten || value.is_none() || record.value != value;
+        record.running = false;
+        record.ended_at = self.now;
+        if changed {
+            record.changed_at = self.now;
+        }
+        let in_order = each_once(&record.reads) == each_once(&reads);
+        if value.is_none() || record.value.is_none() || record.emitted != emitted || !in_order {
+            record.effects_at = self.now;
+        }
+        record.forgotten = false;
+        record.reads = reads;
+        record.value = value;
+        record.emitted = emitted;
+    }
+
+    /// All tasks that a task's last run read, and theirs, and so on, itself included.
+    pub(crate) fn reached_from(&self, root: Key) -> Vec<Key> {
+        let mut seen = HashSet::from([root]);
+        let mut reached = vec![root];
+        let mut next = 0;
+        while let Some(key) = reached.get(next).copied() {
+            next += 1;
+            for read in self.tasks.get(&key).map_or(&[][..], |record| &record.reads) {
+                if let Read::Value(key) = read
+                    && seen.insert(*key)
+                {
+                    reached.push(*key);
+                }
+            }
+        }
+        reached
+    }
+}

@@ -1,0 +1,149 @@
+//! Evaluation from scratch: plain recursion with a memo for one state of the inputs.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::program::{Failure, How, Key, Program, Reader};
+
+/// What a task came to.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    value: Option<Result<i64, Failure>>,
+    emitted: Vec<i64>,
+    /// The task at which its cycle closes, and the depth of that.
+    head: Option<(usize, Key)>,
+    /// In order, each once.
+    reads: Vec<Key>,
+}
+
+/// An evaluation of a program from scratch.
+pub struct Naive<'a> {
+    program: &'a Program,
+    inputs: &'a [Option<i64>],
+    outside: &'a [i64],
+    known: HashMap<Key, Outcome>,
+    /// The tasks that are being evaluated, outermost first.
+    stack: Vec<Frame>,
+}
+
+/// A task that is being evaluated.
+struct Frame {
+    key: Key,
+    outcome: Outcome,
+    /// If it has turned out to lie on a cycle: the depth of the outermost task that it depends on.
+    low: Option<usize>,
+}
+
+impl<'a> Naive<'a> {
+    /// An evaluation of `program` at given values of inputs (`None`: removed) and of what is outside.
+    #[must_use]
+    pub fn new(program: &'a Program, inputs: &'a [Option<i64>], outside: &'a [i64]) -> Self {
+        Self { program, inputs, outside, known: HashMap::new(), stack: Vec::new() }
+    }
+
+    /// The value of a node.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn value(&mut self, id: usize) -> Result<i64, Failure> {
+        self.task(Key::Node(id))
+    }
+
+    /// All that a node and what it depends on emitted.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn collected(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.value(id)?;
+        let mut found = Vec::new();
+        self.gather(Key::Node(id), &mut HashSet::new(), &mut found);
+        Ok(found)
+    }
+
+    /// Whether a task has a value, if it was reached at all.
+    #[must_use]
+    pub fn outcome(&self, key: Key) -> Option<bool> {
+        Some(matches!(self.known.get(&key)?.value, Some(Ok(_))))
+    }
+
+    fn gather(&self, key: Key, seen: &mut HashSet<Key>, found: &mut Vec<i64>) {
+        let Some(outcome) = self.known.get(&key) else { return };
+        if !seen.insert(key) || !matches!(outcome.value, Some(Ok(_))) {
+            return;
+        }
+        for read in &outcome.reads {
+            self.gather(*read, seen, found);
+        }
+        found.extend(&outcome.emitted);
+    }
+
+    fn task(&mut self, key: Key) -> Result<i64, Failure> {
+        if let Some(reader) = self.stack.last_mut()
+            && !reader.outcome.reads.contains(&key)
+        {
+            reader.outcome.reads.push(key);
+        }
+        if let Some(known) = self.known.get(&key) {
+            let (value, head) = (known.value.expect("what is known has a value"), known.head);
+            if let Some((depth, head)) = head
+                && self.stack.get(depth).is_some_and(|frame| frame.key == head)
+            {
+                self.poison(depth);
+            }
+            return value;
+        }
+        if let Some(depth) = self.stack.iter().position(|frame| frame.key == key) {
+            self.poison(depth);
+            return Err(Failure::Cycle);
+        }
+        self.stack.push(Frame { key, outcome: Outcome::default(), low: None });
+        let program = self.program;
+        let mut value = match key {
+            Key::Node(id) => program.evaluate(id, self),
+            Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
+        };
+        let Frame { mut outcome, low, .. } = self.stack.pop().expect("pushed above");
+        if let Some(low) = low {
+            value = value.and(Err(Failure::Cycle));
+            outcome.head = self.stack.get(low).map(|frame| (low, frame.key));
+        }
+        outcome.value = Some(value);
+        self.known.insert(key, outcome);
+        value
+    }
+}
+
+impl Naive<'_> {
+    /// All tasks from a depth on lie on a cycle.
+    fn poison(&mut self, depth: usize) {
+        self.stack[depth..].iter_mut().for_each(|frame| frame.low = Some(frame.low.map_or(depth, |low| low.min(depth))));
+    }
+}
+
+impl Reader for Naive<'_> {
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        self.inputs[number].ok_or(Failure::Removed)
+    }
+    fn outside(&mut self, number: u16) -> i64 {
+        self.outside[usize::from(number) % self.outside.len()]
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        match how {
+            How::Call | How::Handle => self.task(Key::Node(id)),
+            How::Through => self.task(Key::Through(id)),
+        }
+    }
+    fn attempt(&mut self, id: usize) -> Option<i64> {
+        self.task(Key::Node(id)).ok()
+    }
+    fn emit(&mut self, value: i64) {
+        if let Some(frame) = self.stack.last_mut() {
+            frame.outcome.emitted.push(value);
+        }
+    }
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.task(Key::Node(id))?;
+        let mut found = Vec::new();
+        self.gather(Key::Node(id), &mut HashSet::new(), &mut found);
+        Ok(found)
+    }
+}

@@ -1,0 +1,267 @@
+//! A program: inputs, and numbered nodes, each an expression over inputs and other nodes.
+
+use std::fmt;
+
+/// A node named by an expression: a number that [`Program::resolve`] turns into the id of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Ref(pub u16);
+
+/// By which kind of task function a node is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A free function of two plain arguments.
+    Plain,
+    /// A free function with a borrowed `&str`.
+    Named,
+    /// A method.
+    Method,
+    /// A function whose results are never equal.
+    NoEq,
+    /// A function that runs once per session, and may read what is outside of the runtime.
+    Volatile,
+}
+
+/// One way to read a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By a plain call.
+    Call,
+    /// By a handle.
+    Handle,
+    /// Through a task function that takes a handle to the node.
+    Through,
+}
+
+/// What a node computes.
+#[derive(Clone, Debug)]
+pub enum Expr {
+    /// A number.
+    Const(i64),
+    /// The value of an input (its number is taken modulo the number of inputs).
+    Input(u16),
+    /// Something outside of the runtime; 0 unless the node is volatile.
+    Outside(u16),
+    /// The value of a node.
+    Read(How, Ref),
+    /// The value of a node, or -7 if it failed.
+    Attempt(Ref),
+    /// The sum of several nodes.
+    Sum(Vec<Ref>),
+    /// The sum of the first so many of several nodes, again and again.
+    Loop(Box<Expr>, Vec<Ref>),
+    /// One of several nodes.
+    Pick(Box<Expr>, Vec<Ref>),
+    /// A sum.
+    Add(Box<Expr>, Box<Expr>),
+    /// A remainder: different values become equal.
+    Modulo(Box<Expr>, i64),
+    /// The second unless the first is even, then the third.
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// Panics if the expression is the number modulo 4.
+    FailIf(Box<Expr>, i64),
+    /// Emits the value, too.
+    Emit(Box<Expr>),
+    /// A number made of all that a node and what it depends on emitted.
+    Collect(Ref),
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// By which kind of task function it is computed.
+    pub kind: Kind,
+    /// What it computes.
+    pub expr: Expr,
+}
+
+/// A program.
+#[derive(Clone)]
+pub struct Program {
+    /// The first values of the inputs.
+    pub inputs: Vec<i64>,
+    /// The nodes, by id.
+    pub nodes: Vec<Node>,
+    /// Whether a node may name nodes of higher ids, and itself.
+    pub cyclic: bool,
+    /// Whether nodes catch failures. Which tasks on a cycle others saw fail is a matter of timing between threads, so
+    /// that programs with cycles on several threads do not.
+    pub catching: bool,
+}
+
+/// A task: a node, or the task that reads it by a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// The node of an id.
+    Node(usize),
+    /// The task that reads the node through a handle that it takes.
+    Through(usize),
+}
+
+/// Why a node has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The node of this id panicked.
+    Boom(usize),
+    /// The input has been removed.
+    Removed,
+    /// The node depends on itself.
+    Cycle,
+}
+
+/// What an expression reads from.
+pub trait Reader {
+    /// The value of an input.
+    fn input(&mut self, number: usize) -> Result<i64, Failure>;
+    /// The value outside.
+    fn outside(&mut self, number: u16) -> i64;
+    /// The value of a node, read in some way.
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure>;
+    /// The value of a node, or its failure, caught.
+    fn attempt(&mut self, id: usize) -> Option<i64>;
+    /// Emits a value.
+    fn emit(&mut self, value: i64);
+    /// All that a node and what it depends on emitted.
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure>;
+}
+
+/// Values stay below this.
+const MODULUS: i64 = 10_007;
+
+impl Program {
+    /// The id that a reference in node `from` stands for: a near one or a far one, lower than `from` unless the program
+    /// is cyclic.
+    #[must_use]
+    pub fn resolve(&self, from: usize, Ref(raw): Ref) -> Option<usize> {
+        let (far, raw) = (raw % 2 == 1, usize::from(raw / 2));
+        if self.cyclic && far {
+            return Some(raw % self.nodes.len());
+        }
+        match from {
+            0 => None,
+            _ if far => Some(raw % from),
+            _ => Some(from - 1 - raw % from.min(8)),
+        }
+    }
+
+    /// Whether there are handles to a node: methods have no companion that would make them.
+    #[must_use]
+    pub fn has_handles(&self, id: usize) -> bool {
+        self.nodes[id].kind != Kind::Method
+    }
+
+    /// Evaluates node `id`.
+    ///
+    /// # Errors
+    /// The failure of the node, or of what it reads.
+    pub fn evaluate(&self, id: usize, reader: &mut impl Reader) -> Result<i64, Failure> {
+        self.expression(id, &self.nodes[id].expr, reader)
+    }
+
+    fn expression(&self, id: usize, expr: &Expr, reader: &mut impl Reader) -> Result<i64, Failure> {
+        Ok(match expr {
+            Expr::Const(value) => *value,
+            Expr::Input(number) => reader.input(usize::from(*number) % self.inputs.len())?,
+            Expr::Outside(number) if self.nodes[id].kind == Kind::Volatile => reader.outside(*number),
+            Expr::Outside(_) => 0,
+            Expr::Read(how, of) => match self.resolve(id, *of) {
+                Some(of) => reader.read(if self.has_handles(of) { *how } else { How::Call }, of)?,
+                None => 0,
+            },
+            Expr::Attempt(of) => match self.resolve(id, *of) {
+                Some(of) if self.catching => reader.attempt(of).unwrap_or(-7),
+                Some(of) => reader.read(How::Call, of)?,
+                None => 0,
+            },
+            Expr::Sum(of) => self.sum(id, of, reader)?,
+            Expr::Loop(count, of) => {
+                let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
+                let twice: Vec<Ref> = of.iter().cycle().take(if of.is_empty() { 0 } else { count }).copied().collect();
+                self.sum(id, &twice, reader)?
+            }
+            Expr::Pick(which, of) => {
+                let which = self.expression(id, which, reader)?;
+                match of.get(which.rem_euclid(of.len().max(1) as i64) as usize) {
+                    Some(of) => self.sum(id, &[*of], reader)?,
+                    None => 0,
+                }
+            }
+            Expr::Add(left, right) => {
+                (self.expression(id, left, reader)? + self.expression(id, right, reader)?) % MODULUS
+            }
+            Expr::Modulo(of, by) => self.expression(id, of, reader)?.rem_euclid(*by),
+            Expr::If(condition, yes, no) => {
+                let condition = self.expression(id, condition, reader)?;
+                self.expression(id, if condition % 2 == 0 { no } else { yes }, reader)?
+            }
+            Expr::FailIf(of, number) => {
+                let value = self.expression(id, of, reader)?;
+                if value.rem_euclid(4) == *number {
+                    return Err(Failure::Boom(id));
+                }
+                value
+            }
+            Expr::Emit(of) => {
+                let value = self.expression(id, of, reader)?;
+                reader.emit(value);
+                value
+            }
+            Expr::Collect(of) => match self.resolve(id, *of) {
+                Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
+                Some(of) => reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS),
+                None => 0,
+            },
+        })
+    }
+
+    fn sum(&self, id: usize, of: &[Ref], reader: &mut impl Reader) -> Result<i64, Failure> {
+        let mut sum = 0;
+        for of in of.iter().filter_map(|of| self.resolve(id, *of)) {
+            sum = (sum + reader.read(How::Call, of)?) % MODULUS;
+        }
+        Ok(sum)
+    }
+}
+
+/// Writes an expression with its references resolved, as it stands in node `from` of a program.
+struct Shown<'a>(&'a Program, usize, &'a Expr);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(program, from, expr) = *self;
+        let sub = |expr| Shown(program, from, expr);
+        let name = |of: &Ref| program.resolve(from, *of).map_or("nothing".to_owned(), |id| format!("n{id}"));
+        let names = |of: &[Ref]| of.iter().map(name).collect::<Vec<_>>().join(", ");
+        match expr {
+            Expr::Const(value) => write!(f, "{value}"),
+            Expr::Input(number) => write!(f, "x{}", usize::from(*number) % program.inputs.len()),
+            Expr::Outside(number) => write!(f, "outside({number})"),
+            Expr::Read(How::Call, of) => write!(f, "{}", name(of)),
+            Expr::Read(how, of) => write!(f, "{how:?}({})", name(of)),
+            Expr::Attempt(of) if program.catching => write!(f, "attempt({})", name(of)),
+            Expr::Attempt(of) => write!(f, "{}", name(of)),
+            Expr::Sum(of) => write!(f, "sum[{}]", names(of)),
+            Expr::Loop(count, of) => write!(f, "first({} of [{}]...)", sub(count), names(of)),
+            Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
+            Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),
+            Expr::Modulo(of, by) => write!(f, "({} % {by})", sub(of)),
+            Expr::If(condition, yes, no) => write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no)),
+            Expr::FailIf(of, number) => write!(f, "fail_if({} % 4 == {number})", sub(of)),
+            Expr::Emit(of) => write!(f, "emit({})", sub(of)),
+            Expr::Collect(of) => write!(f, "collect({})", name(of)),
+        }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "program {{ x = {:?}", self.inputs)?;
+        for (id, node) in self.nodes.iter().enumerate() {
+            if matches!((node.kind, &node.expr), (Kind::Plain, Expr::Const(0))) {
+                // What shrinking has made of a node that does not matter.
+                continue;
+            }
+            writeln!(f, "    {:?} n{id} = {}", node.kind, Shown(self, id, &node.expr))?;
+        }
+        write!(f, "}} of {} nodes; those not shown are 0", self.nodes.len())
+    }
+}

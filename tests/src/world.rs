@@ -1,0 +1,378 @@
+//! A program on a runtime: its nodes are tasks, and a ledger watches which bodies run.
+//!
+//! Task functions are plain functions, so what belongs to one program is found by its id, in a registry.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
+
+use larder::{Input, Runtime, Task, TaskError, emit, task_fn};
+
+use crate::ledger::{Ledger, Read};
+use crate::program::{Failure, How, Key, Kind, Program, Reader};
+
+/// A program on a runtime of its own.
+pub struct World {
+    /// The number by which its tasks find it.
+    pub id: u32,
+    /// The program.
+    pub program: Program,
+    /// The runtime.
+    pub runtime: Runtime,
+    inputs: Vec<Input<i64>>,
+    outside: [AtomicI64; 2],
+    ledger: Mutex<Ledger>,
+    /// How many more bodies may begin before the test steps in.
+    fuse: Mutex<Option<u32>>,
+    fuse_changed: Condvar,
+}
+
+static WORLDS: RwLock<Vec<(u32, Arc<World>)>> = RwLock::new(Vec::new());
+
+fn world(id: u32) -> Arc<World> {
+    let worlds = WORLDS.read().expect("no test panics while it holds the registry");
+    worlds.iter().find(|(other, _)| *other == id).expect("a world lives as long as its runtime").1.clone()
+}
+
+/// Keeps a world in the registry.
+pub struct Registered(Arc<World>);
+
+impl std::ops::Deref for Registered {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        WORLDS.write().expect("as above").retain(|(id, _)| *id != self.0.id);
+    }
+}
+
+impl World {
+    /// Puts a program on a new runtime.
+    #[must_use]
+    pub fn start(program: Program) -> Registered {
+        let runtime = Runtime::new();
+        let inputs = program.inputs.iter().enumerate();
+        let inputs = inputs.map(|(number, value)| runtime.input(&format!("x{number}"), *value)).collect();
+        let mut worlds = WORLDS.write().expect("as above");
+        let id = worlds.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
+        let world = Arc::new(Self {
+            id,
+            ledger: Mutex::new(Ledger::new(program.inputs.len())),
+            program,
+            runtime,
+            inputs,
+            outside: Default::default(),
+            fuse: Mutex::default(),
+            fuse_changed: Condvar::new(),
+        });
+        worlds.push((id, world.clone()));
+        Registered(world)
+    }
+
+    /// The ledger.
+    ///
+    /// # Panics
+    /// If a test has panicked with it.
+    pub fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("nobody panics with the ledger")
+    }
+
+    /// Sets inputs, which are `now` as given; `None` removes one.
+    ///
+    /// # Panics
+    /// In a session.
+    pub fn update(&self, sets: &[(usize, Option<i64>)], now: &[Option<i64>], cancelling: bool) {
+        let change = |update: &mut larder::Update| {
+            for (number, _) in sets.iter().filter(|(number, value)| now[*number] != *value) {
+                self.ledger().input_changed(*number);
+            }
+            for (number, value) in sets {
+                match value {
+                    Some(value) => update.set(&self.inputs[*number], *value),
+                    None => update.remove(&self.inputs[*number]),
+                }
+            }
+        };
+        let done = if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
+        done.expect("updates are made outside of sessions");
+    }
+
+    /// Changes what is outside. No session may be open.
+    pub fn set_outside(&self, number: u16, value: i64) {
+        self.outside[usize::from(number) % 2].store(value, Ordering::Relaxed);
+    }
+
+    /// Asks for a node in the open session.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn ask(&self, id: usize) -> Result<i64, TaskError> {
+        if id % 2 == 0 {
+            return self.runtime.try_run(|| call(self.id, &self.program, id));
+        }
+        self.attempt(id)
+    }
+
+    fn attempt(&self, id: usize) -> Result<i64, TaskError> {
+        if self.program.has_handles(id) {
+            return task(self.id, &self.program, id).try_get();
+        }
+        self.runtime.try_run(|| call(self.id, &self.program, id))
+    }
+
+    /// What a node and all it depends on emitted.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn ask_emitted(&self, id: usize) -> Result<Vec<i64>, TaskError> {
+        self.runtime.try_run(|| collect(self.id, &self.program, id))
+    }
+
+    /// Forgets a node when the session ends.
+    pub fn forget(&self, id: usize) {
+        let known = match self.program.nodes[id].kind {
+            // Methods have no companion; their tasks are kept.
+            Kind::Method => false,
+            Kind::Plain => plain::forget(self.id, id),
+            Kind::Named => named::forget(self.id, &id.to_string()),
+            Kind::NoEq => unequal::forget(self.id, id),
+            Kind::Volatile => volatile::forget(self.id, id),
+        };
+        if known {
+            self.ledger().forgotten(Key::Node(id));
+        }
+    }
+
+    /// Lights the fuse: so many more bodies may begin before [`World::at_the_end_of_the_fuse`] acts.
+    pub fn set_fuse(&self, bodies: u32) {
+        *self.fuse.lock().expect("nobody panics with the fuse") = Some(bodies);
+    }
+
+    /// Puts the fuse out: no more bodies will begin.
+    pub fn end_fuse(&self) {
+        *self.fuse.lock().expect("as above") = None;
+        self.fuse_changed.notify_all();
+    }
+
+    /// Waits for the end of the fuse, then does something.
+    pub fn at_the_end_of_the_fuse(&self, then: impl FnOnce()) {
+        let fuse = self.fuse.lock().expect("as above");
+        drop(self.fuse_changed.wait_while(fuse, |fuse| fuse.is_some()));
+        then();
+    }
+
+    /// One body less to wait for; the one at the end of the fuse gives the other thread time to step in.
+    fn burn(&self) {
+        let mut fuse = self.fuse.lock().expect("as above");
+        match *fuse {
+            None => {}
+            Some(0) => {
+                *fuse = None;
+                drop(fuse);
+                self.fuse_changed.notify_all();
+                std::thread::sleep(Duration::from_micros(300));
+            }
+            Some(left) => *fuse = Some(left - 1),
+        }
+    }
+
+    /// The nodes that random numbers stand for.
+    #[must_use]
+    pub fn roots(&self, numbers: &[u16]) -> Vec<usize> {
+        let last = self.program.nodes.len() - 1;
+        numbers.iter().map(|number| last - usize::from(*number) % (last + 1)).collect()
+    }
+
+    /// The inputs that random numbers stand for, each once, with what they are set to.
+    #[must_use]
+    pub fn sets(&self, sets: &[(u16, Option<i64>)]) -> Vec<(usize, Option<i64>)> {
+        let sets = sets.iter().map(|(number, value)| (usize::from(*number) % self.inputs.len(), *value));
+        sets.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
+    }
+}
+
+thread_local! {
+    /// What the bodies that run on this thread have read, outermost first.
+    static READS: RefCell<Vec<Vec<Read>>> = const { RefCell::new(Vec::new()) };
+    /// So many of them, counted from the outermost, have seen that their session is cancelled: nothing of theirs counts.
+    static CANCELLED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(read: Read) {
+    READS.with_borrow_mut(|frames| {
+        if let Some(reads) = frames.last_mut() {
+            reads.push(read);
+        }
+    });
+}
+
+/// A body that runs: ends in the ledger as failed unless it is told otherwise.
+struct Running<'a> {
+    world: &'a World,
+    key: Key,
+    emitted: Vec<i64>,
+    value: Option<i64>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let (depth, reads) = READS.with_borrow_mut(|frames| (frames.len(), frames.pop().unwrap_or_default()));
+        if depth <= CANCELLED.get() {
+            CANCELLED.set(depth - 1);
+            self.value = None;
+        }
+        let never_equal = matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
+        let emitted = std::mem::take(&mut self.emitted);
+        self.world.ledger().end(self.key, reads, self.value, emitted, never_equal);
+    }
+}
+
+fn body(program: u32, key: Key, run: impl FnOnce(&mut Running<'_>) -> Result<i64, Failure>) -> i64 {
+    let world = world(program);
+    let volatile = matches!(key, Key::Node(id) if world.program.nodes[id].kind == Kind::Volatile);
+    world.ledger().begin(key, volatile);
+    READS.with_borrow_mut(|frames| frames.push(Vec::new()));
+    let mut running = Running { world: &world, key, emitted: Vec::new(), value: None };
+    world.burn();
+    match run(&mut running) {
+        Ok(value) => {
+            running.value = Some(value);
+            value
+        }
+        // Unwinds without the panic hook, which would print.
+        Err(failure) => std::panic::resume_unwind(Box::new(format!("{failure:?}"))),
+    }
+}
+
+fn node(program: u32, id: usize) -> i64 {
+    body(program, Key::Node(id), |running| running.world.program.evaluate(id, running))
+}
+
+/// The nodes of kind [`Kind::Plain`].
+#[task_fn(transient)]
+pub fn plain(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+/// The nodes of kind [`Kind::Named`].
+#[task_fn(transient)]
+pub fn named(program: u32, id: &str) -> i64 {
+    node(program, id.parse().expect("nodes are named by numbers"))
+}
+
+/// The nodes of kind [`Kind::NoEq`].
+#[task_fn(transient, no_eq)]
+pub fn unequal(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+/// The nodes of kind [`Kind::Volatile`].
+#[task_fn(transient, volatile)]
+pub fn volatile(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Receiver(u32);
+
+impl Receiver {
+    #[task_fn(transient)]
+    fn method(&self, id: usize) -> i64 {
+        node(self.0, id)
+    }
+}
+
+/// Reads the node `id` through a handle.
+#[task_fn(transient)]
+pub fn through(program: u32, id: usize, of: &Task<i64>) -> i64 {
+    body(program, Key::Through(id), |_| {
+        note(Read::Value(Key::Node(id)));
+        Ok(of.get() + 1)
+    })
+}
+
+fn call(world: u32, program: &Program, id: usize) -> i64 {
+    match program.nodes[id].kind {
+        Kind::Plain => plain(world, id),
+        Kind::Named => named(world, &id.to_string()),
+        Kind::Method => Receiver(world).method(id),
+        Kind::NoEq => unequal(world, id),
+        Kind::Volatile => volatile(world, id),
+    }
+}
+
+/// A handle to a node that has handles.
+fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
+    match program.nodes[id].kind {
+        Kind::Plain => plain::task(world, id),
+        Kind::Named => named::task(world, &id.to_string()),
+        Kind::Method => unreachable!("methods have no companion"),
+        Kind::NoEq => unequal::task(world, id),
+        Kind::Volatile => volatile::task(world, id),
+    }
+}
+
+fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
+    match program.nodes[id].kind {
+        Kind::Plain => plain::collect(world, id),
+        Kind::Named => named::collect(world, &id.to_string()),
+        Kind::Method => unreachable!("methods have no companion"),
+        Kind::NoEq => unequal::collect(world, id),
+        Kind::Volatile => volatile::collect(world, id),
+    }
+}
+
+impl Reader for Running<'_> {
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        note(Read::Input(number));
+        Ok(self.world.inputs[number].get())
+    }
+    fn outside(&mut self, number: u16) -> i64 {
+        self.world.outside[usize::from(number) % 2].load(Ordering::Relaxed)
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        let (world, program) = (self.world.id, &self.world.program);
+        Ok(match how {
+            How::Call => {
+                note(Read::Value(Key::Node(id)));
+                call(world, program, id)
+            }
+            How::Handle => {
+                note(Read::Value(Key::Node(id)));
+                task(world, program, id).get()
+            }
+            How::Through => {
+                note(Read::Value(Key::Through(id)));
+                through(world, id, &task(world, program, id))
+            }
+        })
+    }
+    fn attempt(&mut self, id: usize) -> Option<i64> {
+        note(Read::Value(Key::Node(id)));
+        match self.world.attempt(id) {
+            Ok(value) => Some(value),
+            Err(TaskError::Cancelled) => {
+                CANCELLED.set(READS.with_borrow(Vec::len));
+                None
+            }
+            Err(_) => None,
+        }
+    }
+    fn emit(&mut self, value: i64) {
+        self.emitted.push(value);
+        emit(value);
+    }
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        let key = Key::Node(id);
+        note(Read::Value(key));
+        let collected = collect(self.world.id, &self.world.program, id);
+        let reached = self.world.ledger().reached_from(key);
+        note(Read::Effects(reached));
+        Ok(collected)
+    }
+}

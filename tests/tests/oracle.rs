@@ -1,0 +1,182 @@
+//! The oracle: whatever is done to a program, each answer is what evaluating everything from scratch gives; no body runs
+//! without a reason; none runs twice.
+//!
+//! `LARDER_ROUNDS=n` runs n times as many cases; `LARDER_SEED=n` starts from another seed.
+
+use larder::TaskError;
+use larder_tests::generate::{Step, program, steps};
+use larder_tests::naive::Naive;
+use larder_tests::program::{Failure, Program};
+use larder_tests::world::World;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+/// The state of the inputs and of what is outside, beside the runtime.
+struct State {
+    inputs: Vec<Option<i64>>,
+    outside: [i64; 2],
+}
+
+impl State {
+    fn set(&mut self, sets: &[(usize, Option<i64>)]) {
+        for (number, value) in sets {
+            self.inputs[*number] = *value;
+        }
+    }
+}
+
+fn agrees(world: &World, got: &Result<i64, TaskError>, wanted: Result<i64, Failure>) -> bool {
+    match (got, wanted) {
+        (Ok(got), Ok(wanted)) => *got == wanted,
+        (Err(TaskError::Cycle(_)), Err(_)) | (Err(_), Err(Failure::Cycle)) => world.program.cyclic,
+        (Err(TaskError::Panicked { task, message }), Err(Failure::Removed)) => {
+            task.starts_with("input(") && message == "the input has been removed"
+        }
+        (Err(TaskError::Panicked { message, .. }), Err(failure @ Failure::Boom(_))) => {
+            *message == format!("{failure:?}") || world.program.cyclic
+        }
+        _ => false,
+    }
+}
+
+type Answers<T> = Vec<(usize, Result<T, TaskError>)>;
+
+/// Asks for nodes in one session.
+fn ask(world: &World, roots: &[u16]) -> Answers<i64> {
+    let roots = world.roots(roots);
+    let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask(*root))).collect());
+    answers.expect("every answer is caught")
+}
+
+/// Asks for nodes in several sessions, each on a thread of its own.
+fn ask_at_once(world: &World, threads: &[Vec<u16>]) -> Answers<i64> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = threads.iter().map(|roots| scope.spawn(move || ask(world, roots))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a session is no panic")).collect()
+    })
+}
+
+fn ask_emitted(world: &World, roots: &[u16]) -> Answers<Vec<i64>> {
+    let mut roots = world.roots(roots);
+    roots.retain(|root| world.program.has_handles(*root));
+    let answers = world.runtime.try_run(|| roots.iter().map(|root| (*root, world.ask_emitted(*root))).collect());
+    answers.expect("every answer is caught")
+}
+
+/// Asks for nodes in a session that is cancelled after so many bodies.
+fn ask_and_cancel(world: &World, roots: &[u16], bodies: u32, change: impl FnOnce()) -> Answers<i64> {
+    world.set_fuse(bodies);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let answers = ask(world, roots);
+            world.end_fuse();
+            answers
+        });
+        world.at_the_end_of_the_fuse(change);
+        asking.join().expect("a session is no panic")
+    })
+}
+
+fn compare(world: &World, naive: &mut Naive<'_>, answers: Answers<i64>, cancelled: bool) -> Result<(), String> {
+    for (root, got) in answers {
+        let wanted = naive.value(root);
+        if !(agrees(world, &got, wanted) || cancelled && matches!(got, Err(TaskError::Cancelled))) {
+            return Err(format!("n{root} is {got:?}, and from scratch {wanted:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
+    let (inputs, outside) = (state.inputs.clone(), state.outside);
+    let mut naive = Naive::new(&world.program, &inputs, &outside);
+    let sessions = if let Step::Ask(threads) = step { threads.len() } else { 1 };
+    world.ledger().step(sessions);
+    match step {
+        Step::Ask(threads) => compare(world, &mut naive, ask_at_once(world, threads), false)?,
+        Step::AskEmitted(roots) => {
+            for (root, got) in ask_emitted(world, roots) {
+                let wanted = naive.collected(root);
+                if got.as_ref().ok() != wanted.as_ref().ok() {
+                    return Err(format!("n{root} emitted {got:?}, and from scratch {wanted:?}"));
+                }
+            }
+        }
+        Step::Update(sets) => {
+            let sets = world.sets(sets);
+            world.update(&sets, &state.inputs, false);
+            state.set(&sets);
+        }
+        Step::Outside(number, value) => {
+            world.set_outside(*number, *value);
+            state.outside[usize::from(*number)] = *value;
+        }
+        Step::Forget(nodes) => {
+            let nodes = world.roots(nodes);
+            world.runtime.run(|| nodes.iter().for_each(|node| world.forget(*node)));
+        }
+        Step::Cancel(roots, bodies, sets) => {
+            let sets = world.sets(sets);
+            let change = || world.update(&sets, &state.inputs, true);
+            compare(world, &mut naive, ask_and_cancel(world, roots, *bodies, change), true)?;
+            state.set(&sets);
+        }
+    }
+    world.ledger().settle(|key| naive.outcome(key))
+}
+
+fn run(program: Program, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut state = State { inputs: program.inputs.iter().copied().map(Some).collect(), outside: [0; 2] };
+    let world = World::start(program);
+    for (number, step) in steps.iter().enumerate() {
+        take(&world, &mut state, step).map_err(|error| TestCaseError::fail(format!("at step {number}: {error}")))?;
+    }
+    Ok(())
+}
+
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn check(cases: u32, cyclic: bool, threads: usize, cancel: bool) {
+    let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+    let seed = number("LARDER_SEED").unwrap_or(clock);
+    let config = Config {
+        cases: cases * number("LARDER_ROUNDS").unwrap_or(1),
+        max_shrink_iters: 100_000,
+        max_shrink_time: 60_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed.into()),
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let strategy = (program(cyclic, !cyclic || threads == 1), steps(threads, cancel));
+    if let Err(error) = runner.run(&strategy, |(program, steps)| run(program, &steps)) {
+        panic!("LARDER_SEED={seed}: {error}");
+    }
+}
+
+#[test]
+fn one_thread_agrees_with_evaluation_from_scratch() {
+    check(600, false, 1, false);
+}
+
+#[test]
+fn several_threads_agree_with_evaluation_from_scratch() {
+    check(300, false, 3, false);
+}
+
+#[test]
+fn cancelled_sessions_leave_nothing_wrong_behind() {
+    check(150, false, 1, true);
+}
+
+#[test]
+fn tasks_on_a_cycle_fail_and_others_do_not() {
+    check(400, true, 1, false);
+}
+
+#[test]
+fn cycles_across_threads_fail_like_those_within_one() {
+    check(200, true, 3, true);
+}
