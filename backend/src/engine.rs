@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::claim::Lot;
 use crate::counters::CounterTable;
 use crate::crew::Crew;
+use crate::expiry::Expiries;
 use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::local::Local;
@@ -45,6 +46,7 @@ pub struct Engine {
     pub(crate) waits: WaitGraph,
     pub(crate) crew: Crew,
     pub(crate) flights: Flights,
+    pub(crate) expiries: Expiries,
     pub(crate) gate: Gate,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
@@ -83,6 +85,7 @@ impl Engine {
             waits: WaitGraph::default(),
             crew: Crew::new(config.threads),
             flights: Flights::default(),
+            expiries: Expiries::default(),
             gate: Gate::default(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
@@ -132,7 +135,8 @@ impl Engine {
     }
 
     pub(crate) fn take_chores(&self) -> bool {
-        self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed)
+        let listed = self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed);
+        listed || self.expiries.is_due()
     }
 
     /// Lists a node whose dead reverse edges are to be dropped when the gate is next held exclusively.

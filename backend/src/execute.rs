@@ -80,6 +80,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
         node.set_flag(FAILED);
         error.throw();
     }
+    let lasts = lasts(node);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
     let emitted_changed = keep_emitted(local, node);
@@ -100,7 +101,12 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    list_volatile(local, node);
+    if !lasts {
+        list_to_run_again(local, node);
+    }
+    if let Some(ttl) = node.task_fn.ttl {
+        engine.expiries.set(node, ttl);
+    }
     if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
@@ -146,7 +152,9 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
-        list_volatile(local, node);
+        if node.task_fn.volatile {
+            list_to_run_again(local, node);
+        }
     }
     // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
@@ -156,13 +164,31 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     end_claim(local, node, Phase::Empty);
 }
 
-/// Lists a volatile task that has run, well or not, to run again in the next session.
-fn list_volatile(local: &Local, node: NodeRef) {
-    if node.task_fn.volatile {
-        let engine = local.engine();
-        engine.volatiles.lock().push(node);
-        engine.has_chores();
+/// Whether the output, which is in place, may be used in later sessions.
+#[inline]
+fn lasts(node: NodeRef) -> bool {
+    !node.task_fn.volatile && (!node.task_fn.judges() || keeps(node))
+}
+
+#[inline(never)]
+fn keeps(node: NodeRef) -> bool {
+    // The judgement is the user's code. Should it panic, the run has failed, with the output in place.
+    let before = node.flag(FAILED);
+    node.set_flag(FAILED);
+    // SAFETY: the claim is held, and the output is in place.
+    let keeps = unsafe { node.task_fn.keeps(node) };
+    if !before {
+        node.clear_flag(FAILED);
     }
+    keeps
+}
+
+/// Lists a task that has run, well or not, to run again in the next session.
+#[inline(never)]
+fn list_to_run_again(local: &Local, node: NodeRef) {
+    let engine = local.engine();
+    engine.volatiles.lock().push(node);
+    engine.has_chores();
 }
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {

@@ -45,6 +45,7 @@ mod session;
 mod input;
 mod source;
 mod mark;
+mod expiry;
 mod reclaim;
 
 // What outlives the process.

@@ -24,6 +24,7 @@ impl Garbage {
     pub(crate) fn join(&mut self, mut other: Self) {
         self.values.append(&mut other.values);
         self.nodes.append(&mut other.nodes);
+        self.twins.append(&mut other.twins);
     }
 }
 
@@ -52,7 +53,8 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         node.clear_flag(PURGE_QUEUED);
         purge_dead(node);
     }
-    let volatiles = std::mem::take(&mut *engine.volatiles.lock());
+    let mut volatiles = std::mem::take(&mut *engine.volatiles.lock());
+    volatiles.extend(engine.expiries.take_due());
     if !volatiles.is_empty() {
         let epoch = engine.advance();
         for node in volatiles {
@@ -112,4 +114,5 @@ fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
     let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
     engine.volatiles.lock().retain(|node| !gone.contains(node));
     engine.sources.lock().retain(|node| !gone.contains(node));
+    engine.expiries.forget(nodes);
 }

@@ -49,6 +49,8 @@ pub struct RawTaskFn {
     describe: Option<Erased>,
     describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
     resolve: Option<Erased>,
+    uncached_if: Option<Erased>,
+    uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
@@ -140,6 +142,15 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
+    /// Keeps outputs of which `uncached` says yes for the session in which they were computed only.
+    #[must_use]
+    pub const fn uncached_if(mut self, uncached: fn(&O) -> bool) -> Self {
+        // SAFETY: as in `new`.
+        let erased = unsafe { std::mem::transmute::<fn(&O) -> bool, unsafe fn()>(uncached) };
+        self.raw.uncached_if = Some(Erased(erased));
+        self
+    }
+
     /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
     /// `same_stamp` says of the last observation that something may have changed.
     #[must_use]
@@ -174,6 +185,8 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             describe: None,
             describe_shim: describe::<K, O>,
             resolve: None,
+            uncached_if: None,
+            uncached_shim: is_uncached::<K, O>,
             same_stamp: None,
             observe: None,
             launch: None,
@@ -247,6 +260,23 @@ impl RawTaskFn {
     #[inline(always)]
     pub(crate) fn is(&'static self, other: &'static Self) -> bool {
         std::ptr::eq(self, other) || self.id == other.id
+    }
+
+    /// Whether it depends on an output if that is kept beyond its session.
+    pub(crate) fn judges(&self) -> bool {
+        self.uncached_if.is_some()
+    }
+
+    /// Whether the output of a node may be used in later sessions.
+    ///
+    /// # Safety
+    /// This is the node's task function, the claim of the node is held, and it has an output.
+    pub(crate) unsafe fn keeps(&self, node: NodeRef) -> bool {
+        match self.uncached_if {
+            // SAFETY: passed on to the caller; the shim was made for the types that `uncached_if` was erased from.
+            Some(uncached_if) => !unsafe { (self.uncached_shim)(uncached_if, node) },
+            None => true,
+        }
     }
 
     /// Whether the body runs in pieces.
@@ -445,6 +475,14 @@ unsafe fn describe<K: Key, O: Send + Sync + 'static>(
 
 /// A comparison of outputs.
 type Equal<O> = fn(&O, &O) -> bool;
+
+/// # Safety
+/// `erased` was made by [`TaskFn::uncached_if`] for `O`; the node's types are `K` and `O`, its claim is held, and it has an
+/// output.
+unsafe fn is_uncached<K: Key, O: Send + Sync + 'static>(Erased(erased): Erased, node: NodeRef) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> bool>(erased)(node.value::<K, O>()) }
+}
 
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);
