@@ -7,6 +7,7 @@ mod carry;
 mod driver;
 mod run_async;
 mod runtime;
+mod stream;
 mod task_call;
 
 pub mod env;
@@ -21,6 +22,7 @@ pub use carry::{Carried, current};
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;
+pub use stream::{Stream, stream};
 pub use task_call::{PendingCall, TaskCall, TaskExt};
 
 #[doc(hidden)]
