@@ -44,6 +44,9 @@ pub trait Deferred<O>: Send + 'static {
     fn go_on(&mut self, waker: &Waker) -> Option<O>;
 }
 
+/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
+pub(crate) type Thrown = (Payload, Option<(usize, TaskError)>);
+
 /// A flight, whatever its types.
 pub(crate) trait Fly: Send + Sync {
     /// Takes a seat; `None` if the flight is over.
@@ -55,7 +58,7 @@ pub(crate) trait Fly: Send + Sync {
     /// Gives up a seat. The last one to leave ends the flight.
     fn leave(&self, seat: u64);
     /// The panic that ended the flight, for the first to ask, and what it is known by.
-    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)>;
+    fn take_failure(&self) -> Option<Thrown>;
 }
 
 #[derive(Default)]
@@ -124,7 +127,7 @@ impl Waiters {
 struct Flight<K, O, F> {
     waiters: Mutex<Waiters>,
     state: Mutex<Option<State<F>>>,
-    failure: Mutex<Option<(Payload, Option<(usize, TaskError)>)>>,
+    failure: Mutex<Option<Thrown>>,
     types: PhantomData<fn(&K) -> O>,
 }
 
@@ -457,7 +460,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>> Fly for Flight<K,
         wakers.wake();
     }
 
-    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)> {
+    fn take_failure(&self) -> Option<Thrown> {
         self.failure.lock().take()
     }
 }

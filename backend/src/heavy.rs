@@ -10,9 +10,7 @@ use std::task::Waker;
 use crate::carry::Hold;
 use crate::crew::OwnedWork;
 use crate::demand::{Visit, verify};
-use crate::execute::Payload;
-use crate::failure::TaskError;
-use crate::flight::{Fly, Waiters};
+use crate::flight::{Fly, Thrown, Waiters};
 use crate::local::Local;
 use crate::strand::Strand;
 use crate::sync::Mutex;
@@ -20,7 +18,7 @@ use crate::sync::Mutex;
 #[derive(Default)]
 struct HeavyFlight {
     waiters: Mutex<Waiters>,
-    failure: Mutex<Option<(Payload, Option<(usize, TaskError)>)>>,
+    failure: Mutex<Option<Thrown>>,
 }
 
 /// What goes to the crew thread.
@@ -102,7 +100,7 @@ impl Fly for HeavyFlight {
         drop(waker);
     }
 
-    fn take_failure(&self) -> Option<(Payload, Option<(usize, TaskError)>)> {
+    fn take_failure(&self) -> Option<Thrown> {
         self.failure.lock().take()
     }
 }

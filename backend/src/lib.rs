@@ -62,6 +62,9 @@ mod persist;
 mod stats;
 mod sync;
 
+#[cfg(all(test, larder_model))]
+mod model;
+
 pub use ask::{collect, forget, is_cached, task};
 pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, Stint, current};

@@ -26,6 +26,9 @@ mod model {
         pub(crate) fn new(value: T) -> Self {
             Self(shuttle::sync::Mutex::new(value))
         }
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(|poison| poison.into_inner())
+        }
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(self.0.lock().unwrap_or_else(|poison| poison.into_inner())))
         }
@@ -55,6 +58,9 @@ mod model {
         /// Time does not pass in a model: a deadline is one more reason to be woken.
         pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: std::time::Instant) {
             self.wait(guard);
+        }
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
         }
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();

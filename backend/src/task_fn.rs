@@ -55,7 +55,7 @@ pub struct RawTaskFn {
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
     /// For an async function: makes the flight of a claimed node.
-    pub(crate) launch: Option<fn(Hold, Strand, Visit) -> Arc<dyn Fly>>,
+    pub(crate) launch: Option<Launch>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
@@ -65,6 +65,9 @@ pub struct RawTaskFn {
 
 /// Looks at a source again: [`source::observe`] for its types.
 type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
+
+/// Makes the flight of a claimed node.
+type Launch = fn(Hold, Strand, Visit) -> Arc<dyn Fly>;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -92,10 +92,10 @@ impl<O: Clone + Send + Sync + 'static> Future for TaskCall<O> {
     /// If the body panics; on a cycle; if the session is cancelled; outside of the session that the call was made in.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
-        if let Self::Ready(_) = *self {
-            if let Self::Ready(value) = std::mem::replace(&mut *self, Self::Taken) {
-                return Poll::Ready(value);
-            }
+        if self.is_ready()
+            && let Self::Ready(value) = std::mem::replace(&mut *self, Self::Taken)
+        {
+            return Poll::Ready(value);
         }
         self.poll_pending(context)
     }
