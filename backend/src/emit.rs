@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::demand::{demand, is_cancelled};
 use crate::edges::Edge;
 use crate::local::Local;
-use crate::node::NodeRef;
+use crate::node::{NodeRef, TWIN};
 
 /// A type whose values tasks may emit.
 #[diagnostic::on_unimplemented(
@@ -55,6 +55,7 @@ pub fn emit<D: Emitted>(value: D) {
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+    refuse_twin(root);
     let mut found = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
     let mut path = vec![(root, 0)];
@@ -74,7 +75,10 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
             // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
             local.record(Edge::effects_of(read), true);
             match demand(local, read) {
-                Ok(()) => path.push((read, 0)),
+                Ok(holder) => {
+                    refuse_twin(holder);
+                    path.push((read, 0));
+                }
                 Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
                 // It has emitted nothing that could be kept; its reader coped with that.
                 Err(_) => {}
@@ -91,4 +95,14 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
         }
     }
     found
+}
+
+/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+fn refuse_twin(node: NodeRef) {
+    assert!(
+        !node.flag(TWIN),
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
+         stolen job meanwhile; collect them outside of the job",
+        node.task_fn.site().name
+    );
 }

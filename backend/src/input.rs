@@ -152,15 +152,18 @@ impl Engine {
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
         // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
-        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
-        let mut changes = Vec::new();
-        let (result, garbage) = self.exclusively(policy, |_| {
-            let result = change(&mut update);
-            changes.extend(update.changes.drain().map(|(_, change)| change));
-            (result, self.apply(&mut changes))
-        })?;
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
         drop(garbage);
         Ok(result)
+    }
+
+    /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
+    pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
+        drop(garbage);
+        result
     }
 
     /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.
@@ -181,6 +184,24 @@ impl Engine {
             }
         }
         garbage
+    }
+}
+
+/// What an update sets, gathered before any of it is put in place.
+struct Gathered {
+    update: Update,
+    changes: Vec<Box<dyn Change>>,
+}
+
+impl Gathered {
+    fn new(engine: &Engine) -> Self {
+        Self { update: Update { engine: engine.id, changes: FxHashMap::default() }, changes: Vec::new() }
+    }
+
+    fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
+        let result = change(&mut self.update);
+        self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
+        (result, engine.apply(&mut self.changes))
     }
 }
 
