@@ -280,7 +280,7 @@ fn fallible(x: u32) -> Result<u32, String> {
     if x == 0 { Err("zero".to_owned()) } else { Ok(x) }
 }
 
-#[task_fn(cycle_initial = |_: &str, _| 0, cycle_rounds = 10)]
+#[task_fn(version = 3)]
 fn fixpoint(name: &str, n: u32) -> u32 {
     n + u32::try_from(name.len()).unwrap_or(0)
 }
