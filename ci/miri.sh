@@ -18,5 +18,5 @@ for flags in "-Zmiri-strict-provenance" "-Zmiri-strict-provenance -Zmiri-tree-bo
     # parking_lot's and dashmap's own words are not of strict provenance.
     export MIRIFLAGS="$common ${flags/-Zmiri-strict-provenance/-Zmiri-permissive-provenance}"
     cargo +nightly miri test -p larder-tests --test smoke_unsafe "$@"
-    cargo +nightly miri test -p larder-tests --test regressions "$@" -- freed caught collector volatile_task innocent
+    cargo +nightly miri test -p larder-tests --test regressions --test regressions_sessions "$@" -- freed collector volatile_task innocent a_task_on
 done

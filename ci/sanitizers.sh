@@ -9,7 +9,7 @@ if [ ! -f "$sources" ]; then
     exit 0
 fi
 target="$(rustc +nightly -vV | sed -n 's/^host: //p')"
-tests=(--test oracle --test concurrency --test regressions --test smoke_unsafe)
+tests=(--test oracle --test concurrency --test regressions --test regressions_sessions --test smoke_unsafe)
 
 run() {
     echo "sanitizers: $1"

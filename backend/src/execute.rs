@@ -38,7 +38,7 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
 #[inline(never)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
-    let outcome = on_enough_stack(|| {
+    let mut outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
@@ -49,9 +49,15 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    if let (Err(payload), false) = (&outcome, published) {
+    let mut caused = None;
+    if let (Err(payload), false) = (&mut outcome, published) {
+        if let Some(error) = local.poison_of_innermost() {
+            // Whatever the body made of the error that it met, this is why it failed.
+            caused = Some(std::mem::replace(payload, Box::new(error)));
+        }
         fail(local, node, payload);
     }
+    drop(caused);
     outcome
 }
 
@@ -118,7 +124,7 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 #[cold]
 #[inline(never)]
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    let error = local.name_failure(payload, node);
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run

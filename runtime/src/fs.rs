@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use larder_backend::args::ByRef;
@@ -20,7 +20,8 @@ use crate::source_error::SourceError;
 
 /// The content of a file. The task that runs now depends on it.
 ///
-/// The bytes are shared, and kept in memory only as long as somebody holds them.
+/// The runtime keeps their digest, and the bytes themselves only until they are first read. Who reads them later gets them
+/// from the file system again, and an error if they are not the same.
 ///
 /// # Errors
 /// If the file cannot be read, or changed since it was observed. An error is a value like any other: it is cached until
@@ -198,9 +199,8 @@ fn identity(_: &Metadata) -> (u64, u64, i64, i64) {
 struct FileValue {
     stamp: Stamp,
     digest: u128,
-    /// The bytes, while somebody holds them.
-    bytes: Mutex<Weak<[u8]>>,
-    /// Holds the bytes from the observation to the first read.
+    /// Holds the bytes from the observation to the first read. After that not even a `Weak`: it would keep the whole
+    /// allocation, and there is one of these for every file that was ever read.
     first: Mutex<Option<Arc<[u8]>>>,
 }
 
@@ -209,15 +209,10 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = bytes.upgrade() {
-            return Ok(bytes);
-        }
         let again: Arc<[u8]> = std::fs::read(path).map_err(|_| SourceError::changed(path))?.into();
         if digest(&again) != self.digest {
             return Err(SourceError::changed(path));
         }
-        *bytes = Arc::downgrade(&again);
         Ok(again)
     }
 }
@@ -240,8 +235,7 @@ fn observe_file(path: &Path) -> FileResult {
         // The stamp is taken first: a write that comes between makes the stamp old, and a refresh looks again.
         let stamp = Stamp::of(&std::fs::metadata(path)?, observed);
         let bytes: Arc<[u8]> = std::fs::read(path)?.into();
-        let weak = Mutex::new(Arc::downgrade(&bytes));
-        Ok(FileValue { stamp, digest: digest(&bytes), bytes: weak, first: Mutex::new(Some(bytes)) })
+        Ok(FileValue { stamp, digest: digest(&bytes), first: Mutex::new(Some(bytes)) })
     };
     observe().map(Arc::new).map_err(|error| SourceError::io(path, error))
 }

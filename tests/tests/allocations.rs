@@ -128,8 +128,10 @@ fn a_hit_allocates_nothing() {
         check_hits("a handle", |n| handles[n as usize].get());
         check_hits("a handle, cloned", |n| handles[n as usize].clone());
     });
-    runtime.run(|| assert_eq!(hits_inside(&text), 0));
-    // Predicted by the run before. Reads that repeat are noted twice until the run ends, in a list that grows once.
+    // With a thread cache that has room. The list of reads grows in the first runs; a later one is predicted by its
+    // predecessor.
+    let runtime = Runtime::new();
+    runtime.run(|| hits_inside(&text));
     runtime.run(|| hits_inside(&text));
     runtime.run(|| assert_eq!(hits_inside(&text), 0));
 }

@@ -130,7 +130,7 @@ fn knot(inputs: [Input<u64>; 2], n: u64) -> u64 {
     let below = knot(inputs.clone(), n - 1);
     assert!(n % 23 != 7 || below % 4 != 1, "knot {n}");
     let far = knot::task(inputs.clone(), (n * 7 + below) % n).try_get().unwrap_or(3);
-    (below + far * n + if n % 3 == 0 { inputs[1].get() } else { 0 }) % 17
+    (below + far * n + if n.is_multiple_of(3) { inputs[1].get() } else { 0 }) % 17
 }
 
 fn plain_knot(inputs: [u64; 2], n: u64, known: &[Option<u64>]) -> Option<u64> {
@@ -142,7 +142,7 @@ fn plain_knot(inputs: [u64; 2], n: u64, known: &[Option<u64>]) -> Option<u64> {
         return None;
     }
     let far = known[((n * 7 + below) % n) as usize].unwrap_or(3);
-    Some((below + far * n + if n % 3 == 0 { inputs[1] } else { 0 }) % 17)
+    Some((below + far * n + if n.is_multiple_of(3) { inputs[1] } else { 0 }) % 17)
 }
 
 /// A number from a generator that needs no state but one.
@@ -167,13 +167,16 @@ fn stress_of_everything_at_once_gives_right_answers() {
                 if thread == 0 {
                     std::thread::sleep(Duration::from_micros(dice % 2000));
                     let set = |update: &mut larder::Update| update.set(&inputs[(dice % 2) as usize], n % 6);
-                    let done =
-                        if dice % 3 == 0 { runtime.update_cancelling(set) } else { runtime.update(set) };
+                    let done = if dice.is_multiple_of(3) {
+                        runtime.update_cancelling(set)
+                    } else {
+                        runtime.update(set)
+                    };
                     done.expect("this thread has no session");
                     continue;
                 }
                 let answer = runtime.try_run(|| {
-                    if dice % 4 == 0 {
+                    if dice.is_multiple_of(4) {
                         knot::forget(inputs.clone(), n);
                     }
                     let now = [inputs[0].get(), inputs[1].get()];

@@ -18,8 +18,8 @@ fn some(x: &Input<String>, which: &[usize]) -> Vec<String> {
 #[task_fn(transient)]
 fn by_length(x: &Input<String>, of: Task<Vec<String>>) -> String {
     let length = x.with(String::len);
-    assert!(length != 4, "four");
-    if length % 2 == 0 { of.with(|list| list.concat()) } else { leaf(x, length) }
+    assert_ne!(length, 4, "four");
+    if length.is_multiple_of(2) { of.with(|list| list.concat()) } else { leaf(x, length) }
 }
 
 #[task_fn(transient)]
