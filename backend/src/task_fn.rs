@@ -332,13 +332,11 @@ impl RawTaskFn {
             return None;
         }
         let new = body(key);
-        let differs = match self.cutoff {
+        let differs = self.cutoff.is_none_or(|Erased(cutoff)| {
             // SAFETY: erased from this type in `cutoff`.
-            Some(Erased(cutoff)) => {
-                !unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new) }
-            }
-            None => true,
-        };
+            let equal = unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff) };
+            !equal(value, &new)
+        });
         Some((new, differs))
     }
 
