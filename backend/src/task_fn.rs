@@ -333,8 +333,8 @@ impl RawTaskFn {
         }
         let new = body(key);
         let differs = match self.cutoff {
-            // SAFETY: erased from this type in `cutoff`.
             Some(Erased(cutoff)) => {
+                // SAFETY: erased from this type in `cutoff`.
                 !unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new) }
             }
             None => true,
