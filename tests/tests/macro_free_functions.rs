@@ -302,7 +302,6 @@ fn options_are_accepted() {
         let Opaque = opaque();
         assert_eq!(versioned(1), 1);
         assert!(fallible(0).is_err());
-        assert!(!fallible::is_cached(0));
         assert_eq!(fallible(1), Ok(1));
         assert_eq!(fixpoint("ab", 1), 3);
         assert_eq!(alone(alone::ONE), 1);
