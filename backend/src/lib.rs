@@ -55,7 +55,7 @@ pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
-pub use persist::{Persist, Stored, stored};
+pub use persist::{Persist, PersistKey, Stored, stored};
 pub use session::UpdateError;
 pub use source::Refreshed;
 

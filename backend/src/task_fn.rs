@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::args::Key;
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
-use crate::persist::Stored;
+use crate::persist::{RawStored, Stored};
 use crate::source;
 
 /// Where a task function stands in the source.
@@ -47,6 +47,8 @@ pub struct RawTaskFn {
     /// For a source: looks again.
     pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
     pub(crate) full_name: Option<fn() -> &'static str>,
+    /// How results are stored, if they are.
+    pub(crate) stored: Option<RawStored>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
     pub(crate) version: Option<u32>,
@@ -154,6 +156,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             same_stamp: None,
             observe: None,
             full_name: None,
+            stored: None,
             volatile: false,
             heavy: false,
             version: None,
@@ -173,8 +176,8 @@ impl<K, O> TaskFn<K, O> {
 
     /// Lets outputs be stored.
     #[must_use]
-    pub const fn stored(self, stored: Stored<K, O>) -> Self {
-        let _ = stored;
+    pub const fn stored(mut self, stored: Stored<K, O>) -> Self {
+        self.raw.stored = Some(stored.raw());
         self
     }
 
