@@ -14,7 +14,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, SOURCE};
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, RESTORED, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -78,6 +78,7 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
+    node.clear_flag(RESTORED);
     let emitted_changed = keep_emitted(local, node);
     let epoch = engine.epoch();
     let unchanged = !node.flag(FAILED)
@@ -101,6 +102,8 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
     }
+    // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
+    let replaced = engine.persistence().and_then(|persistence| persistence.completed(local, node, ran));
     if let Some(extra) = node.extra() {
         extra.failure.lock().take();
     }
@@ -110,6 +113,7 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
         counters.cut_off.add(1);
     }
     end_claim(local, node, Phase::Fresh);
+    drop(replaced);
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
@@ -128,6 +132,7 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         }
     } else {
         local.with_reads(|reads| relink(local, node, reads));
+        node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
         node.set_flag(FAILED);
@@ -143,9 +148,10 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     end_claim(local, node, Phase::Empty);
 }
 
-/// Lists a volatile task that has run, well or not, to run again in the next session.
+/// Lists a volatile task that has run, well or not, to run again in the next session; and one that has seen a source
+/// change under its hands.
 fn list_volatile(local: &Local, node: NodeRef) {
-    if node.task_fn.volatile {
+    if node.task_fn.volatile || local.saw_change() {
         let engine = local.engine();
         engine.volatiles.lock().push(node);
         engine.has_chores();
@@ -159,7 +165,7 @@ fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
 }
 
 /// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether the reads changed.
-fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
+pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     if before == reads {

@@ -55,9 +55,11 @@ pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
-pub use persist::{Persist, PersistKey, Stored, stored};
+pub use persist::{
+    Leaf, Look, Observer, Opened, Persist, PersistKey, Reason, Seen, StorageConfig, StorageStats, Stored, Unstored, stored,
+};
 pub use session::UpdateError;
-pub use source::Refreshed;
+pub use source::{Refreshed, source_has_changed};
 
 pub use stats::{FunctionStats, Stats};
 

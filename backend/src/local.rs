@@ -54,6 +54,8 @@ pub(crate) struct Local {
     recording: Cell<bool>,
     predicting: Cell<bool>,
     duplicates: Cell<bool>,
+    /// The current body has seen a source that is not any more what it was observed to be.
+    saw_change: Cell<bool>,
     base: Cell<usize>,
     emitted_base: Cell<usize>,
     // The thread.
@@ -97,6 +99,7 @@ pub(crate) struct SavedFrame {
     recording: bool,
     predicting: bool,
     duplicates: bool,
+    saw_change: bool,
     base: usize,
     emitted_base: usize,
 }
@@ -138,6 +141,7 @@ impl Local {
             recording: Cell::new(false),
             predicting: Cell::new(false),
             duplicates: Cell::new(false),
+            saw_change: Cell::new(false),
             base: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
@@ -333,6 +337,7 @@ impl Local {
             recording: self.recording.replace(recording),
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
+            saw_change: self.saw_change.replace(false),
             base: self.base.replace(base),
             emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
@@ -360,6 +365,7 @@ impl Local {
         self.recording.set(saved.recording);
         self.predicting.set(saved.predicting);
         self.duplicates.set(saved.duplicates);
+        self.saw_change.set(saved.saw_change);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
     }
@@ -472,6 +478,17 @@ impl Local {
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
         self.poisoned.borrow_mut().retain(|(depth, _)| *depth < claimed.len());
+    }
+
+    /// The current body has seen a source that is not any more what it was observed to be: its result lasts for this
+    /// session only.
+    pub(crate) fn note_change(&self) {
+        self.saw_change.set(true);
+    }
+
+    /// Whether [`Local::note_change`] was called in the current frame.
+    pub(crate) fn saw_change(&self) -> bool {
+        self.saw_change.get()
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::counters::Sums;
 use crate::engine::Engine;
+use crate::persist::StorageStats;
 
 /// What happened to the calls of one task function.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,8 @@ pub struct Stats {
     pub functions: Vec<FunctionStats>,
     /// Tasks in memory.
     pub tasks: usize,
+    /// What happened between the runtime and its store, if it has one.
+    pub storage: Option<StorageStats>,
 }
 
 impl Stats {
@@ -85,7 +88,7 @@ impl Engine {
             functions.push(function_stats(task_fn.site(), &sums));
         }
         functions.sort_by_key(|function| (function.path, function.name));
-        Stats { functions, tasks: self.len() }
+        Stats { functions, tasks: self.len(), storage: self.storage_stats() }
     }
 }
 
@@ -132,6 +135,10 @@ impl fmt::Display for Stats {
                 function.time,
             )?;
         }
-        write!(f, "{} tasks in memory", self.tasks)
+        write!(f, "{} tasks in memory", self.tasks)?;
+        match &self.storage {
+            Some(storage) => write!(f, "\n{storage}"),
+            None => Ok(()),
+        }
     }
 }

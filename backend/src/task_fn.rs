@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::args::Key;
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
-use crate::persist::{RawStored, Stored};
+use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
 
 /// Where a task function stands in the source.
@@ -49,6 +49,8 @@ pub struct RawTaskFn {
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
+    /// For a source: how it appears to a store.
+    pub(crate) leaf: Option<RawLeaf>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
     pub(crate) version: Option<u32>,
@@ -131,6 +133,13 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
+    /// Lets a source be a leaf in a store.
+    #[must_use]
+    pub const fn stored_leaf<L: Leaf<Key = K, Output = O>>(mut self) -> Self {
+        self.raw.leaf = Some(RawLeaf::of::<L>());
+        self
+    }
+
     /// Runs `resolve` before the body: it computes the handles among the arguments that are still pending.
     #[must_use]
     pub const fn resolve(mut self, resolve: fn(&K)) -> Self {
@@ -157,6 +166,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             observe: None,
             full_name: None,
             stored: None,
+            leaf: None,
             volatile: false,
             heavy: false,
             version: None,

@@ -8,13 +8,26 @@ mod runtime;
 pub mod env;
 pub mod fs;
 mod source_error;
+mod stored;
+
+/// Stores, and the trait that makes one.
+pub mod storage {
+    #[cfg(feature = "redb")]
+    pub use larder_backend::storage::{RedbOptions, RedbStorage, SetAside};
+    pub use larder_backend::storage::{
+        BackingStorage, Damage, Faults, FlushError, FunctionSize, MemoryStorage, NoStorage, Operation, Rejected,
+        RejectedCounts, StorageError, StoreReport, Table, Visit, Write, WriteBehindStats, Writes, conformance,
+    };
+}
 
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Stats, Task, TaskError, Update, UpdateError, emit,
+    CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, Reason, Refreshed, Stats, StorageStats,
+    Unstored, Task, TaskError, Update, UpdateError, emit,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;
+pub use stored::{OpenError, StoredBuilder};
 
 #[doc(hidden)]
 #[path = "private.rs"]
