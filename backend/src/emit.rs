@@ -1,13 +1,13 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use crate::demand::{demand, is_cancelled};
 use crate::edges::Edge;
-use crate::failure::TaskError;
+use crate::execute::rehearse;
 use crate::local::Local;
 use crate::node::{NodeRef, RESTORED};
 use crate::persist::{self, Collected, Finding, Persist, Reason, Search, StoredEmitted};
@@ -71,151 +71,190 @@ pub fn emit<D: Emitted>(value: D) {
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
-    let mut collecting = Collecting { local, seen: HashSet::from([root]), seen_stored: HashSet::new() };
-    let mut found = Vec::new();
-    local.record(Edge::effects_of(root), true);
-    let mut path: Vec<Visit> = collecting.visit(root).into_iter().collect();
-    while let Some(visit) = path.last_mut() {
-        match visit.next_read() {
-            Some(Read::Edge(edge)) => path.extend(collecting.enter(edge.node())),
-            Some(Read::Key(key)) => match collecting.find(key) {
-                Ok(visit) => path.extend(visit),
-                Err(Lost) => collecting.run_again(&path),
-            },
-            None => {
-                found.extend(visit.emitted().iter().filter_map(|value| value_of::<D>(&**value)));
-                path.pop();
+    let mut rehearsed = HashMap::new();
+    loop {
+        let mut collecting = Collecting { local, rehearsed: &rehearsed, seen: HashSet::new(), seen_stored: HashSet::new() };
+        match collecting.collect(root) {
+            Ok(values) => return values,
+            Err(Lost { behind }) => {
+                rehearsed.insert(behind, Rehearsed::run(local, behind));
             }
         }
     }
-    found
 }
 
+/// A search for emitted values, depth first.
 struct Collecting<'a> {
     local: &'a Local,
+    /// Restored tasks whose way to what they read is lost.
+    rehearsed: &'a HashMap<NodeRef, Rehearsed>,
     seen: HashSet<NodeRef>,
     seen_stored: HashSet<Digest>,
 }
 
-/// A task on the way, whose reads are looked at before its own values.
-enum Visit {
-    /// A node, fresh, and how many of its reads have been looked at.
-    Node(NodeRef, usize),
-    /// A node whose reads the store knows, and those that are left, last first.
-    Restored(NodeRef, Vec<Digest>),
-    /// A task that is only stored.
-    Stored(Vec<EmittedValue>, Vec<Digest>),
+/// The store has lost a task behind this restored one.
+struct Lost {
+    behind: NodeRef,
 }
 
+/// A task on the way, whose reads are looked at before its own values.
+struct Visit {
+    task: Visited,
+    /// Its reads, those that are left last first; those of a plain node are its `Deps`, of which so many are done.
+    left: Vec<Read>,
+    done: usize,
+}
+
+enum Visited {
+    /// A fresh node.
+    Node(NodeRef),
+    /// The same; what it read is known to the store alone.
+    Restored(NodeRef),
+    /// A task that is only stored, with what it emitted.
+    Stored(Vec<EmittedValue>),
+}
+
+#[derive(Clone, Copy)]
 enum Read {
-    Edge(Edge),
+    Node(NodeRef),
     Key(Digest),
 }
 
 impl Visit {
+    fn new(task: Visited, reads: impl DoubleEndedIterator<Item = Read>) -> Self {
+        Self { task, left: reads.rev().collect(), done: 0 }
+    }
+
     fn next_read(&mut self) -> Option<Read> {
-        match self {
-            Self::Node(node, next) => {
-                // SAFETY: the node was made fresh before it came on the path.
-                let edge = unsafe { node.deps() }.as_slice().get(*next).copied()?;
-                *next += 1;
-                Some(Read::Edge(edge))
-            }
-            Self::Restored(_, left) | Self::Stored(_, left) => left.pop().map(Read::Key),
-        }
+        let Visited::Node(node) = self.task else { return self.left.pop() };
+        // SAFETY: the node was made fresh before it came on the path.
+        let edge = unsafe { node.deps() }.as_slice().get(self.done)?;
+        self.done += 1;
+        Some(Read::Node(edge.node()))
     }
 
     fn emitted(&self) -> Arc<[EmittedValue]> {
-        match self {
-            Self::Node(node, _) | Self::Restored(node, _) => {
+        match &self.task {
+            Visited::Node(node) | Visited::Restored(node) => {
                 node.extra().map(|extra| extra.emitted.lock().clone()).unwrap_or_default()
             }
-            Self::Stored(emitted, _) => emitted.as_slice().into(),
+            Visited::Stored(emitted) => emitted.as_slice().into(),
         }
     }
 }
 
 impl Collecting<'_> {
-    /// A node that is fresh.
-    fn visit(&self, node: NodeRef) -> Option<Visit> {
-        if !node.flag(RESTORED) {
-            return Some(Visit::Node(node, 0));
+    fn collect<D: Emitted>(&mut self, root: NodeRef) -> Result<Vec<D>, Lost> {
+        let mut found = Vec::new();
+        let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
+        while let Some(visit) = path.last_mut() {
+            let next = match visit.next_read() {
+                Some(Read::Node(node)) => self.enter(node)?,
+                Some(Read::Key(key)) => match self.find(key) {
+                    Found::Task(visit) => visit,
+                    Found::Node(node) => self.enter(node)?,
+                    Found::Lost => return Err(Lost { behind: innermost_restored(&path, root) }),
+                },
+                None => {
+                    found.extend(visit.emitted().iter().filter_map(|value| value_of::<D>(&**value)));
+                    path.pop();
+                    continue;
+                }
+            };
+            path.extend(next);
         }
-        let reads = self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
-        match reads {
-            Some(mut reads) => {
-                reads.reverse();
-                Some(Visit::Restored(node, reads))
-            }
-            None => self.run_again(&[Visit::Restored(node, Vec::new())]),
-        }
+        Ok(found)
     }
 
-    /// A node that was read.
-    fn enter(&mut self, node: NodeRef) -> Option<Visit> {
+    /// A node that was read, made fresh.
+    fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
         // A leaf emits nothing, so that nobody depends on it by collecting.
         if node.task_fn.is_leaf() || !self.seen.insert(node) {
-            return None;
+            return Ok(None);
         }
         // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
         // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
         self.local.record(Edge::effects_of(node), true);
         match demand(self.local, node) {
-            Ok(()) => self.visit(node),
+            Ok(()) => self.visit(node).map(Some),
             Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
             // It has emitted nothing that could be kept; its reader coped with that.
-            Err(_) => None,
+            Err(_) => Ok(None),
         }
+    }
+
+    /// A node that is fresh.
+    fn visit(&self, node: NodeRef) -> Result<Visit, Lost> {
+        if !node.flag(RESTORED) {
+            return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
+        }
+        if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
+            return Ok(Visit::new(Visited::Stored(emitted.clone()), reads.iter().map(|edge| Read::Node(edge.node()))));
+        }
+        let reads = self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
+        let reads = reads.ok_or(Lost { behind: node })?;
+        Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
     }
 
     /// What a restored or stored task read. It is not recorded unless it is in memory: who depends on the effects of a
     /// restored task runs again whenever something changes behind that.
-    fn find(&mut self, key: Digest) -> Result<Option<Visit>, Lost> {
+    fn find(&mut self, key: Digest) -> Found {
         let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key)) else {
-            return Ok(None);
+            return Found::Task(None);
         };
         let mut search = Search::of(key);
         loop {
             match search.advance(persistence, self.local.engine().epoch()) {
-                Finding::Leaf => return Ok(None),
-                Finding::Found(Collected::Node(node)) => return Ok(self.enter(node)),
+                Finding::Leaf => return Found::Task(None),
+                Finding::Found(Collected::Node(node)) => return Found::Node(node),
                 Finding::Found(Collected::Stored(task)) => {
-                    let mut reads = task.reads;
-                    reads.reverse();
-                    return Ok(Some(Visit::Stored(task.emitted, reads)));
+                    let reads = task.reads.into_iter().map(Read::Key);
+                    return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
                 }
                 Finding::Needs(node) => match demand(self.local, node) {
                     Ok(()) => {}
                     Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
                     Err(_) => search.failed(node),
                 },
-                Finding::Lost => return Err(Lost),
+                Finding::Lost => return Found::Lost,
             }
         }
     }
-
-    /// Something on this path is not to be found in the store any more. What was restored on the strength of it runs again
-    /// in the next session; in this one, values would be missing.
-    #[cold]
-    fn run_again(&self, path: &[Visit]) -> ! {
-        let engine = self.local.engine();
-        let restored = path.iter().filter_map(|visit| match visit {
-            Visit::Restored(node, _) => Some(*node),
-            Visit::Node(..) | Visit::Stored(..) => None,
-        });
-        let mut task = None;
-        for node in restored {
-            engine.volatiles.lock().push(node);
-            task = Some(node);
-        }
-        engine.has_chores();
-        TaskError::Panicked {
-            task: task.map_or_else(|| "a stored task".to_owned(), |node| format!("{node:?}")),
-            message: "what it emitted in an earlier process has been lost with a part of the store; ask again".to_owned(),
-        }
-        .throw()
-    }
 }
 
-/// The store has lost a task.
-struct Lost;
+enum Found {
+    Node(NodeRef),
+    /// None if it has been visited, or emits nothing.
+    Task(Option<Visit>),
+    Lost,
+}
+
+fn innermost_restored(path: &[Visit], root: NodeRef) -> NodeRef {
+    let restored = path.iter().rev().find_map(|visit| match visit.task {
+        Visited::Restored(node) => Some(node),
+        Visited::Node(_) | Visited::Stored(_) => None,
+    });
+    restored.unwrap_or(root)
+}
+
+/// The body of a restored task, run for nothing but to see what it reads and emits: the store has lost a part of that, and
+/// the value, which is right, may be in use.
+struct Rehearsed {
+    reads: Vec<Edge>,
+    emitted: Vec<EmittedValue>,
+}
+
+impl Rehearsed {
+    #[cold]
+    fn run(local: &Local, node: NodeRef) -> Self {
+        let frame = local.begin_frame(&[], true);
+        let outcome = rehearse(node);
+        let reads = local.with_reads(<[Edge]>::to_vec);
+        let emitted = local.take_emitted();
+        local.end_frame(frame);
+        match outcome {
+            Ok(()) => Self { reads, emitted },
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}

@@ -55,6 +55,15 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     outcome
 }
 
+/// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
+///
+/// # Errors
+/// The payload, if the body panicked.
+#[cold]
+pub(crate) fn rehearse(node: NodeRef) -> Result<(), Payload> {
+    on_enough_stack(|| catch_unwind(AssertUnwindSafe(|| node.task_fn.rehearse(node))))
+}
+
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
 const RED_ZONE: usize = 96 * 1024;
 /// The size of a new segment.

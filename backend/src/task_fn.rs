@@ -38,6 +38,7 @@ pub struct RawTaskFn {
     pub(crate) site: Site,
     pub(crate) ops: &'static Ops,
     run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
+    rehearse: unsafe fn(&RawTaskFn, NodeRef),
     body: Option<Erased>,
     cutoff: Option<Erased>,
     describe: Option<Erased>,
@@ -157,6 +158,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             site,
             ops: Node::<K, O>::OPS,
             run: run::<K, O>,
+            rehearse: rehearse::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
@@ -251,6 +253,12 @@ impl RawTaskFn {
         unsafe { (self.run)(self, node, done) }
     }
 
+    /// Runs the body of a node, whose task function this is and which is no leaf, and drops what it returns.
+    pub(crate) fn rehearse(&self, node: NodeRef) {
+        // SAFETY: a key may be read at any time; the types are those of the node.
+        unsafe { (self.rehearse)(self, node) }
+    }
+
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
     pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
         let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
@@ -318,6 +326,14 @@ unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeR
         done(Ran::Changed);
         drop(old);
     }
+}
+
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's.
+unsafe fn rehearse<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) {
+    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new`; a key may be read at any time.
+    drop(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(node.key::<K, O>()) });
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use larder::storage::{BackingStorage, MemoryStorage, Operation, RedbStorage, Table};
-use larder::{Input, Reason, Runtime, TaskError, emit, fs, task_fn};
+use larder::{Input, Reason, Runtime, emit, fs, task_fn};
 
 thread_local! {
     /// Which bodies have run on this thread.
@@ -121,10 +121,18 @@ fn inputs_are_durable_by_name_and_only_what_is_affected_runs() {
         text_is(&second, &Sums::of(&second, 10, 1), 7);
         assert_eq!(take_ran(), [""; 0]);
         drop(second);
-        // Another value that comes to the same: one body runs.
+        // Another value that comes to the same. In a new process those that read `half_x` are found first, and it cannot be
+        // run for them by its record; in one that has it in memory, one body runs.
         let third = open();
-        text_is(&third, &Sums::of(&third, 11, 1), 7);
-        assert_eq!(take_ran(), ["half_x", "text", "total"][..1]);
+        let sums = Sums::of(&third, 11, 1);
+        text_is(&third, &sums, 7);
+        assert_eq!(take_ran(), ["half_x", "text", "total"]);
+        third.update(|update| update.set(&sums.x, 15)).unwrap();
+        text_is(&third, &sums, 9);
+        take_ran();
+        third.update(|update| update.set(&sums.x, 14)).unwrap();
+        text_is(&third, &sums, 9);
+        assert_eq!(take_ran(), ["half_x"]);
         drop(third);
         // Another value.
         let fourth = open();
@@ -507,8 +515,7 @@ fn a_changed_file_is_noticed_at_opening() {
         std::fs::write(folder.join("b"), "22 ").unwrap();
         let second = open();
         assert_eq!(second.run(|| total_length(folder)), 6);
-        // The value of `length` stays equal.
-        assert_eq!(take_ran(), ["length b", "read b"]);
+        assert_eq!(take_ran(), ["length b", "read b", "total_length"]);
         drop(second);
         std::fs::write(folder.join("b"), "4444").unwrap();
         let third = open();
@@ -808,14 +815,13 @@ fn flipped_bits_never_give_a_wrong_value() {
     settle(&path, 100);
     let store = MemoryStorage::new();
     let first = open(&store);
-    let ask = |runtime: &Runtime, x: i64| -> Result<(), TaskError> {
+    let ask = |runtime: &Runtime, x: i64| {
         text_is(runtime, &Sums::of(runtime, x, 3), x / 2 + 6);
         let expected = std::fs::read_to_string(&path).unwrap().len();
         assert_eq!(runtime.run(|| length(&path)), expected);
         assert_eq!(runtime.run(|| warns_about_all::collect::<Warning>("longer is longest")).len(), 3);
-        Ok(())
     };
-    ask(&first, 2).unwrap();
+    ask(&first, 2);
     drop(first);
     for flip in 0..flips {
         let damaged = store.crash();
@@ -828,10 +834,10 @@ fn flipped_bits_never_give_a_wrong_value() {
         let x = if flip % 3 == 1 { 8 } else { 2 };
         for _ in 0..2 {
             let runtime = open(&damaged);
-            ask(&runtime, x).unwrap_or_else(|error| panic!("flip {flip}: {error}"));
+            ask(&runtime, x);
         }
         let runtime = open(&damaged);
-        ask(&runtime, 10).unwrap();
+        ask(&runtime, 10);
     }
     take_ran();
 }
