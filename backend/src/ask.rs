@@ -15,7 +15,10 @@ use crate::task_fn::{RawTaskFn, TaskFn};
 ///
 /// # Panics
 /// Outside of a session.
-pub fn task<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> Task<O> {
+pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Task<O> {
     let local = inside(task_fn.raw());
     let hash = hash_of(task_fn.raw(), &args);
     let node = node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args));
@@ -35,7 +38,10 @@ fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Arg
 ///
 /// # Panics
 /// Outside of a session.
-pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> bool {
+pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> bool {
     known(task_fn, args).is_some_and(|(_, node)| node.state.is_fresh())
 }
 
@@ -44,7 +50,10 @@ pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static Ta
 ///
 /// # Panics
 /// Outside of a session.
-pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> bool {
+pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> bool {
     let Some((local, node)) = known(task_fn, args) else { return false };
     local.engine().queue_drop(node);
     true

@@ -96,7 +96,10 @@ impl StateWord {
                 return;
             }
             let told = word & WAITERS != 0
-                || self.0.compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+                || self
+                    .0
+                    .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok();
             if told {
                 bucket.condvar.wait(&mut guard);
             }

@@ -86,7 +86,10 @@ pub(crate) struct CounterTable {
 
 impl Default for CounterTable {
     fn default() -> Self {
-        Self { near_hits: Box::new(std::array::from_fn(|_| Counter::default())), chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        Self {
+            near_hits: Box::new(std::array::from_fn(|_| Counter::default())),
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+        }
     }
 }
 

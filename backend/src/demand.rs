@@ -118,7 +118,11 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
 
 fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
-    (failure.demand == local.demand.get()).then_some(failure.error)
+    if failure.demand != local.demand.get() {
+        return None;
+    }
+    local.poison_through(failure.head, &failure.error);
+    Some(failure.error)
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
@@ -233,7 +237,8 @@ impl Visit {
         let reads = unsafe { self.node.deps() }.as_slice();
         let positions = self.positions.take().unwrap_or_else(|| self.marks.in_order(reads.len()));
         let step = loop {
-            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize)) else {
+            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize))
+            else {
                 break Step::Current;
             };
             match self.look_at(local, *read) {

@@ -54,14 +54,16 @@ impl<T: Emitted> AnyEmitted for T {
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
 ///
-/// A hit replays what the task emitted when it ran; see [`collect`].
+/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect).
 ///
 /// # Panics
 /// Outside of a session.
 #[track_caller]
 pub fn emit<D: Emitted>(value: D) {
     let Some(local) = Local::current() else {
-        panic!("`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`")
+        panic!(
+            "`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`"
+        )
     };
     if local.is_recording() {
         local.emit(Arc::new(value));
@@ -73,7 +75,8 @@ pub fn emit<D: Emitted>(value: D) {
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
     let mut rehearsed = HashMap::new();
     loop {
-        let mut collecting = Collecting { local, rehearsed: &rehearsed, seen: HashSet::new(), seen_stored: HashSet::new() };
+        let mut collecting =
+            Collecting { local, rehearsed: &rehearsed, seen: HashSet::new(), seen_stored: HashSet::new() };
         match collecting.collect(root) {
             Ok(values) => return values,
             Err(Lost { behind }) => {
@@ -189,9 +192,13 @@ impl Collecting<'_> {
             return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
         }
         if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
-            return Ok(Visit::new(Visited::Stored(emitted.clone()), reads.iter().map(|edge| Read::Node(edge.node()))));
+            return Ok(Visit::new(
+                Visited::Stored(emitted.clone()),
+                reads.iter().map(|edge| Read::Node(edge.node())),
+            ));
         }
-        let reads = self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
+        let reads =
+            self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
         let reads = reads.ok_or(Lost { behind: node })?;
         Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
     }
@@ -199,7 +206,8 @@ impl Collecting<'_> {
     /// What a restored or stored task read. It is not recorded unless it is in memory: who depends on the effects of a
     /// restored task runs again whenever something changes behind that.
     fn find(&mut self, key: Digest) -> Found {
-        let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key)) else {
+        let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key))
+        else {
             return Found::Task(None);
         };
         let mut search = Search::of(key);

@@ -51,8 +51,12 @@ pub struct Engine {
     /// Nodes to run again in the next session.
     pub(crate) volatiles: Mutex<Vec<NodeRef>>,
     pub(crate) sources: Mutex<Vec<NodeRef>>,
+    /// Held by a refresh, so that what one has observed is not compared with what another has put in place meanwhile.
+    pub(crate) refreshing: Mutex<()>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
+    with_dead_edges: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
     chores: AtomicBool,
     persistence: Option<Box<Persistence>>,
@@ -90,8 +94,10 @@ impl Engine {
             inputs: Mutex::default(),
             volatiles: Mutex::default(),
             sources: Mutex::default(),
+            refreshing: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
+            with_dead_edges: Mutex::default(),
             chores: AtomicBool::new(false),
             persistence,
         })
@@ -143,6 +149,23 @@ impl Engine {
             purges.push(node);
             self.has_chores();
         }
+    }
+
+    /// Notes that a node has got its first dead reverse edge since it was last purged.
+    pub(crate) fn note_dead_edges(&self, node: NodeRef) {
+        let mut listed = self.with_dead_edges.lock();
+        if listed.len() >= 1024 && listed.len().is_power_of_two() {
+            // Marking has purged many of them meanwhile, and some of those are listed again.
+            listed.retain(|node| node.dead.load(Ordering::Relaxed) > 0);
+            listed.sort_unstable_by_key(|node| node.address());
+            listed.dedup();
+        }
+        listed.push(node);
+    }
+
+    /// All nodes that may have dead reverse edges. The caller holds the gate exclusively, and purges them.
+    pub(crate) fn take_dead_edges(&self) -> Vec<NodeRef> {
+        std::mem::take(&mut *self.with_dead_edges.lock())
     }
 
     /// Lists a node whose output is to be dropped when the gate is next held exclusively.

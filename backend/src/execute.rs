@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::claim::Phase;
 use crate::counters::Counters;
-use crate::edges::{Deps, Dependent, Edge};
+use crate::edges::{Dependent, Deps, Edge};
 use crate::emit::EmittedValue;
 use crate::extra::Failure;
 use crate::failure::TaskError;
@@ -38,7 +38,7 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
 #[inline(never)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
-    let outcome = on_enough_stack(|| {
+    let mut outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
@@ -49,9 +49,15 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    if let (Err(payload), false) = (&outcome, published) {
+    let mut caused = None;
+    if let (Err(payload), false) = (&mut outcome, published) {
+        if let Some(error) = local.poison_of_innermost() {
+            // Whatever the body made of the error that it met, this is why it failed.
+            caused = Some(std::mem::replace(payload, Box::new(error)));
+        }
         fail(local, node, payload);
     }
+    drop(caused);
     outcome
 }
 
@@ -131,7 +137,7 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
 #[cold]
 #[inline(never)]
 fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    let error = local.name_failure(payload, node);
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
@@ -143,7 +149,8 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         local.with_reads(|reads| relink(local, node, reads));
         node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand: local.demand.get() });
+        let (demand, head) = (local.demand.get(), local.head_of_innermost());
+        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
@@ -198,12 +205,15 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
 
 /// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
 fn unlink(local: &Local, read: NodeRef) {
-    let crowded = read.with_dependents(|dependents| {
+    let (first, crowded) = read.with_dependents(|dependents| {
         let dead = read.dead.load(Relaxed).saturating_add(1);
         read.dead.store(dead, Relaxed);
         let live = dependents.as_slice().len().saturating_sub(usize::from(dead));
-        dead == u16::MAX || usize::from(dead) > live.max(8)
+        (dead == 1, dead == u16::MAX || usize::from(dead) > live.max(8))
     });
+    if first {
+        local.engine().note_dead_edges(read);
+    }
     if crowded {
         local.engine().queue_purge(read);
     }
@@ -217,7 +227,8 @@ fn keep_emitted(local: &Local, node: NodeRef) -> bool {
 #[inline(never)]
 fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     let mut place = node.extra_or_insert().emitted.lock();
-    let equal = place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
+    let equal =
+        place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
     if !equal {
         let old = std::mem::replace(&mut *place, emitted.into());
         drop(place);
@@ -233,7 +244,7 @@ impl Timer {
     #[inline]
     fn start(counters: &Counters) -> Self {
         let runs = counters.runs.get();
-        Self((runs < 16 || runs % 16 == 0).then(Instant::now))
+        Self((runs < 16 || runs.is_multiple_of(16)).then(Instant::now))
     }
 
     #[inline]

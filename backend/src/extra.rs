@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use crate::emit::EmittedValue;
 use crate::failure::TaskError;
 use crate::handle::HandleCell;
+use crate::local::Head;
 use crate::persist::Persisted;
 
 /// The rarely needed part of a node.
@@ -28,4 +29,6 @@ pub(crate) struct Failure {
     pub(crate) error: TaskError,
     /// The demand (see `Local::demand`) in which it happened: the failure is thrown again within it, not run again.
     pub(crate) demand: u64,
+    /// Where its cycle closes, if it is on one that leads further out.
+    pub(crate) head: Option<Head>,
 }

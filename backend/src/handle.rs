@@ -35,7 +35,11 @@ pub struct Task<T> {
 impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// The handle to a node of an engine. The node's output type must be `T`.
     pub(crate) fn to(engine: u64, node: NodeRef) -> Self {
-        assert_eq!((node.task_fn.ops.value_type)(), std::any::TypeId::of::<T>(), "a handle is of its task's output type");
+        assert_eq!(
+            (node.task_fn.ops.value_type)(),
+            std::any::TypeId::of::<T>(),
+            "a handle is of its task's output type"
+        );
         let mut shared = node.extra_or_insert().handle.lock();
         let cell = shared.get_or_insert_with(|| Arc::new(HandleCell { node, engine })).clone();
         Self { cell, output: PhantomData }
@@ -152,6 +156,17 @@ impl<T> Eq for Task<T> {}
 impl<T> Hash for Task<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.cell).hash(state);
+    }
+}
+/// By what its call is called in the store: so it can be an argument of a stored task function.
+impl<T> serde::Serialize for Task<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let local = Local::current().filter(|local| local.engine_id() == self.cell.engine);
+        let persistence = local.and_then(|local| local.engine().persistence());
+        match persistence.and_then(|persistence| persistence.key_of(self.cell.node)) {
+            Some(key) => serializer.serialize_bytes(&key.to_bytes()),
+            None => Err(serde::ser::Error::custom("the handle is to a call that is not stored")),
+        }
     }
 }
 impl<T> fmt::Debug for Task<T> {

@@ -19,7 +19,7 @@ use crate::gate::UpdatePolicy;
 use crate::handle::Task;
 use crate::mark::Marking;
 use crate::node::{HAS_VALUE, Header, NodeRef, replace_value};
-use crate::persist::{Moved, Persist, Touched, stored};
+use crate::persist::{Moved, PersistInput, Touched, recognised};
 use crate::reclaim::Garbage;
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
@@ -108,14 +108,14 @@ impl<T> fmt::Debug for Input<T> {
 
 struct Durable<T>(PhantomData<T>);
 
-impl<T: InputValue + Persist> Durable<T> {
+impl<T: InputValue + PersistInput> Durable<T> {
     /// The same task function as [`Input::TASK_FN`], with the means to store its value.
     const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
     )
     .describe(Describe::<(String,)>::DEBUG)
-    .stored(stored::<(Store<ByVal<String>>,), T>());
+    .stored(recognised::<(Store<ByVal<String>>,), T>());
 }
 
 impl Engine {
@@ -125,7 +125,7 @@ impl Engine {
     /// # Panics
     /// If an input of this name holds another type.
     #[track_caller]
-    pub fn input<T: InputValue + Persist>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+    pub fn input<T: InputValue + PersistInput>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
         self.named_input(Durable::<T>::TASK_FN, name, value)
     }
 
@@ -139,7 +139,12 @@ impl Engine {
     }
 
     #[track_caller]
-    fn named_input<T: InputValue>(&self, task_fn: &'static TaskFn<(String,), T>, name: &str, value: T) -> Input<T> {
+    fn named_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> Input<T> {
         let mut inputs = self.inputs.lock();
         if let Some(node) = inputs.get(name) {
             let same = node.task_fn.is(task_fn.raw());
@@ -158,7 +163,12 @@ impl Engine {
         Input { task: Task::to(self.id, node), name: name.into() }
     }
 
-    fn new_input<T: InputValue>(&self, task_fn: &'static TaskFn<(String,), T>, name: &str, value: T) -> NodeRef {
+    fn new_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> NodeRef {
         let mut hasher = FxHasher::default();
         name.hash(&mut hasher);
         let function = self.functions.index(task_fn.raw());
@@ -181,10 +191,13 @@ impl Engine {
         policy: UpdatePolicy,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
+        // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
+        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
+        let mut changes = Vec::new();
         let (result, garbage) = self.exclusively(policy, |_| {
-            let mut update = Update { engine: self.id, changes: FxHashMap::default() };
             let result = change(&mut update);
-            (result, self.apply(update.changes.into_values().collect(), Vec::new()))
+            changes.extend(update.changes.drain().map(|(_, change)| change));
+            (result, self.apply(&mut changes, Vec::new()))
         })?;
         drop(garbage);
         Ok(result)
@@ -192,17 +205,18 @@ impl Engine {
 
     /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
     /// caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
         if differing.is_empty() && moved.is_empty() {
             return garbage;
         }
-        let epoch = if differing.contains(&true) || !moved.is_empty() { self.advance() } else { self.epoch() };
+        let epoch =
+            if differing.contains(&true) || !moved.is_empty() { self.advance() } else { self.epoch() };
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let mut touched = Vec::new();
-        for (change, differs) in changes.into_iter().zip(differing) {
+        for (change, differs) in changes.drain(..).zip(differing) {
             let node = change.node();
             garbage.values.extend(change.put());
             if differs {

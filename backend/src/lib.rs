@@ -47,6 +47,9 @@ mod persist;
 mod stats;
 mod sync;
 
+#[cfg(all(test, larder_model))]
+mod model;
+
 pub use ask::{collect, forget, is_cached, task};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
@@ -56,7 +59,8 @@ pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
 pub use persist::{
-    Leaf, Look, Observer, Opened, Persist, PersistKey, Reason, Seen, StorageConfig, StorageStats, Stored, Unstored, stored,
+    Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Seen, StorageConfig,
+    StorageStats, Stored, Unstored, stored,
 };
 pub use session::UpdateError;
 pub use source::{Refreshed, source_has_changed};

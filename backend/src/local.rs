@@ -63,6 +63,8 @@ pub(crate) struct Local {
     engine_id: u64,
     totals: Arc<CounterTable>,
     sessions: Cell<usize>,
+    /// Whether this thread is inside of an update.
+    pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     /// Names this thread of control in claims. A multiple of four.
@@ -72,8 +74,8 @@ pub(crate) struct Local {
     pub(crate) mode: Cell<Mode>,
     /// The session has been cancelled: nothing that its frames still finish is kept.
     cancelled: Cell<bool>,
-    /// The depths in `claimed` of tasks that lie on a cycle: they must not swallow the error.
-    poisoned: RefCell<Vec<(usize, Arc<CycleError>)>>,
+    /// The tasks among `claimed` that lie on a cycle: they must not swallow the error.
+    poisoned: RefCell<Vec<Poisoned>>,
     /// The panic that was last named after the task where it began, and where its payload lies.
     last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
@@ -90,6 +92,21 @@ pub(crate) struct Local {
 unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
+
+/// A claimed task that lies on a cycle.
+struct Poisoned {
+    depth: usize,
+    /// The depth of the outermost task that it is known to depend on.
+    low: usize,
+    cycle: Arc<CycleError>,
+}
+
+/// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    depth: usize,
+    node: NodeRef,
+}
 
 /// What has to be put back when a frame ends.
 pub(crate) struct SavedFrame {
@@ -122,7 +139,9 @@ impl Local {
                 return local.clone();
             }
             // Records of engines that are gone are held by nobody else's list any more.
-            locals.retain(|local| local.sessions.get() > 0 || Arc::weak_count(local) > 0);
+            locals.retain(|local| {
+                local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0
+            });
             let local = Arc::new(Self::new(engine));
             engine.locals.lock().push(Arc::downgrade(&local));
             locals.push(local.clone());
@@ -148,6 +167,7 @@ impl Local {
             engine_id: engine.id,
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
+            updating: Cell::new(false),
             generation: Cell::new(0),
             last_execution: Cell::new(0),
             strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
@@ -303,7 +323,10 @@ impl Local {
             Some((_, entry)) => {
                 let recorded_by = entry.recorded_by.replace(self.execution.get());
                 if recorded_by != self.execution.get() {
-                    self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
+                    self.record(
+                        Edge::value_of(node),
+                        recorded_by > self.execution.get() || self.predicting.get(),
+                    );
                 }
             }
             None => {
@@ -413,7 +436,7 @@ impl Local {
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((self.demand.get() & 0xffff_ffff) + 1 & 0xffff_ffff | self.strand << 32);
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand << 32));
         self.last_panic.take();
     }
 
@@ -448,12 +471,39 @@ impl Local {
     /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
     /// body asks for afterwards do not lie on this cycle.
     pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
+        let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
+        if let Some(low) = first {
+            self.poison_from(low, cycle);
+        }
+    }
+
+    /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
+    /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
+    pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
+        if let (Some(Head { depth, node }), TaskError::Cycle(cycle)) = (head, error)
+            && self.claimed.borrow().get(depth) == Some(&node)
+        {
+            self.poison_from(depth, cycle);
+        }
+    }
+
+    fn poison_from(&self, low: usize, cycle: &Arc<CycleError>) {
         let mut poisoned = self.poisoned.borrow_mut();
-        for (depth, node) in self.claimed.borrow().iter().enumerate() {
-            if cycle.members.contains(&node.address()) && poisoned.iter().all(|(other, _)| *other != depth) {
-                poisoned.push((depth, cycle.clone()));
+        for depth in low..self.claimed.borrow().len() {
+            match poisoned.iter_mut().find(|other| other.depth == depth) {
+                Some(other) => other.low = other.low.min(low),
+                None => poisoned.push(Poisoned { depth, low, cycle: cycle.clone() }),
             }
         }
+    }
+
+    /// Where the cycle of the innermost claimed node closes, if that is further out.
+    pub(crate) fn head_of_innermost(&self) -> Option<Head> {
+        let claimed = self.claimed.borrow();
+        let innermost = claimed.len().checked_sub(1)?;
+        let poisoned = self.poisoned.borrow();
+        let depth = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?.low;
+        (depth < innermost).then(|| Head { depth, node: claimed[depth] })
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.
@@ -468,8 +518,8 @@ impl Local {
         }
         let poisoned = self.poisoned.borrow();
         let innermost = self.claimed.borrow().len().checked_sub(1)?;
-        let (_, cycle) = poisoned.iter().find(|(depth, _)| *depth == innermost)?;
-        Some(TaskError::Cycle(cycle.clone()))
+        let poisoned = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?;
+        Some(TaskError::Cycle(poisoned.cycle.clone()))
     }
 
     /// Ends the innermost claim, and its poison with it.
@@ -477,7 +527,7 @@ impl Local {
         let mut claimed = self.claimed.borrow_mut();
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
-        self.poisoned.borrow_mut().retain(|(depth, _)| *depth < claimed.len());
+        self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
     }
 
     /// The current body has seen a source that is not any more what it was observed to be: its result lasts for this

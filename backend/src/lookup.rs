@@ -50,7 +50,10 @@ pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
 
 /// The fresh node of a call, recorded as read by the current body.
 #[inline(always)]
-pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> NodeRef {
+pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> NodeRef {
     let raw = task_fn.raw();
     let Some(local) = Local::current() else { outside(raw) };
     let is_it = |args: &A, node: NodeRef| {

@@ -13,7 +13,7 @@
 //! * A member that a second read makes stale in the same pass is no member any more, and breaks the wave: nodes behind it must
 //!   look at their own reads.
 //! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
-//!   pass therefore does not stop at a single mark of an older pass, unless the read that it names has really changed.
+//!   pass therefore does not stop at a single mark of an older pass.
 //!   A pass does stop at nodes with several marks: nobody skips those, so what is behind them is not FRESH.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -85,10 +85,15 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
         }
         Phase::Stale => {
             node.set_flag(MUST_RUN);
-            if marks::single(&node.work).is_some() {
-                // It may have been skipped, so that nodes behind it are FRESH.
-                drop(marks::take(&node.work, 0));
-                pass.mark_behind(node);
+            if let Some(single) = marks::single(&node.work) {
+                if node.marked_at.load(Relaxed) != epoch {
+                    // It may have been skipped, so that nodes behind it are FRESH.
+                    drop(marks::take(&node.work, 0));
+                    pass.mark_behind(node);
+                } else if let Some(origin) = single.origin {
+                    // An unchanged origin says nothing about the nodes behind this one any more.
+                    origin.set_flag(BROKEN);
+                }
             }
         }
         // It failed, and whoever caught that must ask again.
@@ -185,12 +190,11 @@ impl Pass {
             return;
         }
         if same_read {
+            // What has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
             let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
-            let origin = if really_stale { None } else { single.origin };
+            let origin = if really_stale || reader.flag(MUST_RUN) { None } else { single.origin };
             marks::put(&reader.work, Marks::One(Single { origin, ..single }));
-            if !really_stale {
-                self.mark_behind(reader);
-            }
+            self.mark_behind(reader);
             return;
         }
         // SAFETY: the gate is held exclusively.

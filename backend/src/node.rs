@@ -20,13 +20,16 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering::{AcqRel, Acquire, Relaxed}};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU16, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use lock_api::RawMutex as _;
 
 use crate::args::{ArgsSlot, Key};
 use crate::claim::StateWord;
-use crate::edges::{Deps, Dependents};
+use crate::edges::{Dependents, Deps};
 use crate::extra::Extra;
 use crate::marks;
 use crate::task_fn::RawTaskFn;
@@ -58,31 +61,33 @@ pub(crate) const RESTORED: u16 = 1024;
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {
-    pub(crate) state: StateWord,
-    /// Index of the task function in its engine's registry.
-    pub(crate) function: u32,
-    pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
+    // What marking, verifying and running touch.
     /// Claim: what the last run read, in order.
     pub(crate) deps: UnsafeCell<Deps>,
     /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: who read this node.
     dependents: UnsafeCell<Dependents>,
+    /// What few nodes need: a handle, emitted values, a failure.
+    extra: AtomicPtr<Extra>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
     pub(crate) verified_at: AtomicU32,
-    /// The epoch in which the emitted values or the reads last changed.
+    /// The epoch in which the emitted values or the set of reads last changed.
     pub(crate) effects_at: AtomicU32,
-    lock: parking_lot::RawMutex,
-    flags: AtomicU16,
-    /// Under `lock`: how many entries of `dependents` are known to be dead.
-    pub(crate) dead: AtomicU16,
     /// The epoch of the pass that last marked the node (see `mark.rs`).
     pub(crate) marked_at: AtomicU32,
-    /// What few nodes need: a handle, emitted values, a failure.
-    extra: AtomicPtr<Extra>,
+    /// Under `lock`: how many entries of `dependents` are known to be dead.
+    pub(crate) dead: AtomicU16,
+    flags: AtomicU16,
+    lock: parking_lot::RawMutex,
+    // What a hit reads, next to the key and the value that it reads, too.
+    pub(crate) state: StateWord,
+    /// Index of the task function in its engine's registry.
+    pub(crate) function: u32,
+    pub(crate) task_fn: &'static RawTaskFn,
+    pub(crate) hash: u64,
 }
 
 /// A node with its types.
@@ -170,7 +175,11 @@ impl NodeRef {
     ///
     /// # Safety
     /// `task_fn` must be the descriptor made for the types of `slot`'s arguments.
-    pub(crate) unsafe fn allocate(task_fn: &'static RawTaskFn, header: Header, slot: &mut ArgsSlot<'_>) -> Self {
+    pub(crate) unsafe fn allocate(
+        task_fn: &'static RawTaskFn,
+        header: Header,
+        slot: &mut ArgsSlot<'_>,
+    ) -> Self {
         // SAFETY: passed on to the caller.
         unsafe { (task_fn.ops.allocate)(header, slot) }
     }

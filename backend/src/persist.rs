@@ -57,21 +57,22 @@ use rustc_hash::FxHashSet;
 
 pub(crate) use self::check::{Check, Progress};
 pub(crate) use self::collect::{Collected, Finding, Search, StoredEmitted, encode};
-pub(crate) use self::observe::{Moved, Touched};
-pub(crate) use self::restore::{Restored, consult};
 pub(crate) use self::counts::Counts;
 pub use self::counts::Reason;
 use self::identity::Functions;
 pub(crate) use self::leaves::LeafState;
 pub use self::leaves::{Leaf, Look, Observer, Seen};
 pub(crate) use self::leaves::{Leaves, RawLeaf};
+pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
 pub(crate) use self::pending::{Change, Known, Pending, StoredTrace};
-pub use self::report::{StorageStats, Unstored};
-use self::sharded::Sharded;
-pub(crate) use self::types::{RawStored, Replaced};
-pub use self::types::{Persist, PersistKey, Stored, stored};
 pub(crate) use self::probe::miss;
+pub use self::report::{StorageStats, Unstored};
+pub(crate) use self::restore::{Restored, consult};
+use self::sharded::Sharded;
+pub(crate) use self::types::recognised;
+pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
+pub(crate) use self::types::{RawStored, Replaced};
 use crate::node::NodeRef;
 use crate::storage::{Digest, Group, Guarded, TaskKey, WriteBehind};
 

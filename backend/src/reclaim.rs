@@ -19,6 +19,13 @@ pub(crate) struct Garbage {
     nodes: Vec<NodeRef>,
 }
 
+impl Garbage {
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.values.append(&mut other.values);
+        self.nodes.append(&mut other.nodes);
+    }
+}
+
 impl Drop for Garbage {
     fn drop(&mut self) {
         for node in self.nodes.drain(..) {
@@ -103,6 +110,8 @@ fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
         read_by_them.extend(reads.as_slice().iter().map(|read| read.node()));
     }
+    // Dead reverse edges of what they read once, and do not read any more, point at them, too.
+    read_by_them.extend(engine.take_dead_edges());
     read_by_them.into_iter().for_each(purge_dead);
     let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
     engine.volatiles.lock().retain(|node| !gone.contains(node));

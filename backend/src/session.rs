@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
 use crate::local::{Entered, Local};
-use crate::reclaim::do_chores;
+use crate::reclaim::{Garbage, do_chores};
 
 /// An update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ use crate::reclaim::do_chores;
 pub enum UpdateError {
     /// The thread that asked has a session of the same runtime open: waiting for it would never end.
     InSession,
+    /// The thread that asked is inside of an update of the same runtime already.
+    InUpdate,
 }
 
 impl std::fmt::Display for UpdateError {
@@ -24,6 +26,9 @@ impl std::fmt::Display for UpdateError {
             Self::InSession => f.write_str(
                 "an update was asked for inside a session of the same runtime, on the same thread; inputs may change \
                  only between sessions: return from `run` first",
+            ),
+            Self::InUpdate => f.write_str(
+                "an update was asked for inside an update of the same runtime; set all inputs by the one that is open",
             ),
         }
     }
@@ -50,35 +55,50 @@ impl Engine {
     ///
     /// # Errors
     /// If a body panicked, on a cycle, or if the session was cancelled.
+    #[track_caller]
     pub fn try_run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, TaskError> {
         self.catch(work).map_err(|(error, _)| error)
     }
 
-    fn catch<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
+    #[track_caller]
+    fn catch<R>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
         if let Some(local) = Local::current()
             && local.engine_id() == self.id
         {
-            return catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (local.take_failure(&payload), payload));
+            return catch_unwind(AssertUnwindSafe(work))
+                .map_err(|payload| (local.take_failure(&payload), payload));
         }
         let session = Session::open(self);
-        catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (session.local.take_failure(&payload), payload))
+        catch_unwind(AssertUnwindSafe(work))
+            .map_err(|payload| (session.local.take_failure(&payload), payload))
     }
 
     /// Runs `change` while no session is open.
     ///
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this engine open.
-    pub fn exclusively<R>(&self, policy: UpdatePolicy, change: impl FnOnce(&Exclusive<'_>) -> R) -> Result<R, UpdateError> {
+    pub fn exclusively<R>(
+        &self,
+        policy: UpdatePolicy,
+        change: impl FnOnce(&Exclusive<'_>) -> R,
+    ) -> Result<R, UpdateError> {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
+        let local = Local::of(self);
+        if local.updating.get() {
+            return Err(UpdateError::InUpdate);
+        }
+        // Declared first, so dropped last, even if `change` panics: it runs the user's `Drop`, which may open a session.
+        let mut garbage = Garbage::default();
         self.gate.lock(policy);
         let exclusive = Exclusive { engine: self };
-        let garbage = do_chores(&exclusive);
-        let result = change(&exclusive);
-        drop(exclusive);
-        drop(garbage);
-        Ok(result)
+        garbage.join(do_chores(&exclusive));
+        let _updating = Updating::begin(&local);
+        Ok(change(&exclusive))
     }
 }
 
@@ -93,6 +113,22 @@ impl Drop for Exclusive<'_> {
     }
 }
 
+/// While this lives, the thread is inside of an update: to open a session would wait for itself.
+struct Updating<'a>(&'a Local);
+
+impl<'a> Updating<'a> {
+    fn begin(local: &'a Local) -> Self {
+        local.updating.set(true);
+        Self(local)
+    }
+}
+
+impl Drop for Updating<'_> {
+    fn drop(&mut self) {
+        self.0.updating.set(false);
+    }
+}
+
 /// An open session on this thread.
 struct Session {
     engine: Arc<Engine>,
@@ -103,8 +139,13 @@ struct Session {
 }
 
 impl Session {
+    #[track_caller]
     fn open(engine: &Arc<Engine>) -> Self {
         let local = Local::of(engine);
+        assert!(
+            !local.updating.get(),
+            "a session was opened inside an update of the same runtime; read what the update needs before it"
+        );
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {

@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::args::Key;
 use crate::claim::Phase;
@@ -43,11 +44,21 @@ impl Engine {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
+        let _one_at_a_time = self.refreshing.lock();
+        loop {
+            if let Some(refreshed) = self.try_refresh(policy)? {
+                return Ok(refreshed);
+            }
+        }
+    }
+
+    /// `None` if nodes were freed between looking and putting in place: some of those looked at may be among them.
+    fn try_refresh(self: &Arc<Self>, policy: UpdatePolicy) -> Result<Option<Refreshed>, UpdateError> {
         let mut refreshed = Refreshed::default();
         let mut changes: Vec<Box<dyn Change>> = Vec::new();
         let mut failed = Vec::new();
         let mut moved = Vec::new();
-        self.run(|| {
+        let generation = self.run(|| {
             let sources = self.sources.lock().clone();
             refreshed.checked = sources.len();
             for node in sources {
@@ -65,9 +76,13 @@ impl Engine {
                 refreshed.checked += checked;
                 moved = found;
             }
+            self.generation.load(Relaxed)
         });
         refreshed.observed = changes.len() + moved.len();
         let garbage = self.exclusively(policy, |_| {
+            if self.generation.load(Relaxed) != generation {
+                return None;
+            }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
             if let Some(persistence) = self.persistence() {
                 refreshed.changed += moved.iter().filter(|moved| moved.differs(persistence)).count();
@@ -79,10 +94,12 @@ impl Engine {
                     mark_dependents(node, epoch);
                 }
             }
-            self.apply(changes, moved)
+            Some(self.apply(&mut changes, moved))
         })?;
-        drop(garbage);
-        Ok(refreshed)
+        Ok(garbage.map(|garbage| {
+            drop(garbage);
+            refreshed
+        }))
     }
 }
 

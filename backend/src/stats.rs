@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::counters::Sums;
 use crate::engine::Engine;
 use crate::persist::StorageStats;
+use crate::task_fn::RawTaskFn;
 
 /// What happened to the calls of one task function.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct FunctionStats {
     pub name: &'static str,
     /// The module path and name.
     pub path: &'static str,
+    /// Whether it is no task function but a kind of source (files, directories): its runs are first observations.
+    pub is_source: bool,
     /// Calls, however they were answered.
     pub calls: u64,
     /// Hits answered without a lock: by the thread's cache or by a predicted read.
@@ -37,11 +40,31 @@ pub struct FunctionStats {
     pub time: Duration,
 }
 
+impl FunctionStats {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            name: self.name,
+            path: self.path,
+            is_source: self.is_source,
+            calls: self.calls.saturating_sub(earlier.calls),
+            thread_hits: self.thread_hits.saturating_sub(earlier.thread_hits),
+            memory_hits: self.memory_hits.saturating_sub(earlier.memory_hits),
+            storage_hits: self.storage_hits.saturating_sub(earlier.storage_hits),
+            misses: self.misses.saturating_sub(earlier.misses),
+            runs: self.runs.saturating_sub(earlier.runs),
+            verified: self.verified.saturating_sub(earlier.verified),
+            cut_off: self.cut_off.saturating_sub(earlier.cut_off),
+            failed: self.failed.saturating_sub(earlier.failed),
+            time: self.time.saturating_sub(earlier.time),
+        }
+    }
+}
+
 /// Statistics of a runtime since it was made.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// One entry per task function that has been called, ordered by path.
+    /// One entry per task function and kind of source that has been called, ordered by path.
     pub functions: Vec<FunctionStats>,
     /// Tasks in memory.
     pub tasks: usize,
@@ -56,16 +79,30 @@ impl Stats {
         self.functions.iter().find(|function| function.name == name || function.path == name)
     }
 
-    /// Bodies run, of all functions.
+    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] and [`Stats::storage`] stay as they are.
     #[must_use]
-    pub fn runs(&self) -> u64 {
-        self.functions.iter().map(|function| function.runs).sum()
+    pub fn since(&self, earlier: &Self) -> Self {
+        let functions = self.functions.iter().map(|function| match earlier.get(function.path) {
+            Some(before) => function.since(before),
+            None => function.clone(),
+        });
+        Self { functions: functions.collect(), tasks: self.tasks, storage: self.storage.clone() }
     }
 
-    /// Calls answered without running a body, of all functions.
+    /// Bodies run, of all task functions.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.task_functions().map(|function| function.runs).sum()
+    }
+
+    /// Calls answered without running a body, of all task functions.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.functions.iter().map(|function| function.calls.saturating_sub(function.runs)).sum()
+        self.task_functions().map(|function| function.calls.saturating_sub(function.runs)).sum()
+    }
+
+    fn task_functions(&self) -> impl Iterator<Item = &FunctionStats> {
+        self.functions.iter().filter(|function| !function.is_source)
     }
 }
 
@@ -85,18 +122,20 @@ impl Engine {
             for local in &locals {
                 local.counters.add_to(index, &mut sums);
             }
-            functions.push(function_stats(task_fn.site(), &sums));
+            functions.push(function_stats(task_fn, &sums));
         }
         functions.sort_by_key(|function| (function.path, function.name));
         Stats { functions, tasks: self.len(), storage: self.storage_stats() }
     }
 }
 
-fn function_stats(site: &crate::task_fn::Site, sums: &Sums) -> FunctionStats {
+fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
+    let site = task_fn.site();
     let nanos = u128::from(sums.timed_nanos) * u128::from(sums.runs) / u128::from(sums.timed_runs.max(1));
     FunctionStats {
         name: site.name,
         path: site.path,
+        is_source: task_fn.observe.is_some(),
         calls: sums.thread_hits + sums.memory_hits + sums.storage_hits + sums.misses,
         thread_hits: sums.thread_hits,
         memory_hits: sums.memory_hits,
@@ -116,7 +155,17 @@ impl fmt::Display for Stats {
         writeln!(
             f,
             "{:width$} {:>10} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>10}",
-            "function", "calls", "thread", "memory", "storage", "misses", "runs", "verified", "cut off", "failed", "time"
+            "function",
+            "calls",
+            "thread",
+            "memory",
+            "storage",
+            "misses",
+            "runs",
+            "verified",
+            "cut off",
+            "failed",
+            "time"
         )?;
         for function in &self.functions {
             writeln!(

@@ -46,7 +46,7 @@ pub struct RawTaskFn {
     resolve: Option<Erased>,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
-    pub(crate) observe: Option<unsafe fn(&Self, NodeRef) -> Option<Box<dyn Change>>>,
+    pub(crate) observe: Option<Observe>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
@@ -57,6 +57,9 @@ pub struct RawTaskFn {
     pub(crate) version: Option<u32>,
     pub(crate) ttl: Option<Duration>,
 }
+
+/// Looks at a source again: [`source::observe`] for its types.
+type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +116,10 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
 
     /// Prints arguments by `describe`, in cycle paths and explanations.
     #[must_use]
-    pub const fn describe(mut self, describe: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result>) -> Self {
+    pub const fn describe(
+        mut self,
+        describe: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result>,
+    ) -> Self {
         if let Some(describe) = describe {
             type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
             // SAFETY: as in `new`.
@@ -260,8 +266,14 @@ impl RawTaskFn {
     }
 
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
-    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(&self, key: &K, value: &O) -> Option<(O, bool)> {
-        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else { return None };
+    pub(crate) fn observe_again<K: Key, O: Send + Sync + 'static>(
+        &self,
+        key: &K,
+        value: &O,
+    ) -> Option<(O, bool)> {
+        let (Some(Erased(same_stamp)), Some(Erased(body))) = (self.same_stamp, self.body) else {
+            return None;
+        };
         // SAFETY: erased from these types in `source` and `new`; `observe` is made together with `same_stamp`.
         let (same_stamp, body) = unsafe {
             (
@@ -275,9 +287,9 @@ impl RawTaskFn {
         let new = body(key);
         let differs = match self.cutoff {
             // SAFETY: erased from this type in `cutoff`.
-            Some(Erased(cutoff)) => !unsafe {
-                std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new)
-            },
+            Some(Erased(cutoff)) => {
+                !unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new) }
+            }
             None => true,
         };
         Some((new, differs))
@@ -296,7 +308,11 @@ impl RawTaskFn {
 
 /// # Safety
 /// As for [`RawTaskFn::run`]; `K` and `O` are the types of `task_fn`.
-unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+unsafe fn run<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     if let Some(Erased(resolve)) = task_fn.resolve {
@@ -348,12 +364,15 @@ unsafe fn describe<K: Key, O: Send + Sync + 'static>(
     unsafe { std::mem::transmute::<unsafe fn(), Describe<K>>(erased)(node.key::<K, O>(), f) }
 }
 
+/// A comparison of outputs.
+type Equal<O> = fn(&O, &O) -> bool;
+
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);
 
 impl<O: PartialEq> Cutoff<O> {
     /// `==`.
-    pub const EQ: Option<fn(&O, &O) -> bool> = Some(|left, right| left == right);
+    pub const EQ: Option<Equal<O>> = Some(|left, right| left == right);
 }
 
 /// The fallback of [`Cutoff`] for outputs that cannot be compared: every re-run counts as a change.
@@ -361,7 +380,7 @@ pub trait NoEq {
     /// The output.
     type Output;
     /// No comparison.
-    const EQ: Option<fn(&Self::Output, &Self::Output) -> bool> = None;
+    const EQ: Option<Equal<Self::Output>> = None;
 }
 impl<O> NoEq for Cutoff<O> {
     type Output = O;
@@ -372,7 +391,8 @@ pub struct Describe<K>(PhantomData<K>);
 
 impl<K: fmt::Debug> Describe<K> {
     /// `{:?}`.
-    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> = Some(|key, f| fmt::Debug::fmt(key, f));
+    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> =
+        Some(|key, f| fmt::Debug::fmt(key, f));
 }
 
 /// The fallback of [`Describe`] for arguments without `Debug`.

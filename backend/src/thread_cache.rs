@@ -77,10 +77,10 @@ impl ThreadCache {
         } else {
             let refused = self.refused.get().wrapping_add(1);
             self.refused.set(refused);
-            if refused % 8 != 0 {
+            if !refused.is_multiple_of(8) {
                 return;
             }
-            if refused % 16 == 0 { first } else { second }
+            if refused.is_multiple_of(16) { first } else { second }
         };
         self.filled.set(true);
         way.hash.set(node.hash);

@@ -2,7 +2,7 @@
 //! says `not built`.
 //!
 //! The files mirror `peers`: one call, what follows a change, first builds. Work whose part of the engine is still to
-//! come (storage, async, scopes) is answered with `None` by [`enter`] until its lane is written.
+//! come (storage, async, scopes) is answered with `None` by `enter` until its lane is written.
 
 use crate::lane::{Contestant, Lane};
 use crate::work::Work;

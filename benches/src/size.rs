@@ -3,7 +3,7 @@
 //!
 //! All crates are built in release with the same settings (one codegen unit, no debug information, stripped), their
 //! dependencies beforehand. Seconds are those of rebuilding the generated crate alone, linking included, the least
-//! of [`BUILDS`]; bytes are those of the executable.
+//! of `BUILDS`; bytes are those of the executable.
 
 mod source;
 

@@ -147,7 +147,8 @@ fn persist_asserts(task: &Task<'_>) -> TokenStream {
         assert(generated!(assert_persist_key), this)
     });
     let params = task.kept().filter(|param| param.role == Role::Key);
-    let params = params.map(|param| assert(generated!(assert_persist_key), param.key_type().to_token_stream()));
+    let params =
+        params.map(|param| assert(generated!(assert_persist_key), param.key_type().to_token_stream()));
     let output = assert(generated!(assert_persist), task.output());
     generated!(#this #(#params)* #output)
 }

@@ -51,6 +51,11 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     if has_companion { companion::expand(&task) } else { method(&task) }
 }
 
+/// The function as it would be without the attribute. What is no function is left to the compiler to complain about.
+pub(crate) fn plain_fn(item: TokenStream) -> TokenStream {
+    function::parse(item.clone()).map_or(item, |function| plain(&function))
+}
+
 /// What the generators work from: a function that passed all checks.
 pub(crate) struct Task<'a> {
     pub(crate) function: &'a Function,
@@ -112,7 +117,8 @@ impl Task<'_> {
                 Passing::Borrowed(_) => quote_spanned!(at=> #p::ByRef(#name)),
                 Passing::Owned(_) => quote_spanned!(at=> #p::ByVal(#name)),
             };
-            let wrapped = if param.role == Role::Skip { quote_spanned!(at=> #p::Skip(#wrapped)) } else { wrapped };
+            let wrapped =
+                if param.role == Role::Skip { quote_spanned!(at=> #p::Skip(#wrapped)) } else { wrapped };
             self.stored(at, wrapped)
         });
         quote_spanned!(blame::span(self)=> (#this #(#rest,)*))

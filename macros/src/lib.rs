@@ -29,3 +29,11 @@ use proc_macro::TokenStream;
 pub fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::task_fn(args.into(), item.into()).into()
 }
+
+/// [`macro@task_fn`] taken away: the function as it would be without the attribute. Under the other's name it shows what
+/// the attribute costs a program that is otherwise the same. Hidden, because it is for measuring and no part of the API.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn plain_fn(_: TokenStream, item: TokenStream) -> TokenStream {
+    expand::plain_fn(item.into()).into()
+}

@@ -1,149 +1,145 @@
 //! A spreadsheet: cells hold numbers or formulas, and a formula reads other cells.
 //!
-//! For now without memory: `value` evaluates a cell wherever it is read. With Larder it is a task per cell, what the user
-//! typed is an `Input<String>` per cell, and `depth` goes: a cycle is then an error that names its path.
+//! What the user typed into a cell is an input, its value a task. After an edit only what reads the cell is computed, and
+//! only as far as values change; cells that read each other in a circle are an error that names them.
 
 #![expect(clippy::print_stdout, reason = "it is an example")]
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-const SUMS: [(&str, &str); 4] =
-    [("A1", "20"), ("A2", "22"), ("A3", "=A1 + A2"), ("B1", "=A3 * 2 - (1 + 1) / 4")];
-const TROUBLE: [(&str, &str); 3] = [("B2", "=1 / 0"), ("C1", "=C2 + 1"), ("C2", "=C1")];
+use larder::{Input, Runtime, UpdateError, task_fn};
 
-fn main() {
-    let mut sheet = Sheet::default();
-    for (cell, text) in SUMS.into_iter().chain(TROUBLE) {
-        sheet.set(cell, text);
-    }
-    sheet.print();
-    sheet.set("A1", "0");
-    println!("\nA1 becomes 0:");
-    sheet.print();
+fn main() -> Result<(), UpdateError> {
+    let runtime = Runtime::new();
+    let mut sheet = Sheet { cells: runtime.input("cells", BTreeMap::new()), runtime, runs: 0 };
+    sheet.set(&[("A1", "20"), ("A2", "22"), ("A3", "=A1 + A2"), ("B1", "=A3 * 2 - (1 + 1) / 4")])?;
+    sheet.print("At first");
+    sheet.set(&[("A1", "=40 / 2")])?;
+    sheet.print("Typed otherwise, A1 is what it was, and what reads it is not computed");
+    sheet.set(&[("A1", "0")])?;
+    sheet.print("With another A1");
+    sheet.set(&[("B2", "=1 / A1"), ("C1", "=C2 + 1"), ("C2", "=C1")])?;
+    sheet.print("With trouble");
+    sheet.set(&[("A1", "4"), ("C2", "=A1")])?;
+    sheet.print("Mended");
+    Ok(())
 }
 
 /// What the user typed, by cell.
-#[derive(Default)]
-struct Sheet(BTreeMap<String, String>);
+type Cells = BTreeMap<String, Input<String>>;
+
+struct Sheet {
+    runtime: Runtime,
+    /// An input too: a formula may read a cell before there is one.
+    cells: Input<Cells>,
+    runs: u64,
+}
 
 impl Sheet {
-    fn set(&mut self, cell: &str, text: &str) {
-        self.0.insert(cell.to_owned(), text.to_owned());
+    fn set(&self, texts: &[(&str, &str)]) -> Result<(), UpdateError> {
+        let mut cells = self.runtime.run(|| self.cells.get());
+        self.runtime.update(|update| {
+            for &(name, text) in texts {
+                let cell = self.runtime.input(name, String::new());
+                update.set(&cell, text.to_owned());
+                cells.insert(name.to_owned(), cell);
+            }
+            update.set(&self.cells, cells);
+        })
     }
 
-    fn print(&self) {
-        for (cell, text) in &self.0 {
-            match value(self, cell, 0) {
-                Ok(value) => println!("  {cell} = {value:<8} {text}"),
-                Err(error) => println!("  {cell} : {error}"),
+    /// Each cell in a session of its own, so that the failure of one is not that of the others.
+    fn print(&mut self, title: &str) {
+        println!("{title}:");
+        for (name, text) in self.runtime.run(|| self.cells.get()) {
+            match self.runtime.try_run(|| (value(&self.cells, &name), text.get())) {
+                Ok((Ok(value), text)) => println!("  {name} = {value:<8} {text}"),
+                Ok((Err(error), _)) => println!("  {name} : {error}"),
+                Err(error) => println!("  {name} : {error}"),
             }
         }
+        let runs = self.runtime.stats().get("value").map_or(0, |value| value.runs);
+        println!("  ({} computed)", runs - std::mem::replace(&mut self.runs, runs));
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum CellError {
-    Syntax { formula: String, at: usize },
-    DividesByZero,
-    ReadsItself(String),
+/// Apart from `value`, so that a new cell has the others looked up again, and not computed.
+#[task_fn(transient)]
+fn cell(cells: &Input<Cells>, name: &str) -> Option<Input<String>> {
+    cells.with(|cells| cells.get(name).cloned())
 }
 
-impl fmt::Display for CellError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CellError::Syntax { formula, at } => {
-                write!(f, "`{formula}` makes no sense from character {at} on")
-            }
-            CellError::DividesByZero => f.write_str("divides by zero"),
-            CellError::ReadsItself(cell) => write!(f, "{cell} reads itself"),
-        }
-    }
-}
-
-/// An empty cell is zero. A chain of reads that is longer than the sheet comes by some cell twice.
-fn value(sheet: &Sheet, cell: &str, depth: usize) -> Result<f64, CellError> {
-    if depth > sheet.0.len() {
-        return Err(CellError::ReadsItself(cell.to_owned()));
-    }
-    let text = sheet.0.get(cell).map_or("0", String::as_str);
-    let read = |cell: &str| value(sheet, cell, depth + 1);
-    let mut formula = Formula { text: text.strip_prefix('=').unwrap_or(text), at: 0, read };
+/// An empty cell is zero.
+#[task_fn(transient)]
+fn value(cells: &Input<Cells>, name: &str) -> Result<f64, String> {
+    let text = cell(cells, name).map_or_else(|| "0".to_owned(), |cell| cell.get());
+    let mut formula = Formula { cells, rest: text.strip_prefix('=').unwrap_or(&text) };
     let value = formula.sum()?;
-    if formula.peek().is_some() { formula.error() } else { Ok(value) }
+    if formula.rest.is_empty() { Ok(value) } else { formula.error() }
 }
 
 /// `sum := product (('+' | '-') product)*`, and so on down to cells and numbers.
-struct Formula<'a, R> {
-    text: &'a str,
-    at: usize,
-    read: R,
+struct Formula<'a> {
+    cells: &'a Input<Cells>,
+    rest: &'a str,
 }
 
-impl<'a, R: Fn(&str) -> Result<f64, CellError>> Formula<'a, R> {
-    fn sum(&mut self) -> Result<f64, CellError> {
+impl Formula<'_> {
+    fn sum(&mut self) -> Result<f64, String> {
         let mut value = self.product()?;
         loop {
-            match self.peek() {
-                Some(b'+') => value += self.after_operator(Self::product)?,
-                Some(b'-') => value -= self.after_operator(Self::product)?,
-                _ => return Ok(value),
+            match self.take(&['+', '-']) {
+                Some('+') => value += self.product()?,
+                Some(_) => value -= self.product()?,
+                None => return Ok(value),
             }
         }
     }
 
-    fn product(&mut self) -> Result<f64, CellError> {
+    fn product(&mut self) -> Result<f64, String> {
         let mut value = self.atom()?;
-        loop {
-            match self.peek() {
-                Some(b'*') => value *= self.after_operator(Self::atom)?,
-                Some(b'/') => match self.after_operator(Self::atom)? {
-                    0.0 => return Err(CellError::DividesByZero),
-                    divisor => value /= divisor,
-                },
-                _ => return Ok(value),
+        while let Some(operator) = self.take(&['*', '/']) {
+            match (operator, self.atom()?) {
+                ('*', factor) => value *= factor,
+                (_, 0.0) => return Err("divides by zero".to_owned()),
+                (_, divisor) => value /= divisor,
             }
         }
+        Ok(value)
     }
 
-    fn atom(&mut self) -> Result<f64, CellError> {
-        match self.peek() {
-            Some(b'-') => Ok(-self.after_operator(Self::atom)?),
-            Some(b'(') => {
-                let value = self.after_operator(Self::sum)?;
-                if self.peek() != Some(b')') {
-                    return self.error();
-                }
-                self.at += 1;
-                Ok(value)
+    fn atom(&mut self) -> Result<f64, String> {
+        match self.take(&['-', '(']) {
+            Some('-') => return Ok(-self.atom()?),
+            Some(_) => {
+                let value = self.sum()?;
+                return if self.take(&[')']).is_some() { Ok(value) } else { self.error() };
             }
-            Some(b'A'..=b'Z' | b'a'..=b'z') => {
-                let cell = self.word();
-                (self.read)(cell)
-            }
-            _ => self.word().parse().or_else(|_| self.error()),
+            None => {}
         }
+        let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        if word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            self.rest = rest;
+            return value(self.cells, word);
+        }
+        let Ok(number) = word.parse() else { return self.error() };
+        self.rest = rest;
+        Ok(number)
     }
 
-    fn after_operator(&mut self, parse: fn(&mut Self) -> Result<f64, CellError>) -> Result<f64, CellError> {
-        self.at += 1;
-        parse(self)
+    /// The next symbol, if it is one of these.
+    fn take(&mut self, symbols: &[char]) -> Option<char> {
+        self.rest = self.rest.trim_start();
+        let symbol = self.rest.chars().next().filter(|symbol| symbols.contains(symbol))?;
+        self.rest = &self.rest[symbol.len_utf8()..];
+        Some(symbol)
     }
 
-    fn word(&mut self) -> &'a str {
-        let rest = &self.text[self.at..];
-        let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len());
-        self.at += length;
-        &rest[..length]
-    }
-
-    fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        self.at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn error<T>(&self) -> Result<T, CellError> {
-        Err(CellError::Syntax { formula: self.text.to_owned(), at: self.at })
+    fn error(&self) -> Result<f64, String> {
+        match self.rest {
+            "" => Err("ends too early".to_owned()),
+            rest => Err(format!("`{rest}` makes no sense")),
+        }
     }
 }

@@ -5,9 +5,10 @@
 //! contents: touching a file changes nothing.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use larder_backend::args::ByRef;
@@ -20,7 +21,8 @@ use crate::source_error::SourceError;
 
 /// The content of a file. The task that runs now depends on it.
 ///
-/// The bytes are shared, and kept in memory only as long as somebody holds them.
+/// The runtime keeps their digest, and the bytes themselves only until they are first read. Who reads them later gets them
+/// from the file system again, and an error if they are not the same.
 ///
 /// # Errors
 /// If the file cannot be read, or changed since it was observed. An error is a value like any other: it is cached until
@@ -34,19 +36,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
     file.content(path)
 }
 
-/// The content of a file, as text.
+/// The content of a file, as text. The task that runs now depends on it.
+///
+/// Shared, so that a task that returns it is cheap to hit.
 ///
 /// # Errors
 /// As [`read`], and if the content is not UTF-8.
 ///
 /// # Panics
 /// Outside of a session.
-pub fn read_to_string(path: impl AsRef<Path>) -> Result<String, SourceError> {
+pub fn read_to_string(path: impl AsRef<Path>) -> Result<Arc<str>, SourceError> {
     let path = path.as_ref();
     let bytes = read(path)?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(SourceError::not_utf8(path, error)),
+        Ok(text) => Ok(text.into()),
+        Err(error) => Err(SourceError::not_utf8(path, &bytes, error)),
     }
 }
 
@@ -71,6 +75,14 @@ pub struct Entry {
     pub path: PathBuf,
     /// What it is.
     pub kind: EntryKind,
+}
+
+impl Entry {
+    /// The name that it has in its directory.
+    #[must_use]
+    pub fn file_name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or(self.path.as_os_str())
+    }
 }
 
 /// The entries of a directory, ordered by path. The task that runs now depends on their names and kinds, not on contents.
@@ -110,29 +122,35 @@ const fn site(name: &'static str, path: &'static str) -> Site {
 }
 
 const FILE: &TaskFn<(PathBuf,), FileResult> =
-    &TaskFn::new(type_id::<FileId>(), site("file", "larder::fs::read"), |(path,): &(PathBuf,)| observe_file(path))
-        .describe(Describe::<(PathBuf,)>::DEBUG)
-        .cutoff(Some(same_file))
-        .source(|(path,), value| value.as_ref().is_ok_and(|file| is_still(path, &file.seen)))
-        .stored_leaf::<FileId>();
+    &TaskFn::new(type_id::<FileId>(), site("file", "larder::fs::read"), |(path,): &(PathBuf,)| {
+        observe_file(path)
+    })
+    .describe(Describe::<(PathBuf,)>::DEBUG)
+    .cutoff(Some(same_file))
+    .source(|(path,), value| value.as_ref().is_ok_and(|file| is_still(path, &file.seen)))
+    .stored_leaf::<FileId>();
 
 const DIR: &TaskFn<(PathBuf,), DirResult> =
-    &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| observe_dir(path))
-        .describe(Describe::<(PathBuf,)>::DEBUG)
-        .cutoff(Some(|left, right| match (left, right) {
-            (Ok(left), Ok(right)) => left.entries == right.entries,
-            (Err(left), Err(right)) => left == right,
-            _ => false,
-        }))
-        .source(|(path,), value| value.as_ref().is_ok_and(|listing| is_still(path, &listing.seen)))
-        .stored_leaf::<DirId>();
+    &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| {
+        observe_dir(path)
+    })
+    .describe(Describe::<(PathBuf,)>::DEBUG)
+    .cutoff(Some(|left, right| match (left, right) {
+        (Ok(left), Ok(right)) => left.entries == right.entries,
+        (Err(left), Err(right)) => left == right,
+        _ => false,
+    }))
+    .source(|(path,), value| value.as_ref().is_ok_and(|listing| is_still(path, &listing.seen)))
+    .stored_leaf::<DirId>();
 
 const GLOB: &TaskFn<(String,), GlobResult> =
-    &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| observe_glob(pattern))
-        .describe(Describe::<(String,)>::DEBUG)
-        .cutoff(Some(|left, right| left == right))
-        .source(|_, _| false)
-        .stored_leaf::<GlobId>();
+    &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| {
+        observe_glob(pattern)
+    })
+    .describe(Describe::<(String,)>::DEBUG)
+    .cutoff(Some(|left, right| left == right))
+    .source(|_, _| false)
+    .stored_leaf::<GlobId>();
 
 /// Whether nothing can have changed since a path was seen so.
 fn is_still(path: &Path, seen: &Seen) -> bool {
@@ -167,9 +185,8 @@ fn seen_failing(error: &SourceError) -> Seen {
 /// A file as it was observed: dependents are compared by the digest.
 struct FileValue {
     seen: Seen,
-    /// The bytes, while somebody holds them.
-    bytes: Mutex<Weak<[u8]>>,
-    /// Holds the bytes from the observation to the first read.
+    /// Holds the bytes from the observation to the first read. After that not even a `Weak`: it would keep the whole
+    /// allocation, and there is one of these for every file that was ever read.
     first: Mutex<Option<Arc<[u8]>>>,
 }
 
@@ -178,23 +195,22 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = bytes.upgrade() {
-            return Ok(bytes);
-        }
         let again = std::fs::read(path).ok().filter(|again| Digest::of(again) == self.seen.content);
         let Some(again) = again.map(Arc::from) else {
             source_has_changed();
             return Err(SourceError::changed(path));
         };
-        *bytes = Arc::downgrade(&again);
         Ok(again)
     }
 }
 
 fn same_file(left: &FileResult, right: &FileResult) -> bool {
     match (left, right) {
-        (Ok(left), Ok(right)) => left.seen.content == right.seen.content,
+        (Ok(left), Ok(right)) if left.seen.content == right.seen.content => {
+            // Nobody is about to read a content that they have seen: it must not stay until somebody does.
+            right.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            true
+        }
         (Err(left), Err(right)) => left == right,
         _ => false,
     }
@@ -204,8 +220,7 @@ fn observe_file(path: &Path) -> FileResult {
     let observe = || -> io::Result<FileValue> {
         let stamped = Stamped::of(path)?;
         let bytes: Arc<[u8]> = std::fs::read(path)?.into();
-        let weak = Mutex::new(Arc::downgrade(&bytes));
-        Ok(FileValue { seen: stamped.with(Digest::of(&bytes)), bytes: weak, first: Mutex::new(Some(bytes)) })
+        Ok(FileValue { seen: stamped.with(Digest::of(&bytes)), first: Mutex::new(Some(bytes)) })
     };
     observe().map(Arc::new).map_err(|error| SourceError::io(path, error))
 }
@@ -251,9 +266,11 @@ fn observe_glob(pattern: &str) -> GlobResult {
 
 fn seen_by_glob(found: &GlobResult) -> Seen {
     match found {
-        Ok(paths) => {
-            Seen { content: digest_of(paths.iter().map(|path| (path.as_path(), 0))), stamp: None, racy: false }
-        }
+        Ok(paths) => Seen {
+            content: digest_of(paths.iter().map(|path| (path.as_path(), 0))),
+            stamp: None,
+            racy: false,
+        },
         Err(error) => seen_failing(error),
     }
 }
@@ -283,7 +300,7 @@ impl Leaf for FileId {
     /// A file whose content cannot be had: whoever reads it is told that it has changed.
     fn changed(_: &Self::Key, known: Digest) -> Option<FileResult> {
         let seen = Seen { content: known, stamp: None, racy: true };
-        Some(Ok(Arc::new(FileValue { seen, bytes: Mutex::new(Weak::<[u8; 0]>::new()), first: Mutex::default() })))
+        Some(Ok(Arc::new(FileValue { seen, first: Mutex::default() })))
     }
 }
 

@@ -7,10 +7,10 @@ pub mod v1 {
     use larder_backend::args::{Args, KeyPart, Skipped};
 
     pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
-    pub use larder_backend::task_fn::{
-        Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of,
+    pub use larder_backend::task_fn::{Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of};
+    pub use larder_backend::{
+        Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with,
     };
-    pub use larder_backend::{Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with};
 
     /// The owned key of a tuple of wrapped parameters.
     pub type KeyOf<A> = <A as Args>::Key;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    Config, Engine, Input, InputValue, Persist, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
+    Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update, UpdateError,
+    UpdatePolicy,
 };
 
 use crate::stored::{OpenError, StoredBuilder};
@@ -131,7 +132,7 @@ impl Runtime {
     /// # Panics
     /// If an input of this name exists and holds another type.
     #[track_caller]
-    pub fn input<T: InputValue + Persist>(&self, name: &str, value: T) -> Input<T> {
+    pub fn input<T: InputValue + PersistInput>(&self, name: &str, value: T) -> Input<T> {
         self.engine.input(name, value)
     }
 

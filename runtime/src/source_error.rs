@@ -18,7 +18,7 @@ pub struct SourceError {
 #[derive(Clone, Debug)]
 enum Problem {
     Io(io::ErrorKind, Arc<io::Error>),
-    NotUtf8 { valid_up_to: usize },
+    NotUtf8 { valid_up_to: usize, line: usize },
     Changed,
     Pattern(String),
 }
@@ -27,8 +27,10 @@ impl SourceError {
     pub(crate) fn io(path: &Path, error: io::Error) -> Self {
         Self { path: path.to_owned(), problem: Problem::Io(error.kind(), Arc::new(error)) }
     }
-    pub(crate) fn not_utf8(path: &Path, error: std::str::Utf8Error) -> Self {
-        Self { path: path.to_owned(), problem: Problem::NotUtf8 { valid_up_to: error.valid_up_to() } }
+    pub(crate) fn not_utf8(path: &Path, bytes: &[u8], error: std::str::Utf8Error) -> Self {
+        let valid_up_to = error.valid_up_to();
+        let line = 1 + bytes[..valid_up_to].iter().filter(|&&byte| byte == b'\n').count();
+        Self { path: path.to_owned(), problem: Problem::NotUtf8 { valid_up_to, line } }
     }
     pub(crate) fn changed(path: &Path) -> Self {
         Self { path: path.to_owned(), problem: Problem::Changed }
@@ -41,7 +43,7 @@ impl SourceError {
     pub(crate) fn fingerprint(&self) -> Digest {
         let problem = match &self.problem {
             Problem::Io(kind, _) => format!("io {kind:?}"),
-            Problem::NotUtf8 { valid_up_to } => format!("not utf-8 {valid_up_to}"),
+            Problem::NotUtf8 { valid_up_to, .. } => format!("not utf-8 {valid_up_to}"),
             Problem::Changed => "changed".to_owned(),
             Problem::Pattern(message) => format!("pattern {message}"),
         };
@@ -67,7 +69,16 @@ impl SourceError {
     #[must_use]
     pub fn valid_up_to(&self) -> Option<usize> {
         match self.problem {
-            Problem::NotUtf8 { valid_up_to } => Some(valid_up_to),
+            Problem::NotUtf8 { valid_up_to, .. } => Some(valid_up_to),
+            _ => None,
+        }
+    }
+
+    /// For a text that is not UTF-8: the line, counted from 1, of the first byte that is not.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        match self.problem {
+            Problem::NotUtf8 { line, .. } => Some(line),
             _ => None,
         }
     }
@@ -89,7 +100,10 @@ impl PartialEq for SourceError {
     fn eq(&self, other: &Self) -> bool {
         let same = match (&self.problem, &other.problem) {
             (Problem::Io(left, _), Problem::Io(right, _)) => left == right,
-            (Problem::NotUtf8 { valid_up_to: left }, Problem::NotUtf8 { valid_up_to: right }) => left == right,
+            (
+                Problem::NotUtf8 { valid_up_to: left, line: left_line },
+                Problem::NotUtf8 { valid_up_to: right, line: right_line },
+            ) => left == right && left_line == right_line,
             (Problem::Changed, Problem::Changed) => true,
             (Problem::Pattern(left), Problem::Pattern(right)) => left == right,
             _ => false,
@@ -104,7 +118,9 @@ impl fmt::Display for SourceError {
         let path = self.path.display();
         match &self.problem {
             Problem::Io(_, error) => write!(f, "cannot read {path}: {error}"),
-            Problem::NotUtf8 { valid_up_to } => write!(f, "{path} is not UTF-8 from byte {valid_up_to} on"),
+            Problem::NotUtf8 { valid_up_to, line } => {
+                write!(f, "{path} is not UTF-8 from byte {valid_up_to} on, in line {line}")
+            }
             Problem::Changed => write!(f, "{path} changed while it was read; refresh the runtime"),
             Problem::Pattern(message) => write!(f, "{path} is not a pattern: {message}"),
         }

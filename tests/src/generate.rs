@@ -77,9 +77,13 @@ fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
 }
 
 /// A random program.
-pub fn program(cyclic: bool) -> impl Strategy<Value = Program> {
-    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic))
-        .prop_map(move |(inputs, nodes)| Program { inputs, nodes, cyclic })
+pub fn program(cyclic: bool, catching: bool) -> impl Strategy<Value = Program> {
+    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic)).prop_map(move |(inputs, nodes)| Program {
+        inputs,
+        nodes,
+        cyclic,
+        catching,
+    })
 }
 
 fn sets() -> impl Strategy<Value = Vec<(u16, Option<i64>)>> {

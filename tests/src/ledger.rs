@@ -45,7 +45,7 @@ pub struct Ledger {
     one_session: bool,
     inputs: Vec<u64>,
     tasks: BTreeMap<Key, Record>,
-    violations: Vec<(Key, String)>,
+    violations: Vec<(Key, Vec<Read>, String)>,
     /// The tasks that have run in this step.
     ran: HashSet<Key>,
 }
@@ -55,7 +55,15 @@ impl Ledger {
     #[must_use]
     pub fn new(inputs: usize) -> Self {
         let tasks = BTreeMap::new();
-        Self { now: 1, step: 1, one_session: true, inputs: vec![0; inputs], tasks, violations: Vec::new(), ran: HashSet::new() }
+        Self {
+            now: 1,
+            step: 1,
+            one_session: true,
+            inputs: vec![0; inputs],
+            tasks,
+            violations: Vec::new(),
+            ran: HashSet::new(),
+        }
     }
 
     /// A new step begins: bodies may run again. In a step of several sessions, volatile tasks may run several times, and
@@ -79,8 +87,13 @@ impl Ledger {
                 None => violations.push(format!("{key:?} runs though nobody asks for it")),
             }
         }
-        let on_a_cycle = |key: &Key| outcome(*key) == Some(false);
-        violations.extend(self.violations.drain(..).filter(|(key, _)| !on_a_cycle(key)).map(|(_, text)| text));
+        let failed = |key: &Key| outcome(*key) == Some(false);
+        let read_failed = |read: &Read| matches!(read, Read::Value(key) if failed(key));
+        for (key, reads, text) in self.violations.drain(..) {
+            if !failed(&key) && !reads.iter().any(read_failed) {
+                violations.push(text);
+            }
+        }
         if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
     }
 
@@ -101,12 +114,13 @@ impl Ledger {
             let excused = record.forgotten || record.value.is_none() || volatile;
             let changed = record.reads.iter().any(|read| self.changed_at(read) > record.ended_at);
             if record.running {
-                self.violations.push((key, format!("{key:?} runs twice at once")));
+                self.violations.push((key, Vec::new(), format!("{key:?} runs twice at once")));
             } else if record.step == self.step && !excused && (self.one_session || !changed) {
-                self.violations.push((key, format!("{key:?} runs twice in one step")));
+                self.violations.push((key, record.reads.clone(), format!("{key:?} runs twice in one step")));
             } else if !excused && !changed {
-                let text = format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
-                self.violations.push((key, text));
+                let text =
+                    format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
+                self.violations.push((key, record.reads.clone(), text));
             }
         }
         let step = self.step;
@@ -119,9 +133,12 @@ impl Ledger {
         match read {
             Read::Input(number) => self.inputs[*number],
             Read::Value(key) => self.tasks.get(key).map_or(0, |record| record.changed_at),
-            Read::Effects(keys) => {
-                keys.iter().filter_map(|key| self.tasks.get(key)).map(|record| record.effects_at).max().unwrap_or(0)
-            }
+            Read::Effects(keys) => keys
+                .iter()
+                .filter_map(|key| self.tasks.get(key))
+                .map(|record| record.effects_at)
+                .max()
+                .unwrap_or(0),
         }
     }
 

@@ -4,8 +4,10 @@
 //! * [`naive`]: evaluates everything from scratch; what the engine must agree with.
 //! * [`world`]: evaluates by task functions on a runtime.
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
+//! * [`deadline`]: makes a hang a failure.
 //! * [`generate`]: random programs, and what is done to them.
 
+pub mod deadline;
 pub mod generate;
 pub mod ledger;
 pub mod naive;

@@ -9,6 +9,8 @@ use crate::program::{Failure, How, Key, Program, Reader};
 struct Outcome {
     value: Option<Result<i64, Failure>>,
     emitted: Vec<i64>,
+    /// The task at which its cycle closes, and the depth of that.
+    head: Option<(usize, Key)>,
     /// In order, each once.
     reads: Vec<Key>,
 }
@@ -27,8 +29,8 @@ pub struct Naive<'a> {
 struct Frame {
     key: Key,
     outcome: Outcome,
-    /// Whether it has turned out to lie on a cycle.
-    poisoned: bool,
+    /// If it has turned out to lie on a cycle: the depth of the outermost task that it depends on.
+    low: Option<usize>,
 }
 
 impl<'a> Naive<'a> {
@@ -81,25 +83,41 @@ impl<'a> Naive<'a> {
             reader.outcome.reads.push(key);
         }
         if let Some(known) = self.known.get(&key) {
-            return known.value.expect("what is known has a value");
+            let (value, head) = (known.value.expect("what is known has a value"), known.head);
+            if let Some((depth, head)) = head
+                && self.stack.get(depth).is_some_and(|frame| frame.key == head)
+            {
+                self.poison(depth);
+            }
+            return value;
         }
         if let Some(depth) = self.stack.iter().position(|frame| frame.key == key) {
-            self.stack[depth..].iter_mut().for_each(|frame| frame.poisoned = true);
+            self.poison(depth);
             return Err(Failure::Cycle);
         }
-        self.stack.push(Frame { key, outcome: Outcome::default(), poisoned: false });
+        self.stack.push(Frame { key, outcome: Outcome::default(), low: None });
         let program = self.program;
         let mut value = match key {
             Key::Node(id) => program.evaluate(id, self),
             Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
         };
-        let Frame { mut outcome, poisoned, .. } = self.stack.pop().expect("pushed above");
-        if poisoned {
+        let Frame { mut outcome, low, .. } = self.stack.pop().expect("pushed above");
+        if let Some(low) = low {
             value = value.and(Err(Failure::Cycle));
+            outcome.head = self.stack.get(low).map(|frame| (low, frame.key));
         }
         outcome.value = Some(value);
         self.known.insert(key, outcome);
         value
+    }
+}
+
+impl Naive<'_> {
+    /// All tasks from a depth on lie on a cycle.
+    fn poison(&mut self, depth: usize) {
+        self.stack[depth..]
+            .iter_mut()
+            .for_each(|frame| frame.low = Some(frame.low.map_or(depth, |low| low.min(depth))));
     }
 }
 

@@ -83,6 +83,9 @@ pub struct Program {
     pub nodes: Vec<Node>,
     /// Whether a node may name nodes of higher ids, and itself.
     pub cyclic: bool,
+    /// Whether nodes catch failures. Which tasks on a cycle others saw fail is a matter of timing between threads, so
+    /// that programs with cycles on several threads do not.
+    pub catching: bool,
 }
 
 /// A task: a node, or the task that reads it by a handle.
@@ -140,6 +143,12 @@ impl Program {
         }
     }
 
+    /// Whether there are handles to a node: methods have no companion that would make them.
+    #[must_use]
+    pub fn has_handles(&self, id: usize) -> bool {
+        self.nodes[id].kind != Kind::Method
+    }
+
     /// Evaluates node `id`.
     ///
     /// # Errors
@@ -154,14 +163,20 @@ impl Program {
             Expr::Input(number) => reader.input(usize::from(*number) % self.inputs.len())?,
             Expr::Outside(number) if self.nodes[id].kind == Kind::Volatile => reader.outside(*number),
             Expr::Outside(_) => 0,
-            Expr::Read(how, of) => self.resolve(id, *of).map_or(Ok(0), |of| reader.read(*how, of))?,
-            Expr::Attempt(of) => {
-                self.resolve(id, *of).map_or(0, |of| reader.attempt(of).unwrap_or(-7))
-            }
+            Expr::Read(how, of) => match self.resolve(id, *of) {
+                Some(of) => reader.read(if self.has_handles(of) { *how } else { How::Call }, of)?,
+                None => 0,
+            },
+            Expr::Attempt(of) => match self.resolve(id, *of) {
+                Some(of) if self.catching => reader.attempt(of).unwrap_or(-7),
+                Some(of) => reader.read(How::Call, of)?,
+                None => 0,
+            },
             Expr::Sum(of) => self.sum(id, of, reader)?,
             Expr::Loop(count, of) => {
                 let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
-                let twice: Vec<Ref> = of.iter().cycle().take(if of.is_empty() { 0 } else { count }).copied().collect();
+                let twice: Vec<Ref> =
+                    of.iter().cycle().take(if of.is_empty() { 0 } else { count }).copied().collect();
                 self.sum(id, &twice, reader)?
             }
             Expr::Pick(which, of) => {
@@ -192,7 +207,10 @@ impl Program {
                 value
             }
             Expr::Collect(of) => match self.resolve(id, *of) {
-                Some(of) => reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS),
+                Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
+                Some(of) => {
+                    reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
+                }
                 None => 0,
             },
         })
@@ -222,13 +240,16 @@ impl fmt::Display for Shown<'_> {
             Expr::Outside(number) => write!(f, "outside({number})"),
             Expr::Read(How::Call, of) => write!(f, "{}", name(of)),
             Expr::Read(how, of) => write!(f, "{how:?}({})", name(of)),
-            Expr::Attempt(of) => write!(f, "attempt({})", name(of)),
+            Expr::Attempt(of) if program.catching => write!(f, "attempt({})", name(of)),
+            Expr::Attempt(of) => write!(f, "{}", name(of)),
             Expr::Sum(of) => write!(f, "sum[{}]", names(of)),
             Expr::Loop(count, of) => write!(f, "first({} of [{}]...)", sub(count), names(of)),
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
             Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),
             Expr::Modulo(of, by) => write!(f, "({} % {by})", sub(of)),
-            Expr::If(condition, yes, no) => write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no)),
+            Expr::If(condition, yes, no) => {
+                write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no))
+            }
             Expr::FailIf(of, number) => write!(f, "fail_if({} % 4 == {number})", sub(of)),
             Expr::Emit(of) => write!(f, "emit({})", sub(of)),
             Expr::Collect(of) => write!(f, "collect({})", name(of)),

@@ -98,7 +98,8 @@ impl World {
                 }
             }
         };
-        let done = if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
+        let done =
+            if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
         done.expect("updates are made outside of sessions");
     }
 
@@ -112,10 +113,17 @@ impl World {
     /// # Errors
     /// Its failure.
     pub fn ask(&self, id: usize) -> Result<i64, TaskError> {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return self.runtime.try_run(|| call(self.id, &self.program, id));
         }
-        task(self.id, &self.program, id).try_get()
+        self.attempt(id)
+    }
+
+    fn attempt(&self, id: usize) -> Result<i64, TaskError> {
+        if self.program.has_handles(id) {
+            return task(self.id, &self.program, id).try_get();
+        }
+        self.runtime.try_run(|| call(self.id, &self.program, id))
     }
 
     /// What a node and all it depends on emitted.
@@ -219,7 +227,8 @@ impl Drop for Running<'_> {
             CANCELLED.set(depth - 1);
             self.value = None;
         }
-        let never_equal = matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
+        let never_equal =
+            matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
         let emitted = std::mem::take(&mut self.emitted);
         self.world.ledger().end(self.key, reads, self.value, emitted, never_equal);
     }
@@ -299,28 +308,22 @@ fn call(world: u32, program: &Program, id: usize) -> i64 {
     }
 }
 
-/// A handle to a node, or to a task that calls it if it is a method.
+/// A handle to a node that has handles.
 fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::task(world, id),
         Kind::Named => named::task(world, &id.to_string()),
-        Kind::Method => relay::task(world, id),
+        Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::task(world, id),
         Kind::Volatile => volatile::task(world, id),
     }
-}
-
-/// Calls a method, whose handles cannot be had.
-#[task_fn(transient)]
-pub fn relay(program: u32, id: usize) -> i64 {
-    Receiver(program).method(id)
 }
 
 fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::collect(world, id),
         Kind::Named => named::collect(world, &id.to_string()),
-        Kind::Method => relay::collect(world, id),
+        Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::collect(world, id),
         Kind::Volatile => volatile::collect(world, id),
     }
@@ -353,7 +356,7 @@ impl Reader for Running<'_> {
     }
     fn attempt(&mut self, id: usize) -> Option<i64> {
         note(Read::Value(Key::Node(id)));
-        match task(self.world.id, &self.world.program, id).try_get() {
+        match self.world.attempt(id) {
             Ok(value) => Some(value),
             Err(TaskError::Cancelled) => {
                 CANCELLED.set(READS.with_borrow(Vec::len));

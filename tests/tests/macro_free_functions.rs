@@ -1,5 +1,12 @@
 //! `#[task_fn]` on free functions: what survives, what the companion offers, what is part of a key.
 
+#![allow(
+    clippy::needless_lifetimes,
+    clippy::ptr_arg,
+    clippy::useless_vec,
+    reason = "each form of a parameter has to work, also those that one would not choose"
+)]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -85,6 +85,7 @@ impl Doc {
         .join(";")
     }
 
+    #[allow(clippy::needless_arbitrary_self_type, reason = "this form has to work, too")]
     #[task_fn(transient)]
     fn typed_receiver(self: &Self, other: &Self) -> Self {
         Self { text: format!("{self}{other}"), limit: None }

@@ -33,7 +33,13 @@ fn on_each_store(test: impl Fn(&dyn Fn() -> Runtime)) {
     test(&|| open(&memory));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    test(&|| Runtime::builder().storage(RedbStorage::open(&path).unwrap()).code_identity("test").try_build().unwrap());
+    test(&|| {
+        Runtime::builder()
+            .storage(RedbStorage::open(&path).unwrap())
+            .code_identity("test")
+            .try_build()
+            .unwrap()
+    });
 }
 
 // ---- a small program ----

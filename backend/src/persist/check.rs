@@ -72,7 +72,11 @@ impl Check {
     /// The same for a task whose current trace is known to hold.
     pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
         known.older.clear();
-        Self { frames: vec![Frame { is_trusted: true, ..Frame::new(task, known) }], fingerprints: FxHashMap::default(), epoch }
+        Self {
+            frames: vec![Frame { is_trusted: true, ..Frame::new(task, known) }],
+            fingerprints: FxHashMap::default(),
+            epoch,
+        }
     }
 
     /// Goes on as far as it can.
@@ -135,7 +139,9 @@ impl Check {
                 return Current::Needs(node);
             }
             let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
-            return Current::Is(persisted.filter(|persisted| persisted.is_stored).map(|persisted| persisted.fingerprint));
+            return Current::Is(
+                persisted.filter(|persisted| persisted.is_stored).map(|persisted| persisted.fingerprint),
+            );
         }
         if persistence.must_run(key, self.epoch) {
             return Current::Is(None);
@@ -202,7 +208,8 @@ impl Frame {
             let reads = trace.trace().reads();
             reads.len() >= self.agreed.len() && reads.zip(&self.agreed).all(|(read, agreed)| read == *agreed)
         };
-        self.racing = (0..self.known.traces.len()).filter(|trace| agrees(&self.known.traces[*trace])).collect();
+        self.racing =
+            (0..self.known.traces.len()).filter(|trace| agrees(&self.known.traces[*trace])).collect();
         !self.racing.is_empty()
     }
 

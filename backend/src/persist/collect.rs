@@ -104,7 +104,9 @@ impl Search {
                 return Finding::Found(Collected::Node(node));
             }
             let task = TaskKey(self.key);
-            let Some(known) = persistence.pending.known(&persistence.store, task, |_| true) else { return Finding::Lost };
+            let Some(known) = persistence.pending.known(&persistence.store, task, |_| true) else {
+                return Finding::Lost;
+            };
             if persistence.is_trusted(task, &known) {
                 return persistence.first_of(&known);
             }
@@ -142,7 +144,8 @@ impl Persistence {
         let persisted = node.extra().and_then(|extra| *extra.persisted.lock())?;
         let known = self.pending.known(&self.store, TaskKey(persisted.key?), |_| true)?;
         let trace = known.traces.first()?.trace();
-        (trace.output.fingerprint == persisted.fingerprint).then(|| trace.reads().map(|read| read.key).collect())
+        (trace.output.fingerprint == persisted.fingerprint)
+            .then(|| trace.reads().map(|read| read.key).collect())
     }
 
     fn first_of(&self, known: &Known) -> Finding {

@@ -61,7 +61,8 @@ impl Persistence {
         let mut walk = Walk::new(self);
         let mut keys = Vec::new();
         for Touched { node, differs } in touched {
-            let Some(Touch { key, may_be_stored, was_stored }) = self.touch(*node, *differs, &mut walk.group) else {
+            let Some(Touch { key, may_be_stored, was_stored }) = self.touch(*node, *differs, &mut walk.group)
+            else {
                 continue;
             };
             keys.push((*node, key, may_be_stored));
@@ -176,7 +177,11 @@ impl Persistence {
             *node.extra_or_insert().persisted.lock() = Some(Persisted::named(None));
             if is_known.is_some() {
                 // A transient one of the same name: what depends on the stored one is not to be trusted.
-                self.set_in_session(key, LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(unknown())), &[]);
+                self.set_in_session(
+                    key,
+                    LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(unknown())),
+                    &[],
+                );
             }
             return;
         };
@@ -184,7 +189,11 @@ impl Persistence {
         let is_stored = if is_known == Some(content) {
             self.leaves.lock().get_mut(&key).is_some_and(|leaf| leaf.is_stored)
         } else {
-            self.set_in_session(key, LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(content)), &value)
+            self.set_in_session(
+                key,
+                LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(content)),
+                &value,
+            )
         };
         self.set_leaf(node, key, is_stored);
     }

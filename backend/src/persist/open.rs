@@ -12,8 +12,8 @@ use super::{Counts, Leaves, Persistence};
 use crate::mark::Marking;
 use crate::storage::record::{Leaf, SourceKind, read_leaves};
 use crate::storage::{
-    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind, WriteBehindOptions, evict,
-    open_store,
+    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,
+    WriteBehindOptions, evict, open_store,
 };
 
 /// Which store, and how it is used.
@@ -42,7 +42,10 @@ impl StorageConfig {
 
 impl std::fmt::Debug for StorageConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StorageConfig").field("cap", &self.cap).field("build", &self.build).finish_non_exhaustive()
+        f.debug_struct("StorageConfig")
+            .field("cap", &self.cap)
+            .field("build", &self.build)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,9 +115,11 @@ impl Persistence {
                     let seen = Seen { content: source.content, stamp: source.stamp, racy: source.racy };
                     (source.kind, source.name, seen)
                 }
-                Leaf::Input(input) => {
-                    (SourceKind::Input, input.name, Seen { content: input.fingerprint, stamp: None, racy: false })
-                }
+                Leaf::Input(input) => (
+                    SourceKind::Input,
+                    input.name,
+                    Seen { content: input.fingerprint, stamp: None, racy: false },
+                ),
             };
             let leaf = LeafState { kind, name: name.into(), seen, is_stored: true, in_memory: false };
             leaves.insert(leaf.key(), leaf);

@@ -102,7 +102,12 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Hands `group` over, whose changes to tasks are `changes`. Returns whether it was accepted.
-    pub(crate) fn hand_over(&self, writer: &WriteBehind, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
+    pub(crate) fn hand_over(
+        &self,
+        writer: &WriteBehind,
+        group: &mut Group,
+        changes: Vec<(Digest, Change)>,
+    ) -> bool {
         let keys: Vec<(Digest, Option<Digest>)> =
             changes.into_iter().map(|(key, change)| (key, self.expect(key, change))).collect();
         let ticket = match writer.push(group) {
@@ -159,7 +164,14 @@ impl Pending {
                 entry.is_stale = Some(false);
                 entry.current = Some(digest);
             }
-            Change::Removed => *entry = Entry { removed: true, in_flight: entry.in_flight, ticket: entry.ticket, ..Entry::default() },
+            Change::Removed => {
+                *entry = Entry {
+                    removed: true,
+                    in_flight: entry.in_flight,
+                    ticket: entry.ticket,
+                    ..Entry::default()
+                }
+            }
         }
         None
     }
@@ -175,14 +187,22 @@ impl Pending {
         }
         for (_, key) in done {
             let mut shard = self.entries.shard(key);
-            if shard.get(&key).is_some_and(|entry| entry.in_flight == 0 && !entry.stuck && entry.ticket <= committed) {
+            if shard
+                .get(&key)
+                .is_some_and(|entry| entry.in_flight == 0 && !entry.stuck && entry.ticket <= committed)
+            {
                 shard.remove(&key);
             }
         }
     }
 
     /// What is, or will be, stored of `task`; `is_asked` says whether a stored encoded key is the one that is asked for.
-    pub(crate) fn known(&self, store: &Guarded, task: TaskKey, is_asked: impl Fn(&[u8]) -> bool) -> Option<Known> {
+    pub(crate) fn known(
+        &self,
+        store: &Guarded,
+        task: TaskKey,
+        is_asked: impl Fn(&[u8]) -> bool,
+    ) -> Option<Known> {
         // The entry first: when it goes, the store has it all.
         let entry = self.entries.get(task.0);
         let mut buffer = Vec::new();
@@ -196,7 +216,6 @@ impl Pending {
     pub(crate) fn concerns(&self, task: TaskKey) -> bool {
         self.entries.shard(task.0).contains_key(&task.0)
     }
-
 }
 
 fn read_task<'b>(store: &Guarded, task: TaskKey, buffer: &'b mut Vec<u8>) -> Option<TaskRecord<'b>> {

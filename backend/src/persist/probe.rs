@@ -77,7 +77,11 @@ pub(crate) fn miss(
                 }
                 Taken::Check(check) => {
                     let (outcome, restored) = make(local, node, check);
-                    if restored { counters.storage_hits.add(1) } else { counters.misses.add(1) }
+                    if restored {
+                        counters.storage_hits.add(1)
+                    } else {
+                        counters.misses.add(1)
+                    }
                     outcome
                 }
                 Taken::Nothing => {
@@ -122,12 +126,16 @@ impl Persistence {
             return known.map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let payload = buffers.record.get(ENVELOPE_BYTES..).filter(|_| *found);
-        let Some(record) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else { return Taken::Nothing };
+        let Some(record) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else {
+            return Taken::Nothing;
+        };
         if !self.is_trusted_record(task, record.stale) {
             return super::Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let trace = record.current;
-        let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else { return Taken::Nothing };
+        let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else {
+            return Taken::Nothing;
+        };
         match self.fill(local, node, task, &trace, encoded) {
             Some(_) => Taken::Restored,
             None => Taken::Nothing,
@@ -137,8 +145,8 @@ impl Persistence {
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
     pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
         let key = key.filter(|key| *self.nodes.shard(*key).entry(*key).or_insert(node) == node);
-        *node.extra_or_insert().persisted.lock() = Some(Persisted::named(key));
-        key.map(TaskKey)
+        // A handle that is encoded may come to this on another thread.
+        node.extra_or_insert().persisted.lock().get_or_insert(Persisted::named(key)).key.map(TaskKey)
     }
 
     /// What is stored of a node is to be forgotten. Those that read it stay: it would come to the same again.

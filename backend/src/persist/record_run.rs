@@ -47,7 +47,8 @@ impl Persistence {
             return;
         }
         let mut buffers = BUFFERS.take();
-        let stored = if saw_change { Err(Reason::SourceChanged) } else { self.store_run(node, ran, &mut buffers) };
+        let stored =
+            if saw_change { Err(Reason::SourceChanged) } else { self.store_run(node, ran, &mut buffers) };
         BUFFERS.set(buffers);
         match stored {
             Ok(()) => self.counts.stored.add(),
@@ -76,7 +77,9 @@ impl Persistence {
         self.encode_value(node, &mut buffers.output)?;
         let fingerprint = match before {
             // The value in place is still the one that readers have seen, though it may encode to other bytes.
-            Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => before.fingerprint,
+            Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
+                before.fingerprint
+            }
             _ => Digest::of(&buffers.output),
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;
@@ -162,7 +165,9 @@ fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
         }
         let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
         match persisted {
-            Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => reads.push(Read { key, fingerprint }),
+            Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => {
+                reads.push(Read { key, fingerprint })
+            }
             _ => return Err(Reason::ReadsUnstored),
         }
     }

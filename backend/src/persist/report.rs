@@ -96,7 +96,11 @@ impl Persistence {
         let functions = engine.functions.all();
         let unstored = self.counts.all_unstored().into_iter();
         let mut unstored: Vec<_> = unstored
-            .map(|(function, reason, runs)| Unstored { path: functions[function as usize].site.path, reason, runs })
+            .map(|(function, reason, runs)| Unstored {
+                path: functions[function as usize].site.path,
+                reason,
+                runs,
+            })
             .collect();
         unstored.sort_by_key(|unstored| (unstored.path, unstored.reason));
         let operations = [

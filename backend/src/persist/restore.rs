@@ -10,7 +10,7 @@ use crate::execute::relink;
 use crate::local::Local;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, RESTORED};
 use crate::storage::record::Trace;
-use crate::storage::{Rejected, TaskKey};
+use crate::storage::{Digest, Rejected, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
 pub(crate) struct Restored(#[expect(dead_code, reason = "dropped, and nothing else")] Option<Replaced>);
@@ -51,6 +51,17 @@ impl Persistence {
         Some(Check::begin(task, known, epoch))
     }
 
+    /// What a node is called in the store, if it can be stored.
+    pub(crate) fn key_of(&self, node: NodeRef) -> Option<Digest> {
+        match node.extra().and_then(|extra| *extra.persisted.lock()) {
+            Some(persisted) => persisted.key,
+            None => {
+                let encoded = self.encoded_key(node)?;
+                self.own(node, Some(TaskKey::of(&encoded).0)).map(|task| task.0)
+            }
+        }
+    }
+
     /// The encoded key of a node, if it has one.
     pub(super) fn encoded_key(&self, node: NodeRef) -> Option<Vec<u8>> {
         let id = self.functions.id(node.function, node.task_fn)?;
@@ -71,7 +82,8 @@ impl Persistence {
             // Its edges are neither in memory nor in the store.
             return None;
         }
-        let restored = found.with_output(&self.store, task, |encoded| self.fill(local, node, task, &trace, encoded))??;
+        let restored = found
+            .with_output(&self.store, task, |encoded| self.fill(local, node, task, &trace, encoded))??;
         if let Some(reads) = reads {
             relink(local, node, &reads);
             node.clear_flag(RESTORED);

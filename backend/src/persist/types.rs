@@ -36,6 +36,17 @@ pub trait PersistKey: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: ?Sized + Serialize> PersistKey for T {}
 
+/// A value that an input can hold and that can be recognised in another process. It is only ever encoded.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be recognised in another process, as the value of an input",
+    label = "not `serde::Serialize`",
+    note = "either derive it: `#[derive(serde::Serialize)]`",
+    note = "or keep what reads the input in memory only: `runtime.transient_input(..)`"
+)]
+pub trait PersistInput: Serialize {}
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> PersistInput for T {}
+
 /// How the arguments and outputs of a task function are stored.
 pub struct Stored<K, O> {
     raw: RawStored,
@@ -67,6 +78,18 @@ pub const fn stored<A: Args, O: Persist + Clone + Send + Sync + 'static>() -> St
         encode_value: encode_value::<A::Key, O>,
         put_value: put_value::<A::Key, O>,
         check_round_trip: codec::check_round_trip::<O>,
+        type_names: || (type_name::<A::Key>(), type_name::<O>()),
+    };
+    Stored { raw, types: PhantomData }
+}
+
+/// Lets the value of an input be recognised. Inputs are set, and never restored.
+pub(crate) const fn recognised<A: Args, O: PersistInput + Send + Sync + 'static>() -> Stored<A::Key, O> {
+    let raw = RawStored {
+        encode_key: encode_key::<A, O>,
+        encode_value: encode_value::<A::Key, O>,
+        put_value: |_, _| Err(DecodeError::TooLong),
+        check_round_trip: |_, _| Ok(()),
         type_names: || (type_name::<A::Key>(), type_name::<O>()),
     };
     Stored { raw, types: PhantomData }

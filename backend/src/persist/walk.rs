@@ -61,7 +61,7 @@ impl<'a> Walk<'a> {
             let mut persisted = extra.persisted.lock();
             let Some(persisted) = persisted.as_mut() else { continue };
             let Some(key) = persisted.key else { continue };
-            if persisted.is_stored && !persisted.is_marked {
+            if !persisted.is_marked {
                 persisted.is_marked = true;
                 self.stale(key);
             }

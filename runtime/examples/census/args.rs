@@ -19,8 +19,9 @@ Options:
       --watch      Report again whenever a file changes
       --json       Print each report as one line of JSON
       --top N      Rows per table [default: 10]
-      --cache DIR  Keep results between runs in DIR [default: .larder below the first PATH]
-      --no-cache   Keep no results between runs
+      --timing     Print what each task function did and the time it took
+      --cache DIR  Keep results between runs in DIR (not built yet)
+      --no-cache   Keep no results between runs (not built yet: none are kept)
       --plain      Run without any memoization, to compare with
   -h, --help       Print this help
 
@@ -35,6 +36,7 @@ pub struct Args {
     pub mode: Mode,
     pub format: Format,
     pub top: usize,
+    pub timing: Timing,
     pub cache: Cache,
     pub memoization: Memoization,
 }
@@ -55,6 +57,13 @@ pub enum Mode {
 pub enum Format {
     Text,
     Json,
+}
+
+/// What is told of the time that a report took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    InAll,
+    ByTask,
 }
 
 /// Where results are kept between runs.
@@ -84,6 +93,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
         mode: Mode::Once,
         format: Format::Text,
         top: 10,
+        timing: Timing::InAll,
         cache: Cache::BelowTheTree,
         memoization: Memoization::Larder,
     };
@@ -96,6 +106,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             Long("watch") => args.mode = Mode::Watch,
             Long("json") => args.format = Format::Json,
             Long("top") => args.top = parser.value()?.parse()?,
+            Long("timing") => args.timing = Timing::ByTask,
             Long("plain") => args.memoization = Memoization::Plain,
             Long("no-cache") if matches!(args.cache, Cache::At(_)) => return Err(contradiction()),
             Long("no-cache") => args.cache = Cache::Nowhere,

@@ -1,20 +1,23 @@
 //! An incremental census of a Rust source tree: `cargo run --release --example census -- --help`.
 //!
-//! In reading order: `model` is what is computed, `tasks` how it is divided into task functions, `scan`, `parse`,
-//! `visit`, `attributes`, `manifest`, `modules` and `sums` the plain code that these call, and the rest is the program around them.
+//! In reading order: `model` is what is computed, `tasks` how it is divided into task functions, which `memoized` asks on
+//! Larder and `plain` without it, `scan`, `parse`, `visit`, `attributes`, `manifest`, `modules` and `sums` the plain code
+//! that the tasks call, and the rest is the program around them.
 
 #![expect(
     unreachable_pub,
     reason = "nothing is reachable from outside a program; `pub` says what a module offers"
 )]
+#![expect(clippy::duplicate_mod, reason = "`tasks` is compiled with memory and without, to compare")]
 #![expect(clippy::print_stderr, reason = "a program talks to its user there")]
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Instant;
 
 mod model;
-mod tasks;
+
+mod memoized;
+mod plain;
 
 mod attributes;
 mod manifest;
@@ -28,13 +31,14 @@ mod args;
 mod progress;
 mod render;
 mod roots;
-mod stub;
+mod step;
 mod table;
 mod watch;
 
-use args::{Args, Mode, Paths, Request};
-use render::{Step, View};
+use args::{Args, Mode, Paths, Request, Timing};
+use render::View;
 use roots::Roots;
+use step::{Census, Work};
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
@@ -68,11 +72,16 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let mut view = View::new(args, roots);
+    let mut program = Program {
+        census: Census::new(args.memoization),
+        roots,
+        view: View::new(args, roots),
+        timing: args.timing,
+    };
     let outcome = match args.mode {
-        Mode::Once => step(roots, &mut view),
+        Mode::Once => program.step(),
         Mode::Watch => match watch::Changes::below(roots) {
-            Ok(changes) => watch(&changes, roots, &mut view),
+            Ok(changes) => program.watch(&changes),
             Err(error) => {
                 eprintln!("census: cannot watch: {error}");
                 return ExitCode::FAILURE;
@@ -85,31 +94,36 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
     }
 }
 
-fn watch(changes: &watch::Changes, roots: &Roots, view: &mut View) -> io::Result<()> {
-    step(roots, view)?;
-    eprintln!("watching; end with ctrl-c");
-    while let Some(changed) = changes.next() {
-        view.changed(&changed)?;
-        step(roots, view)?;
-    }
-    Ok(())
+struct Program<'a> {
+    census: Census,
+    roots: &'a Roots,
+    view: View,
+    timing: Timing,
 }
 
-/// Asks for the report, and shows it with what it took.
-fn step(roots: &Roots, view: &mut View) -> io::Result<()> {
-    let (start, before) = (Instant::now(), stub::parsed());
-    let report = {
-        let _bar = progress::Progress::start(|| tasks::count_files(&roots.dirs, &roots.files), stub::parsed);
-        tasks::report(&roots.dirs, &roots.files)
-    };
-    let elapsed = start.elapsed();
-    let diagnostics = stub::collect();
-    view.show(report, &diagnostics)?;
-    let step = Step { parsed: stub::parsed() - before, elapsed };
-    // On a terminal the two streams meet.
-    let gap = if io::stderr().is_terminal() { "\n" } else { "" };
-    eprintln!("{gap}{step}");
-    Ok(())
+impl Program<'_> {
+    fn watch(&mut self, changes: &watch::Changes) -> io::Result<()> {
+        self.step()?;
+        eprintln!("watching; end with ctrl-c");
+        while let Some(changed) = changes.next() {
+            self.view.changed(&changed)?;
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the report, and shows it with what it took.
+    fn step(&mut self) -> io::Result<()> {
+        let step = self.census.step(self.roots);
+        self.view.show(&step.report, &step.diagnostics)?;
+        // On a terminal the two streams meet.
+        let gap = if io::stderr().is_terminal() { "\n" } else { "" };
+        eprintln!("{gap}{step}");
+        if let (Timing::ByTask, Work::Memoized { tasks, .. }) = (self.timing, &step.work) {
+            eprintln!("\n{tasks}");
+        }
+        Ok(())
+    }
 }
 
 /// A reader that has gone, as `head` does, is no failure.

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A path that can be stored whatever bytes it is made of.
+/// A path that is cheap to clone, and can be stored whatever bytes it is made of.
 ///
 /// serde refuses a `PathBuf` that is not UTF-8. A binary format gets the exact path here, and a format for people a
 /// readable one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FilePath(PathBuf);
+pub struct FilePath(Arc<Path>);
 
 impl FilePath {
     /// The path below `base`, for people.
@@ -31,13 +31,13 @@ impl FilePath {
 
 impl From<PathBuf> for FilePath {
     fn from(path: PathBuf) -> Self {
-        FilePath(path)
+        FilePath(path.into())
     }
 }
 
 impl From<&Path> for FilePath {
     fn from(path: &Path) -> Self {
-        FilePath(path.to_owned())
+        FilePath(path.into())
     }
 }
 
@@ -61,9 +61,9 @@ impl Serialize for FilePath {
 impl<'de> Deserialize<'de> for FilePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            String::deserialize(deserializer).map(|path| FilePath(path.into()))
+            String::deserialize(deserializer).map(|path| PathBuf::from(path).into())
         } else {
-            OsString::deserialize(deserializer).map(|path| FilePath(path.into()))
+            OsString::deserialize(deserializer).map(|path| PathBuf::from(path).into())
         }
     }
 }

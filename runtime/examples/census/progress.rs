@@ -14,20 +14,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Progress {
-    /// `total` is asked for only when there is a terminal to show it on.
-    pub fn start(total: impl FnOnce() -> u64, done: impl Fn() -> u64 + Send + 'static) -> Progress {
+    /// `total`, where it is known, is asked for only when there is a terminal to show it on.
+    pub fn start(total: impl FnOnce() -> Option<u64>, done: impl Fn() -> u64 + Send + 'static) -> Progress {
         if !std::io::stderr().is_terminal() {
             return Progress(None);
         }
-        let before = done();
-        let bar = ProgressBar::new(total());
-        if let Ok(style) = ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} files  {elapsed}") {
+        let (bar, template) = match total() {
+            Some(total) => (ProgressBar::new(total), "{bar:32} {human_pos}/{human_len} files  {elapsed}"),
+            None => (ProgressBar::no_length(), "{human_pos} files  {elapsed}"),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
-                bar.set_position(done() - before);
+                bar.set_position(done());
             }
             bar.finish_and_clear();
         });

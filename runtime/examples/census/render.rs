@@ -1,11 +1,9 @@
 //! The report as people and programs read it.
 
 use std::cmp::Reverse;
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,22 +11,6 @@ use crate::args::{Args, Format};
 use crate::model::{CrateCensus, Diagnostic, FilePath, Report, Totals};
 use crate::roots::{Roots, common_ancestor};
 use crate::table::{Align, Table, clean, grouped, shortened, started};
-
-/// What a report took.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    pub parsed: u64,
-    pub elapsed: Duration,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.elapsed.as_secs_f64();
-        let elapsed =
-            if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
-        write!(f, "{} files parsed in {elapsed}", grouped(self.parsed))
-    }
-}
 
 /// Where reports go, and what was shown there before.
 pub struct View {
@@ -78,7 +60,7 @@ impl View {
     }
 
     /// Prints the report; where there was one before, with what is different.
-    pub fn show(&mut self, report: Arc<Report>, diagnostics: &[Diagnostic]) -> io::Result<()> {
+    pub fn show(&mut self, report: &Arc<Report>, diagnostics: &[Diagnostic]) -> io::Result<()> {
         if !report.crates.is_empty() {
             self.base = common_ancestor(report.crates.iter().map(|one| &*one.dir));
         }
@@ -89,17 +71,17 @@ impl View {
             Output { out: io::BufWriter::new(stdout), headings: if plain { ["", ""] } else { BOLD } };
         match self.format {
             Format::Json => {
-                serde_json::to_writer(&mut out.out, &Json { report: &report, diagnostics })?;
+                serde_json::to_writer(&mut out.out, &Json { report, diagnostics })?;
                 writeln!(out.out)?;
             }
             Format::Text => {
-                self.text(&report, diagnostics, &mut out)?;
+                self.text(report, diagnostics, &mut out)?;
                 if let Some(previous) = &self.previous {
                     differences(&previous.totals, &report.totals, &mut out)?;
                 }
             }
         }
-        self.previous = Some(report);
+        self.previous = Some(report.clone());
         out.out.flush()
     }
 

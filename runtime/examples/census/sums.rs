@@ -29,10 +29,8 @@ pub fn crate_census(
         add_file(&mut totals, file);
         largest.extend(file.functions.iter().map(|function| (path, function)));
     }
-    largest.sort_by_key(|&(path, function)| rank(path, function));
-    let largest = largest
+    let largest = first(largest, |&(path, function)| rank(path, function))
         .into_iter()
-        .take(RANKED)
         .map(|(path, function)| Located { file: path.clone(), what: function.clone() })
         .collect();
     let name = match package {
@@ -40,6 +38,17 @@ pub fn crate_census(
         _ => dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned(),
     };
     CrateCensus { name, dir: dir.into(), totals, graph, largest, undocumented, imported }
+}
+
+/// The first of `all` in the order of `key`, sorted. A report is made after every edit, from all crates: what does not
+/// get into the ranking is not sorted for it.
+fn first<T, K: Ord>(mut all: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    if all.len() > RANKED {
+        all.select_nth_unstable_by_key(RANKED, &key);
+        all.truncate(RANKED);
+    }
+    all.sort_by_key(key);
+    all
 }
 
 fn rank<'a>(path: &'a FilePath, function: &Function) -> (Reverse<u32>, &'a FilePath, u32) {
@@ -71,12 +80,10 @@ pub fn report(mut crates: Vec<Arc<CrateCensus>>) -> Report {
             *imported.entry(module).or_default() += files;
         }
     }
-    let mut largest: Vec<&Located<Function>> = crates.iter().flat_map(|one| &one.largest).collect();
-    largest.sort_by_key(|located| rank(&located.file, &located.what));
-    let largest = largest.into_iter().take(RANKED).cloned().collect();
-    let mut imported: Vec<_> = imported.into_iter().collect();
-    imported.sort_by_key(|&(module, files)| (Reverse(files), module));
-    let imported =
-        imported.into_iter().take(RANKED).map(|(module, files)| (module.to_owned(), files)).collect();
+    let largest: Vec<&Located<Function>> = crates.iter().flat_map(|one| &one.largest).collect();
+    let largest = first(largest, |located| rank(&located.file, &located.what));
+    let largest = largest.into_iter().cloned().collect();
+    let imported = first(imported.into_iter().collect(), |&(module, files)| (Reverse(files), module));
+    let imported = imported.into_iter().map(|(module, files)| (module.to_owned(), files)).collect();
     Report { totals, crates, largest, imported }
 }

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! report ─┬─ package_dirs(dir) ── package_dirs(subdirectory) ─┬─ package(dir) ── Cargo.toml
-//!         └─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
-//!                               └─ parse_file(path) ── file
+//!         ├─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
+//!         │                     └─ parse_file(path) ── file
+//!         └─ census_of_files(dir, files) ── …      where files are listed one by one
 //! ```
 //!
-//! A call per file, because a file is what changes; a call per crate, because after an edit one crate is summed up
+//! This file is compiled twice: `super::larder` is the crate in `memoized`, and in `plain` a module of the same names that
+//! remembers nothing. Elsewhere it would say `use larder::task_fn`.
+//!
+//! A call per file, because a file is what changes; a call per crate, because after an edit one crate is added up
 //! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
 //! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
 //! What is more than a few words comes in an `Arc`: a hit clones a pointer.
@@ -16,11 +20,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{CrateCensus, Diagnostic, FileCensus, FilePath, Package, Problem, Report};
-use crate::stub as larder;
-use crate::stub::fs::{Entry, EntryKind, SourceError};
 use crate::{manifest, parse, sums};
 
+use super::larder::fs::{Entry, EntryKind};
+use super::larder::{self, SourceError, task_fn};
+
 /// The census of everything below the directories `dirs`, and of single `files`.
+///
+/// In memory it shares its crates with the tasks that they come from. A store would hold them twice, for little: what is
+/// done here is to add up.
+#[task_fn(transient)]
 pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
     let mut crates = Vec::new();
     for dir in dirs {
@@ -33,11 +42,12 @@ pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
     for file in files {
         by_crate.entry(owner(file)).or_default().push(file.as_path().into());
     }
-    crates.extend(by_crate.iter().map(|(dir, files)| sum_up(dir, files)));
+    crates.extend(by_crate.iter().map(|(dir, files)| census_of_files(dir, files)));
     Arc::new(sums::report(crates))
 }
 
 /// How many files `report` parses.
+#[task_fn(transient)]
 pub fn count_files(dirs: &[PathBuf], files: &[PathBuf]) -> u64 {
     let in_packages = |dir: &PathBuf| -> usize {
         let loose = if package(dir).is_none() { crate_files(dir).len() } else { 0 };
@@ -47,8 +57,15 @@ pub fn count_files(dirs: &[PathBuf], files: &[PathBuf]) -> u64 {
 }
 
 /// A package, or the files of a directory that belong to none.
+#[task_fn]
 pub fn crate_census(dir: &Path) -> Arc<CrateCensus> {
     sum_up(dir, &crate_files(dir))
+}
+
+/// Some files of a package, or of a directory.
+#[task_fn]
+pub fn census_of_files(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
+    sum_up(dir, files)
 }
 
 fn sum_up(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
@@ -57,12 +74,12 @@ fn sum_up(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
 }
 
 /// One file. Whatever is wrong with it is emitted, and the rest is counted.
+#[task_fn]
 pub fn parse_file(path: &Path) -> Arc<FileCensus> {
-    larder::count_parsed();
     let (census, failure) = match larder::fs::read_to_string(path) {
         Ok(text) => parse::file_census(&text),
         Err(error) => {
-            emit_unreadable(path, error);
+            emit_unreadable(path, &error);
             (FileCensus { broken: true, ..FileCensus::default() }, None)
         }
     };
@@ -78,6 +95,7 @@ pub fn parse_file(path: &Path) -> Arc<FileCensus> {
 }
 
 /// The packages at `dir` and below, sorted.
+#[task_fn]
 pub fn package_dirs(dir: &Path) -> Arc<[FilePath]> {
     let here = package(dir).is_some().then(|| FilePath::from(dir));
     let below = subdirectories(dir);
@@ -85,13 +103,13 @@ pub fn package_dirs(dir: &Path) -> Arc<[FilePath]> {
 }
 
 /// The `.rs` files at `dir` and below, sorted, without those of other packages.
+#[task_fn]
 pub fn crate_files(dir: &Path) -> Arc<[FilePath]> {
     let mut files: Vec<FilePath> = entries(dir)
         .iter()
         .filter(|entry| entry.kind == EntryKind::File)
-        .map(|entry| dir.join(&entry.name))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .map(FilePath::from)
+        .filter(|entry| entry.path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|entry| entry.path.as_path().into())
         .collect();
     for below in subdirectories(dir).iter().filter(|dir| package(dir).is_none()) {
         files.extend_from_slice(&crate_files(below));
@@ -101,6 +119,7 @@ pub fn crate_files(dir: &Path) -> Arc<[FilePath]> {
 }
 
 /// The package whose manifest lies in `dir`.
+#[task_fn]
 pub fn package(dir: &Path) -> Option<Arc<Package>> {
     if !has_file(&entries(dir), "Cargo.toml") {
         return None;
@@ -109,21 +128,21 @@ pub fn package(dir: &Path) -> Option<Arc<Package>> {
     match larder::fs::read_to_string(&path) {
         Ok(text) => manifest::package(&text).map(Arc::new),
         Err(error) => {
-            emit_unreadable(&path, error);
+            emit_unreadable(&path, &error);
             None
         }
     }
 }
 
 /// The directories in `dir` that may hold sources: neither hidden, nor tagged as a cache, as Cargo tags `target`.
+#[task_fn]
 pub fn subdirectories(dir: &Path) -> Arc<[FilePath]> {
-    let hidden = |entry: &Entry| entry.name.as_encoded_bytes().starts_with(b".");
+    let hidden = |entry: &Entry| entry.file_name().as_encoded_bytes().starts_with(b".");
     entries(dir)
         .iter()
-        .filter(|entry| entry.kind == EntryKind::Directory && !hidden(entry))
-        .map(|entry| dir.join(&entry.name))
-        .filter(|dir| !has_file(&entries(dir), "CACHEDIR.TAG"))
-        .map(FilePath::from)
+        .filter(|entry| entry.kind == EntryKind::Dir && !hidden(entry))
+        .filter(|entry| !has_file(&entries(&entry.path), "CACHEDIR.TAG"))
+        .map(|entry| entry.path.as_path().into())
         .collect()
 }
 
@@ -135,19 +154,21 @@ fn owner(file: &Path) -> PathBuf {
 
 fn entries(dir: &Path) -> Arc<[Entry]> {
     larder::fs::read_dir(dir).unwrap_or_else(|error| {
-        emit_unreadable(dir, error);
+        emit_unreadable(dir, &error);
         Arc::default()
     })
 }
 
 fn has_file(entries: &[Entry], name: &str) -> bool {
-    entries.iter().any(|entry| entry.kind == EntryKind::File && entry.name == name)
+    entries.iter().any(|entry| entry.kind == EntryKind::File && entry.file_name() == name)
 }
 
-fn emit_unreadable(path: &Path, error: SourceError) {
-    let (line, problem, message) = match error {
-        SourceError::NotUtf8 { line } => (Some(line), Problem::NotUtf8, "invalid byte sequence".to_owned()),
-        SourceError::Io(message) => (None, Problem::Unreadable, message),
+fn emit_unreadable(path: &Path, error: &SourceError) {
+    let line = error.line().and_then(|line| u32::try_from(line).ok());
+    let (problem, message) = match error.io_kind() {
+        Some(kind) => (Problem::Unreadable, kind.to_string()),
+        None if line.is_some() => (Problem::NotUtf8, "invalid byte sequence".to_owned()),
+        None => (Problem::Unreadable, "changed while it was read".to_owned()),
     };
     larder::emit(Diagnostic { file: path.into(), line, problem, message });
 }

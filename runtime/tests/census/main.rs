@@ -1,14 +1,34 @@
-//! The census example as its users run it: the program, on small trees made for the purpose.
+//! The census example, on small trees made for the purpose: as its users run it, and its tasks by themselves.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
+#![expect(unreachable_pub, dead_code, reason = "the program's modules offer more than is asked of them here")]
 
 mod counts;
+mod incremental;
 mod program;
 mod stored;
 
+// The modules of the program that `memoized` and its tasks name.
+#[path = "../../examples/census/attributes.rs"]
+mod attributes;
+#[path = "../../examples/census/manifest.rs"]
+mod manifest;
+#[path = "../../examples/census/memoized.rs"]
+mod memoized;
 #[path = "../../examples/census/model.rs"]
-#[expect(unreachable_pub, dead_code, reason = "it is a module of the program")]
 mod model;
+#[path = "../../examples/census/modules.rs"]
+mod modules;
+#[path = "../../examples/census/parse.rs"]
+mod parse;
+#[path = "../../examples/census/roots.rs"]
+mod roots;
+#[path = "../../examples/census/scan.rs"]
+mod scan;
+#[path = "../../examples/census/sums.rs"]
+mod sums;
+#[path = "../../examples/census/visit.rs"]
+mod visit;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -150,6 +150,40 @@ fn output_is_the_same_every_time() {
 }
 
 #[test]
+fn without_memoization_the_report_is_the_same() {
+    let tree = Tree::new(&[
+        ("one/Cargo.toml", MANIFEST),
+        ("one/src/lib.rs", "pub mod a;\nuse a::f;\npub unsafe fn g() { unsafe { f() } }\n"),
+        ("one/src/a.rs", "pub fn f() {}\n"),
+        ("two/bad.rs", "fn\n"),
+    ]);
+    tree.write("two/worse.rs", b"\n\xff\n");
+    for arguments in [&["--json"][..], &["--top", "3"]] {
+        let outputs = [&[][..], &["--plain"]].map(|more| {
+            let output = run(census().arg(tree.path()).args(arguments).args(more));
+            assert!(output.status.success(), "{output:?}");
+            output
+        });
+        assert_eq!(text(&outputs[0].stdout), text(&outputs[1].stdout));
+        assert!(text(&outputs[1].stderr).starts_with("without memoization; "), "{outputs:?}");
+    }
+}
+
+#[test]
+fn what_a_report_took_is_told_on_standard_error() {
+    let tree =
+        Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n"), ("src/a.rs", "fn f() {}\n")]);
+    let output = run(census().arg(tree.path()).arg("--timing"));
+    let told = text(&output.stderr);
+    // Bodies: of each directory its package, subdirectories, packages and files, then two files, a crate and the report.
+    // Hits: of packages three and of subdirectories two, asked for again, and the report, for what it emitted.
+    assert!(told.starts_with("files parsed: 2, bodies run: 12, calls hit: 6; "), "{told}");
+    for name in ["parse_file", "crate_census", "report"] {
+        assert!(told.lines().any(|line| line.starts_with(name)), "{name} in {told}");
+    }
+}
+
+#[test]
 fn misuse_is_told_on_standard_error() {
     let cases: &[&[&str]] = &[
         &["--nonsense"],
@@ -178,6 +212,25 @@ fn a_reader_that_leaves_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_report_of_a_watched_tree_runs_what_the_change_affects() {
+    let tree =
+        Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n"), ("src/a.rs", "fn f() {}\n")]);
+    let mut command = census();
+    command.arg(tree.path()).arg("--watch").stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.next().unwrap().starts_with("files parsed: 2, "));
+    assert!(told.next().unwrap().starts_with("watching"));
+    tree.write("src/a.rs", b"fn f() {}\nfn g() {}\n");
+    let step = told.next().unwrap();
+    // Three files with the manifest, two directories.
+    assert!(step.starts_with("1 of 5 sources changed, "), "{step}");
+    assert!(step.contains("; files parsed: 1, bodies run: 3, calls hit: "), "{step}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -1,0 +1,263 @@
+//! The protocols of `claim`, `gate` and `waits`, explored by shuttle: many schedules of a few threads, a deadlock being a
+//! failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
+
+use std::sync::Arc;
+
+use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use shuttle::thread;
+
+use crate::args::ByVal;
+use crate::claim::{Lot, Phase, StateWord};
+use crate::gate::{Gate, UpdatePolicy};
+use crate::marks;
+use crate::node::{Header, NodeRef};
+use crate::slot::StackMagicAnySlot;
+use crate::task_fn::{Site, TaskFn, type_id};
+use crate::waits::WaitGraph;
+
+/// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
+fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
+    let schedules =
+        std::env::var("LARDER_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(3000);
+    shuttle::check_random(model.clone(), schedules);
+    shuttle::check_pct(model, schedules, 3);
+}
+
+/// Runs `work` on so many threads.
+fn on_threads(threads: usize, work: impl Fn(usize) + Send + Sync + 'static) {
+    let work = Arc::new(work);
+    let threads: Vec<_> = (0..threads)
+        .map(|number| {
+            let work = work.clone();
+            thread::spawn(move || work(number))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
+}
+
+/// A state word with a value that only the claim protects.
+struct Claimed {
+    state: StateWord,
+    lot: Lot,
+    claims: AtomicUsize,
+    inside: AtomicUsize,
+    value: AtomicUsize,
+}
+
+impl Claimed {
+    /// Asks for the value as `demand` does. The first so many runs fail.
+    fn ask(&self, failures: usize) {
+        loop {
+            match self.state.phase() {
+                Phase::Fresh => break,
+                phase @ (Phase::Empty | Phase::Stale) => {
+                    if self.state.try_claim(phase) {
+                        assert_eq!(self.inside.fetch_add(1, SeqCst), 0, "two hold the claim");
+                        let succeeds = self.claims.fetch_add(1, SeqCst) >= failures;
+                        self.value.store(7 * usize::from(succeeds), SeqCst);
+                        self.inside.fetch_sub(1, SeqCst);
+                        let phase = if succeeds { Phase::Fresh } else { Phase::Empty };
+                        self.state.publish(phase, &self.lot, 64);
+                    }
+                }
+                Phase::Running => self.state.wait(&self.lot, 64),
+            }
+        }
+        assert!(self.state.is_fresh());
+        assert_eq!(self.value.load(SeqCst), 7, "fresh without its value");
+    }
+}
+
+fn check_claim(from: Phase, failures: usize, threads: usize) {
+    explore(move || {
+        let claimed = Arc::new(Claimed {
+            state: StateWord::new(from),
+            lot: Lot::default(),
+            claims: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
+            value: AtomicUsize::new(0),
+        });
+        let shared = claimed.clone();
+        on_threads(threads, move |_| shared.ask(failures));
+        assert_eq!(claimed.claims.load(SeqCst), failures + 1);
+    });
+}
+
+#[test]
+fn one_thread_claims_and_all_others_wake() {
+    check_claim(Phase::Empty, 0, 3);
+    check_claim(Phase::Stale, 0, 4);
+}
+
+#[test]
+fn after_a_failure_the_next_waiter_claims() {
+    check_claim(Phase::Empty, 1, 3);
+    check_claim(Phase::Stale, 2, 3);
+}
+
+/// What a gate guards, and who is inside.
+#[derive(Default)]
+struct Guarded {
+    gate: Gate,
+    sessions: AtomicUsize,
+    updates: AtomicUsize,
+    alone: AtomicUsize,
+}
+
+impl Guarded {
+    fn session(&self) {
+        self.gate.open_with(|| {
+            assert_eq!(self.sessions.load(SeqCst) + self.updates.load(SeqCst), 0, "not alone");
+            assert_eq!(self.alone.fetch_add(1, SeqCst), 0);
+            thread::yield_now();
+            assert_eq!(self.sessions.load(SeqCst) + self.updates.load(SeqCst), 0, "not alone any more");
+            self.alone.fetch_sub(1, SeqCst);
+        });
+        self.sessions.fetch_add(1, SeqCst);
+        thread::yield_now();
+        assert_eq!(self.updates.load(SeqCst) + self.alone.load(SeqCst), 0, "a session beside an update");
+        self.sessions.fetch_sub(1, SeqCst);
+        self.gate.close();
+    }
+
+    fn update(&self, policy: UpdatePolicy) {
+        self.gate.lock(policy);
+        assert_eq!(self.updates.fetch_add(1, SeqCst), 0, "two updates");
+        thread::yield_now();
+        assert_eq!(self.sessions.load(SeqCst) + self.alone.load(SeqCst), 0, "an update beside a session");
+        self.updates.fetch_sub(1, SeqCst);
+        self.gate.unlock();
+    }
+}
+
+#[test]
+fn updates_exclude_sessions_and_each_other_and_nobody_is_forgotten() {
+    explore(|| {
+        let guarded = Arc::new(Guarded::default());
+        let shared = guarded.clone();
+        on_threads(4, move |number| {
+            for round in 0..2 {
+                match (number, round) {
+                    (0, _) => shared.update(UpdatePolicy::Wait),
+                    (1, 1) => shared.update(UpdatePolicy::Cancel),
+                    _ => shared.session(),
+                }
+            }
+        });
+        assert!(!guarded.gate.is_cancelling());
+    });
+}
+
+#[test]
+fn a_session_that_lasts_until_it_is_cancelled_is_cancelled() {
+    explore(|| {
+        let guarded = Arc::new(Guarded::default());
+        on_threads(3, move |number| match number {
+            0 => guarded.update(UpdatePolicy::Cancel),
+            1 => guarded.session(),
+            _ => {
+                guarded.gate.open_with(|| ());
+                // Bounded, as the update may have come and gone before.
+                for _ in 0..20 {
+                    if guarded.gate.is_cancelling() {
+                        break;
+                    }
+                    thread::yield_now();
+                }
+                guarded.gate.close();
+            }
+        });
+    });
+}
+
+/// A few nodes, and what is needed to wait for them.
+struct Nodes {
+    nodes: Vec<NodeRef>,
+    waits: WaitGraph,
+    lot: Lot,
+    cycles: AtomicUsize,
+}
+
+struct Marker;
+
+static LEAF: TaskFn<(u32,), u32> =
+    TaskFn::leaf(type_id::<Marker>(), Site { name: "node", path: "model::node", file: "", line: 0 });
+
+impl Nodes {
+    fn new(number: u32) -> Self {
+        let node = |number| {
+            let header = Header::new(LEAF.raw(), 0, 0, StateWord::new(Phase::Empty));
+            // SAFETY: the slot's key is the descriptor's.
+            unsafe { NodeRef::allocate(LEAF.raw(), header, &mut StackMagicAnySlot::new((ByVal(number),))) }
+        };
+        let nodes = (0..number).map(node).collect();
+        Self { nodes, waits: WaitGraph::default(), lot: Lot::default(), cycles: AtomicUsize::new(0) }
+    }
+
+    /// Claims the first of `path` and needs the rest, one through the other, as nested calls do.
+    fn compute(&self, strand: u64, claimed: &mut Vec<NodeRef>, path: &[usize]) {
+        let [number, rest @ ..] = path else { return };
+        let node = self.nodes[*number];
+        loop {
+            match node.state.phase() {
+                Phase::Fresh => return,
+                Phase::Running => {
+                    if let Err(cycle) = self.waits.block(strand, claimed, node) {
+                        assert!(cycle.contains(&node) && claimed.iter().any(|node| cycle.contains(node)));
+                        self.cycles.fetch_add(1, SeqCst);
+                        return;
+                    }
+                    node.state.wait(&self.lot, node.address());
+                    self.waits.unblock(strand);
+                }
+                phase => {
+                    if node.state.try_claim(phase) {
+                        claimed.push(node);
+                        marks::take(&node.work, usize::try_from(strand).expect("strands are small"));
+                        self.compute(strand, claimed, rest);
+                        claimed.pop();
+                        marks::take(&node.work, 0);
+                        node.state.publish(Phase::Fresh, &self.lot, node.address());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for node in self.nodes.drain(..) {
+            // SAFETY: all threads that use the nodes have ended.
+            unsafe { node.free() };
+        }
+    }
+}
+
+fn check_waits(paths: &'static [&'static [usize]], cycles: std::ops::RangeInclusive<usize>) {
+    explore(move || {
+        let nodes = Arc::new(Nodes::new(4));
+        let shared = nodes.clone();
+        on_threads(paths.len(), move |number| {
+            shared.compute((number as u64 + 1) * 4, &mut Vec::new(), paths[number]);
+        });
+        let found = nodes.cycles.load(SeqCst);
+        assert!(cycles.contains(&found), "{found} cycles");
+        assert!(nodes.nodes.iter().all(|node| node.state.phase() != Phase::Running));
+    });
+}
+
+#[test]
+fn waits_without_a_cycle_are_never_called_one() {
+    check_waits(&[&[0, 1, 2], &[1, 2, 3], &[3], &[2, 3]], 0..=0);
+    check_waits(&[&[0, 3], &[1, 3], &[2, 0, 3]], 0..=0);
+}
+
+#[test]
+fn a_cycle_is_found_when_it_closes_and_nobody_sleeps_for_ever() {
+    check_waits(&[&[0, 0], &[1]], 1..=1);
+    check_waits(&[&[0, 1, 0], &[1, 0, 1]], 1..=2);
+    check_waits(&[&[0, 1, 2, 0], &[1, 2, 0, 1], &[2, 0, 1, 2]], 1..=3);
+    check_waits(&[&[0, 1, 0], &[2, 1, 0, 1], &[3, 2]], 1..=2);
+}

@@ -1,0 +1,45 @@
+//! The census on Larder: its tasks, asked within sessions of a runtime.
+
+use std::sync::Arc;
+
+/// What `tasks` takes for the crate: the crate. See `plain` for the other one.
+use ::larder;
+use larder::{Refreshed, Runtime, Stats};
+
+use crate::model::{Diagnostic, Report};
+use crate::roots::Roots;
+
+#[path = "tasks.rs"]
+pub mod tasks;
+
+/// A census that remembers. All clones are the same one.
+#[derive(Clone, Default)]
+pub struct Census(Runtime);
+
+impl Census {
+    /// The report of everything below `roots`, and what its making had to say, now or when it was made.
+    pub fn report(&self, roots: &Roots) -> (Arc<Report>, Vec<Diagnostic>) {
+        let Roots { dirs, files, .. } = roots;
+        self.0.run(|| (tasks::report(dirs, files), tasks::report::collect(dirs, files)))
+    }
+
+    /// How many files a report of `roots` parses, if it has to parse them all.
+    pub fn count_files(&self, roots: &Roots) -> u64 {
+        self.0.run(|| tasks::count_files(&roots.dirs, &roots.files))
+    }
+
+    /// Looks at the file system again, which stands still for the tasks until then.
+    pub fn refresh(&self) -> Refreshed {
+        self.0.refresh().expect("no session is open on this thread")
+    }
+
+    /// What the task functions did so far.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+}
+
+/// Bodies of `parse_file`.
+pub fn parsed(stats: &Stats) -> u64 {
+    stats.get("parse_file").map_or(0, |function| function.runs)
+}

@@ -1,0 +1,109 @@
+//! One report: asked for with memory or without, and what it took to make.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use larder::{Refreshed, Stats};
+
+use crate::args::Memoization;
+use crate::memoized::{self, parsed};
+use crate::model::{Diagnostic, Report};
+use crate::plain;
+use crate::progress::Progress;
+use crate::roots::Roots;
+use crate::table::grouped;
+
+pub enum Census {
+    Memoized(memoized::Census),
+    Plain,
+}
+
+pub struct Step {
+    pub report: Arc<Report>,
+    /// Sorted.
+    pub diagnostics: Vec<Diagnostic>,
+    pub elapsed: Duration,
+    pub work: Work,
+}
+
+/// What was done for a report.
+pub enum Work {
+    /// What changed since the last report, how long it took to see that, and what the task functions did about it.
+    Memoized {
+        sources: Refreshed,
+        looking: Duration,
+        tasks: Stats,
+    },
+    Plain,
+}
+
+impl Census {
+    pub fn new(memoization: Memoization) -> Census {
+        match memoization {
+            Memoization::Larder => Census::Memoized(memoized::Census::default()),
+            Memoization::Plain => Census::Plain,
+        }
+    }
+
+    /// The report of `roots` as they are now.
+    pub fn step(&self, roots: &Roots) -> Step {
+        let start = Instant::now();
+        let ((report, mut diagnostics), work) = match self {
+            Census::Memoized(census) => memoized(census, roots),
+            Census::Plain => (plain::report(roots), Work::Plain),
+        };
+        let elapsed = start.elapsed();
+        // A directory that cannot be read is told by each task that reads it.
+        diagnostics.sort();
+        diagnostics.dedup();
+        Step { report, diagnostics, elapsed, work }
+    }
+}
+
+fn memoized(census: &memoized::Census, roots: &Roots) -> ((Arc<Report>, Vec<Diagnostic>), Work) {
+    let before = census.stats();
+    let start = Instant::now();
+    let sources = census.refresh();
+    let looking = start.elapsed();
+    // How much of a later report is still to be done, nobody knows before it is done.
+    let total = || (parsed(&before) == 0).then(|| census.count_files(roots));
+    let done = {
+        let (census, before) = (census.clone(), parsed(&before));
+        move || parsed(&census.stats()) - before
+    };
+    let bar = Progress::start(total, done);
+    let report = census.report(roots);
+    drop(bar);
+    (report, Work::Memoized { sources, looking, tasks: census.stats().since(&before) })
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.work {
+            Work::Memoized { sources, looking, tasks } => {
+                // Before the first report there are none.
+                if sources.checked > 0 {
+                    let (changed, checked) =
+                        (grouped(sources.changed as u64), grouped(sources.checked as u64));
+                    write!(f, "{changed} of {checked} sources changed, seen in {}; ", Time(*looking))?;
+                }
+                let [parsed, runs, hits] = [parsed(tasks), tasks.runs(), tasks.hits()].map(grouped);
+                write!(f, "files parsed: {parsed}, bodies run: {runs}, calls hit: {hits}; ")?;
+            }
+            Work::Plain => f.write_str("without memoization; ")?,
+        }
+        write!(f, "{} in all", Time(self.elapsed))
+    }
+}
+
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs_f64() {
+            seconds if seconds < 1.0 => write!(f, "{:.1} ms", seconds * 1e3),
+            seconds => write!(f, "{seconds:.2} s"),
+        }
+    }
+}
