@@ -463,7 +463,7 @@ fn another_build_starts_cold_but_for_declared_versions() {
 #[task_fn]
 fn read(path: &Path) -> Result<String, String> {
     ran(format!("read {}", path.file_name().unwrap().display()));
-    fs::read_to_string(path).map_err(|error| error.to_string())
+    fs::read_to_string(path).map(|text| text.to_string()).map_err(|error| error.to_string())
 }
 
 #[task_fn]
@@ -615,7 +615,7 @@ fn a_file_that_changes_after_opening_is_one_thing_in_a_session() {
 
 #[task_fn]
 fn other_read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| error.to_string())
+    fs::read_to_string(path).map(|text| text.to_string()).map_err(|error| error.to_string())
 }
 
 #[task_fn]
