@@ -11,6 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::ptr;
 
+use crate::codec::{self, EncodeError};
+use crate::persist::PersistKey;
 use crate::slot::StackMagicAnySlot;
 
 /// A parameter passed by reference: `&str`, `&Path`, `&[T]`, `&T`, and the receiver `&self`.
@@ -19,6 +21,8 @@ pub struct ByRef<'a, T: ?Sized>(pub &'a T);
 pub struct ByVal<T>(pub T);
 /// A parameter that is not part of the key: calls that differ in it only are one task.
 pub struct Skip<P>(pub P);
+/// A parameter of a task function whose results are stored: its encoding is part of the persistent key.
+pub struct Store<P>(pub P);
 /// The stored form of a [`Skip`] parameter: equal to every other, hashed as nothing.
 #[derive(Clone, Debug)]
 pub struct Skipped<T>(pub T);
@@ -56,6 +60,28 @@ pub trait Param {
     fn is_plain(&self) -> bool;
     /// Makes the stored form.
     fn into_owned(self) -> Self::Owned;
+    /// Appends the parameter's part of the persistent key: the same bytes as [`Param::encode_owned`] appends for its
+    /// stored form.
+    ///
+    /// # Errors
+    /// If it has none: it is not wrapped in [`Store`], or its type refuses to be encoded.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let _ = out;
+        Err(not_stored())
+    }
+    /// Appends the stored form's part of the persistent key.
+    ///
+    /// # Errors
+    /// As for [`Param::encode`].
+    fn encode_owned(owned: &Self::Owned, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let _ = (owned, out);
+        Err(not_stored())
+    }
+}
+
+#[cold]
+fn not_stored() -> EncodeError {
+    EncodeError::Unsupported("the task function is transient".into())
 }
 
 /// Whether owning a reference only copies bytes of a type of the standard library.
@@ -137,6 +163,64 @@ where
     }
 }
 
+/// The parts of a [`Store`] that are the wrapped parameter's.
+macro_rules! as_wrapped {
+    ($wrapped:ty) => {
+        type Owned = <$wrapped as Param>::Owned;
+        #[inline(always)]
+        fn hash_into<H: Hasher>(&self, state: &mut H) {
+            self.0.hash_into(state);
+        }
+        #[inline(always)]
+        fn matches(&self, stored: &Self::Owned) -> bool {
+            self.0.matches(stored)
+        }
+        fn is_plain(&self) -> bool {
+            self.0.is_plain()
+        }
+        fn into_owned(self) -> Self::Owned {
+            self.0.into_owned()
+        }
+    };
+}
+
+impl<'a, T: ?Sized + Hash + Eq + ToOwned + PersistKey> Param for Store<ByRef<'a, T>>
+where
+    T::Owned: KeyPart,
+{
+    as_wrapped!(ByRef<'a, T>);
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        codec::encode_into(self.0.0, out)
+    }
+    fn encode_owned(owned: &T::Owned, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        codec::encode_into(Borrow::<T>::borrow(owned), out)
+    }
+}
+
+impl<T: KeyPart + PersistKey> Param for Store<ByVal<T>> {
+    as_wrapped!(ByVal<T>);
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        codec::encode_into(&self.0.0, out)
+    }
+    fn encode_owned(owned: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        codec::encode_into(owned, out)
+    }
+}
+
+/// A skipped parameter is no part of any key.
+impl<P> Param for Store<Skip<P>>
+where
+    Skip<P>: Param,
+{
+    as_wrapped!(Skip<P>);
+    fn encode(&self, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+    fn encode_owned(_: &Self::Owned, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
 /// The arguments of one call: a tuple of wrapped parameters.
 pub trait Args: Sized {
     /// The owned tuple that a node stores.
@@ -149,6 +233,16 @@ pub trait Args: Sized {
     fn is_plain(&self) -> bool;
     /// Makes the key.
     fn into_key(self) -> Self::Key;
+    /// Appends the arguments' part of the persistent key: the same bytes as [`Args::encode_key`] for equal ones.
+    ///
+    /// # Errors
+    /// If one of them cannot be encoded.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+    /// Appends a key's part of the persistent key.
+    ///
+    /// # Errors
+    /// If a part of it cannot be encoded.
+    fn encode_key(key: &Self::Key, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 }
 
 /// The owned arguments of a task.
@@ -179,6 +273,16 @@ macro_rules! tuples {
             #[allow(clippy::unused_unit, reason = "the empty tuple's key is the unit")]
             fn into_key(self) -> Self::Key {
                 ($(self.$index.into_owned(),)*)
+            }
+            #[allow(unused_variables, reason = "the empty tuple uses none")]
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                $(self.$index.encode(out)?;)*
+                Ok(())
+            }
+            #[allow(unused_variables, reason = "the empty tuple uses none")]
+            fn encode_key(key: &Self::Key, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                $($name::encode_owned(&key.$index, out)?;)*
+                Ok(())
             }
         }
         impl<$($name: KeyPart),*> Key for ($($name,)*) {
@@ -227,6 +331,13 @@ impl<K: Key> Args for ByKey<K> {
     fn into_key(self) -> K {
         self.0
     }
+    /// Only arguments as the caller passed them are asked: the store is probed before anything is owned.
+    fn encode(&self, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Err(not_stored())
+    }
+    fn encode_key(_: &K, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Err(not_stored())
+    }
 }
 
 /// Type-erased arguments in a [`StackMagicAnySlot`]: what the lookup works with after the typed fast path missed.
@@ -242,6 +353,12 @@ pub trait StackMagicAny {
 
     /// Whether turning the arguments into their key runs no code of the user's.
     fn is_plain(&self) -> bool;
+
+    /// Appends the arguments' part of the persistent key.
+    ///
+    /// # Errors
+    /// If one of them cannot be encoded.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Moves the arguments out of `self` and writes the key to `place`.
     ///
@@ -267,6 +384,10 @@ impl<A: Args> StackMagicAny for A {
 
     fn is_plain(&self) -> bool {
         Args::is_plain(self)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Args::encode(self, out)
     }
 
     unsafe fn move_key(&mut self, place: *mut ()) {

@@ -21,7 +21,8 @@ use crate::flight::drive;
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
-use crate::node::{MUST_RUN, NodeRef};
+use crate::node::{MUST_RUN, NodeRef, RESTORED};
+use crate::persist::{self, Check, Progress, Restored};
 use crate::strand::Strand;
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
@@ -44,7 +45,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                 }
                 check_cancelled(local)?;
                 if let Some(marks) = claim(local, node, phase) {
-                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
+                    return verify(local, Visit::new(node, phase, marks), &mut |_| {}).map(|()| node);
                 }
             }
             Phase::Running => {
@@ -89,6 +90,20 @@ pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> O
         strand.claimed.push(node);
         Visit::new(node, from, marks::take(&node.work, strand.id as usize))
     })
+}
+
+/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
+/// body. Returns whether it came from the store.
+pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
+    let mut restored = false;
+    let visit = Visit { store: Store::Asked(Box::new(check)), ..Visit::new(node, Phase::Empty, Marks::None) };
+    let outcome = verify(local, visit, &mut |which| restored |= which == node);
+    (outcome, restored)
+}
+
+/// Ends the claim of a node that has got its value from the store.
+pub(crate) fn end_restored(local: &Local, node: NodeRef) {
+    release(local, node, Phase::Fresh, Marks::None);
 }
 
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
@@ -193,11 +208,20 @@ pub(crate) struct Visit {
     next: usize,
     /// A read has turned out changed already.
     runs: bool,
+    store: Store,
+}
+
+/// Whether the store has been asked for an earlier run that holds now.
+enum Store {
+    NotAsked,
+    Asked(Box<Check>),
 }
 
 pub(crate) enum Step {
     /// All stale reads have turned out unchanged.
     Current,
+    /// The store had what its body would return.
+    Restored(Restored),
     /// The body must run.
     Run,
     /// This read must be made fresh first.
@@ -236,18 +260,72 @@ impl Visit {
     }
 
     fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
-        Self { node, phase, marks, positions: None, next: 0, runs: false }
+        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
+    }
+
+    /// The store had what the body would return, and that is in place.
+    pub(crate) fn restored(&mut self, local: &Local, replaced: Restored) {
+        local.counters.of(self.node.function).verified.add(1);
+        release(local, self.node, Phase::Fresh, Marks::None);
+        drop(replaced);
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
-        if self.runs || self.phase == Phase::Empty || self.node.flag(MUST_RUN) {
+        if matches!(self.store, Store::Asked(_)) {
+            return self.ask_the_store(local, patience);
+        }
+        match self.look(local, patience) {
+            Step::Run => match persist::consult(local, self.node, self.phase) {
+                Some(check) => {
+                    self.store = Store::Asked(Box::new(check));
+                    self.ask_the_store(local, patience)
+                }
+                None => Step::Run,
+            },
+            step => step,
+        }
+    }
+
+    /// Goes on looking for an earlier run whose reads have their current values.
+    fn ask_the_store(&mut self, local: &Local, patience: Patience) -> Step {
+        let Some(persistence) = local.engine().persistence() else { return Step::Run };
+        loop {
+            let Store::Asked(check) = &mut self.store else { return Step::Run };
+            match check.advance(persistence) {
+                Progress::NotFound => return Step::Run,
+                Progress::Found(trace) => {
+                    return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
+                }
+                Progress::Needs(node) => {
+                    let look = self.look_at(local, patience, Edge::value_of(node));
+                    match look {
+                        Look::Step(step) => return step,
+                        Look::Changed | Look::Unchanged if node.state.is_fresh() => {}
+                        Look::Changed | Look::Unchanged => {
+                            let Store::Asked(check) = &mut self.store else { return Step::Run };
+                            check.failed(node);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the stale reads.
+    fn look(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.runs || self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
             return Step::Run;
         }
         if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
             && is_in_wave_of(self.node, *origin)
         {
             match self.look_at(local, patience, Edge::value_of(*origin)) {
-                Look::Unchanged => return Step::Current,
+                Look::Unchanged => {
+                    if let Some(persistence) = local.engine().persistence() {
+                        persistence.verified(self.node, [Edge::value_of(*origin)]);
+                    }
+                    return Step::Current;
+                }
                 Look::Changed => {}
                 Look::Step(step) => return step,
             }
@@ -266,6 +344,10 @@ impl Visit {
                 Look::Step(step) => break step,
             }
         };
+        if let (Step::Current, Some(persistence)) = (&step, local.engine().persistence()) {
+            let looked_at = positions.iter().filter_map(|position| reads.get(*position as usize).copied());
+            persistence.verified(self.node, looked_at);
+        }
         self.positions = Some(positions);
         step
     }
@@ -320,8 +402,9 @@ enum Look {
     Step(Step),
 }
 
-/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
-pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
+/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes; tells `restored` which of them the
+/// store had.
+pub(crate) fn verify(local: &Local, root: Visit, restored: &mut dyn FnMut(NodeRef)) -> Result<(), Payload> {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {
@@ -331,6 +414,11 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
                 visits.stack.pop();
             }
             Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
+            Step::Restored(replaced) => {
+                restored(visit.node);
+                visit.restored(local, replaced);
+                visits.stack.pop();
+            }
             Step::Run => {
                 let node = visit.node;
                 visits.stack.pop();

@@ -1,23 +1,28 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
 use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use crate::demand::{demand, is_cancelled};
 use crate::edges::Edge;
+use crate::execute::rehearse;
 use crate::local::Local;
-use crate::node::{NodeRef, TWIN};
+use crate::node::{NodeRef, RESTORED, TWIN};
+use crate::persist::{self, Collected, Finding, Persist, Reason, Search, StoredEmitted};
+use crate::storage::Digest;
 
 /// A type whose values tasks may emit.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be emitted by a task",
-    label = "not `Clone + PartialEq + Send + Sync + 'static`",
-    note = "derive `Clone` and `PartialEq`: emitted values are replayed on a hit and compared after a re-run"
+    label = "not `Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static`",
+    note = "derive `Clone`, `PartialEq`, `serde::Serialize` and `serde::Deserialize`: emitted values are compared after a \
+            re-run, and replayed on a hit, also in a later process"
 )]
-pub trait Emitted: Clone + PartialEq + Send + Sync + 'static {}
+pub trait Emitted: Clone + PartialEq + Persist + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
-impl<T: Clone + PartialEq + Send + Sync + 'static> Emitted for T {}
+impl<T: Clone + PartialEq + Persist + Send + Sync + 'static> Emitted for T {}
 
 /// An emitted value of some type.
 pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
@@ -25,12 +30,25 @@ pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
 /// The type-erased side of [`Emitted`].
 pub(crate) trait AnyEmitted: Any + Send + Sync {
     fn equals(&self, other: &dyn AnyEmitted) -> bool;
+    /// Appends the encoded value; returns the channel that stands for its type in a store.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason>;
+}
+
+/// The value, if it is of type `D`, as it was emitted or out of the store.
+fn value_of<D: Emitted>(emitted: &dyn AnyEmitted) -> Option<D> {
+    let any: &dyn Any = emitted;
+    match any.downcast_ref::<D>() {
+        Some(value) => Some(value.clone()),
+        None => any.downcast_ref::<StoredEmitted>()?.decode(),
+    }
 }
 
 impl<T: Emitted> AnyEmitted for T {
     fn equals(&self, other: &dyn AnyEmitted) -> bool {
-        let other: &dyn Any = other;
-        other.downcast_ref::<T>() == Some(self)
+        value_of::<T>(other).as_ref() == Some(self)
+    }
+    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+        persist::encode(self, out)
     }
 }
 
@@ -56,45 +74,201 @@ pub fn emit<D: Emitted>(value: D) {
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
     refuse_twin(root);
-    let mut found = Vec::new();
-    let mut seen = std::collections::HashSet::from([root]);
-    let mut path = vec![(root, 0)];
-    local.record(Edge::effects_of(root), true);
-    while let Some((node, next)) = path.last_mut() {
-        let node = *node;
-        // SAFETY: the node was made fresh before it came on the path.
-        let reads = unsafe { node.deps() }.as_slice();
-        if let Some(read) = reads.get(*next) {
-            *next += 1;
-            let read = read.node();
-            // A leaf emits nothing, so that nobody depends on it by collecting.
-            if read.task_fn.is_leaf() || !seen.insert(read) {
-                continue;
+    let mut rehearsed = HashMap::new();
+    loop {
+        let mut collecting =
+            Collecting { local, rehearsed: &rehearsed, seen: HashSet::new(), seen_stored: HashSet::new() };
+        match collecting.collect(root) {
+            Ok(values) => return values,
+            Err(Lost { behind }) => {
+                rehearsed.insert(behind, Rehearsed::run(local, behind));
             }
-            // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
-            // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
-            local.record(Edge::effects_of(read), true);
-            match demand(local, read) {
-                Ok(holder) => {
-                    refuse_twin(holder);
-                    path.push((read, 0));
-                }
-                Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
-                // It has emitted nothing that could be kept; its reader coped with that.
-                Err(_) => {}
-            }
-            continue;
-        }
-        path.pop();
-        if let Some(extra) = node.extra() {
-            let emitted = extra.emitted.lock().clone();
-            found.extend(emitted.iter().filter_map(|value| {
-                let value: &dyn Any = &**value;
-                value.downcast_ref::<D>().cloned()
-            }));
         }
     }
-    found
+}
+
+/// A search for emitted values, depth first.
+struct Collecting<'a> {
+    local: &'a Local,
+    /// Restored tasks whose way to what they read is lost.
+    rehearsed: &'a HashMap<NodeRef, Rehearsed>,
+    seen: HashSet<NodeRef>,
+    seen_stored: HashSet<Digest>,
+}
+
+/// The store has lost a task behind this restored one.
+struct Lost {
+    behind: NodeRef,
+}
+
+/// A task on the way, whose reads are looked at before its own values.
+struct Visit {
+    task: Visited,
+    /// Its reads, those that are left last first; those of a plain node are its `Deps`, of which so many are done.
+    left: Vec<Read>,
+    done: usize,
+}
+
+enum Visited {
+    /// A fresh node.
+    Node(NodeRef),
+    /// The same; what it read is known to the store alone.
+    Restored(NodeRef),
+    /// A task that is only stored, with what it emitted.
+    Stored(Vec<EmittedValue>),
+}
+
+#[derive(Clone, Copy)]
+enum Read {
+    Node(NodeRef),
+    Key(Digest),
+}
+
+impl Visit {
+    fn new(task: Visited, reads: impl DoubleEndedIterator<Item = Read>) -> Self {
+        Self { task, left: reads.rev().collect(), done: 0 }
+    }
+
+    fn next_read(&mut self) -> Option<Read> {
+        let Visited::Node(node) = self.task else { return self.left.pop() };
+        // SAFETY: the node was made fresh before it came on the path.
+        let edge = unsafe { node.deps() }.as_slice().get(self.done)?;
+        self.done += 1;
+        Some(Read::Node(edge.node()))
+    }
+
+    fn emitted(&self) -> Arc<[EmittedValue]> {
+        match &self.task {
+            Visited::Node(node) | Visited::Restored(node) => {
+                node.extra().map(|extra| extra.emitted.lock().clone()).unwrap_or_default()
+            }
+            Visited::Stored(emitted) => emitted.as_slice().into(),
+        }
+    }
+}
+
+impl Collecting<'_> {
+    fn collect<D: Emitted>(&mut self, root: NodeRef) -> Result<Vec<D>, Lost> {
+        let mut found = Vec::new();
+        let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
+        while let Some(visit) = path.last_mut() {
+            let next = match visit.next_read() {
+                Some(Read::Node(node)) => self.enter(node)?,
+                Some(Read::Key(key)) => match self.find(key) {
+                    Found::Task(visit) => visit,
+                    Found::Node(node) => self.enter(node)?,
+                    Found::Lost => return Err(Lost { behind: innermost_restored(&path, root) }),
+                },
+                None => {
+                    found.extend(visit.emitted().iter().filter_map(|value| value_of::<D>(&**value)));
+                    path.pop();
+                    continue;
+                }
+            };
+            path.extend(next);
+        }
+        Ok(found)
+    }
+
+    /// A node that was read, made fresh.
+    fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
+        // A leaf emits nothing, so that nobody depends on it by collecting.
+        if node.task_fn.is_leaf() || !self.seen.insert(node) {
+            return Ok(None);
+        }
+        // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
+        // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
+        self.local.record(Edge::effects_of(node), true);
+        match demand(self.local, node) {
+            Ok(holder) => {
+                refuse_twin(holder);
+                self.visit(node).map(Some)
+            }
+            Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+            // It has emitted nothing that could be kept; its reader coped with that.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A node that is fresh.
+    fn visit(&self, node: NodeRef) -> Result<Visit, Lost> {
+        if !node.flag(RESTORED) {
+            return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
+        }
+        if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
+            return Ok(Visit::new(
+                Visited::Stored(emitted.clone()),
+                reads.iter().map(|edge| Read::Node(edge.node())),
+            ));
+        }
+        let reads =
+            self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
+        let reads = reads.ok_or(Lost { behind: node })?;
+        Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
+    }
+
+    /// What a restored or stored task read. It is not recorded unless it is in memory: who depends on the effects of a
+    /// restored task runs again whenever something changes behind that.
+    fn find(&mut self, key: Digest) -> Found {
+        let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key))
+        else {
+            return Found::Task(None);
+        };
+        let mut search = Search::of(key);
+        loop {
+            match search.advance(persistence, self.local.engine().epoch()) {
+                Finding::Leaf => return Found::Task(None),
+                Finding::Found(Collected::Node(node)) => return Found::Node(node),
+                Finding::Found(Collected::Stored(task)) => {
+                    let reads = task.reads.into_iter().map(Read::Key);
+                    return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
+                }
+                Finding::Needs(node) => match demand(self.local, node) {
+                    Ok(_) => {}
+                    Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+                    Err(_) => search.failed(node),
+                },
+                Finding::Lost => return Found::Lost,
+            }
+        }
+    }
+}
+
+enum Found {
+    Node(NodeRef),
+    /// None if it has been visited, or emits nothing.
+    Task(Option<Visit>),
+    Lost,
+}
+
+fn innermost_restored(path: &[Visit], root: NodeRef) -> NodeRef {
+    let restored = path.iter().rev().find_map(|visit| match visit.task {
+        Visited::Restored(node) => Some(node),
+        Visited::Node(_) | Visited::Stored(_) => None,
+    });
+    restored.unwrap_or(root)
+}
+
+/// The body of a restored task, run for nothing but to see what it reads and emits: the store has lost a part of that, and
+/// the value, which is right, may be in use.
+struct Rehearsed {
+    reads: Vec<Edge>,
+    emitted: Vec<EmittedValue>,
+}
+
+impl Rehearsed {
+    #[cold]
+    fn run(local: &Local, node: NodeRef) -> Self {
+        let frame = local.begin_frame(&[], true);
+        let outcome = rehearse(node);
+        let reads = local.with_reads(<[Edge]>::to_vec);
+        let emitted = local.take_emitted();
+        local.end_frame(frame);
+        match outcome {
+            Ok(()) => Self { reads, emitted },
+            Err(payload) => resume_unwind(payload),
+        }
+    }
 }
 
 /// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.

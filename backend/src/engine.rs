@@ -15,6 +15,8 @@ use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
+use crate::persist::{Persistence, StorageConfig};
+use crate::storage::StorageError;
 use crate::table::Table;
 use crate::task_fn::RawTaskFn;
 use crate::waits::WaitGraph;
@@ -69,6 +71,7 @@ pub struct Engine {
     with_dead_edges: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
     chores: AtomicBool,
+    persistence: Option<Box<Persistence>>,
 }
 
 static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
@@ -77,6 +80,18 @@ impl Engine {
     /// Makes an engine that holds nothing yet.
     #[must_use]
     pub fn new(config: &Config) -> Arc<Self> {
+        Self::with(config, None)
+    }
+
+    /// Makes an engine that has a store behind it.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub fn with_storage(config: &Config, storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
+        Ok(Self::with(config, Some(Box::new(Persistence::open(storage)?))))
+    }
+
+    fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
@@ -101,6 +116,7 @@ impl Engine {
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             chores: AtomicBool::new(false),
+            persistence,
         })
     }
 
@@ -128,7 +144,11 @@ impl Engine {
         self.epoch.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn probe_storage(&self, _task_fn: &RawTaskFn) {}
+    /// The store behind this engine, and what is known of it.
+    #[inline]
+    pub(crate) fn persistence(&self) -> Option<&Persistence> {
+        self.persistence.as_deref()
+    }
 
     pub(crate) fn has_chores(&self) {
         self.chores.store(true, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, SOURCE};
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, RESTORED, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -61,6 +61,15 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     outcome
 }
 
+/// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
+///
+/// # Errors
+/// The payload, if the body panicked.
+#[cold]
+pub(crate) fn rehearse(node: NodeRef) -> Result<(), Payload> {
+    on_enough_stack(|| catch_unwind(AssertUnwindSafe(|| node.task_fn.rehearse(node))))
+}
+
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
 const RED_ZONE: usize = 96 * 1024;
 /// The size of a new segment.
@@ -89,6 +98,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let lasts = lasts(node);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
+    node.clear_flag(RESTORED);
     let emitted_changed = keep_emitted(local, node);
     let epoch = engine.epoch();
     let unchanged = !node.flag(FAILED)
@@ -107,7 +117,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    if !lasts {
+    if !lasts || local.saw_change() {
         list_to_run_again(local, node);
     }
     if let Some(ttl) = node.task_fn.ttl {
@@ -117,6 +127,8 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
     }
+    // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
+    let replaced = engine.persistence().and_then(|persistence| persistence.completed(local, node, ran));
     if let Some(extra) = node.extra() {
         extra.failure.lock().take();
     }
@@ -126,6 +138,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
         counters.cut_off.add(1);
     }
     end_claim(local, node, Phase::Fresh);
+    drop(replaced);
 }
 
 #[cold]
@@ -152,6 +165,7 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         }
     } else {
         local.with_reads(|reads| relink(local, node, reads));
+        node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let (demand, head) = (local.demand.get(), local.head_of_innermost());
         *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
@@ -204,7 +218,7 @@ fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
 }
 
 /// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether the reads changed.
-fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
+pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     if before == reads {

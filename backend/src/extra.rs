@@ -8,6 +8,7 @@ use crate::emit::EmittedValue;
 use crate::failure::TaskError;
 use crate::handle::HandleCell;
 use crate::local::Head;
+use crate::persist::Persisted;
 
 /// The rarely needed part of a node.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Extra {
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
     /// How the last run failed, and in whose demand.
     pub(crate) failure: Mutex<Option<Failure>>,
+    /// With a store: what is stored of the node.
+    pub(crate) persisted: Mutex<Option<Persisted>>,
 }
 
 /// A failed run.

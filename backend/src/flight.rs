@@ -348,8 +348,18 @@ impl<F> State<F> {
                     drop(this);
                     return Verified::Current;
                 }
+                Step::Restored(replaced) if is_root => {
+                    let this = local.engine().flights.land(visit.node);
+                    visit.restored(local, replaced);
+                    drop(this);
+                    return Verified::Current;
+                }
                 Step::Current => {
                     visit.confirm(local);
+                    self.visits.pop();
+                }
+                Step::Restored(replaced) => {
+                    visit.restored(local, replaced);
                     self.visits.pop();
                 }
                 Step::Run if is_root => return Verified::Run,

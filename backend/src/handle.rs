@@ -176,6 +176,17 @@ impl<T> Hash for Task<T> {
         Arc::as_ptr(&self.cell).hash(state);
     }
 }
+/// By what its call is called in the store: so it can be an argument of a stored task function.
+impl<T> serde::Serialize for Task<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let local = Local::current().filter(|local| local.engine_id() == self.cell.engine);
+        let persistence = local.and_then(|local| local.engine().persistence());
+        match persistence.and_then(|persistence| persistence.key_of(self.cell.node)) {
+            Some(key) => serializer.serialize_bytes(&key.to_bytes()),
+            None => Err(serde::ser::Error::custom("the handle is to a call that is not stored")),
+        }
+    }
+}
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Local::current() {

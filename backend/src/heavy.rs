@@ -51,7 +51,7 @@ impl Parcel {
         let this = engine.flights.land(visit.node);
         let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
         if is_wanted {
-            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit, &mut |_| {})));
             if let Err(payload) = outcome.unwrap_or_else(Err) {
                 *flight.failure.lock() = Some((payload, local.last_panic.take()));
             }

@@ -12,13 +12,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::args::ByVal;
+use crate::args::{ByVal, Store};
 use crate::claim::{Phase, StateWord};
 use crate::engine::Engine;
 use crate::gate::UpdatePolicy;
 use crate::handle::Task;
-use crate::mark::mark_dependents;
+use crate::mark::Marking;
 use crate::node::{HAS_VALUE, Header, NodeRef, replace_value};
+use crate::persist::{Moved, PersistInput, Touched, recognised};
 use crate::reclaim::Garbage;
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
@@ -93,33 +94,72 @@ impl<T> Hash for Input<T> {
         self.task.hash(state);
     }
 }
+/// By its name, by which it is the same in every process.
+impl<T> serde::Serialize for Input<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
 impl<T> fmt::Debug for Input<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "input({:?})", self.name)
     }
 }
 
+struct Durable<T>(PhantomData<T>);
+
+impl<T: InputValue + PersistInput> Durable<T> {
+    /// The same task function as [`Input::TASK_FN`], with the means to store its value.
+    const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
+        type_id::<InputId<T>>(),
+        Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
+    )
+    .describe(Describe::<(String,)>::DEBUG)
+    .stored(recognised::<(Store<ByVal<String>>,), T>());
+}
+
 impl Engine {
-    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
+    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is. With a store, what was
+    /// computed from an input of this name in an earlier process is used if the value is the same.
     ///
     /// # Panics
     /// If an input of this name holds another type.
     #[track_caller]
-    pub fn input<T: InputValue>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
-        let task_fn = Input::<T>::TASK_FN;
+    pub fn input<T: InputValue + PersistInput>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        self.named_input(Durable::<T>::TASK_FN, name, value)
+    }
+
+    /// An input whose value cannot be stored; neither is what reads it.
+    ///
+    /// # Panics
+    /// If an input of this name holds another type.
+    #[track_caller]
+    pub fn transient_input<T: InputValue>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        self.named_input(Input::<T>::TASK_FN, name, value)
+    }
+
+    #[track_caller]
+    fn named_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> Input<T> {
         let mut inputs = self.inputs.lock();
-        let node = match inputs.get(name) {
-            Some(node) => {
-                let same = node.task_fn.is(task_fn.raw());
-                assert!(same, "the input {name:?} exists already, and holds another type of value");
-                *node
+        if let Some(node) = inputs.get(name) {
+            let same = node.task_fn.is(task_fn.raw());
+            assert!(same, "the input {name:?} exists already, and holds another type of value");
+            return Input { task: Task::to(self.id, *node), name: name.into() };
+        }
+        let node = self.new_input(task_fn, name, value);
+        inputs.insert(name.into(), node);
+        drop(inputs);
+        if let Some(persistence) = self.persistence() {
+            persistence.adopt_input(node, name);
+            if persistence.has_queued() {
+                self.has_chores();
             }
-            None => {
-                let node = self.new_input(task_fn, name, value);
-                inputs.insert(name.into(), node);
-                node
-            }
-        };
+        }
         Input { task: Task::to(self.id, node), name: name.into() }
     }
 
@@ -166,22 +206,33 @@ impl Engine {
         result
     }
 
-    /// Puts changes in place and marks what depends on those that differ. The caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>) -> Garbage {
+    /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
+    /// caller holds the gate exclusively.
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
-        if differing.is_empty() {
+        if differing.is_empty() && moved.is_empty() {
             return garbage;
         }
-        let epoch = if differing.contains(&true) { self.advance() } else { self.epoch() };
+        let epoch =
+            if differing.contains(&true) || !moved.is_empty() { self.advance() } else { self.epoch() };
+        let persistence = self.persistence();
+        let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
+        let mut touched = Vec::new();
         for (change, differs) in changes.drain(..).zip(differing) {
             let node = change.node();
             garbage.values.extend(change.put());
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
-                mark_dependents(node, epoch);
+                marking.mark_dependents(node);
             }
+            if persistence.is_some() {
+                touched.push(Touched { node, differs });
+            }
+        }
+        if let Some(persistence) = persistence {
+            persistence.changed(&touched, moved, &mut marking);
         }
         garbage
     }
@@ -201,7 +252,7 @@ impl Gathered {
     fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
         let result = change(&mut self.update);
         self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
-        (result, engine.apply(&mut self.changes))
+        (result, engine.apply(&mut self.changes, Vec::new()))
     }
 }
 

@@ -76,13 +76,16 @@ pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
 pub use lookup::{call, with};
-pub use persist::{Persist, Stored, stored};
 pub use jobs::{Scope, scope};
+pub use persist::{
+    Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Seen, StorageConfig,
+    StorageStats, Stored, Unstored, stored,
+};
 pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
-pub use token::CancelToken;
 pub use session_async::{AsyncSession, UpdateRequest};
-pub use source::Refreshed;
+pub use source::{Refreshed, source_has_changed};
+pub use token::CancelToken;
 
 pub use stats::{FunctionStats, Stats};
 

@@ -56,6 +56,8 @@ pub(crate) struct Local {
     predicting: Cell<bool>,
     duplicates: Cell<bool>,
     carrying: Cell<bool>,
+    /// The current body has seen a source that is not any more what it was observed to be.
+    saw_change: Cell<bool>,
     base: Cell<usize>,
     emitted_base: Cell<usize>,
     /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
@@ -129,6 +131,7 @@ pub(crate) struct SavedFrame {
     predicting: bool,
     duplicates: bool,
     carried: Option<Arc<Sink>>,
+    saw_change: bool,
     base: usize,
     emitted_base: usize,
 }
@@ -196,6 +199,7 @@ impl Local {
             duplicates: Cell::new(false),
             carrying: Cell::new(false),
             carried: RefCell::default(),
+            saw_change: Cell::new(false),
             base: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
@@ -408,6 +412,7 @@ impl Local {
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
             carried: if self.carrying.replace(false) { self.carried.take() } else { None },
+            saw_change: self.saw_change.replace(false),
             base: self.base.replace(base),
             emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
@@ -474,6 +479,7 @@ impl Local {
         if saved.carried.is_some() {
             *self.carried.borrow_mut() = saved.carried;
         }
+        self.saw_change.set(saved.saw_change);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
         // Work that is carried out of a session needs no frame: it holds the session open itself.
@@ -673,6 +679,17 @@ impl Local {
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
         self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
+    }
+
+    /// The current body has seen a source that is not any more what it was observed to be: its result lasts for this
+    /// session only.
+    pub(crate) fn note_change(&self) {
+        self.saw_change.set(true);
+    }
+
+    /// Whether [`Local::note_change`] was called in the current frame.
+    pub(crate) fn saw_change(&self) -> bool {
+        self.saw_change.get()
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).

@@ -15,6 +15,7 @@ use crate::execute::execute;
 use crate::local::{Local, Mode};
 use crate::marks;
 use crate::node::{Header, NodeRef};
+use crate::persist;
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
@@ -125,6 +126,9 @@ fn lookup(
         Some(node) => node,
         None => {
             check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+            if let (Some(persistence), Some(_)) = (local.engine().persistence(), task_fn.stored) {
+                return persist::miss(local, persistence, task_fn, hash, slot);
+            }
             match insert(local, task_fn, hash, slot, Phase::Running) {
                 Inserted::New(node) => {
                     local.counters.of(node.function).misses.add(1);
@@ -183,8 +187,6 @@ pub(crate) fn insert(
     slot: &mut ArgsSlot<'_>,
     phase: Phase,
 ) -> Inserted {
-    let engine = local.engine();
-    engine.probe_storage(task_fn);
     if !slot.get().is_plain() {
         // Owning these arguments runs code of the user's, which must not happen under the lock.
         let mut inserted = None;

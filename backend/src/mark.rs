@@ -27,16 +27,56 @@ use crate::node::{BROKEN, MARKED, MUST_RUN, NodeRef, ORIGIN};
 ///
 /// The caller holds the gate exclusively.
 pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
-    let mut pass = Pass { epoch, worklist: Vec::new() };
-    pass.mark_readers(changed, None);
-    pass.finish();
+    Marking::begin(epoch).mark_dependents(changed);
+}
+
+/// A pass that may note which nodes it has reached, for those who mark in the store.
+pub(crate) struct Marking(Pass);
+
+impl Marking {
+    pub(crate) fn begin(epoch: u32) -> Self {
+        Self(Pass::new(epoch))
+    }
+
+    /// The same; [`Marking::reached`] tells the nodes that were reached.
+    pub(crate) fn noting(epoch: u32) -> Self {
+        Self(Pass { reached: Some(Vec::new()), ..Pass::new(epoch) })
+    }
+
+    /// Marks what depends on `changed`, transitively. The caller holds the gate exclusively.
+    pub(crate) fn mark_dependents(&mut self, changed: NodeRef) {
+        self.0.mark_readers(changed, None);
+        self.0.finish();
+    }
+
+    /// Makes a node stale whose reads are known to the store, and marks what depends on it. The caller holds the gate
+    /// exclusively.
+    pub(crate) fn mark_restored(&mut self, node: NodeRef) {
+        match node.state.phase() {
+            // No mark is needed: it is verified by its record.
+            Phase::Fresh => self.0.begin_stale(node),
+            Phase::Empty if !node.flag(MARKED) => {
+                node.set_flag(MARKED);
+                self.0.mark_behind(node);
+            }
+            // Nobody skips a node without marks, so what is behind this one is not FRESH either.
+            Phase::Stale | Phase::Empty => {}
+            Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
+        }
+        self.0.finish();
+    }
+
+    /// The nodes that have been reached since this was last asked.
+    pub(crate) fn reached(&mut self) -> Vec<NodeRef> {
+        self.0.reached.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 /// Makes a node stale that has to run again whatever its reads are, and marks what depends on it.
 ///
 /// The caller holds the gate exclusively.
 pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
-    let mut pass = Pass { epoch, worklist: Vec::new() };
+    let mut pass = Pass::new(epoch);
     match node.state.phase() {
         Phase::Fresh => {
             // No mark is needed: it must run.
@@ -72,9 +112,15 @@ struct Pass {
     epoch: u32,
     /// Nodes whose readers are to be marked.
     worklist: Vec<NodeRef>,
+    /// Nodes whose readers have been or will be marked, if somebody wants to know.
+    reached: Option<Vec<NodeRef>>,
 }
 
 impl Pass {
+    fn new(epoch: u32) -> Self {
+        Self { epoch, worklist: Vec::new(), reached: None }
+    }
+
     fn finish(&mut self) {
         while let Some(node) = self.worklist.pop() {
             let origin = marks::single(&node.work).and_then(|single| single.origin);
@@ -95,6 +141,9 @@ impl Pass {
         node.marked_at.store(self.epoch, Relaxed);
         node.clear_flag(BROKEN);
         self.worklist.push(node);
+        if let Some(reached) = &mut self.reached {
+            reached.push(node);
+        }
     }
 
     fn mark_readers(&mut self, read: NodeRef, origin: Option<NodeRef>) {

@@ -57,6 +57,9 @@ pub(crate) const TWIN: u16 = 1024;
 /// Listed among the nodes to drop when the gate is next held exclusively.
 pub(crate) const DROP_QUEUED: u16 = 16;
 
+/// What the last run read is known to the store alone, not to `deps` (see `persist.rs`).
+pub(crate) const RESTORED: u16 = 2048;
+
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {

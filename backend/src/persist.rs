@@ -1,25 +1,178 @@
-//! Persist: what a type must be able to do so that results of task functions can be stored.
+//! Persist: results survive the process.
+//!
+//! # What is stored of what
+//! A run of a task whose function is stored (`TaskFn::stored`) is handed to the store when it completes, before its node is
+//! FRESH: its key, what it read with fingerprints, its output, what it emitted. It is not stored if anything that it read
+//! is not: a reader of something that the store does not know could never be marked stale. What is stored of a node stands in
+//! its `Extra` ([`Persisted`]).
+//!
+//! # How a node comes out of the store
+//! ```text
+//! a call misses in memory
+//!   probe     borrowed arguments are encoded, one point read; nothing is allocated for the task before      (`probe`)
+//!   insert    the node, RUNNING; a lost race ends here
+//!   restore   record valid and trusted: decode, FRESH, RESTORED; nothing else is read                      (`restore`)
+//!   check     record stale: do the reads of one of its traces have their current values?  then restore     (`check`)
+//!   run       otherwise
+//! ```
+//! A node whose reads have changed in this process takes the same way (from "check" on) before its body runs: back in an
+//! earlier state nothing runs. RESTORED means that a node's reads are not in its `Deps`: the edges that lead to it are in
+//! the store alone, so it is verified by its record, and found by walking the store.
+//!
+//! # Who tells whom that something has changed
+//! Leaves that were stored are looked at when the store is opened ([`open`](self::open)), and by every refresh; what they
+//! are is in [`Leaves`]. A leaf that differs makes its dependents stale, in memory and in the store, in one walk
+//! ([`walk`]); all marks are in the batch that stores the leaf.
+//!
+//! # Invariants
+//! 1. A stored task that is not stale is valid on what `leaves` says (rule 1 of `docs/storage-format.md`, section 11).
+//! 2. `is_stored` of a node: store and queue hold its current value and reads, and the same is true of all that it read. What
+//!    is read from a node that is not stored makes the reader not stored.
+//! 3. A node that has run in this process is in `nodes` with its reads in `Deps`, or was removed from the store: so edges
+//!    that are not committed need not be found in the store.
+//! 4. Nothing here fails a computation: what cannot be read is a miss, what cannot be written stays in memory.
 
-use std::marker::PhantomData;
+mod check;
+mod collect;
+mod counts;
+mod identity;
+mod leaves;
+mod observe;
+mod open;
+mod pending;
+mod probe;
+mod record_run;
+mod report;
+mod restore;
+mod sharded;
+mod types;
+mod verified;
+mod walk;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// A type whose values can be stored.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be stored, so a task function that takes or returns it cannot be either",
-    label = "not `serde::Serialize + serde::de::DeserializeOwned`",
-    note = "either derive them: `#[derive(serde::Serialize, serde::Deserialize)]`",
-    note = "or keep the function's results in memory only: `#[task_fn(transient)]`"
-)]
-pub trait Persist: Serialize + DeserializeOwned {}
-#[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned> Persist for T {}
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 
-/// How the arguments and outputs of a task function are stored.
-pub struct Stored<K, O>(PhantomData<fn(&K) -> O>);
+pub(crate) use self::check::{Check, Progress};
+pub(crate) use self::collect::{Collected, Finding, Search, StoredEmitted, encode};
+pub(crate) use self::counts::Counts;
+pub use self::counts::Reason;
+use self::identity::Functions;
+pub(crate) use self::leaves::LeafState;
+pub use self::leaves::{Leaf, Look, Observer, Seen};
+pub(crate) use self::leaves::{Leaves, RawLeaf};
+pub(crate) use self::observe::{Moved, Touched};
+pub use self::open::{Opened, StorageConfig};
+pub(crate) use self::pending::{Change, Known, Pending, StoredTrace};
+pub(crate) use self::probe::miss;
+pub use self::report::{StorageStats, Unstored};
+pub(crate) use self::restore::{Restored, consult};
+use self::sharded::Sharded;
+pub(crate) use self::types::recognised;
+pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
+pub(crate) use self::types::{RawStored, Replaced};
+use crate::node::NodeRef;
+use crate::storage::{Digest, Group, Guarded, TaskKey, WriteBehind};
 
-/// Stores by serde.
-pub const fn stored<K, O>() -> Stored<K, O> {
-    Stored(PhantomData)
+/// What is stored of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Persisted {
+    /// What it is called in the store; none if it cannot be stored, for good.
+    pub(crate) key: Option<Digest>,
+    /// The fingerprint of its value, if it is stored or ever was.
+    pub(crate) fingerprint: Digest,
+    /// Store and queue hold its current value and what it read.
+    pub(crate) is_stored: bool,
+    /// Marked stale in the store.
+    pub(crate) is_marked: bool,
+}
+
+impl Persisted {
+    fn named(key: Option<Digest>) -> Self {
+        Self { key, fingerprint: Digest::default(), is_stored: false, is_marked: false }
+    }
+}
+
+/// The store of an engine, and what the engine knows of it.
+pub(crate) struct Persistence {
+    pub(crate) store: Arc<Guarded>,
+    pub(crate) writer: WriteBehind,
+    functions: Functions,
+    pub(crate) leaves: Leaves,
+    /// The nodes that have a key in the store, by it.
+    nodes: Sharded<NodeRef>,
+    pending: Pending,
+    generation: u64,
+    observers: Vec<Observer>,
+    /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
+    distrust: AtomicBool,
+    /// What has been verified since.
+    trusted: Mutex<FxHashSet<Digest>>,
+    /// Tasks that are only stored, and whose body would have to run in this epoch.
+    must_run: Mutex<(u32, FxHashSet<Digest>)>,
+    /// Restored nodes to be marked when the gate is next held exclusively.
+    queued: Mutex<Vec<NodeRef>>,
+    /// Counts changes to leaves while sessions are open, at their beginning and at their end.
+    changes_in_sessions: AtomicU64,
+    /// Whether this run has told the store that it writes.
+    begun: AtomicBool,
+    keeps_uses: bool,
+    cap: Option<u64>,
+    counts: Counts,
+    opened: Opened,
+}
+
+impl Persistence {
+    /// Hands a group over, whose changes to tasks are `changes`. Returns whether it will be committed.
+    fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
+        let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
+        if first {
+            group.run(self.functions.build(), self.generation);
+        }
+        let accepted = self.pending.hand_over(&self.writer, group, changes);
+        if first && !accepted {
+            self.begun.store(false, Relaxed);
+        }
+        accepted
+    }
+
+    /// Whether a stored task is valid without being verified.
+    fn is_trusted(&self, task: TaskKey, known: &Known) -> bool {
+        self.is_trusted_record(task, known.is_stale)
+    }
+
+    fn is_trusted_record(&self, task: TaskKey, is_stale: bool) -> bool {
+        !is_stale && (!self.distrust.load(Relaxed) || self.trusted.lock().contains(&task.0))
+    }
+
+    /// A task has been verified.
+    fn trust(&self, task: TaskKey) {
+        if self.distrust.load(Relaxed) {
+            self.trusted.lock().insert(task.0);
+        }
+    }
+
+    /// The task was used in this run.
+    fn note_use(&self, task: TaskKey) {
+        if self.keeps_uses {
+            let mut group = Group::new();
+            group.used(task, self.generation);
+            self.hand_over(&mut group, Vec::new());
+        }
+    }
+
+    fn must_run(&self, key: Digest, epoch: u32) -> bool {
+        let must_run = self.must_run.lock();
+        must_run.0 == epoch && must_run.1.contains(&key)
+    }
+
+    fn note_must_run(&self, key: Digest, epoch: u32) {
+        let mut must_run = self.must_run.lock();
+        if must_run.0 != epoch {
+            *must_run = (epoch, FxHashSet::default());
+        }
+        must_run.1.insert(key);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
 use crate::engine::Engine;
-use crate::mark::{mark_must_run, purge_dead};
+use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::marks;
 use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
 use crate::session::Exclusive;
@@ -61,6 +61,11 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
             mark_must_run(node, epoch);
         }
     }
+    if let Some(persistence) = engine.persistence()
+        && persistence.has_queued()
+    {
+        persistence.mark_queued(&mut Marking::noting(engine.advance()));
+    }
     let drops = std::mem::take(&mut *engine.drops.lock());
     let mut garbage = if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) };
     garbage.twins = std::mem::take(&mut *engine.twins.lock());
@@ -72,6 +77,9 @@ fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     let mut garbage = Garbage::default();
     for &node in nodes {
         node.clear_flag(DROP_QUEUED);
+        if let Some(persistence) = exclusive.engine.persistence() {
+            persistence.forget(node);
+        }
         purge_dead(node);
         let is_alone = node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node);
         if is_alone && !node.flag(ORIGIN) {
@@ -103,6 +111,9 @@ fn is_held(node: NodeRef) -> bool {
 fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
     let mut read_by_them = HashSet::new();
     for &node in nodes {
+        if let Some(persistence) = engine.persistence() {
+            persistence.disown(node);
+        }
         engine.table.remove(node);
         // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });

@@ -14,6 +14,7 @@ use crate::claim::Phase;
 use crate::engine::Engine;
 use crate::gate::UpdatePolicy;
 use crate::input::Change;
+use crate::local::Local;
 use crate::mark::mark_dependents;
 use crate::node::{MARKED, NodeRef, replace_value};
 use crate::session::UpdateError;
@@ -56,6 +57,7 @@ impl Engine {
         let mut refreshed = Refreshed::default();
         let mut changes: Vec<Box<dyn Change>> = Vec::new();
         let mut failed = Vec::new();
+        let mut moved = Vec::new();
         let generation = self.run(|| {
             let sources = self.sources.lock().clone();
             refreshed.checked = sources.len();
@@ -69,14 +71,22 @@ impl Engine {
                     _ => failed.push(node),
                 }
             }
+            if let Some(persistence) = self.persistence() {
+                let (checked, found) = persistence.look();
+                refreshed.checked += checked;
+                moved = found;
+            }
             self.generation.load(Relaxed)
         });
-        refreshed.observed = changes.len();
+        refreshed.observed = changes.len() + moved.len();
         let garbage = self.exclusively(policy, |_| {
             if self.generation.load(Relaxed) != generation {
                 return None;
             }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
+            if let Some(persistence) = self.persistence() {
+                refreshed.changed += moved.iter().filter(|moved| moved.differs(persistence)).count();
+            }
             let epoch = if failed.is_empty() { self.epoch() } else { self.advance() };
             for node in failed {
                 if node.state.phase() == Phase::Empty && !node.flag(MARKED) {
@@ -84,12 +94,20 @@ impl Engine {
                     mark_dependents(node, epoch);
                 }
             }
-            Some(self.apply(&mut changes))
+            Some(self.apply(&mut changes, moved))
         })?;
         Ok(garbage.map(|garbage| {
             drop(garbage);
             refreshed
         }))
+    }
+}
+
+/// The body that runs now has seen that a source is not any more what it was observed to be. Its result is not stored,
+/// and it runs again in the next session.
+pub fn source_has_changed() {
+    if let Some(local) = Local::current() {
+        local.note_change();
     }
 }
 

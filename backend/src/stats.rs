@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::counters::Sums;
 use crate::engine::Engine;
+use crate::persist::StorageStats;
 use crate::task_fn::RawTaskFn;
 
 /// What happened to the calls of one task function.
@@ -67,6 +68,8 @@ pub struct Stats {
     pub functions: Vec<FunctionStats>,
     /// Tasks in memory.
     pub tasks: usize,
+    /// What happened between the runtime and its store, if it has one.
+    pub storage: Option<StorageStats>,
 }
 
 impl Stats {
@@ -76,14 +79,14 @@ impl Stats {
         self.functions.iter().find(|function| function.name == name || function.path == name)
     }
 
-    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] stays as it is.
+    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] and [`Stats::storage`] stay as they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let functions = self.functions.iter().map(|function| match earlier.get(function.path) {
             Some(before) => function.since(before),
             None => function.clone(),
         });
-        Self { functions: functions.collect(), tasks: self.tasks }
+        Self { functions: functions.collect(), tasks: self.tasks, storage: self.storage.clone() }
     }
 
     /// Bodies run, of all task functions.
@@ -122,7 +125,7 @@ impl Engine {
             functions.push(function_stats(task_fn, &sums));
         }
         functions.sort_by_key(|function| (function.path, function.name));
-        Stats { functions, tasks: self.len() }
+        Stats { functions, tasks: self.len(), storage: self.storage_stats() }
     }
 }
 
@@ -181,6 +184,10 @@ impl fmt::Display for Stats {
                 function.time,
             )?;
         }
-        write!(f, "{} tasks in memory", self.tasks)
+        write!(f, "{} tasks in memory", self.tasks)?;
+        match &self.storage {
+            Some(storage) => write!(f, "\n{storage}"),
+            None => Ok(()),
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::demand::Visit;
 use crate::flight::{Deferred, Fly, block_on, launch};
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
-use crate::persist::Stored;
+use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
 use crate::strand::Strand;
 
@@ -44,6 +44,7 @@ pub struct RawTaskFn {
     pub(crate) ops: &'static Ops,
     run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
     run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
+    rehearse: unsafe fn(&RawTaskFn, NodeRef),
     body: Option<Erased>,
     cutoff: Option<Erased>,
     describe: Option<Erased>,
@@ -57,6 +58,10 @@ pub struct RawTaskFn {
     /// For an async function: makes the flight of a claimed node.
     pub(crate) launch: Option<Launch>,
     pub(crate) full_name: Option<fn() -> &'static str>,
+    /// How results are stored, if they are.
+    pub(crate) stored: Option<RawStored>,
+    /// For a source: how it appears to a store.
+    pub(crate) leaf: Option<RawLeaf>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
     pub(crate) version: Option<u32>,
@@ -168,6 +173,13 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
+    /// Lets a source be a leaf in a store.
+    #[must_use]
+    pub const fn stored_leaf<L: Leaf<Key = K, Output = O>>(mut self) -> Self {
+        self.raw.leaf = Some(RawLeaf::of::<L>());
+        self
+    }
+
     /// Runs `resolve` before the body: it computes the handles among the arguments that are still pending.
     #[must_use]
     pub const fn resolve(mut self, resolve: fn(&K)) -> Self {
@@ -186,6 +198,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             ops: Node::<K, O>::OPS,
             run: run::<K, O>,
             run_apart: run_apart::<K, O>,
+            rehearse: rehearse::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
@@ -197,6 +210,8 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             observe: None,
             launch: None,
             full_name: None,
+            stored: None,
+            leaf: None,
             volatile: false,
             heavy: false,
             version: None,
@@ -216,8 +231,8 @@ impl<K, O> TaskFn<K, O> {
 
     /// Lets outputs be stored.
     #[must_use]
-    pub const fn stored(self, stored: Stored<K, O>) -> Self {
-        let _ = stored;
+    pub const fn stored(mut self, stored: Stored<K, O>) -> Self {
+        self.raw.stored = Some(stored.raw());
         self
     }
 
@@ -310,6 +325,12 @@ impl RawTaskFn {
     pub(crate) unsafe fn run_apart(&self, node: NodeRef) -> NodeRef {
         // SAFETY: passed on to the caller.
         unsafe { (self.run_apart)(self, node) }
+    }
+
+    /// Runs the body of a node, whose task function this is and which is no leaf, and drops what it returns.
+    pub(crate) fn rehearse(&self, node: NodeRef) {
+        // SAFETY: a key may be read at any time; the types are those of the node.
+        unsafe { (self.rehearse)(self, node) }
     }
 
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
@@ -469,6 +490,14 @@ unsafe fn put<K: Key, O: Send + Sync + 'static>(
         done(Ran::Changed);
         drop(old);
     }
+}
+
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's.
+unsafe fn rehearse<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) {
+    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new`; a key may be read at any time.
+    drop(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(node.key::<K, O>()) });
 }
 
 /// # Safety

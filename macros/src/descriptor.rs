@@ -62,17 +62,32 @@ pub(crate) fn fetch_receiver(task: &Task<'_>) -> TokenStream {
 
 /// The type of the owned key.
 pub(crate) fn key(task: &Task<'_>) -> TokenStream {
+    let parts = parts(task, |part| part);
+    quote_spanned!(blame::span(task)=> ::larder::__private::v1::KeyOf<(#parts)>)
+}
+
+/// The type of the arguments of a stored function, as far as it is known without a call.
+fn stored_arguments(task: &Task<'_>) -> TokenStream {
     let p = task.p();
-    let this = task.receiver().map(|_| generated!(#p::ByRef<'static, Self>,));
+    let parts = parts(task, |part| generated!(#p::Store<#part>));
+    quote_spanned!(blame::span(task)=> (#parts))
+}
+
+fn parts(task: &Task<'_>, wrap: impl Fn(TokenStream) -> TokenStream) -> TokenStream {
+    let p = task.p();
+    let this = task.receiver().map(|_| {
+        let this = wrap(generated!(#p::ByRef<'static, Self>));
+        generated!(#this,)
+    });
     let parts = task.kept().map(|param| {
         let ty = param.key_type();
         let part = match &param.passing {
             Passing::Borrowed(_) => generated!(#p::ByRef<'static, #ty>),
             Passing::Owned(_) => generated!(#p::ByVal<#ty>),
         };
-        if param.role == Role::Skip { generated!(#p::Skip<#part>) } else { part }
+        wrap(if param.role == Role::Skip { generated!(#p::Skip<#part>) } else { part })
     });
-    quote_spanned!(blame::span(task)=> ::larder::__private::v1::KeyOf<(#this #(#parts,)*)>)
+    generated!(#this #(#parts,)*)
 }
 
 /// The async closure's future owns its key. The first statement, never true, tells inference what `?` and `return`
@@ -126,17 +141,15 @@ fn persist_asserts(task: &Task<'_>) -> TokenStream {
         return TokenStream::new();
     }
     let p = task.p();
-    let assert =
-        |ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::assert_persist::<#ty>;);
-    let this = task.receiver().map(|receiver| assert(quote_spanned!(receiver.self_token.span=> Self)));
-    let params = task.kept().filter(|param| param.role == Role::Key).map(|param| {
-        let ty = param.key_type();
-        assert(match &param.passing {
-            Passing::Borrowed(_) => quote_spanned!(ty.span()=> <#ty as ::std::borrow::ToOwned>::Owned),
-            Passing::Owned(_) => ty.to_token_stream(),
-        })
+    let assert = |what: TokenStream, ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::#what::<#ty>;);
+    let this = task.receiver().map(|receiver| {
+        let this = quote_spanned!(receiver.self_token.span=> Self);
+        assert(generated!(assert_persist_key), this)
     });
-    let output = assert(task.output());
+    let params = task.kept().filter(|param| param.role == Role::Key);
+    let params =
+        params.map(|param| assert(generated!(assert_persist_key), param.key_type().to_token_stream()));
+    let output = assert(generated!(assert_persist), task.output());
     generated!(#this #(#params)* #output)
 }
 
@@ -173,7 +186,8 @@ fn options(task: &Task<'_>) -> TokenStream {
         })));
     }
     if options.transient.is_none() {
-        calls.extend(generated!(.stored(#p::stored::<#key, #output>())));
+        let arguments = stored_arguments(task);
+        calls.extend(generated!(.stored(#p::stored::<#arguments, #output>())));
     }
     if let Some(version) = &options.version {
         calls.extend(generated!(.version(#version)));

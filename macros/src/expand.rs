@@ -105,7 +105,9 @@ impl Task<'_> {
         let p = self.p();
         let this = self.receiver().map(|receiver| {
             let this = receiver.self_token;
-            quote_spanned!(generated_at(this.span)=> #p::ByRef(#this),)
+            let at = generated_at(this.span);
+            let wrapped = self.stored(at, quote_spanned!(at=> #p::ByRef(#this)));
+            quote_spanned!(at=> #wrapped,)
         });
         let rest = self.kept().map(|param| {
             let name = &param.name;
@@ -115,9 +117,17 @@ impl Task<'_> {
                 Passing::Borrowed(_) => quote_spanned!(at=> #p::ByRef(#name)),
                 Passing::Owned(_) => quote_spanned!(at=> #p::ByVal(#name)),
             };
-            if param.role == Role::Skip { quote_spanned!(at=> #p::Skip(#wrapped)) } else { wrapped }
+            let wrapped =
+                if param.role == Role::Skip { quote_spanned!(at=> #p::Skip(#wrapped)) } else { wrapped };
+            self.stored(at, wrapped)
         });
         quote_spanned!(blame::span(self)=> (#this #(#rest,)*))
+    }
+
+    /// A wrapped argument, or the type of one, marked as part of the persistent key.
+    fn stored(&self, at: Span, wrapped: TokenStream) -> TokenStream {
+        let p = self.p();
+        if self.options.transient.is_some() { wrapped } else { quote_spanned!(at=> #p::Store(#wrapped)) }
     }
 
     /// The `_` for the type of the arguments, placed where its failures are to be shown.

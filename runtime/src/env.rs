@@ -3,8 +3,10 @@
 use std::ffi::{OsStr, OsString};
 
 use larder_backend::args::ByRef;
-use larder_backend::call;
+use larder_backend::storage::Digest;
+use larder_backend::storage::record::SourceKind;
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
+use larder_backend::{Leaf, Look, Observer, Seen, call};
 
 struct VarId;
 
@@ -15,7 +17,42 @@ const VAR: &TaskFn<(OsString,), Option<OsString>> = &TaskFn::new(
 )
 .describe(Describe::<(OsString,)>::DEBUG)
 .cutoff(Some(|left, right| left == right))
-.source(|_, _| false);
+.source(|_, _| false)
+.stored_leaf::<VarId>();
+
+impl Leaf for VarId {
+    type Key = (OsString,);
+    type Output = Option<OsString>;
+    const KIND: SourceKind = SourceKind::Environment;
+    fn name((name,): &Self::Key) -> Option<Vec<u8>> {
+        Some(name.as_encoded_bytes().to_owned())
+    }
+    fn seen(output: &Self::Output) -> Seen {
+        seen(output.as_deref())
+    }
+    /// There is no way to tell that a variable has changed, and a program that sets its own should know what it does.
+    fn changed(_: &Self::Key, _: Digest) -> Option<Self::Output> {
+        None
+    }
+}
+
+fn seen(value: Option<&OsStr>) -> Seen {
+    let content = match value {
+        Some(value) => Digest::of(&[b"=", value.as_encoded_bytes()].concat()),
+        None => Digest::of(b""),
+    };
+    Seen { content, stamp: None, racy: false }
+}
+
+/// How variables are looked at that a store knows.
+pub(crate) const OBSERVER: Observer = Observer {
+    kind: SourceKind::Environment,
+    look: |name, _| {
+        // A name that is not Unicode is found among all.
+        let found = std::env::vars_os().find(|(key, _)| key.as_encoded_bytes() == name);
+        Look::Seen(seen(found.as_ref().map(|(_, value)| value.as_os_str())))
+    },
+};
 
 /// The value of an environment variable, if it is set. The task that runs now depends on it; a refresh looks again.
 ///

@@ -4,17 +4,18 @@
 //! (size, times, inode) first and at contents only where a stamp differs or is too young to be trusted. Dependents see
 //! contents: touching a file changes nothing.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use larder_backend::args::ByRef;
-use larder_backend::digest;
+use larder_backend::storage::Digest;
+use larder_backend::storage::record::{SourceKind, Stamp};
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
-use larder_backend::{call, with};
+use larder_backend::{Leaf, Look, Observer, Seen, call, source_has_changed, with};
 
 use crate::source_error::SourceError;
 
@@ -126,10 +127,8 @@ const FILE: &TaskFn<(PathBuf,), FileResult> =
     })
     .describe(Describe::<(PathBuf,)>::DEBUG)
     .cutoff(Some(same_file))
-    .source(|(path,), value| match value {
-        Ok(file) => file.stamp.is_still(path),
-        Err(_) => false,
-    });
+    .source(|(path,), value| value.as_ref().is_ok_and(|file| is_still(path, &file.seen)))
+    .stored_leaf::<FileId>();
 
 const DIR: &TaskFn<(PathBuf,), DirResult> =
     &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| {
@@ -141,10 +140,8 @@ const DIR: &TaskFn<(PathBuf,), DirResult> =
         (Err(left), Err(right)) => left == right,
         _ => false,
     }))
-    .source(|(path,), value| match value {
-        Ok(listing) => listing.stamp.is_still(path),
-        Err(_) => false,
-    });
+    .source(|(path,), value| value.as_ref().is_ok_and(|listing| is_still(path, &listing.seen)))
+    .stored_leaf::<DirId>();
 
 const GLOB: &TaskFn<(String,), GlobResult> =
     &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| {
@@ -152,53 +149,42 @@ const GLOB: &TaskFn<(String,), GlobResult> =
     })
     .describe(Describe::<(String,)>::DEBUG)
     .cutoff(Some(|left, right| left == right))
-    .source(|_, _| false);
+    .source(|_, _| false)
+    .stored_leaf::<GlobId>();
 
-/// What the file system says of a path without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: Option<SystemTime>,
-    /// Device, inode, and the time of the last status change, where there are such.
-    identity: (u64, u64, i64, i64),
-    /// Whether the path was modified so shortly before it was observed that a later write may leave the same times.
-    young: bool,
+/// Whether nothing can have changed since a path was seen so.
+fn is_still(path: &Path, seen: &Seen) -> bool {
+    let now = || std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+    !seen.racy && seen.stamp.is_some() && now() == seen.stamp
 }
 
-/// File systems keep times at a granularity of up to two seconds.
-const GRANULARITY: Duration = Duration::from_secs(2);
+/// The stamp of a path, taken before its content: a write that comes between makes the stamp old, so that the next look
+/// reads again.
+struct Stamped {
+    stamp: Stamp,
+    racy: bool,
+}
 
-impl Stamp {
-    /// `observed` is the time before the content was read.
-    fn of(metadata: &Metadata, observed: SystemTime) -> Self {
-        let modified = metadata.modified().ok();
-        // A modification time in the future (an unsafe clock) or none at all counts as young, too.
-        let age = modified.and_then(|modified| observed.duration_since(modified).ok());
-        let young = age.is_none_or(|age| age < GRANULARITY);
-        Self { size: metadata.len(), modified, identity: identity(metadata), young }
+impl Stamped {
+    fn of(path: &Path) -> io::Result<Self> {
+        let observed = SystemTime::now();
+        let stamp = Stamp::of(&std::fs::metadata(path)?);
+        Ok(Self { stamp, racy: stamp.is_racy(observed) })
     }
 
-    fn is_still(&self, path: &Path) -> bool {
-        let now = std::fs::metadata(path).map(|metadata| Self::of(&metadata, SystemTime::now()));
-        !self.young && now.is_ok_and(|now| now == Self { young: now.young, ..*self })
+    fn with(self, content: Digest) -> Seen {
+        Seen { content, stamp: Some(self.stamp), racy: self.racy }
     }
 }
 
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64, i64, i64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64, i64, i64) {
-    (0, 0, 0, 0)
+/// What was seen where something failed. It has no stamp, so that it is always looked at again.
+fn seen_failing(error: &SourceError) -> Seen {
+    Seen { content: error.fingerprint(), stamp: None, racy: false }
 }
 
 /// A file as it was observed: dependents are compared by the digest.
 struct FileValue {
-    stamp: Stamp,
-    digest: u128,
+    seen: Seen,
     /// Holds the bytes from the observation to the first read. After that not even a `Weak`: it would keep the whole
     /// allocation, and there is one of these for every file that was ever read.
     first: Mutex<Option<Arc<[u8]>>>,
@@ -209,17 +195,18 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let again: Arc<[u8]> = std::fs::read(path).map_err(|_| SourceError::changed(path))?.into();
-        if digest(&again) != self.digest {
+        let again = std::fs::read(path).ok().filter(|again| Digest::of(again) == self.seen.content);
+        let Some(again) = again.map(Arc::from) else {
+            source_has_changed();
             return Err(SourceError::changed(path));
-        }
+        };
         Ok(again)
     }
 }
 
 fn same_file(left: &FileResult, right: &FileResult) -> bool {
     match (left, right) {
-        (Ok(left), Ok(right)) if left.digest == right.digest => {
+        (Ok(left), Ok(right)) if left.seen.content == right.seen.content => {
             // Nobody is about to read a content that they have seen: it must not stay until somebody does.
             right.first.lock().unwrap_or_else(PoisonError::into_inner).take();
             true
@@ -231,11 +218,9 @@ fn same_file(left: &FileResult, right: &FileResult) -> bool {
 
 fn observe_file(path: &Path) -> FileResult {
     let observe = || -> io::Result<FileValue> {
-        let observed = SystemTime::now();
-        // The stamp is taken first: a write that comes between makes the stamp old, and a refresh looks again.
-        let stamp = Stamp::of(&std::fs::metadata(path)?, observed);
+        let stamped = Stamped::of(path)?;
         let bytes: Arc<[u8]> = std::fs::read(path)?.into();
-        Ok(FileValue { stamp, digest: digest(&bytes), first: Mutex::new(Some(bytes)) })
+        Ok(FileValue { seen: stamped.with(Digest::of(&bytes)), first: Mutex::new(Some(bytes)) })
     };
     observe().map(Arc::new).map_err(|error| SourceError::io(path, error))
 }
@@ -243,13 +228,13 @@ fn observe_file(path: &Path) -> FileResult {
 /// A directory as it was observed.
 #[derive(Clone)]
 struct Listing {
-    stamp: Stamp,
+    seen: Seen,
     entries: Arc<[Entry]>,
 }
 
 fn observe_dir(path: &Path) -> DirResult {
     let observe = || -> io::Result<Listing> {
-        let stamp = Stamp::of(&std::fs::metadata(path)?, SystemTime::now());
+        let stamped = Stamped::of(path)?;
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
@@ -266,7 +251,8 @@ fn observe_dir(path: &Path) -> DirResult {
             entries.push(Entry { path: entry.path(), kind });
         }
         entries.sort_unstable();
-        Ok(Listing { stamp, entries: entries.into() })
+        let content = digest_of(entries.iter().map(|entry| (entry.path.as_path(), entry.kind as u8)));
+        Ok(Listing { seen: stamped.with(content), entries: entries.into() })
     };
     observe().map_err(|error| SourceError::io(path, error))
 }
@@ -276,4 +262,133 @@ fn observe_glob(pattern: &str) -> GlobResult {
     let mut paths: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
     paths.sort_unstable();
     Ok(paths.into())
+}
+
+fn seen_by_glob(found: &GlobResult) -> Seen {
+    match found {
+        Ok(paths) => Seen {
+            content: digest_of(paths.iter().map(|path| (path.as_path(), 0))),
+            stamp: None,
+            racy: false,
+        },
+        Err(error) => seen_failing(error),
+    }
+}
+
+/// The digest of a list of paths, each with a mark.
+fn digest_of<'a>(paths: impl Iterator<Item = (&'a Path, u8)>) -> Digest {
+    let mut bytes = Vec::new();
+    for (path, mark) in paths {
+        let path = path.as_os_str().as_encoded_bytes();
+        bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(path);
+        bytes.push(mark);
+    }
+    Digest::of(&bytes)
+}
+
+impl Leaf for FileId {
+    type Key = (PathBuf,);
+    type Output = FileResult;
+    const KIND: SourceKind = SourceKind::File;
+    fn name((path,): &Self::Key) -> Option<Vec<u8>> {
+        name_of(path)
+    }
+    fn seen(output: &FileResult) -> Seen {
+        output.as_ref().map_or_else(seen_failing, |file| file.seen)
+    }
+    /// A file whose content cannot be had: whoever reads it is told that it has changed.
+    fn changed(_: &Self::Key, known: Digest) -> Option<FileResult> {
+        let seen = Seen { content: known, stamp: None, racy: true };
+        Some(Ok(Arc::new(FileValue { seen, first: Mutex::default() })))
+    }
+}
+
+impl Leaf for DirId {
+    type Key = (PathBuf,);
+    type Output = DirResult;
+    const KIND: SourceKind = SourceKind::Directory;
+    fn name((path,): &Self::Key) -> Option<Vec<u8>> {
+        name_of(path)
+    }
+    fn seen(output: &DirResult) -> Seen {
+        output.as_ref().map_or_else(seen_failing, |listing| listing.seen)
+    }
+    fn changed((path,): &Self::Key, _: Digest) -> Option<DirResult> {
+        Some(Err(SourceError::changed(path)))
+    }
+}
+
+impl Leaf for GlobId {
+    type Key = (String,);
+    type Output = GlobResult;
+    const KIND: SourceKind = SourceKind::Other;
+    fn name((pattern,): &Self::Key) -> Option<Vec<u8>> {
+        Some([GLOBS, pattern.as_bytes()].concat())
+    }
+    fn seen(output: &GlobResult) -> Seen {
+        seen_by_glob(output)
+    }
+    fn changed((pattern,): &Self::Key, _: Digest) -> Option<GlobResult> {
+        Some(Err(SourceError::changed(pattern.as_ref())))
+    }
+}
+
+/// What the names of patterns begin with, among the sources of other kinds.
+const GLOBS: &[u8] = b"glob ";
+
+/// How files, directories and patterns are looked at that a store knows.
+pub(crate) const OBSERVERS: [Observer; 3] = [
+    Observer {
+        kind: SourceKind::File,
+        look: |name, last| match path_of(name) {
+            Some(path) if is_still(&path, last) => Look::Same,
+            Some(path) => Look::Seen(FileId::seen(&observe_file(&path))),
+            None => Look::Seen(unnamed()),
+        },
+    },
+    Observer {
+        kind: SourceKind::Directory,
+        look: |name, last| match path_of(name) {
+            Some(path) if is_still(&path, last) => Look::Same,
+            Some(path) => Look::Seen(DirId::seen(&observe_dir(&path))),
+            None => Look::Seen(unnamed()),
+        },
+    },
+    Observer {
+        kind: SourceKind::Other,
+        look: |name, _| {
+            let pattern = name.strip_prefix(GLOBS).and_then(|pattern| std::str::from_utf8(pattern).ok());
+            Look::Seen(pattern.map_or_else(unnamed, |pattern| seen_by_glob(&observe_glob(pattern))))
+        },
+    },
+];
+
+/// What is seen under a name that is none here: a store of another system, say.
+fn unnamed() -> Seen {
+    Seen { content: Digest::of(b"larder: not a name"), stamp: None, racy: false }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "on other systems some paths have no name")]
+fn name_of(path: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(path.as_os_str().as_bytes().to_owned())
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "on other systems some names are no paths")]
+fn path_of(name: &[u8]) -> Option<Cow<'_, Path>> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(Cow::Borrowed(Path::new(std::ffi::OsStr::from_bytes(name))))
+}
+
+#[cfg(not(unix))]
+fn name_of(path: &Path) -> Option<Vec<u8>> {
+    path.to_str().map(|path| path.as_bytes().to_owned())
+}
+
+#[cfg(not(unix))]
+fn path_of(name: &[u8]) -> Option<Cow<'_, Path>> {
+    std::str::from_utf8(name).ok().map(|name| Cow::Borrowed(Path::new(name)))
 }

@@ -13,15 +13,29 @@ mod task_call;
 pub mod env;
 pub mod fs;
 mod source_error;
+mod stored;
+
+/// Stores, and the trait that makes one.
+pub mod storage {
+    pub use larder_backend::storage::{
+        BackingStorage, Damage, Faults, FlushError, FunctionSize, MemoryStorage, NoStorage, Operation,
+        Rejected, RejectedCounts, StorageError, StoreReport, Table, Visit, Write, WriteBehindStats, Writes,
+        conformance,
+    };
+    #[cfg(feature = "redb")]
+    pub use larder_backend::storage::{RedbOptions, RedbStorage, SetAside};
+}
 
 pub use larder_backend::{
-    CancelToken,     CycleError, Emitted, FunctionStats, Input, InputValue, Persist, Refreshed, Scope, Stats, Task, TaskError, Update, UpdateError, emit, par_each, par_map, scope,
-    try_par_map,
+    CancelToken, CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, PersistInput, PersistKey,
+    Reason, Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, emit, par_each,
+    par_map, scope, try_par_map,
 };
 pub use carry::{Carried, current};
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;
+pub use stored::{OpenError, StoredBuilder};
 pub use stream::{Stream, stream};
 pub use task_call::{PendingCall, TaskCall, TaskExt};
 

@@ -6,10 +6,10 @@ pub mod v1 {
 
     use larder_backend::args::{Args, KeyPart, Skipped};
 
-    pub use larder_backend::args::{ByRef, ByVal, Skip};
+    pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
     pub use larder_backend::task_fn::{Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of};
     pub use larder_backend::{
-        Emitted, Persist, Task, call, collect, forget, is_cached, resolve, stored, task, with,
+        Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with,
     };
 
     pub use crate::driver::{BoxFuture, boxed, boxed_within};
@@ -68,6 +68,8 @@ pub mod v1 {
     pub fn assert_arg<T: ValueArg>() {}
     /// States, at the place of the type, that it can stand behind a reference parameter.
     pub fn assert_ref_arg<T: ?Sized + RefArg>() {}
+    /// States, at the place of the type, that it can be part of a stored task's key.
+    pub fn assert_persist_key<T: ?Sized + PersistKey>() {}
     /// States, at the place of the type, that it can be stored.
     pub fn assert_persist<T: Persist>() {}
 

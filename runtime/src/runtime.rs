@@ -4,11 +4,14 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    AsyncSession, CancelToken, Config, Engine, Input, InputValue, Refreshed, Stats, TaskError, Update, UpdateError, UpdatePolicy,
+    AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update,
+    UpdateError, UpdatePolicy,
 };
 
 use crate::run_async::{in_session, update};
+use crate::stored::{OpenError, StoredBuilder};
 
 /// A runtime: the results of task functions, and what they depend on.
 ///
@@ -30,6 +33,8 @@ use crate::run_async::{in_session, update};
 #[derive(Clone)]
 pub struct Runtime {
     engine: Arc<Engine>,
+    /// Why there is no store, if there was to be one.
+    failure: Option<OpenError>,
 }
 
 /// Makes a [`Runtime`] that is not the default one.
@@ -54,10 +59,33 @@ impl Builder {
         self
     }
 
+    /// Keeps results in a store as well, so that the next process goes on where this one stops.
+    ///
+    /// ```
+    /// use larder::{Runtime, storage::MemoryStorage, task_fn};
+    ///
+    /// #[task_fn]
+    /// fn word_count(text: &str) -> usize {
+    ///     text.split_whitespace().count()
+    /// }
+    ///
+    /// // In a program this is a file: `RedbStorage::open("results.redb")?`.
+    /// let store = MemoryStorage::new();
+    /// Runtime::builder().storage(store.clone()).build().run(|| word_count("a b c"));
+    ///
+    /// let next = Runtime::builder().storage(store).build();
+    /// assert_eq!(next.run(|| word_count("a b c")), 3);
+    /// assert_eq!(next.stats().runs(), 0);
+    /// ```
+    #[must_use]
+    pub fn storage(self, storage: impl BackingStorage) -> StoredBuilder {
+        StoredBuilder::new(self.config, Arc::new(storage))
+    }
+
     /// Makes the runtime.
     #[must_use]
     pub fn build(self) -> Runtime {
-        Runtime { engine: Engine::new(&self.config) }
+        Runtime::of(Engine::new(&self.config))
     }
 }
 
@@ -72,6 +100,14 @@ impl Runtime {
     #[must_use]
     pub fn new() -> Self {
         Builder::default().build()
+    }
+
+    pub(crate) fn of(engine: Arc<Engine>) -> Self {
+        Self { engine, failure: None }
+    }
+
+    pub(crate) fn without_storage(config: &Config, failure: OpenError) -> Self {
+        Self { engine: Engine::new(config), failure: Some(failure) }
     }
 
     /// Settings for a runtime.
@@ -165,11 +201,23 @@ impl Runtime {
 
     /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
     ///
+    /// The name is the same in every process: with a store, what an earlier process computed from an input of this name
+    /// is used if its value was the same, and verified if it was not.
+    ///
     /// # Panics
     /// If an input of this name exists and holds another type.
     #[track_caller]
-    pub fn input<T: InputValue>(&self, name: &str, value: T) -> Input<T> {
+    pub fn input<T: InputValue + PersistInput>(&self, name: &str, value: T) -> Input<T> {
         self.engine.input(name, value)
+    }
+
+    /// The same for a type without serde. What reads it is kept in memory only.
+    ///
+    /// # Panics
+    /// If an input of this name exists and holds another type.
+    #[track_caller]
+    pub fn transient_input<T: InputValue>(&self, name: &str, value: T) -> Input<T> {
+        self.engine.transient_input(name, value)
     }
 
     /// Changes inputs, all at once, after waiting for the open sessions to end.
@@ -202,9 +250,50 @@ impl Runtime {
         self.engine.refresh(UpdatePolicy::Wait)
     }
 
+    /// Returns once everything computed so far that can be stored is durable. Dropping the last clone of a runtime does the
+    /// same. Without a store it does nothing.
+    ///
+    /// # Errors
+    /// If the store has failed for good: results stay in memory.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.engine.flush()
+    }
+
+    /// Why this runtime has no store although one was asked for.
+    #[must_use]
+    pub fn storage_failure(&self) -> Option<&OpenError> {
+        self.failure.as_ref()
+    }
+
+    /// The first error of the store, once: to be shown to the user. Computations go on, with results in memory.
+    #[must_use]
+    pub fn take_storage_error(&self) -> Option<Arc<StorageError>> {
+        self.engine.take_storage_error()
+    }
+
+    /// Reads and checks the whole store: what is damaged, and how much each task function takes. `None` without a store.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn storage_report(&self) -> Option<Result<StoreReport, StorageError>> {
+        self.engine.storage_report()
+    }
+
+    /// Gives back the space that replaced and dropped results take in the store.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn compact_storage(&self) -> Result<(), StorageError> {
+        self.engine.compact_storage()
+    }
+
     /// What happened so far, per task function.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.stats()
     }
 }
+
+// A panic in a body leaves the runtime as usable as it was: claims are given back, and nothing half-made is kept.
+impl std::panic::UnwindSafe for Runtime {}
+impl std::panic::RefUnwindSafe for Runtime {}

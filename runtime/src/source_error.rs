@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use larder_backend::storage::Digest;
+
 /// Why a file, a directory or a pattern could not be read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -35,6 +37,17 @@ impl SourceError {
     }
     pub(crate) fn pattern(pattern: &str, message: impl fmt::Display) -> Self {
         Self { path: pattern.into(), problem: Problem::Pattern(message.to_string()) }
+    }
+
+    /// What dependents compare across processes: equal errors have equal ones.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let problem = match &self.problem {
+            Problem::Io(kind, _) => format!("io {kind:?}"),
+            Problem::NotUtf8 { valid_up_to, .. } => format!("not utf-8 {valid_up_to}"),
+            Problem::Changed => "changed".to_owned(),
+            Problem::Pattern(message) => format!("pattern {message}"),
+        };
+        Digest::of(format!("larder error: {problem}").as_bytes())
     }
 
     /// The path (or pattern) that was to be read.

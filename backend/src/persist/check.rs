@@ -1,0 +1,241 @@
+//! Verification of stored tasks by their records alone: which of a task's traces, if any, has read what it would read
+//! now?
+//!
+//! A task is asked for the reads of its traces in their recorded order, all traces together (the most recent one first;
+//! older ones are loaded only if that one is out): a read that all before it agree with is one that the body would
+//! make now. The current fingerprint of a read is
+//! * of a leaf: what was seen when the store was opened or the runtime refreshed, or what an input was set to;
+//! * of a task in memory: that of its output, after it was made fresh. If that is not stored, there is none;
+//! * of a task that is only stored: its record's, if that is valid; otherwise it is verified in the same way first. No task
+//!   function is needed for that. If none of its traces holds, its body would have to run, and so must the asking one's.
+//!
+//! Nothing here recurses: tasks that are only stored stand on a stack of frames, and for one in memory the caller is
+//! asked to make it fresh.
+
+use rustc_hash::FxHashMap;
+
+use super::pending::{Known, load_older};
+use super::{Change, Persistence, StoredTrace};
+use crate::node::NodeRef;
+use crate::storage::record::Read;
+use crate::storage::{Digest, Group, TaskKey};
+
+/// A verification under way.
+pub(crate) struct Check {
+    /// The task that is verified, then those that have to be verified for it.
+    frames: Vec<Frame>,
+    /// The fingerprints of what has been read so far.
+    fingerprints: FxHashMap<Digest, Option<Digest>>,
+    epoch: u32,
+}
+
+struct Frame {
+    task: TaskKey,
+    known: Known,
+    /// Which traces agree with all that was read so far; the first one leads.
+    racing: Vec<usize>,
+    /// What was read so far, in order.
+    agreed: Vec<Read>,
+    /// What was read last, if none of those that raced had read the same.
+    differed: Option<Read>,
+    is_trusted: bool,
+}
+
+/// How far a verification has come.
+pub(crate) enum Progress {
+    /// This node must be made fresh, or [`Check::failed`] said of it.
+    Needs(NodeRef),
+    /// All reads of this trace are current.
+    Found(StoredTrace),
+    /// The body has to run.
+    NotFound,
+}
+
+enum Current {
+    Is(Option<Digest>),
+    Needs(NodeRef),
+    Verify(Known),
+}
+
+enum Next {
+    Read(Digest),
+    Found,
+    NotFound,
+}
+
+impl Check {
+    /// Begins to verify a task.
+    pub(crate) fn begin(task: TaskKey, known: Known, epoch: u32) -> Self {
+        Self { frames: vec![Frame::new(task, known)], fingerprints: FxHashMap::default(), epoch }
+    }
+
+    /// The same for a task whose current trace is known to hold.
+    pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
+        known.older.clear();
+        Self {
+            frames: vec![Frame { is_trusted: true, ..Frame::new(task, known) }],
+            fingerprints: FxHashMap::default(),
+            epoch,
+        }
+    }
+
+    /// Goes on as far as it can.
+    pub(crate) fn advance(&mut self, persistence: &Persistence) -> Progress {
+        loop {
+            let Some(frame) = self.frames.last_mut() else { return Progress::NotFound };
+            match frame.next(persistence) {
+                Next::Read(key) => match self.current(persistence, key) {
+                    Current::Is(fingerprint) => self.agree(key, fingerprint),
+                    Current::Needs(node) => return Progress::Needs(node),
+                    Current::Verify(known) => self.frames.push(Frame::new(TaskKey(key), known)),
+                },
+                Next::Found => {
+                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
+                    let (task, trace) = frame.confirm(persistence);
+                    if self.frames.is_empty() {
+                        return Progress::Found(trace);
+                    }
+                    self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
+                }
+                Next::NotFound => {
+                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
+                    if self.frames.is_empty() {
+                        return Progress::NotFound;
+                    }
+                    persistence.note_must_run(frame.task.0, self.epoch);
+                    self.fingerprints.insert(frame.task.0, None);
+                }
+            }
+        }
+    }
+
+    /// A node that was needed cannot be made fresh.
+    pub(crate) fn failed(&mut self, node: NodeRef) {
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        if let Some(key) = persisted.and_then(|persisted| persisted.key) {
+            self.fingerprints.insert(key, None);
+        }
+    }
+
+    fn agree(&mut self, key: Digest, fingerprint: Option<Digest>) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.agree(key, fingerprint);
+        }
+    }
+
+    fn current(&self, persistence: &Persistence, key: Digest) -> Current {
+        if let Some(fingerprint) = self.fingerprints.get(&key) {
+            return Current::Is(*fingerprint);
+        }
+        if self.frames.iter().any(|frame| frame.task.0 == key) {
+            // It depends on itself: its body will meet the cycle.
+            return Current::Is(None);
+        }
+        if let Some(leaf) = persistence.leaves.lock().get(&key) {
+            return Current::Is(leaf.is_stored.then_some(leaf.seen.content));
+        }
+        if let Some(node) = persistence.nodes.get(key) {
+            if !node.state.is_fresh() {
+                return Current::Needs(node);
+            }
+            let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+            return Current::Is(
+                persisted.filter(|persisted| persisted.is_stored).map(|persisted| persisted.fingerprint),
+            );
+        }
+        if persistence.must_run(key, self.epoch) {
+            return Current::Is(None);
+        }
+        let task = TaskKey(key);
+        match persistence.pending.known(&persistence.store, task, |_| true) {
+            None => Current::Is(None),
+            Some(known) if persistence.is_trusted(task, &known) => {
+                Current::Is(known.traces.first().map(|trace| trace.trace().output.fingerprint))
+            }
+            Some(known) => Current::Verify(known),
+        }
+    }
+}
+
+impl Frame {
+    fn new(task: TaskKey, known: Known) -> Self {
+        Self { task, known, racing: vec![0], agreed: Vec::new(), differed: None, is_trusted: false }
+    }
+
+    fn next(&mut self, persistence: &Persistence) -> Next {
+        if self.is_trusted {
+            return Next::Found;
+        }
+        loop {
+            if let Some(leader) = self.racing.first() {
+                let trace = self.known.traces[*leader].trace();
+                return match trace.reads().nth(self.agreed.len()) {
+                    Some(read) => Next::Read(read.key),
+                    None => Next::Found,
+                };
+            }
+            if !self.load_others(persistence) {
+                return Next::NotFound;
+            }
+        }
+    }
+
+    fn agree(&mut self, key: Digest, fingerprint: Option<Digest>) {
+        let at = self.agreed.len();
+        let Some(fingerprint) = fingerprint else {
+            // Whichever trace it is, the body would read this next: without it, none can hold.
+            self.racing.clear();
+            return;
+        };
+        let now = Read { key, fingerprint };
+        let traces = &self.known.traces;
+        self.racing.retain(|trace| traces[*trace].trace().reads().nth(at) == Some(now));
+        if self.racing.is_empty() {
+            self.differed = Some(now);
+        } else {
+            self.agreed.push(now);
+        }
+    }
+
+    /// Lets all traces race that agree with what was read so far; `false` if there are none.
+    fn load_others(&mut self, persistence: &Persistence) -> bool {
+        let Some(differed) = self.differed.take() else { return false };
+        self.agreed.push(differed);
+        for older in std::mem::take(&mut self.known.older) {
+            self.known.traces.extend(load_older(&persistence.store, self.task, &older));
+        }
+        let agrees = |trace: &StoredTrace| {
+            let reads = trace.trace().reads();
+            reads.len() >= self.agreed.len() && reads.zip(&self.agreed).all(|(read, agreed)| read == *agreed)
+        };
+        self.racing =
+            (0..self.known.traces.len()).filter(|trace| agrees(&self.known.traces[*trace])).collect();
+        !self.racing.is_empty()
+    }
+
+    /// Tells the store that the leader holds.
+    fn confirm(mut self, persistence: &Persistence) -> (TaskKey, StoredTrace) {
+        let leader = self.racing[0];
+        let trace = self.known.traces.swap_remove(leader);
+        persistence.confirm(self.task, &trace, leader == 0, self.known.is_stale);
+        (self.task, trace)
+    }
+}
+
+impl Persistence {
+    /// The trace of a task was found to hold; `is_current` says that it is the one that the store calls the current one.
+    pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, was_stale: bool) {
+        let mut group = Group::new();
+        let digest = trace.trace().digest();
+        if !is_current {
+            group.reverted(task, digest);
+            self.counts.reverted.add();
+            self.hand_over(&mut group, vec![(task.0, Change::Reverted(digest))]);
+        } else if was_stale {
+            group.fresh(task);
+            self.counts.verified.add();
+            self.hand_over(&mut group, vec![(task.0, Change::Fresh)]);
+        }
+        self.trust(task);
+    }
+}

@@ -1,0 +1,162 @@
+//! Emitted values out of the store, and the way to those of tasks that are only stored.
+//!
+//! What a stored task emitted is part of its trace, by *channel*: the digest of the type's name. Each value begins with the
+//! build that wrote it: the type behind a name may be another one in another build, and then the trace is a miss.
+
+use std::any::{Any, type_name};
+use std::sync::Arc;
+
+use super::{Check, Known, Persistence, Progress, Reason};
+use crate::codec;
+use crate::emit::{AnyEmitted, Emitted, EmittedValue};
+use crate::node::{NodeRef, RESTORED};
+use crate::storage::record::Trace;
+use crate::storage::{Digest, TaskKey};
+
+const BUILD_BYTES: usize = 16;
+
+/// An emitted value as it stands in the store.
+pub(crate) struct StoredEmitted {
+    channel: Digest,
+    /// Without the build.
+    bytes: Box<[u8]>,
+}
+
+fn channel<D: Emitted>() -> Digest {
+    Digest::of(type_name::<D>().as_bytes())
+}
+
+impl StoredEmitted {
+    /// The value, if it is of this type.
+    pub(crate) fn decode<D: Emitted>(&self) -> Option<D> {
+        (self.channel == channel::<D>()).then(|| codec::decode(&self.bytes).ok()).flatten()
+    }
+}
+
+impl AnyEmitted for StoredEmitted {
+    fn equals(&self, other: &dyn AnyEmitted) -> bool {
+        let any: &dyn Any = other;
+        match any.downcast_ref::<Self>() {
+            Some(other) => self.channel == other.channel && self.bytes == other.bytes,
+            None => other.equals(self),
+        }
+    }
+    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+        out.extend_from_slice(&self.bytes);
+        Ok(self.channel)
+    }
+}
+
+/// Appends an emitted value; returns its channel.
+pub(crate) fn encode<D: Emitted>(value: &D, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+    let start = out.len();
+    codec::encode_into(value, out).map_err(|_| Reason::NotEncoded)?;
+    // Few values are emitted, and one that is lost would be lost silently.
+    if codec::decode::<D>(&out[start..]).ok().as_ref() != Some(value) {
+        return Err(Reason::NoRoundTrip);
+    }
+    Ok(channel::<D>())
+}
+
+/// A task whose emitted values are to be collected.
+pub(crate) enum Collected {
+    /// In memory: to be made fresh.
+    Node(NodeRef),
+    /// Only stored, with what it emitted and the keys of what it read.
+    Stored(StoredTask),
+}
+
+/// A task as its valid trace tells of it.
+pub(crate) struct StoredTask {
+    pub(crate) emitted: Vec<EmittedValue>,
+    pub(crate) reads: Vec<Digest>,
+}
+
+/// A step on the way to what a stored task emitted.
+pub(crate) enum Finding {
+    /// This node has to be made fresh before it is known.
+    Needs(NodeRef),
+    /// A leaf, which emits nothing.
+    Leaf,
+    Found(Collected),
+    /// The store has lost it.
+    Lost,
+}
+
+/// A search for a task that a stored one read.
+pub(crate) struct Search {
+    key: Digest,
+    check: Option<Check>,
+}
+
+impl Search {
+    pub(crate) fn of(key: Digest) -> Self {
+        Self { key, check: None }
+    }
+
+    /// Goes on until something is found, or a node has to be made fresh.
+    pub(crate) fn advance(&mut self, persistence: &Persistence, epoch: u32) -> Finding {
+        if self.check.is_none() {
+            if persistence.leaves.fingerprint(self.key).is_some() {
+                return Finding::Leaf;
+            }
+            if let Some(node) = persistence.nodes.get(self.key) {
+                return Finding::Found(Collected::Node(node));
+            }
+            let task = TaskKey(self.key);
+            let Some(known) = persistence.pending.known(&persistence.store, task, |_| true) else {
+                return Finding::Lost;
+            };
+            if persistence.is_trusted(task, &known) {
+                return persistence.first_of(&known);
+            }
+            self.check = Some(Check::begin(task, known, epoch));
+        }
+        match self.check.as_mut().map(|check| check.advance(persistence)) {
+            Some(Progress::Needs(node)) => Finding::Needs(node),
+            Some(Progress::Found(trace)) => persistence.stored_task(&trace.trace()),
+            _ => Finding::Lost,
+        }
+    }
+
+    /// A node that was needed has no value.
+    pub(crate) fn failed(&mut self, node: NodeRef) {
+        if let Some(check) = self.check.as_mut() {
+            check.failed(node);
+        }
+    }
+}
+
+impl Persistence {
+    /// What a trace emitted; none if another build wrote it.
+    pub(super) fn emitted_of(&self, trace: &Trace<'_>) -> Option<Vec<EmittedValue>> {
+        let value = |emitted: crate::storage::record::Emitted<'_>| {
+            let (build, bytes) = emitted.value.split_at_checked(BUILD_BYTES)?;
+            let value = StoredEmitted { channel: emitted.channel, bytes: bytes.into() };
+            (build == self.functions.build().to_bytes()).then(|| Arc::new(value) as EmittedValue)
+        };
+        trace.emitted().map(value).collect()
+    }
+
+    /// The keys of what a restored node read, which is FRESH. None if the store has lost them.
+    pub(crate) fn reads_of_restored(&self, node: NodeRef) -> Option<Vec<Digest>> {
+        debug_assert!(node.flag(RESTORED));
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock())?;
+        let known = self.pending.known(&self.store, TaskKey(persisted.key?), |_| true)?;
+        let trace = known.traces.first()?.trace();
+        (trace.output.fingerprint == persisted.fingerprint)
+            .then(|| trace.reads().map(|read| read.key).collect())
+    }
+
+    fn first_of(&self, known: &Known) -> Finding {
+        known.traces.first().map_or(Finding::Lost, |trace| self.stored_task(&trace.trace()))
+    }
+
+    fn stored_task(&self, trace: &Trace<'_>) -> Finding {
+        let reads = trace.reads().map(|read| read.key).collect();
+        match self.emitted_of(trace) {
+            Some(emitted) => Finding::Found(Collected::Stored(StoredTask { emitted, reads })),
+            None => Finding::Lost,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is counted about the store.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+/// Why a run is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It read a task, an input or a source that is not stored: a transient one, say.
+    ReadsUnstored,
+    /// It read a task that failed.
+    ReadsFailed,
+    /// It collects what other tasks emit.
+    Collects,
+    /// It saw a source change.
+    SourceChanged,
+    /// The function is volatile or its results expire.
+    DoesNotLast,
+    /// Arguments, output or emitted values could not be encoded.
+    NotEncoded,
+    /// What it encodes to does not decode to the same.
+    NoRoundTrip,
+    /// Another task, or another function, has the same persistent key.
+    AmbiguousKey,
+    /// The store takes nothing more: too much is waiting, or it has failed.
+    Refused,
+}
+
+impl Reason {
+    /// For people.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::ReadsUnstored => "it read something that is not stored (a transient task or input)",
+            Self::ReadsFailed => "it read a task that failed",
+            Self::Collects => "it collects emitted values",
+            Self::SourceChanged => "a source changed while it was read",
+            Self::DoesNotLast => "it is volatile, or expires",
+            Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
+            Self::NoRoundTrip => "what it encodes to does not decode to the same value",
+            Self::AmbiguousKey => "another task has the same persistent key",
+            Self::Refused => "the store takes no more",
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The counts of one engine. Calls answered by the store are counted with the other hits.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// Tasks made fresh from the store, without running their body.
+    pub(crate) restored: Count,
+    /// Runs handed to the store.
+    pub(crate) stored: Count,
+    /// Stale stored tasks found current.
+    pub(crate) verified: Count,
+    /// Tasks that went back to an older trace.
+    pub(crate) reverted: Count,
+    /// Runs not stored, by function and reason.
+    unstored: Mutex<FxHashMap<(u32, Reason), u64>>,
+}
+
+impl Counts {
+    pub(crate) fn unstored(&self, function: u32, reason: Reason) {
+        *self.unstored.lock().entry((function, reason)).or_default() += 1;
+    }
+
+    pub(crate) fn all_unstored(&self) -> Vec<(u32, Reason, u64)> {
+        self.unstored.lock().iter().map(|((function, reason), count)| (*function, *reason, *count)).collect()
+    }
+}

@@ -1,0 +1,343 @@
+//! Leaves that appear or change in this process, and what that means for the store.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::walk::{MarkInMemory, Walk};
+use super::{LeafState, Look, Persisted, Persistence, RawLeaf, Replaced, Seen};
+use crate::claim::Phase;
+use crate::mark::Marking;
+use crate::node::NodeRef;
+use crate::storage::record::{SourceKind, source_key};
+use crate::storage::{Digest, Group};
+
+/// A stored source that has no node, and is not any more what it was.
+pub(crate) struct Moved {
+    key: Digest,
+    seen: Seen,
+}
+
+/// A leaf of this process that has been set or observed again.
+pub(crate) struct Touched {
+    pub(crate) node: NodeRef,
+    /// Whether its value differs, so that its dependents have been marked in memory.
+    pub(crate) differs: bool,
+}
+
+/// A leaf whose state was brought up to its node's value.
+struct Touch {
+    key: Digest,
+    /// Its value can be encoded.
+    may_be_stored: bool,
+    /// The store holds, or will hold, what it was before.
+    was_stored: bool,
+}
+
+/// Marks restored nodes at once: the gate is held exclusively.
+struct Now<'a>(&'a mut Marking);
+
+impl MarkInMemory for Now<'_> {
+    fn mark(&mut self, node: NodeRef, reached: &mut Vec<NodeRef>) {
+        self.0.mark_restored(node);
+        reached.append(&mut self.0.reached());
+    }
+}
+
+/// Puts restored nodes on a list: sessions are open.
+struct Later<'a>(&'a Persistence);
+
+impl MarkInMemory for Later<'_> {
+    fn mark(&mut self, node: NodeRef, reached: &mut Vec<NodeRef>) {
+        self.0.queued.lock().push(node);
+        reached.push(node);
+    }
+}
+
+impl Persistence {
+    // ---- with the gate held exclusively ----
+
+    /// Leaves have been set, and what depends on them in memory is marked: brings the same to the store, and what the
+    /// store knows to depend on them to memory.
+    pub(crate) fn changed(&self, touched: &[Touched], moved: Vec<Moved>, marking: &mut Marking) {
+        let mut walk = Walk::new(self);
+        let mut keys = Vec::new();
+        for Touched { node, differs } in touched {
+            let Some(Touch { key, may_be_stored, was_stored }) = self.touch(*node, *differs, &mut walk.group)
+            else {
+                continue;
+            };
+            keys.push((*node, key, may_be_stored));
+            // What was refused before is made up for.
+            if *differs || !was_stored {
+                walk.leaf(key);
+            }
+        }
+        for Moved { key, seen } in &moved {
+            let mut leaves = self.leaves.lock();
+            // One that has a node by now is looked at through that, the next time.
+            let Some(leaf) = leaves.get_mut(key).filter(|leaf| !leaf.in_memory) else { continue };
+            if !leaf.is_stored {
+                walk.leaf(*key);
+            }
+            if std::mem::replace(&mut leaf.seen, *seen).content != seen.content {
+                walk.leaf(*key);
+            }
+            leaf.record(&[], &mut walk.group);
+        }
+        walk.reached(&marking.reached());
+        walk.run(&mut Now(marking));
+        let is_stored = walk.hand_over();
+        let mut leaves = self.leaves.lock();
+        for key in keys.iter().map(|(_, key, _)| key).chain(moved.iter().map(|moved| &moved.key)) {
+            if let Some(leaf) = leaves.get_mut(key) {
+                leaf.is_stored = is_stored;
+            }
+        }
+        drop(leaves);
+        for (node, key, may_be_stored) in keys {
+            self.set_leaf(node, key, is_stored && may_be_stored);
+        }
+    }
+
+    /// Marks the restored nodes that could not be marked when something changed in the middle of a session.
+    pub(crate) fn mark_queued(&self, marking: &mut Marking) {
+        let queued = std::mem::take(&mut *self.queued.lock());
+        if queued.is_empty() {
+            return;
+        }
+        for node in queued {
+            marking.mark_restored(node);
+        }
+        let mut walk = Walk::new(self);
+        walk.reached(&marking.reached());
+        walk.run(&mut Now(marking));
+        walk.hand_over();
+    }
+
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queued.lock().is_empty()
+    }
+
+    /// Brings a leaf's state up to its node's value. None if there is nothing to tell the store.
+    fn touch(&self, node: NodeRef, differs: bool, group: &mut Group) -> Option<Touch> {
+        if let Some(raw) = node.task_fn.leaf {
+            return self.touch_source(node, raw, group);
+        }
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock())?;
+        let key = persisted.key?;
+        if !differs {
+            // An equal value: readers keep the fingerprint of the one before.
+            return None;
+        }
+        let mut value = Vec::new();
+        let content = self.input_content(node, &mut value);
+        let mut leaves = self.leaves.lock();
+        let leaf = leaves.get_mut(&key)?;
+        leaf.seen.content = content.unwrap_or_else(unknown);
+        leaf.record(if content.is_some() { &value } else { &[] }, group);
+        Some(Touch { key, may_be_stored: content.is_some(), was_stored: leaf.is_stored })
+    }
+
+    fn touch_source(&self, node: NodeRef, raw: RawLeaf, group: &mut Group) -> Option<Touch> {
+        let key = node.extra().and_then(|extra| *extra.persisted.lock())?.key?;
+        // SAFETY: the gate is held exclusively, and the node has just been given a value.
+        let seen = unsafe { (raw.seen)(node) };
+        let mut leaves = self.leaves.lock();
+        let leaf = leaves.get_mut(&key)?;
+        leaf.seen = seen;
+        leaf.record(&[], group);
+        Some(Touch { key, may_be_stored: true, was_stored: leaf.is_stored })
+    }
+
+    fn set_leaf(&self, node: NodeRef, key: Digest, is_stored: bool) {
+        let fingerprint = self.leaves.fingerprint(key).unwrap_or_default();
+        *node.extra_or_insert().persisted.lock() =
+            Some(Persisted { key: Some(key), fingerprint, is_stored, is_marked: false });
+    }
+
+    /// The fingerprint of an input's value, and the encoded value; what stands for none if it has been removed.
+    fn input_content(&self, node: NodeRef, value: &mut Vec<u8>) -> Option<Digest> {
+        if node.state.phase() != Phase::Fresh {
+            return Some(super::leaves::removed());
+        }
+        let encode = node.task_fn.stored?.encode_value;
+        // SAFETY: inputs change only while the gate is held exclusively, and this one is FRESH.
+        unsafe { encode(node, value) }.ok()?;
+        Some(Digest::of(value))
+    }
+
+    // ---- with sessions open ----
+
+    /// An input has been named for the first time in this process. Its node is known to nobody else yet.
+    pub(crate) fn adopt_input(&self, node: NodeRef, name: &str) {
+        let key = source_key(SourceKind::Input, name.as_bytes());
+        let mut value = Vec::new();
+        let content = self.input_content(node, &mut value);
+        let is_known = self.leaves.fingerprint(key);
+        let Some(content) = content.filter(|_| node.task_fn.stored.is_some()) else {
+            *node.extra_or_insert().persisted.lock() = Some(Persisted::named(None));
+            if is_known.is_some() {
+                // A transient one of the same name: what depends on the stored one is not to be trusted.
+                self.set_in_session(
+                    key,
+                    LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(unknown())),
+                    &[],
+                );
+            }
+            return;
+        };
+        self.nodes.shard(key).insert(key, node);
+        let is_stored = if is_known == Some(content) {
+            self.leaves.lock().get_mut(&key).is_some_and(|leaf| leaf.is_stored)
+        } else {
+            self.set_in_session(
+                key,
+                LeafState::new(SourceKind::Input, name.as_bytes(), Seen::of(content)),
+                &value,
+            )
+        };
+        self.set_leaf(node, key, is_stored);
+    }
+
+    /// A source has been observed for the first time in this process. Its node is claimed, and its value in place. Returns an
+    /// output that had to be replaced: this session has already seen the source as something else.
+    pub(crate) fn adopt_source(&self, node: NodeRef) -> Option<Replaced> {
+        let raw = node.task_fn.leaf?;
+        // SAFETY: a key may be read at any time.
+        let Some(name) = (unsafe { (raw.name)(node) }) else {
+            *node.extra_or_insert().persisted.lock() = Some(Persisted::named(None));
+            return None;
+        };
+        let key = source_key(raw.kind, &name);
+        // SAFETY: the claim is held, and there is a value.
+        let seen = unsafe { (raw.seen)(node) };
+        self.nodes.shard(key).insert(key, node);
+        let known = self.leaves.lock().get(&key).map(|leaf| (leaf.seen, leaf.is_stored));
+        let (is_stored, replaced) = match known {
+            Some((known, is_stored)) if known == seen => (is_stored, None),
+            Some((known, _)) if known.content != seen.content && self.has_restored(key) => {
+                // SAFETY: as above.
+                let replaced = unsafe { (raw.put_changed)(node, known.content) };
+                if replaced.is_some() {
+                    return self.adopt_changed(node, raw, key, known.content, replaced);
+                }
+                (self.set_in_session(key, LeafState::new(raw.kind, &name, seen), &[]), None)
+            }
+            _ => (self.set_in_session(key, LeafState::new(raw.kind, &name, seen), &[]), None),
+        };
+        if let Some(leaf) = self.leaves.lock().get_mut(&key) {
+            leaf.in_memory = true;
+        }
+        self.set_leaf(node, key, is_stored);
+        replaced
+    }
+
+    /// The node has been given what stands for "changed": as what was known, if its readers compare that.
+    fn adopt_changed(
+        &self,
+        node: NodeRef,
+        raw: RawLeaf,
+        key: Digest,
+        known: Digest,
+        replaced: Option<Replaced>,
+    ) -> Option<Replaced> {
+        // SAFETY: the claim is held, and there is a value.
+        let shown = unsafe { (raw.seen)(node) }.content;
+        let mut leaves = self.leaves.lock();
+        let is_stored = leaves.get_mut(&key).is_some_and(|leaf| {
+            leaf.in_memory = true;
+            leaf.is_stored && shown == known
+        });
+        drop(leaves);
+        self.set_leaf(node, key, is_stored);
+        replaced
+    }
+
+    /// Sets a leaf while sessions are open. What is restored and depends on it is marked when none is. Returns whether the
+    /// store will hold it.
+    fn set_in_session(&self, key: Digest, leaf: LeafState, value: &[u8]) -> bool {
+        // SeqCst, before the walk: pairs with the loads of `probe`, which then see the change or are seen by the walk.
+        self.changes_in_sessions.fetch_add(1, SeqCst);
+        let mut walk = Walk::new(self);
+        leaf.record(value, &mut walk.group);
+        let before = self.leaves.lock().insert(key, leaf.clone());
+        if before.is_some_and(|before| before.seen.content != leaf.seen.content || !before.is_stored) {
+            walk.leaf(key);
+            walk.run(&mut Later(self));
+        }
+        let is_stored = walk.hand_over();
+        self.changes_in_sessions.fetch_add(1, SeqCst);
+        if let Some(leaf) = self.leaves.lock().get_mut(&key) {
+            leaf.is_stored = is_stored;
+        }
+        is_stored
+    }
+
+    /// Whether something that depends on a leaf by the store's edges is in memory.
+    fn has_restored(&self, key: Digest) -> bool {
+        struct Any(bool);
+        impl MarkInMemory for Any {
+            fn mark(&mut self, _: NodeRef, _: &mut Vec<NodeRef>) {
+                self.0 = true;
+            }
+        }
+        let mut any = Any(false);
+        // A walk that is not handed over leaves nothing behind.
+        let mut walk = Walk::new(self);
+        walk.leaf(key);
+        walk.run(&mut any);
+        any.0
+    }
+
+    // ---- the world ----
+
+    /// Looks at all stored sources that have no node; returns how many there are, and those that are seen to be something
+    /// else, if only by their stamp.
+    pub(crate) fn look(&self) -> (usize, Vec<Moved>) {
+        let leaves: Vec<_> = {
+            let leaves = self.leaves.lock();
+            let sources = leaves.iter().filter(|(_, leaf)| leaf.kind != SourceKind::Input && !leaf.in_memory);
+            sources.map(|(key, leaf)| (*key, leaf.kind, leaf.name.clone(), leaf.seen)).collect()
+        };
+        let checked = leaves.len();
+        let moved = leaves.into_iter().filter_map(|(key, kind, name, last)| {
+            let seen = self.look_at(kind, &name, &last)?;
+            (seen != last).then_some(Moved { key, seen })
+        });
+        (checked, moved.collect())
+    }
+
+    /// A source as it is now; none if nothing can have changed. What nobody can look at is taken for changed.
+    fn look_at(&self, kind: SourceKind, name: &[u8], last: &Seen) -> Option<Seen> {
+        let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
+            return Some(Seen::of(unknown()));
+        };
+        match (observer.look)(name, last) {
+            Look::Same => None,
+            Look::Seen(seen) => Some(seen),
+        }
+    }
+}
+
+impl Moved {
+    /// Whether dependents are affected.
+    pub(crate) fn differs(&self, persistence: &Persistence) -> bool {
+        persistence.leaves.fingerprint(self.key) != Some(self.seen.content)
+    }
+}
+
+impl LeafState {
+    fn new(kind: SourceKind, name: &[u8], seen: Seen) -> Self {
+        Self { kind, name: name.into(), seen, is_stored: false, in_memory: kind != SourceKind::Input }
+    }
+}
+
+impl Seen {
+    fn of(content: Digest) -> Self {
+        Self { content, stamp: None, racy: false }
+    }
+}
+
+/// A content that no reader has recorded.
+fn unknown() -> Digest {
+    Digest::of(b"larder: nobody knows")
+}

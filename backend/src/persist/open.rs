@@ -1,0 +1,163 @@
+//! Opening a store, and closing it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use super::identity::{Functions, build_identity};
+use super::leaves::{LeafState, Observer, Seen};
+use super::{Counts, Leaves, Persistence};
+use crate::mark::Marking;
+use crate::storage::record::{Leaf, SourceKind, read_leaves};
+use crate::storage::{
+    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,
+    WriteBehindOptions, evict, open_store,
+};
+
+/// Which store, and how it is used.
+#[derive(Clone)]
+pub struct StorageConfig {
+    /// The store.
+    pub storage: Arc<dyn BackingStorage>,
+    /// How results are gathered.
+    pub write_behind: WriteBehindOptions,
+    /// The most bytes of keys and records; the least recently used results are dropped when the store is closed.
+    pub cap: Option<u64>,
+    /// What stands for the code of functions without a declared version; by default, the digest of the program's file.
+    pub build: Option<Digest>,
+    /// How stored sources are looked at.
+    pub observers: Vec<Observer>,
+}
+
+impl StorageConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
+        let write_behind = WriteBehindOptions::default();
+        Self { storage, write_behind, cap: None, build: None, observers: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for StorageConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StorageConfig")
+            .field("cap", &self.cap)
+            .field("build", &self.build)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was found at opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Opened {
+    /// An empty store.
+    Fresh,
+    /// A store with results in it; whether this build wrote last.
+    Warm {
+        /// If not, only functions that declare their version hit.
+        same_build: bool,
+    },
+    /// A store that could not be read. It was emptied.
+    Cold {
+        /// Why.
+        reason: Rejected,
+    },
+}
+
+impl Persistence {
+    /// Opens a store and looks at all sources that it knows.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub(crate) fn open(config: StorageConfig) -> Result<Self, StorageError> {
+        let build = config.build.unwrap_or_else(|| build_identity().unwrap_or_else(|_| nobody_else()));
+        let store = Arc::new(Guarded::new(config.storage));
+        let (opened, generation) = match open_store(&store, &StoreIdentity { build }) {
+            Opening::Fresh => (Opened::Fresh, 0),
+            Opening::Warm { generation, same_build } => (Opened::Warm { same_build }, generation),
+            Opening::Cold { reason } => (Opened::Cold { reason }, 0),
+            Opening::Unusable(error) => return Err(error),
+        };
+        let persistence = Self {
+            writer: WriteBehind::start(store.clone(), config.write_behind)?,
+            store,
+            functions: Functions::new(build),
+            leaves: Leaves::default(),
+            nodes: super::Sharded::default(),
+            pending: super::Pending::default(),
+            generation,
+            observers: config.observers,
+            distrust: AtomicBool::new(false),
+            trusted: Mutex::default(),
+            must_run: Mutex::default(),
+            queued: Mutex::default(),
+            changes_in_sessions: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
+            keeps_uses: config.cap.is_some(),
+            cap: config.cap,
+            counts: Counts::default(),
+            opened,
+        };
+        if matches!(opened, Opened::Warm { .. }) {
+            persistence.read_leaves();
+        }
+        Ok(persistence)
+    }
+
+    fn read_leaves(&self) {
+        let mut leaves = self.leaves.lock();
+        let all = read_leaves(&self.store, |leaf| {
+            let (kind, name, seen) = match leaf {
+                Leaf::Source(source) => {
+                    let seen = Seen { content: source.content, stamp: source.stamp, racy: source.racy };
+                    (source.kind, source.name, seen)
+                }
+                Leaf::Input(input) => (
+                    SourceKind::Input,
+                    input.name,
+                    Seen { content: input.fingerprint, stamp: None, racy: false },
+                ),
+            };
+            let leaf = LeafState { kind, name: name.into(), seen, is_stored: true, in_memory: false };
+            leaves.insert(leaf.key(), leaf);
+        });
+        drop(leaves);
+        if all.is_err() {
+            self.distrust.store(true, Relaxed);
+        }
+        let (_, moved) = self.look();
+        if !moved.is_empty() {
+            self.changed(&[], moved, &mut Marking::noting(0));
+        }
+    }
+
+    /// Drops what is over the cap, if there is one.
+    fn shrink(&self) -> Result<(), StorageError> {
+        let Some(cap) = self.cap else { return Ok(()) };
+        if self.store.storage().size()?.is_some_and(|size| size <= cap) {
+            return Ok(());
+        }
+        let shrunk = self.writer.quiesced(|store| {
+            let evicted = evict(store, cap)?;
+            if evicted.trimmed + evicted.tasks > 0 { store.storage().compact() } else { Ok(()) }
+        });
+        shrunk.unwrap_or(Ok(()))
+    }
+}
+
+/// An identity that no other process has: where the program's file cannot be read, every run starts cold.
+fn nobody_else() -> Digest {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let local = 0_u8;
+    Digest::of(format!("{now:?} {} {:p}", std::process::id(), &raw const local).as_bytes())
+}
+
+impl Drop for Persistence {
+    fn drop(&mut self) {
+        // An error leaves the store larger than it should be, and right.
+        let _ = self.shrink();
+    }
+}

@@ -1,0 +1,289 @@
+//! What has been handed over and is not committed yet. Together with the store it tells what *will* be stored, which is
+//! what this process goes by: the store itself lags behind.
+//!
+//! An entry is made before its group is handed over, and goes when the group is committed; so who finds no entry finds
+//! the truth in the store, if it looks there afterwards. What could not be handed over stays until the process ends.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use super::sharded::Sharded;
+use crate::storage::record::{OlderTrace, OutputPlace, TaskRecord, Trace, output};
+use crate::storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
+
+/// The traces that are kept of a task until they are committed.
+const RUNS: usize = 8;
+
+/// A trace with its output at hand, or to be had from the store.
+#[derive(Clone)]
+pub(crate) struct StoredTrace {
+    bytes: Arc<[u8]>,
+    /// The output of a trace that is not committed, if it does not stand in the trace.
+    output: Option<Arc<[u8]>>,
+    /// Not known to be committed: nor are its edges.
+    pub(crate) is_pending: bool,
+}
+
+impl StoredTrace {
+    /// A trace that is about to be handed over.
+    pub(crate) fn new(bytes: &[u8], encoded_output: &[u8]) -> Option<Self> {
+        let trace = Trace::decode(bytes).ok()?;
+        let output = matches!(trace.output.place, OutputPlace::Stored { .. }).then(|| encoded_output.into());
+        Some(Self { bytes: bytes.into(), output, is_pending: true })
+    }
+
+    fn committed(bytes: &[u8]) -> Option<Self> {
+        Trace::decode(bytes).ok()?;
+        Some(Self { bytes: bytes.into(), output: None, is_pending: false })
+    }
+
+    pub(crate) fn trace(&self) -> Trace<'_> {
+        Trace::decode(&self.bytes).expect("both constructors have decoded these bytes")
+    }
+
+    /// Runs `use_output` with the encoded output, if it is still to be had.
+    pub(crate) fn with_output<R>(
+        &self,
+        store: &Guarded,
+        task: TaskKey,
+        use_output: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        if let Some(output) = &self.output {
+            return Some(use_output(output));
+        }
+        let mut buffer = Vec::new();
+        output(store, task, self.trace().output, &mut buffer).map(use_output)
+    }
+}
+
+/// What is, or will be, stored of a task.
+pub(crate) struct Known {
+    pub(crate) is_stale: bool,
+    /// The most recent ones that are at hand, the current one first. Never empty.
+    pub(crate) traces: Vec<StoredTrace>,
+    /// Those to be loaded if they are needed.
+    pub(crate) older: Vec<OlderTrace>,
+}
+
+/// A change to a task that is handed over.
+pub(crate) enum Change {
+    Ran(StoredTrace),
+    Stale,
+    Fresh,
+    Reverted(Digest),
+    Removed,
+}
+
+#[derive(Clone, Default)]
+struct Entry {
+    /// Groups that concern it and are being handed over right now.
+    in_flight: u32,
+    /// The ticket of the last group that concerns it.
+    ticket: u64,
+    /// Something was refused, so that the store will never say what this entry says.
+    stuck: bool,
+    is_stale: Option<bool>,
+    removed: bool,
+    runs: Vec<StoredTrace>,
+    current: Option<Digest>,
+}
+
+/// All that is not committed.
+#[derive(Default)]
+pub(crate) struct Pending {
+    entries: Sharded<Entry>,
+    /// Tickets in about their order, with the entries that may go when they are committed.
+    queue: Mutex<VecDeque<(u64, Digest)>>,
+    pushes: AtomicUsize,
+}
+
+impl Pending {
+    /// Hands `group` over, whose changes to tasks are `changes`. Returns whether it was accepted.
+    pub(crate) fn hand_over(
+        &self,
+        writer: &WriteBehind,
+        group: &mut Group,
+        changes: Vec<(Digest, Change)>,
+    ) -> bool {
+        let keys: Vec<(Digest, Option<Digest>)> =
+            changes.into_iter().map(|(key, change)| (key, self.expect(key, change))).collect();
+        let ticket = match writer.push(group) {
+            Delivery::Accepted { ticket } => Some(ticket),
+            Delivery::Refused => None,
+        };
+        for (key, run) in &keys {
+            let mut shard = self.entries.shard(*key);
+            let Some(entry) = shard.get_mut(key) else { continue };
+            entry.in_flight -= 1;
+            match ticket {
+                Some(ticket) => entry.ticket = entry.ticket.max(ticket),
+                None => entry.refused(*run),
+            }
+        }
+        if let Some(ticket) = ticket {
+            self.queue.lock().extend(keys.iter().map(|(key, _)| (ticket, *key)));
+        }
+        if self.pushes.fetch_add(1, Relaxed) % 512 == 511 {
+            self.prune(writer.committed());
+        }
+        ticket.is_some()
+    }
+
+    /// Notes changes that are not handed over: this process goes by them all the same.
+    pub(crate) fn withhold(&self, changes: Vec<(Digest, Change)>) {
+        for (key, change) in changes {
+            let run = self.expect(key, change);
+            if let Some(entry) = self.entries.shard(key).get_mut(&key) {
+                entry.in_flight -= 1;
+                entry.refused(run);
+            }
+        }
+    }
+
+    /// Notes a change before it is handed over; of a run, the digest of its trace.
+    fn expect(&self, key: Digest, change: Change) -> Option<Digest> {
+        let mut shard = self.entries.shard(key);
+        let entry = shard.entry(key).or_default();
+        entry.in_flight += 1;
+        match change {
+            Change::Ran(run) => {
+                let digest = run.trace().digest();
+                entry.runs.retain(|other| other.trace().digest() != digest);
+                entry.runs.insert(0, run);
+                entry.runs.truncate(RUNS);
+                entry.is_stale = Some(false);
+                entry.current = Some(digest);
+                return Some(digest);
+            }
+            Change::Stale => entry.is_stale = Some(true),
+            Change::Fresh => entry.is_stale = Some(false),
+            Change::Reverted(digest) => {
+                entry.is_stale = Some(false);
+                entry.current = Some(digest);
+            }
+            Change::Removed => {
+                *entry = Entry {
+                    removed: true,
+                    in_flight: entry.in_flight,
+                    ticket: entry.ticket,
+                    ..Entry::default()
+                }
+            }
+        }
+        None
+    }
+
+    /// Forgets entries that are committed.
+    pub(crate) fn prune(&self, committed: u64) {
+        let mut done = Vec::new();
+        {
+            let mut queue = self.queue.lock();
+            while queue.front().is_some_and(|(ticket, _)| *ticket <= committed) {
+                done.extend(queue.pop_front());
+            }
+        }
+        for (_, key) in done {
+            let mut shard = self.entries.shard(key);
+            if shard
+                .get(&key)
+                .is_some_and(|entry| entry.in_flight == 0 && !entry.stuck && entry.ticket <= committed)
+            {
+                shard.remove(&key);
+            }
+        }
+    }
+
+    /// What is, or will be, stored of `task`; `is_asked` says whether a stored encoded key is the one that is asked for.
+    pub(crate) fn known(
+        &self,
+        store: &Guarded,
+        task: TaskKey,
+        is_asked: impl Fn(&[u8]) -> bool,
+    ) -> Option<Known> {
+        // The entry first: when it goes, the store has it all.
+        let entry = self.entries.get(task.0);
+        let mut buffer = Vec::new();
+        let record = read_task(store, task, &mut buffer).filter(|record| is_asked(record.encoded_key));
+        let Some(entry) = entry else { return Known::of(&record?) };
+        let record = if entry.removed { None } else { record.as_ref().and_then(Known::of) };
+        entry.onto(record, store, task)
+    }
+
+    /// Whether something of the task is not committed.
+    pub(crate) fn concerns(&self, task: TaskKey) -> bool {
+        self.entries.shard(task.0).contains_key(&task.0)
+    }
+}
+
+fn read_task<'b>(store: &Guarded, task: TaskKey, buffer: &'b mut Vec<u8>) -> Option<TaskRecord<'b>> {
+    let payload = store.get(Table::Tasks, &task.to_bytes(), buffer)?;
+    match TaskRecord::decode(payload) {
+        Ok(record) => Some(record),
+        Err(_) => {
+            store.reject(Rejected::Decode);
+            None
+        }
+    }
+}
+
+impl Entry {
+    /// What was handed over is refused.
+    fn refused(&mut self, run: Option<Digest>) {
+        self.stuck = true;
+        if let Some(run) = run {
+            self.runs.retain(|other| other.trace().digest() != run);
+            self.is_stale = Some(true);
+            self.current = None;
+        }
+    }
+
+    /// What the store will hold when this is committed.
+    fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Option<Known> {
+        let record = record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new() });
+        let mut traces = self.runs;
+        let mut older = record.older;
+        let ours: Vec<Digest> = traces.iter().map(|run| run.trace().digest()).collect();
+        for (run, digest) in traces.iter_mut().zip(&ours) {
+            let in_record = record.traces.iter().any(|trace| trace.trace().digest() == *digest);
+            run.is_pending = !in_record && !older.iter().any(|trace| trace.digest == *digest);
+        }
+        traces.extend(record.traces.into_iter().filter(|trace| !ours.contains(&trace.trace().digest())));
+        older.retain(|trace| !ours.contains(&trace.digest));
+        let mut is_stale = self.is_stale.unwrap_or(record.is_stale);
+        if let Some(current) = self.current {
+            if let Some(at) = traces.iter().position(|trace| trace.trace().digest() == current) {
+                let trace = traces.remove(at);
+                traces.insert(0, trace);
+            } else if let Some(at) = older.iter().position(|trace| trace.digest == current)
+                && let Some(trace) = load_older(store, task, &older.remove(at))
+            {
+                traces.insert(0, trace);
+            } else {
+                is_stale = true;
+            }
+        }
+        (!traces.is_empty()).then_some(Known { is_stale, traces, older })
+    }
+}
+
+impl Known {
+    pub(super) fn of(record: &TaskRecord<'_>) -> Option<Self> {
+        let current = StoredTrace::committed(record.current.bytes())?;
+        Some(Self { is_stale: record.stale, traces: vec![current], older: record.older().collect() })
+    }
+}
+
+/// Reads an older trace.
+pub(crate) fn load_older(store: &Guarded, task: TaskKey, older: &OlderTrace) -> Option<StoredTrace> {
+    let mut buffer = Vec::new();
+    let key = TraceKey { task, part: older.digest }.to_bytes();
+    let payload = store.get(Table::Traces, &key, &mut buffer)?;
+    let found = StoredTrace::committed(payload).filter(|found| found.trace().digest() == older.digest);
+    if found.is_none() {
+        store.reject(Rejected::Decode);
+    }
+    found
+}

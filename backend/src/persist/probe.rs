@@ -1,0 +1,171 @@
+//! Probe: a call that memory does not know, with a store behind it. The arguments stay on the caller's stack until the
+//! store has been asked; whoever loses the race for the node has allocated nothing.
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::{Change, Check, Persisted, Persistence};
+use crate::args::ArgsSlot;
+use crate::claim::Phase;
+use crate::demand::{demand, end_restored, make};
+use crate::execute::execute;
+use crate::local::Local;
+use crate::lookup::{hand_out, insert};
+use crate::node::NodeRef;
+use crate::storage::record::{TaskRecord, output, probe};
+use crate::storage::{Digest, ENVELOPE_BYTES, Group, TaskKey};
+use crate::table::Inserted;
+use crate::task_fn::RawTaskFn;
+
+/// Buffers that are used again and again.
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    record: Vec<u8>,
+    output: Vec<u8>,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// What a probe found.
+struct Probed {
+    buffers: Buffers,
+    /// The task's key, if it has one.
+    task: Option<TaskKey>,
+    /// Whether there is a record; it stands in the buffer.
+    found: bool,
+    /// The number of changes made in sessions before the store was read.
+    changes: u64,
+}
+
+impl Drop for Probed {
+    fn drop(&mut self) {
+        BUFFERS.with_borrow_mut(|buffers| std::mem::swap(buffers, &mut self.buffers));
+    }
+}
+
+/// What can be done with what was found.
+enum Taken {
+    /// The node has its value.
+    Restored,
+    /// It is to be verified first.
+    Check(Check),
+    /// Nothing: the body has to run.
+    Nothing,
+}
+
+/// A call that memory does not know. Returns its node, fresh and recorded as read.
+pub(crate) fn miss(
+    local: &Local,
+    persistence: &Persistence,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+) -> NodeRef {
+    let function = local.function(task_fn);
+    let probed = persistence.probe(function, task_fn, slot);
+    match insert(local, task_fn, hash, slot, Phase::Running) {
+        Inserted::New(node) => {
+            let counters = local.counters.of(function);
+            let outcome = match persistence.take_in(local, node, probed) {
+                Taken::Restored => {
+                    counters.storage_hits.add(1);
+                    end_restored(local, node);
+                    Ok(())
+                }
+                Taken::Check(check) => {
+                    let (outcome, restored) = make(local, node, check);
+                    if restored {
+                        counters.storage_hits.add(1)
+                    } else {
+                        counters.misses.add(1)
+                    }
+                    outcome
+                }
+                Taken::Nothing => {
+                    counters.misses.add(1);
+                    execute(local, node)
+                }
+            };
+            hand_out(local, node, outcome.map(|()| node), true)
+        }
+        Inserted::Existing(node) => {
+            drop(probed);
+            local.counters.of(function).memory_hits.add(1);
+            let outcome = demand(local, node);
+            hand_out(local, node, outcome, false)
+        }
+    }
+}
+
+impl Persistence {
+    /// Asks the store for a call, by its borrowed arguments. No lock is held.
+    fn probe(&self, function: u32, task_fn: &'static RawTaskFn, slot: &ArgsSlot<'_>) -> Probed {
+        let changes = self.changes_in_sessions.load(SeqCst);
+        let mut probed = Probed { buffers: BUFFERS.take(), task: None, found: false, changes };
+        let Some(id) = self.functions.id(function, task_fn) else { return probed };
+        let buffers = &mut probed.buffers;
+        TaskKey::start(id, &mut buffers.key);
+        if slot.get().encode(&mut buffers.key).is_ok() {
+            probed.task = Some(TaskKey::of(&buffers.key));
+            probed.found = matches!(probe(&self.store, &buffers.key, &mut buffers.record), Ok(Some(_)));
+        }
+        probed
+    }
+
+    /// Brings what was found for a new node into it, if it is valid; otherwise says how to verify it.
+    fn take_in(&self, local: &Local, node: NodeRef, mut probed: Probed) -> Taken {
+        let Some(task) = self.own(node, probed.task.map(|task| task.0)) else { return Taken::Nothing };
+        // From here on who changes something finds the node, so what was read before must not have changed since.
+        let Probed { buffers, found, changes, .. } = &mut probed;
+        let check = |known| Check::begin(task, known, local.engine().epoch());
+        if self.pending.concerns(task) || self.changes_in_sessions.load(SeqCst) != *changes {
+            let known = self.pending.known(&self.store, task, |key| key == &buffers.key[..]);
+            return known.map_or(Taken::Nothing, |known| Taken::Check(check(known)));
+        }
+        let payload = buffers.record.get(ENVELOPE_BYTES..).filter(|_| *found);
+        let Some(record) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else {
+            return Taken::Nothing;
+        };
+        if !self.is_trusted_record(task, record.stale) {
+            return super::Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
+        }
+        let trace = record.current;
+        let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else {
+            return Taken::Nothing;
+        };
+        match self.fill(local, node, task, &trace, encoded) {
+            Some(_) => Taken::Restored,
+            None => Taken::Nothing,
+        }
+    }
+
+    /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
+    pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
+        let key = key.filter(|key| *self.nodes.shard(*key).entry(*key).or_insert(node) == node);
+        // A handle that is encoded may come to this on another thread.
+        node.extra_or_insert().persisted.lock().get_or_insert(Persisted::named(key)).key.map(TaskKey)
+    }
+
+    /// What is stored of a node is to be forgotten. Those that read it stay: it would come to the same again.
+    pub(crate) fn forget(&self, node: NodeRef) {
+        let Some(extra) = node.extra() else { return };
+        let Some(mut persisted) = *extra.persisted.lock() else { return };
+        let Some(key) = persisted.key else { return };
+        let mut group = Group::new();
+        group.remove_task(TaskKey(key));
+        self.hand_over(&mut group, vec![(key, Change::Removed)]);
+        persisted.is_stored = false;
+        *extra.persisted.lock() = Some(persisted);
+    }
+
+    /// A node is about to be freed.
+    pub(crate) fn disown(&self, node: NodeRef) {
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        if let Some(key) = persisted.and_then(|persisted| persisted.key) {
+            self.nodes.shard(key).remove(&key);
+        }
+    }
+}

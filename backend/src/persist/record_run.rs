@@ -1,0 +1,175 @@
+//! What a run leaves in the store: handed over when the run completes, before its node is FRESH.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::restore::lasts;
+use super::{Change, Persisted, Persistence, Reason, Replaced, StoredTrace};
+use crate::edges::Edge;
+use crate::local::Local;
+use crate::node::NodeRef;
+use crate::storage::record::{Emitted, NewTask, NewTrace, Read};
+use crate::storage::{Digest, Group, TaskKey};
+use crate::task_fn::Ran;
+
+/// Buffers that are used again and again.
+#[derive(Default)]
+struct Buffers {
+    output: Vec<u8>,
+    emitted: Vec<u8>,
+    trace: Vec<u8>,
+    reads: Vec<Read>,
+    group: Group,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+impl Persistence {
+    /// A claimed node has run; its value, reads and emitted values are in place. Returns an output that had to be replaced.
+    pub(crate) fn completed(&self, local: &Local, node: NodeRef, ran: Ran) -> Option<Replaced> {
+        if node.task_fn.leaf.is_some() {
+            let replaced = self.adopt_source(node);
+            if self.has_queued() {
+                local.engine().has_chores();
+            }
+            return replaced;
+        }
+        self.record_run(node, ran, local.saw_change());
+        None
+    }
+
+    /// Stores the run of a claimed node whose value, reads and emitted values are in place, unless something speaks against
+    /// it. Runs the user's `Serialize`; a panic in it is a reason not to store.
+    fn record_run(&self, node: NodeRef, ran: Ran, saw_change: bool) {
+        if node.task_fn.stored.is_none() {
+            return;
+        }
+        let mut buffers = BUFFERS.take();
+        let stored =
+            if saw_change { Err(Reason::SourceChanged) } else { self.store_run(node, ran, &mut buffers) };
+        BUFFERS.set(buffers);
+        match stored {
+            Ok(()) => self.counts.stored.add(),
+            Err(reason) => {
+                self.counts.unstored(node.function, reason);
+                if let Some(extra) = node.extra()
+                    && let Some(persisted) = extra.persisted.lock().as_mut()
+                {
+                    persisted.is_stored = false;
+                    if ran != Ran::Equal {
+                        persisted.fingerprint = Digest::default();
+                    }
+                }
+            }
+        }
+    }
+
+    fn store_run(&self, node: NodeRef, ran: Ran, buffers: &mut Buffers) -> Result<(), Reason> {
+        if !lasts(node) {
+            return Err(Reason::DoesNotLast);
+        }
+        // SAFETY: the claim is held.
+        read_all(unsafe { node.deps() }.as_slice(), &mut buffers.reads)?;
+        let (task, encoded_key) = self.named(node)?;
+        let before = node.extra().and_then(|extra| *extra.persisted.lock());
+        self.encode_value(node, &mut buffers.output)?;
+        let fingerprint = match before {
+            // The value in place is still the one that readers have seen, though it may encode to other bytes.
+            Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
+                before.fingerprint
+            }
+            _ => Digest::of(&buffers.output),
+        };
+        let Buffers { output, emitted, trace, reads, group } = buffers;
+        let emitted = self.encode_emitted(node, emitted)?;
+        let new = NewTrace { fingerprint, output, reads, emitted: &emitted };
+        trace.clear();
+        new.encode_into(trace);
+        let run = StoredTrace::new(trace, output).ok_or(Reason::NotEncoded)?;
+        group.clear();
+        self.functions.announce(node.function, group);
+        group.ran(&NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new });
+        let persisted = Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false };
+        if !self.hand_over(group, vec![(task.0, Change::Ran(run))]) {
+            group.clear();
+            return Err(Reason::Refused);
+        }
+        *node.extra_or_insert().persisted.lock() = Some(persisted);
+        Ok(())
+    }
+
+    /// The node's name in the store.
+    fn named(&self, node: NodeRef) -> Result<(TaskKey, Vec<u8>), Reason> {
+        let encoded = self.encoded_key(node).ok_or(match self.functions.id(node.function, node.task_fn) {
+            Some(_) => Reason::NotEncoded,
+            None => Reason::AmbiguousKey,
+        })?;
+        let task = match node.extra().and_then(|extra| *extra.persisted.lock()) {
+            Some(persisted) => persisted.key.map(TaskKey),
+            None => self.own(node, Some(TaskKey::of(&encoded).0)),
+        };
+        let task = task.ok_or(Reason::AmbiguousKey)?;
+        // A key that does not encode to the same twice would be stored where nobody finds it.
+        if task == TaskKey::of(&encoded) { Ok((task, encoded)) } else { Err(Reason::NotEncoded) }
+    }
+
+    fn encode_value(&self, node: NodeRef, output: &mut Vec<u8>) -> Result<(), Reason> {
+        let Some(stored) = node.task_fn.stored else { return Err(Reason::NotEncoded) };
+        output.clear();
+        // SAFETY: the claim is held and the value in place; the descriptor is the node's.
+        let encoded = catch_unwind(AssertUnwindSafe(|| unsafe { (stored.encode_value)(node, output) }));
+        if !matches!(encoded, Ok(Ok(()))) {
+            return Err(Reason::NotEncoded);
+        }
+        if cfg!(debug_assertions) && !self.functions.is_announced(node.function) {
+            let check = || (stored.check_round_trip)(node.task_fn.site.path, output);
+            if !matches!(catch_unwind(AssertUnwindSafe(check)), Ok(Ok(()))) {
+                return Err(Reason::NoRoundTrip);
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes what the run emitted into `bytes`, one after the other.
+    fn encode_emitted<'b>(&self, node: NodeRef, bytes: &'b mut Vec<u8>) -> Result<Vec<Emitted<'b>>, Reason> {
+        bytes.clear();
+        let Some(extra) = node.extra() else { return Ok(Vec::new()) };
+        let emitted = extra.emitted.lock().clone();
+        let mut ends = Vec::with_capacity(emitted.len());
+        for value in emitted.iter() {
+            bytes.extend_from_slice(&self.functions.build().to_bytes());
+            let channel = catch_unwind(AssertUnwindSafe(|| value.encode(bytes)));
+            ends.push((channel.unwrap_or(Err(Reason::NotEncoded))?, bytes.len()));
+        }
+        let mut start = 0;
+        let cut = ends.into_iter().map(|(channel, end)| {
+            let value = &bytes[std::mem::replace(&mut start, end)..end];
+            Emitted { channel, value }
+        });
+        Ok(cut.collect())
+    }
+}
+
+/// All reads with their fingerprints, or why the reader cannot be stored.
+fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
+    reads.clear();
+    for edge in edges {
+        if edge.reads_effects() {
+            return Err(Reason::Collects);
+        }
+        let node = edge.node();
+        if !node.state.is_fresh() {
+            return Err(Reason::ReadsFailed);
+        }
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        match persisted {
+            Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => {
+                reads.push(Read { key, fingerprint })
+            }
+            _ => return Err(Reason::ReadsUnstored),
+        }
+    }
+    Ok(())
+}

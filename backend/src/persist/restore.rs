@@ -1,0 +1,140 @@
+//! Restore: a value out of the store, put in place in a node that this strand has claimed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Check, Persistence, Replaced, StoredTrace};
+use crate::claim::Phase;
+use crate::edges::Edge;
+use crate::execute::relink;
+use crate::local::Local;
+use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, RESTORED};
+use crate::storage::record::Trace;
+use crate::storage::{Digest, Rejected, TaskKey};
+
+/// The output that a restored one replaced, to be dropped when the claim has ended.
+pub(crate) struct Restored(#[expect(dead_code, reason = "dropped, and nothing else")] Option<Replaced>);
+
+/// How to find out whether a claimed node can be made fresh from the store instead of running its body. `from` is the phase
+/// that it was claimed in.
+pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
+    let persistence = local.engine().persistence()?;
+    if node.flag(MUST_RUN | FORGOTTEN) || !lasts(node) {
+        return None;
+    }
+    persistence.consult(local, node, from)
+}
+
+/// Whether results of the node's task function are stored at all.
+pub(super) fn lasts(node: NodeRef) -> bool {
+    node.task_fn.stored.is_some() && !node.task_fn.volatile && node.task_fn.ttl.is_none()
+}
+
+impl Persistence {
+    fn consult(&self, local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
+        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        let (task, encoded) = match persisted {
+            Some(persisted) => (TaskKey(persisted.key?), None),
+            // A handle made it, so that nobody has asked the store for it.
+            None => {
+                let encoded = self.encoded_key(node);
+                let key = encoded.as_ref().map(|encoded| TaskKey::of(encoded).0);
+                (self.own(node, key)?, encoded)
+            }
+        };
+        let is_asked = |key: &[u8]| encoded.as_ref().is_none_or(|encoded| key == &encoded[..]);
+        let known = self.pending.known(&self.store, task, is_asked)?;
+        let epoch = local.engine().epoch();
+        if from == Phase::Empty && self.is_trusted(task, &known) {
+            return Some(Check::trusting(task, known, epoch));
+        }
+        Some(Check::begin(task, known, epoch))
+    }
+
+    /// What a node is called in the store, if it can be stored.
+    pub(crate) fn key_of(&self, node: NodeRef) -> Option<Digest> {
+        match node.extra().and_then(|extra| *extra.persisted.lock()) {
+            Some(persisted) => persisted.key,
+            None => {
+                let encoded = self.encoded_key(node)?;
+                self.own(node, Some(TaskKey::of(&encoded).0)).map(|task| task.0)
+            }
+        }
+    }
+
+    /// The encoded key of a node, if it has one.
+    pub(super) fn encoded_key(&self, node: NodeRef) -> Option<Vec<u8>> {
+        let id = self.functions.id(node.function, node.task_fn)?;
+        let encode = node.task_fn.stored?.encode_key;
+        let mut encoded = Vec::new();
+        TaskKey::start(id, &mut encoded);
+        // SAFETY: the key of a node may be read at any time; the descriptor is the node's.
+        unsafe { encode(node, &mut encoded) }.ok().map(|()| encoded)
+    }
+
+    /// Puts a trace in place that was found to hold. None if that is not possible after all.
+    pub(crate) fn put(&self, local: &Local, node: NodeRef, found: &StoredTrace) -> Option<Restored> {
+        let task = TaskKey(node.extra().and_then(|extra| *extra.persisted.lock())?.key?);
+        let trace = found.trace();
+        let reads: Option<Vec<Edge>> =
+            trace.reads().map(|read| self.nodes.get(read.key).map(Edge::value_of)).collect();
+        if reads.is_none() && found.is_pending {
+            // Its edges are neither in memory nor in the store.
+            return None;
+        }
+        let restored = found
+            .with_output(&self.store, task, |encoded| self.fill(local, node, task, &trace, encoded))??;
+        if let Some(reads) = reads {
+            relink(local, node, &reads);
+            node.clear_flag(RESTORED);
+        }
+        Some(restored)
+    }
+
+    /// Puts a valid trace with its output in place, as RESTORED. None if it does not decode.
+    pub(super) fn fill(
+        &self,
+        local: &Local,
+        node: NodeRef,
+        task: TaskKey,
+        trace: &Trace<'_>,
+        encoded: &[u8],
+    ) -> Option<Restored> {
+        let put_value = node.task_fn.stored?.put_value;
+        let emitted = self.emitted_of(trace)?;
+        let fingerprint = trace.output.fingerprint;
+        let extra = node.extra_or_insert();
+        let before = *extra.persisted.lock();
+        let has_this = node.flag(HAS_VALUE) && before.is_some_and(|before| before.fingerprint == fingerprint);
+        let replaced = if has_this {
+            None
+        } else {
+            // SAFETY: the claim is held, and the descriptor is the node's.
+            match catch_unwind(AssertUnwindSafe(|| unsafe { put_value(node, encoded) })) {
+                Ok(Ok(replaced)) => replaced,
+                Ok(Err(_)) | Err(_) => {
+                    self.store.reject(Rejected::Decode);
+                    return None;
+                }
+            }
+        };
+        relink(local, node, &[]);
+        node.set_flag(RESTORED);
+        let had_emitted = std::mem::replace(&mut *extra.emitted.lock(), emitted.into());
+        let epoch = local.engine().epoch();
+        if !has_this || node.flag(FAILED) {
+            node.changed_at.store(epoch, Relaxed);
+        }
+        // What it depends on may emit other values than before, even if its own are the same.
+        node.effects_at.store(epoch, Relaxed);
+        node.verified_at.store(epoch, Relaxed);
+        node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
+        extra.failure.lock().take();
+        *extra.persisted.lock() =
+            Some(super::Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false });
+        self.counts.restored.add();
+        self.note_use(task);
+        drop(had_emitted);
+        Some(Restored(replaced))
+    }
+}

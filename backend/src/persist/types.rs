@@ -1,0 +1,128 @@
+//! What a type must be able to do so that results are stored, and how the types of a task function are told to the engine,
+//! which does not know them.
+
+use std::any::{Any, type_name};
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::args::{Args, Key};
+use crate::codec::{self, DecodeError, EncodeError, RoundTripError};
+use crate::node::{NodeRef, replace_value};
+
+/// A type whose values can be stored.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored, so a task function that takes or returns it cannot be either",
+    label = "not `serde::Serialize + serde::de::DeserializeOwned`",
+    note = "either derive them: `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "or keep the function's results in memory only: `#[task_fn(transient)]`"
+)]
+pub trait Persist: Serialize + DeserializeOwned {}
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Persist for T {}
+
+/// A type that can be part of the key of a stored task. It is only ever encoded.
+///
+/// What its `Eq` tells apart, its encoding must tell apart, too: a field that is skipped when encoding must not
+/// matter to `Eq`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored, so a task function that takes or returns it cannot be either",
+    label = "not `serde::Serialize`",
+    note = "either derive it: `#[derive(serde::Serialize)]`",
+    note = "or keep the function's results in memory only: `#[task_fn(transient)]`"
+)]
+pub trait PersistKey: Serialize {}
+#[diagnostic::do_not_recommend]
+impl<T: ?Sized + Serialize> PersistKey for T {}
+
+/// A value that an input can hold and that can be recognised in another process. It is only ever encoded.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be recognised in another process, as the value of an input",
+    label = "not `serde::Serialize`",
+    note = "either derive it: `#[derive(serde::Serialize)]`",
+    note = "or keep what reads the input in memory only: `runtime.transient_input(..)`"
+)]
+pub trait PersistInput: Serialize {}
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> PersistInput for T {}
+
+/// How the arguments and outputs of a task function are stored.
+pub struct Stored<K, O> {
+    raw: RawStored,
+    types: PhantomData<fn(&K) -> O>,
+}
+
+/// The same without the types: they are those of the node's task function.
+#[derive(Clone, Copy)]
+pub(crate) struct RawStored {
+    /// Appends the key's part of the persistent key.
+    pub(crate) encode_key: unsafe fn(NodeRef, &mut Vec<u8>) -> Result<(), EncodeError>,
+    /// Appends the encoded output.
+    pub(crate) encode_value: unsafe fn(NodeRef, &mut Vec<u8>) -> Result<(), EncodeError>,
+    /// Decodes an output and puts it in place; returns the one that it replaces.
+    pub(crate) put_value: unsafe fn(NodeRef, &[u8]) -> Result<Option<Replaced>, DecodeError>,
+    /// Whether an encoded output decodes to what it was.
+    pub(crate) check_round_trip: fn(&str, &[u8]) -> Result<(), RoundTripError>,
+    /// Names the types.
+    pub(crate) type_names: fn() -> (&'static str, &'static str),
+}
+
+/// An output that was replaced, to be dropped when nothing is claimed for it any more.
+pub(crate) type Replaced = Box<dyn Any + Send>;
+
+/// Stores by serde. `A` are the arguments as a call passes them.
+pub const fn stored<A: Args, O: Persist + Clone + Send + Sync + 'static>() -> Stored<A::Key, O> {
+    let raw = RawStored {
+        encode_key: encode_key::<A, O>,
+        encode_value: encode_value::<A::Key, O>,
+        put_value: put_value::<A::Key, O>,
+        check_round_trip: codec::check_round_trip::<O>,
+        type_names: || (type_name::<A::Key>(), type_name::<O>()),
+    };
+    Stored { raw, types: PhantomData }
+}
+
+/// Lets the value of an input be recognised. Inputs are set, and never restored.
+pub(crate) const fn recognised<A: Args, O: PersistInput + Send + Sync + 'static>() -> Stored<A::Key, O> {
+    let raw = RawStored {
+        encode_key: encode_key::<A, O>,
+        encode_value: encode_value::<A::Key, O>,
+        put_value: |_, _| Err(DecodeError::TooLong),
+        check_round_trip: |_, _| Ok(()),
+        type_names: || (type_name::<A::Key>(), type_name::<O>()),
+    };
+    Stored { raw, types: PhantomData }
+}
+
+impl<K, O> Stored<K, O> {
+    pub(crate) const fn raw(self) -> RawStored {
+        self.raw
+    }
+}
+
+/// # Safety
+/// `A::Key` and `O` are the types of the node's task function.
+unsafe fn encode_key<A: Args, O>(node: NodeRef, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    // SAFETY: passed on to the caller.
+    A::encode_key(unsafe { node.key::<A::Key, O>() }, out)
+}
+
+/// # Safety
+/// `K` and `O` are the types of the node's task function; it has a value, and the caller may read it.
+unsafe fn encode_value<K: Key, O: Serialize>(node: NodeRef, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    // SAFETY: passed on to the caller.
+    codec::encode_into(unsafe { node.value::<K, O>() }, out)
+}
+
+/// # Safety
+/// `K` and `O` are the types of the node's task function; the caller holds its claim.
+unsafe fn put_value<K: Key, O: Persist + Send + Sync + 'static>(
+    node: NodeRef,
+    encoded: &[u8],
+) -> Result<Option<Replaced>, DecodeError> {
+    let value = codec::decode::<O>(encoded)?;
+    // SAFETY: passed on to the caller.
+    let old = unsafe { replace_value::<K, O>(node, value) };
+    Ok(old.map(|old| Box::new(old) as Replaced))
+}

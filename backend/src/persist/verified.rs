@@ -1,0 +1,28 @@
+//! Verified: a stale node has been found current in memory, by looking at what it read.
+
+use super::{Change, Persistence};
+use crate::edges::Edge;
+use crate::node::NodeRef;
+use crate::storage::{Group, TaskKey};
+
+impl Persistence {
+    /// A claimed node has been found current, by looking at `looked_at`, which are all of its reads that were stale, or the
+    /// origin of all its staleness. The store is told, unless one of them is not stored any more.
+    pub(crate) fn verified(&self, node: NodeRef, looked_at: impl IntoIterator<Item = Edge>) {
+        let Some(extra) = node.extra() else { return };
+        let Some(mut persisted) = *extra.persisted.lock() else { return };
+        let (Some(key), true) = (persisted.key, persisted.is_stored) else { return };
+        let is_stored = |edge: Edge| {
+            let persisted = edge.node().extra().and_then(|extra| *extra.persisted.lock());
+            persisted.is_some_and(|persisted| persisted.is_stored)
+        };
+        if !looked_at.into_iter().all(is_stored) {
+            persisted.is_stored = false;
+        } else if persisted.is_marked {
+            let mut group = Group::new();
+            group.fresh(TaskKey(key));
+            persisted.is_marked = !self.hand_over(&mut group, vec![(key, Change::Fresh)]);
+        }
+        *extra.persisted.lock() = Some(persisted);
+    }
+}

@@ -1,0 +1,185 @@
+//! The walk after a change: everything stale that depends on it, in memory and in the store, until nothing new is found.
+//!
+//! The two worlds meet in nodes of task functions that are stored:
+//! * a node that is marked in memory goes on with the dependents that the store knows of it;
+//! * a stored dependent that is in memory as RESTORED (its reads are known to the store alone) is marked there, and
+//!   goes on in memory. One that has run in this process knows its reads itself: memory decides about it.
+//!
+//! All marks go into the group of the change. Tasks that are stale already are walked through as well: what has been
+//! verified in memory alone may be current behind one that the store calls stale.
+//!
+//! If some dependents turn out to be lost, the store is *distrusted* from then on: no stored task is valid in this process
+//! before its reads have been verified, and all of them are marked stale for the processes to come.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::FxHashSet;
+
+use super::{Change, Persistence};
+use crate::node::{NodeRef, RESTORED};
+use crate::storage::record::{Incomplete, read_dependents};
+use crate::storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
+
+/// What becomes of nodes that the store knows to depend on the change.
+pub(crate) trait MarkInMemory {
+    /// Makes a restored node stale; appends all nodes that are newly stale because of that, itself among them.
+    fn mark(&mut self, node: NodeRef, reached: &mut Vec<NodeRef>);
+}
+
+/// A walk, with the group that its marks go into.
+pub(crate) struct Walk<'a> {
+    persistence: &'a Persistence,
+    pub(crate) group: Group,
+    changes: Vec<(Digest, Change)>,
+    seen: FxHashSet<Digest>,
+    /// Whose dependents are to be found.
+    queue: Vec<Digest>,
+    is_complete: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(persistence: &'a Persistence) -> Self {
+        Self {
+            persistence,
+            group: Group::new(),
+            changes: Vec::new(),
+            seen: FxHashSet::default(),
+            queue: Vec::new(),
+            is_complete: true,
+        }
+    }
+
+    /// A leaf has changed.
+    pub(crate) fn leaf(&mut self, key: Digest) {
+        self.queue.push(key);
+    }
+
+    /// These nodes were marked in memory.
+    pub(crate) fn reached(&mut self, nodes: &[NodeRef]) {
+        for node in nodes {
+            let Some(extra) = node.extra() else { continue };
+            let mut persisted = extra.persisted.lock();
+            let Some(persisted) = persisted.as_mut() else { continue };
+            let Some(key) = persisted.key else { continue };
+            if !persisted.is_marked {
+                persisted.is_marked = true;
+                self.stale(key);
+            }
+            if self.seen.insert(key) {
+                self.queue.push(key);
+            }
+        }
+    }
+
+    fn stale(&mut self, key: Digest) {
+        self.group.stale(TaskKey(key));
+        self.changes.push((key, Change::Stale));
+    }
+
+    /// Walks on until nothing new is found.
+    pub(crate) fn run(&mut self, memory: &mut impl MarkInMemory) {
+        let mut dependents = Vec::new();
+        let mut reached = Vec::new();
+        while let Some(target) = self.queue.pop() {
+            dependents.clear();
+            if !self.read(target, &mut dependents) {
+                self.is_complete = false;
+            }
+            for task in dependents.drain(..) {
+                self.dependent(task, memory, &mut reached);
+            }
+        }
+        if !self.is_complete {
+            self.distrust(memory);
+        }
+    }
+
+    fn dependent(&mut self, task: TaskKey, memory: &mut impl MarkInMemory, reached: &mut Vec<NodeRef>) {
+        if self.seen.contains(&task.0) {
+            return;
+        }
+        let node = self.persistence.nodes.get(task.0);
+        if let Some(node) = node {
+            if node.flag(RESTORED) {
+                reached.clear();
+                memory.mark(node, reached);
+                self.reached(reached);
+            }
+            // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
+            if is_stored(node) {
+                return;
+            }
+        }
+        self.seen.insert(task.0);
+        self.stale(task.0);
+        self.queue.push(task.0);
+    }
+
+    /// Appends the stored dependents of `target`; says whether those are all.
+    fn read(&self, target: Digest, dependents: &mut Vec<TaskKey>) -> bool {
+        let store = &self.persistence.store;
+        match read_dependents(store, target, dependents) {
+            Ok(()) => return true,
+            Err(Incomplete::NoHead) if !self.has_record(target) => return true,
+            Err(_) => {}
+        }
+        // A batch may have been committed in the middle.
+        dependents.clear();
+        let again = self.persistence.writer.quiesced(|store| read_dependents(store, target, dependents));
+        match again {
+            Ok(Ok(())) => true,
+            Ok(Err(Incomplete::NoHead)) => !self.has_record(target),
+            _ => false,
+        }
+    }
+
+    /// Whether the store holds a record of `target`, which then must have a record of its dependents.
+    fn has_record(&self, target: Digest) -> bool {
+        let mut buffer = Vec::new();
+        [Table::Tasks, Table::Sources, Table::Inputs].into_iter().any(|table| {
+            let read = self.persistence.store.read(table, &target.to_bytes(), &mut buffer);
+            matches!(read, Ok(Some(_)) | Err(ReadFailure::Rejected(_) | ReadFailure::Storage(_)))
+        })
+    }
+
+    #[cold]
+    fn distrust(&mut self, memory: &mut impl MarkInMemory) {
+        self.persistence.distrust.store(true, Relaxed);
+        let mut reached = Vec::new();
+        for node in self.persistence.nodes.values() {
+            if node.flag(RESTORED) {
+                memory.mark(node, &mut reached);
+            }
+        }
+        self.reached(&reached);
+        let mut all = Vec::new();
+        let scan = self.persistence.store.scan(Table::Tasks, &[], |key, _| {
+            all.extend(key.first_chunk().map(|key| Digest::from_bytes(*key)));
+            Visit::Continue
+        });
+        // What is on its way is not in the scan; it depends on things in memory, which know their dependents.
+        for key in all {
+            let node = self.persistence.nodes.get(key);
+            if !node.is_some_and(is_stored) && self.seen.insert(key) {
+                self.stale(key);
+            }
+        }
+        self.is_complete = scan.is_ok();
+    }
+
+    /// Hands the marks over, with what else is in the group. Returns whether the store will hold it: if not, what the
+    /// group says of leaves is not stored.
+    pub(crate) fn hand_over(mut self) -> bool {
+        if self.is_complete {
+            self.persistence.hand_over(&mut self.group, self.changes)
+        } else {
+            self.persistence.pending.withhold(self.changes);
+            false
+        }
+    }
+}
+
+/// Whether the store holds, or will hold, what the node's last run came to.
+fn is_stored(node: NodeRef) -> bool {
+    node.extra().and_then(|extra| *extra.persisted.lock()).is_some_and(|persisted| persisted.is_stored)
+}

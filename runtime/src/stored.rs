@@ -1,0 +1,117 @@
+//! A runtime with a store behind it: how it is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_backend::storage::{BackingStorage, Digest, StorageError};
+use larder_backend::{Config, Engine, StorageConfig};
+
+use crate::Runtime;
+use crate::{env, fs};
+
+/// Makes a [`Runtime`] whose results survive the process. See [`Builder::storage`](crate::Builder::storage).
+#[derive(Clone, Debug)]
+pub struct StoredBuilder {
+    config: Config,
+    storage: StorageConfig,
+}
+
+impl StoredBuilder {
+    pub(crate) fn new(config: Config, storage: Arc<dyn BackingStorage>) -> Self {
+        let mut storage = StorageConfig::new(storage);
+        storage.observers = fs::OBSERVERS.into_iter().chain([env::OBSERVER]).collect();
+        Self { config, storage }
+    }
+
+    /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). When the
+    /// runtime is dropped, the least recently used ones are dropped from the store. Default: no limit.
+    ///
+    /// With a cap, each use of a stored result is noted in the store, once per process.
+    #[must_use]
+    pub fn cap(mut self, bytes: u64) -> Self {
+        self.storage.cap = Some(bytes);
+        self
+    }
+
+    /// How long results may wait before they are made durable, and be lost in a crash. Default: 1 second.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.storage.write_behind.batch_delay = delay;
+        self
+    }
+
+    /// How many results are kept of one call, each for other values of what it read. Default: 8.
+    #[must_use]
+    pub fn traces(mut self, traces: usize) -> Self {
+        self.storage.write_behind.max_traces = traces.max(1);
+        self
+    }
+
+    /// The most bytes that may wait to be stored; what comes beyond is kept in memory only. Default: 256 MiB.
+    #[must_use]
+    pub fn queue(mut self, bytes: usize) -> Self {
+        self.storage.write_behind.queue_bytes = bytes;
+        self
+    }
+
+    /// What stands for the code of all task functions that declare no version. Whenever it differs from before, they start
+    /// cold. Default: the content of the program's file, so that any build that differs does.
+    ///
+    /// For programs that know better, as by the hash of the sources that they were built from. Too coarse an identity
+    /// gives results of other code.
+    #[must_use]
+    pub fn code_identity(mut self, identity: impl AsRef<[u8]>) -> Self {
+        self.storage.build = Some(Digest::of(identity.as_ref()));
+        self
+    }
+
+    /// Makes the runtime. If the store cannot be used, results are kept in memory, and
+    /// [`Runtime::storage_failure`] says why.
+    #[must_use]
+    pub fn build(self) -> Runtime {
+        let config = self.config.clone();
+        self.try_build().unwrap_or_else(|error| Runtime::without_storage(&config, error))
+    }
+
+    /// Makes the runtime.
+    ///
+    /// # Errors
+    /// If the store cannot be used. A damaged one, or one of another format, is no error: it is emptied.
+    pub fn try_build(self) -> Result<Runtime, OpenError> {
+        match Engine::with_storage(&self.config, self.storage) {
+            Ok(engine) => Ok(Runtime::of(engine)),
+            Err(source) => Err(OpenError::new(source)),
+        }
+    }
+}
+
+/// A store cannot be used.
+#[derive(Clone, Debug)]
+pub struct OpenError {
+    source: Arc<StorageError>,
+}
+
+impl OpenError {
+    pub(crate) fn new(source: StorageError) -> Self {
+        Self { source: Arc::new(source) }
+    }
+
+    /// Whether another process has the store, or this one has it twice.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.source.is_held()
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "results cannot be stored: {}", self.source)
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
