@@ -204,15 +204,6 @@ fn options(task: &Task<'_>) -> TokenStream {
     if let Some(span) = options.no_errors {
         calls.extend(quote_spanned!(generated_at(span)=> .uncached_if(|output: &#output| output.is_err())));
     }
-    if let Some(initial) = &options.cycle_initial {
-        let this = task.receiver().map(|_| fetch_receiver(task));
-        let arguments = this.into_iter().chain(fetches(task));
-        let call = quote_spanned!(generated_at(initial.span())=> (#initial)(#(#arguments),*));
-        calls.extend(generated!(.cycle_initial(|key: &#key| -> #output { let _ = key; #call })));
-    }
-    if let Some(rounds) = &options.cycle_rounds {
-        calls.extend(generated!(.cycle_rounds(#rounds)));
-    }
     let first = usize::from(task.receiver().is_some());
     let handles: Vec<Lit> = task
         .kept()

@@ -19,13 +19,11 @@ pub(crate) struct Options {
     pub(crate) eq: Option<Expr>,
     pub(crate) version: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
-    pub(crate) cycle_initial: Option<Expr>,
-    pub(crate) cycle_rounds: Option<Expr>,
     pub(crate) max_future: Option<Expr>,
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 13] = [
+const KNOWN: [(&str, Option<&str>); 11] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
@@ -36,8 +34,6 @@ const KNOWN: [(&str, Option<&str>); 13] = [
     ("volatile", None),
     ("heavy", None),
     ("max_future", Some("1024")),
-    ("cycle_initial", Some("|n| 0")),
-    ("cycle_rounds", Some("100")),
     ("no_companion", None),
 ];
 
@@ -132,8 +128,6 @@ impl Options {
             "eq" => &mut self.eq,
             "version" => &mut self.version,
             "ttl" => &mut self.ttl,
-            "cycle_initial" => &mut self.cycle_initial,
-            "cycle_rounds" => &mut self.cycle_rounds,
             "max_future" => &mut self.max_future,
             _ => unreachable!("`{name}` is listed with a value in `KNOWN`"),
         }
@@ -146,12 +140,6 @@ fn contradictions(seen: &[Ident], errors: &mut Errors) {
         if let (Some(_), Some(second)) = (find(one), find(other)) {
             errors.at(second, format!("`{one}` and `{other}` contradict each other: {reason}"));
         }
-    }
-    if let (Some(rounds), None) = (find("cycle_rounds"), find("cycle_initial")) {
-        errors.at(
-            rounds,
-            "`cycle_rounds` bounds an iteration that only `cycle_initial` asks for; add `cycle_initial = ..`",
-        );
     }
 }
 
@@ -204,7 +192,7 @@ mod tests {
     fn every_option_parses_and_every_mistake_is_told() {
         check(quote!(), &[]);
         check(quote!(transient, ttl = Duration::from_secs(1), eq = |a, b| a.0 == b.0,), &[]);
-        check(quote!(cycle_initial = |a: &str, b| 0, cycle_rounds = 3, max_future = 64), &[]);
+        check(quote!(max_future = 64), &[]);
         check(quote!(transiet), &["did you mean `transient`?", "it knows `transient`, `version = ..`"]);
         check(quote!(zzzzzzzzz), &["no option `zzzzzzzzz`\\nit knows"]);
         check(quote!(heavy = true, version), &["`heavy` takes no value", "`version = 1`"]);
@@ -213,7 +201,6 @@ mod tests {
             quote!(no_eq, eq = f, transient, version = 1),
             &["`no_eq` and `eq`", "`transient` and `version`"],
         );
-        check(quote!(cycle_rounds = 2), &["only `cycle_initial`"]);
     }
 
     #[test]

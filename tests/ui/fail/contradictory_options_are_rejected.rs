@@ -21,11 +21,6 @@ fn timed(x: u32) -> u32 {
     x
 }
 
-#[task_fn(cycle_rounds = 3)]
-fn iterated(x: u32) -> u32 {
-    x
-}
-
 #[task_fn(max_future = 64)]
 fn without_future(x: u32) -> u32 {
     x
@@ -33,5 +28,5 @@ fn without_future(x: u32) -> u32 {
 
 fn main() {
     let _ = (same(&1, &1), Duration::ZERO);
-    compared(stored(timed(iterated(without_future(1)))));
+    compared(stored(timed(without_future(1))));
 }

@@ -24,15 +24,9 @@ fn versioned(x: u32) -> u32 {
     x
 }
 
-#[task_fn(transient, cycle_initial = |text: &str| 0)]
-fn iterated(x: u32) -> u32 {
-    x
-}
-
 fn main() {
     compared(1);
     infallible(1);
     timed(1);
     versioned(1);
-    iterated(1);
 }
