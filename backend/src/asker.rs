@@ -13,7 +13,6 @@ use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
 use crate::execute::Payload;
-use crate::failure::TaskError;
 use crate::flight::{Seat, try_launch};
 use crate::handle::Task;
 use crate::local::Local;
@@ -113,15 +112,10 @@ impl Asker {
         if !waited {
             return None;
         }
-        let Some((payload, named)) = thrown else {
-            return failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload);
-        };
-        *local.last_panic.borrow_mut() = named;
-        if let Some(TaskError::Cycle(cycle)) = payload.downcast_ref() {
-            // The tasks of this strand that lie on the cycle have no value either.
-            local.poison_cycle(cycle);
+        match thrown {
+            Some(thrown) => Some(local.take_over(thrown)),
+            None => failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload),
         }
-        Some(payload)
     }
 
     /// Registers the current strand as waiting, if it is not yet.
@@ -188,7 +182,6 @@ pub struct Pending<O> {
     generation: u64,
     /// The handle that was read, which keeps the node.
     handle: Option<Task<O>>,
-    is_new: bool,
 }
 
 /// Calls an async task function: looks the call up, and starts nothing.
@@ -214,7 +207,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
                 Some(node) => node,
                 None => match through_the_table(local, raw, hash, args) {
                     Ok(node) => node,
-                    Err((node, is_new)) => return Called::Miss(Pending::of_call(local, node, is_new)),
+                    Err(node) => return Called::Miss(Pending::of_call(local, node)),
                 },
             }
         }
@@ -229,23 +222,23 @@ fn through_the_table<A: Args>(
     task_fn: &'static RawTaskFn,
     hash: u64,
     args: A,
-) -> Result<NodeRef, (NodeRef, bool)> {
+) -> Result<NodeRef, NodeRef> {
     lookup(local, task_fn, hash, &mut StackMagicAnySlot::new(args))
 }
 
-/// The fresh node of a call, recorded as read; or else the node, made if need be, and whether it was.
+/// The fresh node of a call, recorded as read; or else the node, made if need be.
 fn lookup(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
     slot: &mut ArgsSlot<'_>,
-) -> Result<NodeRef, (NodeRef, bool)> {
+) -> Result<NodeRef, NodeRef> {
     let node = match peek(local, task_fn, hash, slot) {
         Some(node) => node,
         None => match insert(local, task_fn, hash, slot, Phase::Empty) {
             Inserted::New(node) => {
                 local.counters.of(node.function).misses.add(1);
-                return Err((node, true));
+                return Err(node);
             }
             Inserted::Existing(node) => node,
         },
@@ -255,19 +248,19 @@ fn lookup(
         local.record_and_remember(node);
         return Ok(node);
     }
-    Err((node, false))
+    Err(node)
 }
 
 impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for the node of a call of a task function whose output type is `O`.
-    fn of_call(local: &Local, node: NodeRef, is_new: bool) -> Self {
+    fn of_call(local: &Local, node: NodeRef) -> Self {
         let generation = local.engine().generation.load(Relaxed);
-        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None, is_new }
+        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None }
     }
 
     /// A wait for the node of a handle.
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Task<O>) -> Self {
-        Self { handle: Some(handle), ..Self::of_call(local, node, false) }
+        Self { handle: Some(handle), ..Self::of_call(local, node) }
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -289,7 +282,7 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
             Asked::Holds(holder) => (self.asker.node, Ok(holder)),
             Asked::Failed(payload) => (self.asker.node, Err(payload)),
         };
-        let holder = hand_out(local, node, outcome, self.is_new);
+        let holder = hand_out(local, node, outcome, false);
         // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a
         // twin of it; 3. the clone ends here.
         Some(unsafe { holder.value_by_type::<O>() }.clone())

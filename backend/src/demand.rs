@@ -17,7 +17,7 @@ use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
-use crate::flight::drive;
+use crate::flight::{drive, try_launch_here};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
@@ -44,7 +44,10 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                     return Err(Box::new(error));
                 }
                 check_cancelled(local)?;
-                if let Some(marks) = claim(local, node, phase) {
+                if node.task_fn.is_async() {
+                    // As a flight, so that others can take it over, and this thread can leave it.
+                    try_launch_here(local, node, phase);
+                } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks), &mut |_| {}).map(|()| node);
                 }
             }
@@ -120,10 +123,10 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 
-/// Sleeps until `node` is not claimed any more.
+/// Sleeps until `node` is not claimed any more, or drives it until then.
 ///
 /// # Errors
-/// The cycle that waiting would close.
+/// The cycle that waiting would close; the panic that ended the node's flight.
 fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
     check_cancelled(local)?;
@@ -132,13 +135,19 @@ fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     }
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
     let stop = || check_cancelled(local).is_err();
-    match engine.flights.of(node) {
+    let thrown = match engine.flights.of(node) {
         // It may be that nobody else drives it any more.
-        Some(flight) if drive(&flight, deadline, stop) => {}
-        _ => node.state.wait(&engine.lot, node.address(), deadline, stop),
-    }
+        Some(flight) if drive(&flight, deadline, stop) => flight.take_failure(),
+        _ => {
+            node.state.wait(&engine.lot, node.address(), deadline, stop);
+            None
+        }
+    };
     engine.waits.unblock(local.strand.get(), node);
-    Ok(Waited::Over)
+    match thrown {
+        Some(thrown) => Err(local.take_over(thrown)),
+        None => Ok(Waited::Over),
+    }
 }
 
 /// What came of a wait.
@@ -372,7 +381,9 @@ impl Visit {
                     if let Err(payload) = check_cancelled(local) {
                         return Look::Step(Step::Abort(payload));
                     }
-                    if let Some(marks) = claim(local, node, phase) {
+                    if node.task_fn.is_async() {
+                        try_launch_here(local, node, phase);
+                    } else if let Some(marks) = claim(local, node, phase) {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }

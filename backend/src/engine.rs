@@ -13,6 +13,7 @@ use crate::crew::Crew;
 use crate::expiry::Expiries;
 use crate::flights::Flights;
 use crate::gate::Gate;
+use crate::heavy::Runners;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
 use crate::persist::{Persistence, StorageConfig};
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) waits: WaitGraph,
     pub(crate) crew: Crew,
     pub(crate) flights: Flights,
+    pub(crate) runners: Runners,
     pub(crate) expiries: Expiries,
     pub(crate) gate: Gate,
     pub(crate) functions: Functions,
@@ -100,6 +102,7 @@ impl Engine {
             waits: WaitGraph::default(),
             crew: Crew::new(config.threads),
             flights: Flights::default(),
+            runners: Runners::default(),
             expiries: Expiries::default(),
             gate: Gate::default(),
             functions: Functions::default(),

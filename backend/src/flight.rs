@@ -172,8 +172,24 @@ pub(crate) fn launch<K: Key, O: Clone + Send + Sync + 'static, F: Deferred<O>>(
     })
 }
 
-/// Claims a node that is async or heavy and launches its flight. `false` if somebody was faster.
+/// Claims a node that is async or heavy and launches its flight: a heavy one on the crew. `false` if somebody was faster.
 pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase) -> bool {
+    launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters })
+}
+
+/// Claims an async node and launches a flight that its waiters drive, heavy or not. `false` if somebody was faster.
+pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> bool {
+    launch_at(local, node, from, Place::Waiters)
+}
+
+/// Who runs a flight's body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Waiters,
+    Crew,
+}
+
+fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place) -> bool {
     let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
@@ -181,7 +197,7 @@ pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase) -> bool {
     let launched = engine.flights.launch(node, || {
         let visit = try_claim_as(&mut strand, node, from)?;
         let hold = Hold::join(local.engine_arc());
-        if let (Some(launch), false) = (node.task_fn.launch, node.task_fn.heavy) {
+        if let (Some(launch), Place::Waiters) = (node.task_fn.launch, place) {
             return Some(launch(hold, strand, visit));
         }
         let (flight, for_the_crew) = launch_heavy(hold, strand, visit);

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
+use std::thread::{self, Thread};
 
 use crate::carry::Hold;
 use crate::crew::OwnedWork;
@@ -51,6 +52,7 @@ impl Parcel {
         let this = engine.flights.land(visit.node);
         let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
         if is_wanted {
+            let _runs = engine.runners.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit, &mut |_| {})));
             if let Err(payload) = outcome.unwrap_or_else(Err) {
                 *flight.failure.lock() = Some((payload, local.last_panic.take()));
@@ -102,5 +104,28 @@ impl Fly for HeavyFlight {
 
     fn take_failure(&self) -> Option<Thrown> {
         self.failure.lock().take()
+    }
+}
+
+/// The crew threads that run heavy bodies now: an async one may be asleep, and has to see a cancellation.
+#[derive(Default)]
+pub(crate) struct Runners(Mutex<Vec<Thread>>);
+
+impl Runners {
+    fn begin(&self) -> impl Drop {
+        struct Runs<'a>(&'a Runners);
+        impl Drop for Runs<'_> {
+            fn drop(&mut self) {
+                let me = thread::current().id();
+                self.0.0.lock().retain(|runner| runner.id() != me);
+            }
+        }
+        self.0.lock().push(thread::current());
+        Runs(self)
+    }
+
+    /// Wakes all of them to look.
+    pub(crate) fn wake(&self) {
+        self.0.lock().iter().for_each(Thread::unpark);
     }
 }

@@ -23,6 +23,7 @@ use crate::emit::EmittedValue;
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::{CycleError, TaskError};
+use crate::flight::Thrown;
 use crate::node::NodeRef;
 use crate::strand::{Gathered, Lineage, new_strand};
 use crate::task_fn::RawTaskFn;
@@ -650,6 +651,16 @@ impl Local {
         let poisoned = self.poisoned.borrow();
         let depth = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?.low;
         (depth < innermost).then(|| Head { depth, node: claimed[depth] })
+    }
+
+    /// A flight that the current strand waited for has thrown: the payload, to go on with here.
+    pub(crate) fn take_over(&self, (payload, named): Thrown) -> Payload {
+        *self.last_panic.borrow_mut() = named;
+        if let Some(TaskError::Cycle(cycle)) = payload.downcast_ref() {
+            // The tasks of this strand that lie on the cycle have no value either.
+            self.poison_cycle(cycle);
+        }
+        payload
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.

@@ -126,12 +126,20 @@ fn lookup(
         Some(node) => node,
         None => {
             check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
-            if let (Some(persistence), Some(_)) = (local.engine().persistence(), task_fn.stored) {
+            if let (Some(persistence), Some(_), false) =
+                (local.engine().persistence(), task_fn.stored, task_fn.is_async())
+            {
                 return persist::miss(local, persistence, task_fn, hash, slot);
             }
-            match insert(local, task_fn, hash, slot, Phase::Running) {
+            // An async body runs as a flight, which makes its own claim.
+            let phase = if task_fn.is_async() { Phase::Empty } else { Phase::Running };
+            match insert(local, task_fn, hash, slot, phase) {
                 Inserted::New(node) => {
                     local.counters.of(node.function).misses.add(1);
+                    if task_fn.is_async() {
+                        let outcome = demand(local, node);
+                        return hand_out(local, node, outcome, false);
+                    }
                     let outcome = execute(local, node).map(|()| node);
                     return hand_out(local, node, outcome, true);
                 }

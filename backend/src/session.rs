@@ -131,6 +131,7 @@ impl Engine {
             flight.wake_waiters();
         }
         self.lot.wake_everybody();
+        self.runners.wake();
     }
 
     /// Runs `change` with the gate held exclusively, and gives it back.

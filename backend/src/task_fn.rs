@@ -7,14 +7,16 @@
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::args::Key;
 use crate::carry::Hold;
-use crate::demand::Visit;
+use crate::demand::{Visit, check_cancelled};
 use crate::flight::{Deferred, Fly, block_on, launch};
 use crate::input::Change;
+use crate::local::Local;
 use crate::node::{Node, NodeRef, Ops, replace_value};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
@@ -443,10 +445,21 @@ unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
 ) {
     // SAFETY: passed on to the caller.
     let mut body = unsafe { start_deferred::<K, O, F>(node) };
-    let new = block_on(|waker| body.go_on(waker));
+    let new = run_through(&mut body);
     drop(body);
     // SAFETY: passed on to the caller.
     unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// Runs an async body on this thread, which sleeps when the body does, until it ends or its session is cancelled.
+fn run_through<O, F: Deferred<O>>(body: &mut F) -> O {
+    block_on(|waker| {
+        let cancelled = Local::current().map(check_cancelled);
+        if let Some(Err(payload)) = cancelled {
+            resume_unwind(payload);
+        }
+        body.go_on(waker)
+    })
 }
 
 /// # Safety
@@ -457,7 +470,7 @@ unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
 ) -> NodeRef {
     // SAFETY: passed on to the caller.
     let mut body = unsafe { start_deferred::<K, O, F>(node) };
-    Node::<K, O>::twin(node, block_on(|waker| body.go_on(waker)))
+    Node::<K, O>::twin(node, run_through(&mut body))
 }
 
 /// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.

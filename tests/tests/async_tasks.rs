@@ -636,6 +636,39 @@ fn a_cancelling_update_ends_sessions_that_wait() {
     assert_eq!(rt.run(|| block_on(guarded(1, gate.clone(), drops.clone()))), 1);
 }
 
+/// A thread that asked for an async task first used to run its body by itself, deaf to everything but the body's own waker.
+#[test]
+fn a_thread_that_runs_an_async_body_is_cancelled_while_the_body_sleeps() {
+    let (rt, gate, drops) = (Runtime::builder().threads(2).build(), Gate::default(), Arc::<AtomicUsize>::default());
+    let input = rt.input("in", 1);
+    #[task_fn(transient, heavy)]
+    async fn heavy_and_asleep(#[skip] gate: Gate) {
+        gate.pass().await;
+    }
+    for round in 0..4 {
+        thread::scope(|s| {
+            let waiter = match round {
+                0 => s.spawn(|| rt.try_run(|| guarded::task(1, gate.clone(), drops.clone()).get())),
+                1 => s.spawn(|| rt.try_run(|| guarded::collect::<u8>(1, gate.clone(), drops.clone()).len() as u64)),
+                2 => s.spawn(|| rt.try_run(|| sum_of_guarded(guarded::task(1, gate.clone(), drops.clone())))),
+                _ => s.spawn(|| block_on(rt.try_run_async(async { heavy_and_asleep(gate.clone()).await })).map(|()| 0)),
+            };
+            while gate.waiting() == 0 {
+                thread::yield_now();
+            }
+            rt.update_cancelling(|u| u.set(&input, round)).unwrap();
+            assert!(matches!(waiter.join().unwrap(), Err(TaskError::Cancelled)), "round {round}");
+        });
+        gate.0.lock().unwrap().1.clear();
+    }
+    assert_eq!(drops.load(SeqCst), 3);
+}
+
+#[task_fn(transient)]
+fn sum_of_guarded(guarded: Task<u64>) -> u64 {
+    guarded.get() + 1
+}
+
 #[test]
 fn a_session_that_is_dropped_releases_what_it_claimed() {
     let (rt, gate, drops) = (Runtime::new(), Gate::default(), Arc::<AtomicUsize>::default());
