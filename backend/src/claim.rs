@@ -16,6 +16,10 @@
 //!   set under the bucket, so the publisher cannot come between the bit and the sleep: no wake-up is lost.
 //! * Waiting blocks on that node alone: a waiting thread runs nothing.
 
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::flight::wake_all;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering};
 
 /// What a node is, as far as its value is concerned.
@@ -86,13 +90,14 @@ impl StateWord {
         self.0.store(phase as u32, Ordering::Relaxed);
     }
 
-    /// Sleeps until the node is not RUNNING any more. Returns at once if it is not now.
-    pub(crate) fn wait(&self, lot: &Lot, address: usize) {
+    /// Sleeps until the node is not RUNNING any more, or `stop` says so, which is asked when the waiters are woken and at
+    /// `deadline`. Returns at once if it is not RUNNING now.
+    pub(crate) fn wait(&self, lot: &Lot, address: usize, deadline: Option<Instant>, stop: impl Fn() -> bool) {
         let bucket = lot.bucket(address);
         let mut guard = bucket.mutex.lock();
         loop {
             let word = self.0.load(Ordering::Acquire);
-            if word & PHASE != RUNNING {
+            if word & PHASE != RUNNING || stop() {
                 return;
             }
             let told = word & WAITERS != 0
@@ -101,7 +106,36 @@ impl StateWord {
                     .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok();
             if told {
-                bucket.condvar.wait(&mut guard);
+                match deadline {
+                    Some(deadline) => drop(bucket.condvar.wait_until(&mut guard, deadline)),
+                    None => bucket.condvar.wait(&mut guard),
+                }
+            }
+        }
+    }
+}
+
+impl StateWord {
+    /// Has `waker` woken when the node is not RUNNING any more. `false` if it is not now.
+    pub(crate) fn wait_with(&self, lot: &Lot, address: usize, waker: &Waker) -> bool {
+        let mut wakers = lot.bucket(address).mutex.lock();
+        loop {
+            let word = self.0.load(Ordering::Acquire);
+            if word & PHASE != RUNNING {
+                return false;
+            }
+            let told = word & WAITERS != 0
+                || self
+                    .0
+                    .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok();
+            if told {
+                let known =
+                    wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(waker));
+                if !known {
+                    wakers.push((address as u64, waker.clone()));
+                }
+                return true;
             }
         }
     }
@@ -111,7 +145,8 @@ const BUCKETS: usize = 64;
 
 #[derive(Default)]
 struct Bucket {
-    mutex: Mutex<()>,
+    /// The wakers of futures that wait, by the node's address.
+    mutex: Mutex<Vec<(u64, Waker)>>,
     condvar: Condvar,
 }
 
@@ -131,10 +166,24 @@ impl Lot {
         &self.buckets[(address >> 6) % BUCKETS]
     }
 
+    /// Wakes all threads and futures to look again, whatever they wait for.
+    pub(crate) fn wake_everybody(&self) {
+        for bucket in &self.buckets {
+            let wakers = std::mem::take(&mut *bucket.mutex.lock());
+            bucket.condvar.notify_all();
+            wake_all(wakers);
+        }
+    }
+
     #[cold]
     fn wake(&self, address: usize) {
         let bucket = self.bucket(address);
-        drop(bucket.mutex.lock());
+        let mut wakers = bucket.mutex.lock();
+        let (woken, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *wakers).into_iter().partition(|(waits_for, _)| *waits_for == address as u64);
+        *wakers = others;
+        drop(wakers);
         bucket.condvar.notify_all();
+        wake_all(woken);
     }
 }

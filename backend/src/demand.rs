@@ -12,27 +12,32 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::apart::run_apart;
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
+use crate::flight::drive;
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef, RESTORED};
 use crate::persist::{self, Check, Progress, Restored};
+use crate::strand::Strand;
+use crate::token::CancelToken;
+use crate::waits::{Refused, Waiter};
 
-/// Makes `node` fresh.
+/// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
 ///
 /// # Errors
 /// The payload of the panic, cycle or cancellation that kept it from becoming so.
-pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    if local.claimed.borrow().is_empty() {
+pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    if local.begins_demand() {
         local.begin_demand();
     }
     loop {
         match node.state.phase() {
-            Phase::Fresh => return Ok(()),
+            Phase::Fresh => return Ok(node),
             Phase::Empty if node.task_fn.is_leaf() => return Err(Box::new(removed(node))),
             phase @ (Phase::Empty | Phase::Stale) => {
                 if let Some(error) = failed_in_this_demand(local, node) {
@@ -40,11 +45,13 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<(), Payload> {
                 }
                 check_cancelled(local)?;
                 if let Some(marks) = claim(local, node, phase) {
-                    return verify(local, Visit::new(node, phase, marks), &mut |_| {});
+                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
             }
             Phase::Running => {
-                wait_for(local, node)?;
+                if wait_for(local, node)? == Waited::Never {
+                    return run_apart(local, node);
+                }
                 if let Some(error) = failed_meanwhile(local, node) {
                     return Err(Box::new(error));
                 }
@@ -58,12 +65,19 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
+/// Whether the session of the current strand is to end.
+#[inline]
+fn is_to_end(local: &Local) -> bool {
+    local.engine().gate.is_cancelling()
+        || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
+}
+
 /// The check at a task boundary.
 ///
 /// # Errors
-/// `Cancelled`, if an update wants the open sessions to end.
+/// `Cancelled`, if an update wants the open sessions to end, or a token this one.
 pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if local.engine().gate.is_cancelling() {
+    if is_to_end(local) {
         // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
         local.poison_all();
         return Err(Box::new(TaskError::Cancelled));
@@ -74,10 +88,11 @@ pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
 /// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
 /// body. Returns whether it came from the store.
 pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
-    let mut restored = false;
     let visit = Visit { store: Store::Asked(Box::new(check)), ..Visit::new(node, Phase::Empty, Marks::None) };
-    let outcome = verify(local, visit, &mut |which| restored |= which == node);
-    (outcome, restored)
+    let runs = local.counters.of(node.function).runs.get();
+    let outcome = verify(local, visit);
+    // A body that calls its own function counts runs as well; then this one has run, too.
+    (outcome, local.counters.of(node.function).runs.get() == runs)
 }
 
 /// Ends the claim of a node that has got its value from the store.
@@ -85,10 +100,18 @@ pub(crate) fn end_restored(local: &Local, node: NodeRef) {
     release(local, node, Phase::Fresh, Marks::None);
 }
 
+/// Claims a node for a strand that is not current. Returns what has to be looked at.
+pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state.try_claim(from).then(|| {
+        strand.claimed.push(node);
+        Visit::new(node, from, marks::take(&node.work, strand.id as usize))
+    })
+}
+
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
-        marks::take(&node.work, local.strand as usize)
+        marks::take(&node.work, local.strand.get() as usize)
     })
 }
 
@@ -103,20 +126,60 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 ///
 /// # Errors
 /// The cycle that waiting would close.
-fn wait_for(local: &Local, node: NodeRef) -> Result<(), Payload> {
+fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
-    let blocked = engine.waits.block(local.strand, &local.claimed.borrow(), node);
-    if let Err(path) = blocked {
-        let cycle = Arc::new(CycleError::new(&path));
-        local.poison_cycle(&cycle);
-        return Err(Box::new(TaskError::Cycle(cycle)));
+    check_cancelled(local)?;
+    if block(local, node)? == Waited::Never {
+        return Ok(Waited::Never);
     }
-    node.state.wait(&engine.lot, node.address());
-    engine.waits.unblock(local.strand);
-    Ok(())
+    let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
+    let stop = || check_cancelled(local).is_err();
+    match engine.flights.of(node) {
+        // It may be that nobody else drives it any more.
+        Some(flight) if drive(&flight, deadline, stop) => {}
+        _ => node.state.wait(&engine.lot, node.address(), deadline, stop),
+    }
+    engine.waits.unblock(local.strand.get(), node);
+    Ok(Waited::Over)
 }
 
-fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
+/// What came of a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The node is not claimed any more, or was not just now.
+    Over,
+    /// No task depends on itself, but the owner of the node cannot go on before this strand does (see `carry.rs`).
+    Never,
+}
+
+/// Registers the current strand as waiting for `node`; `waits.unblock` takes it out again.
+///
+/// # Errors
+/// The cycle that waiting would close.
+pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+    let registered = {
+        let (claimed, lineage, beneath) =
+            (local.claimed.borrow(), local.lineage.borrow(), local.beneath.borrow());
+        let waiter = Waiter {
+            strand: local.strand.get(),
+            claimed: &claimed,
+            lineage: lineage.as_ref(),
+            beneath: beneath.as_ref(),
+        };
+        local.engine().waits.block(waiter, node)
+    };
+    match registered {
+        Ok(()) => Ok(Waited::Over),
+        Err(Refused::Stacked) => Ok(Waited::Never),
+        Err(Refused::Cycle(path)) => {
+            let cycle = Arc::new(CycleError::new(&path));
+            local.poison_cycle(&cycle);
+            Err(Box::new(TaskError::Cycle(cycle)))
+        }
+    }
+}
+
+pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
     let failure = node.extra()?.failure.lock().clone()?;
     if failure.demand != local.demand.get() {
         return None;
@@ -126,7 +189,7 @@ fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
 }
 
 /// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
-fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
+pub(crate) fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
     }
@@ -139,13 +202,15 @@ fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
 }
 
 /// A claimed node whose stale reads are being looked at.
-struct Visit {
-    node: NodeRef,
+pub(crate) struct Visit {
+    pub(crate) node: NodeRef,
     phase: Phase,
     marks: Marks,
     /// The stale positions in order, once they are looked at one by one.
     positions: Option<Vec<u32>>,
     next: usize,
+    /// A read has turned out changed already.
+    runs: bool,
     store: Store,
 }
 
@@ -155,33 +220,70 @@ enum Store {
     Asked(Box<Check>),
 }
 
-enum Step {
+pub(crate) enum Step {
     /// All stale reads have turned out unchanged.
     Current,
-    /// The store had what its body would return.
+    /// The store had what its body would return: it is in place.
     Restored(Restored),
     /// The body must run.
     Run,
     /// This read must be made fresh first.
     Descend(Visit),
+    /// This read must be awaited first.
+    Await(NodeRef),
     /// Verification cannot go on.
     Abort(Payload),
 }
 
+/// Whether verification may keep its thread waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Blocks,
+    /// Async reads, and reads that others compute, are awaited.
+    GivesWay,
+}
+
 impl Visit {
-    fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
-        Self { node, phase, marks, positions: None, next: 0, store: Store::NotAsked }
+    /// The node goes back to where it was before it was claimed.
+    pub(crate) fn put_back(&mut self, local: &Local) {
+        let marks = std::mem::replace(&mut self.marks, Marks::None);
+        release(local, self.node, self.phase, marks);
     }
 
-    fn step(&mut self, local: &Local) -> Step {
-        if matches!(self.store, Store::Asked(_)) {
-            return self.ask_the_store(local);
+    /// The node is current.
+    pub(crate) fn confirm(&mut self, local: &Local) {
+        self.node.verified_at.store(local.engine().epoch(), Relaxed);
+        local.counters.of(self.node.function).verified.add(1);
+        release(local, self.node, Phase::Fresh, Marks::None);
+    }
+
+    /// The node has got its value from the store.
+    pub(crate) fn end_restored(&mut self, local: &Local) {
+        local.counters.of(self.node.function).verified.add(1);
+        end_restored(local, self.node);
+    }
+
+    /// Whatever the other reads are, the body has to run.
+    pub(crate) fn must_run(&mut self) {
+        self.runs = true;
+    }
+
+    fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
+        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
+    }
+
+    pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.runs {
+            return Step::Run;
         }
-        match self.look(local) {
+        if matches!(self.store, Store::Asked(_)) {
+            return self.ask_the_store(local, patience);
+        }
+        match self.look(local, patience) {
             Step::Run => match persist::consult(local, self.node, self.phase) {
                 Some(check) => {
                     self.store = Store::Asked(Box::new(check));
-                    self.ask_the_store(local)
+                    self.ask_the_store(local, patience)
                 }
                 None => Step::Run,
             },
@@ -190,7 +292,7 @@ impl Visit {
     }
 
     /// Goes on looking for an earlier run whose reads have their current values.
-    fn ask_the_store(&mut self, local: &Local) -> Step {
+    fn ask_the_store(&mut self, local: &Local, patience: Patience) -> Step {
         let Some(persistence) = local.engine().persistence() else { return Step::Run };
         loop {
             let Store::Asked(check) = &mut self.store else { return Step::Run };
@@ -199,30 +301,29 @@ impl Visit {
                 Progress::Found(trace) => {
                     return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
                 }
-                Progress::Needs(node) => {
-                    let look = self.look_at(local, Edge::value_of(node));
-                    match look {
-                        Look::Step(step) => return step,
-                        Look::Changed | Look::Unchanged if node.state.is_fresh() => {}
-                        Look::Changed | Look::Unchanged => {
-                            let Store::Asked(check) = &mut self.store else { return Step::Run };
+                Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node)) {
+                    Look::Step(step) => return step,
+                    Look::Changed | Look::Unchanged => {
+                        if !node.state.is_fresh()
+                            && let Store::Asked(check) = &mut self.store
+                        {
                             check.failed(node);
                         }
                     }
-                }
+                },
             }
         }
     }
 
     /// Looks at the stale reads.
-    fn look(&mut self, local: &Local) -> Step {
+    fn look(&mut self, local: &Local, patience: Patience) -> Step {
         if self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
             return Step::Run;
         }
         if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
             && is_in_wave_of(self.node, *origin)
         {
-            match self.look_at(local, Edge::value_of(*origin)) {
+            match self.look_at(local, patience, Edge::value_of(*origin)) {
                 Look::Unchanged => {
                     if let Some(persistence) = local.engine().persistence() {
                         persistence.verified(self.node, [Edge::value_of(*origin)]);
@@ -241,7 +342,7 @@ impl Visit {
             else {
                 break Step::Current;
             };
-            match self.look_at(local, *read) {
+            match self.look_at(local, patience, *read) {
                 Look::Unchanged => self.next += 1,
                 Look::Changed => break Step::Run,
                 Look::Step(step) => break step,
@@ -256,7 +357,7 @@ impl Visit {
     }
 
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
-    fn look_at(&self, local: &Local, read: Edge) -> Look {
+    fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
         let node = read.node();
         loop {
             match node.state.phase() {
@@ -269,6 +370,9 @@ impl Visit {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
                         return Look::Changed;
                     }
+                    if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
+                        return Look::Step(Step::Await(node));
+                    }
                     if let Err(payload) = check_cancelled(local) {
                         return Look::Step(Step::Abort(payload));
                     }
@@ -276,9 +380,17 @@ impl Visit {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
+                Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
                 Phase::Running => {
-                    // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
-                    if wait_for(local, node).is_err() || failed_meanwhile(local, node).is_some() {
+                    match wait_for(local, node) {
+                        Ok(Waited::Over) => {}
+                        // The body runs, and meets this read itself.
+                        Ok(Waited::Never) => return Look::Changed,
+                        Err(payload) if is_cancelled(&payload) => return Look::Step(Step::Abort(payload)),
+                        // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                        Err(_) => return Look::Changed,
+                    }
+                    if failed_meanwhile(local, node).is_some() {
                         return Look::Changed;
                     }
                 }
@@ -294,28 +406,22 @@ enum Look {
     Step(Step),
 }
 
-/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes; tells `restored` which of them the
-/// store had.
-fn verify(local: &Local, root: Visit, restored: &mut dyn FnMut(NodeRef)) -> Result<(), Payload> {
+/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
+pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
-        match visit.step(local) {
+        match visit.step(local, Patience::Blocks) {
             Step::Descend(next) => visits.stack.push(next),
             Step::Current => {
-                let node = visit.node;
+                visit.confirm(local);
                 visits.stack.pop();
-                node.verified_at.store(local.engine().epoch(), Relaxed);
-                local.counters.of(node.function).verified.add(1);
-                release(local, node, Phase::Fresh, Marks::None);
             }
             Step::Restored(replaced) => {
-                let node = visit.node;
+                visit.end_restored(local);
                 visits.stack.pop();
-                local.counters.of(node.function).verified.add(1);
-                restored(node);
-                release(local, node, Phase::Fresh, Marks::None);
                 drop(replaced);
             }
+            Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Run => {
                 let node = visit.node;
                 visits.stack.pop();
@@ -347,8 +453,8 @@ struct Visits<'a> {
 
 impl Drop for Visits<'_> {
     fn drop(&mut self) {
-        while let Some(visit) = self.stack.pop() {
-            release(self.local, visit.node, visit.phase, visit.marks);
+        while let Some(mut visit) = self.stack.pop() {
+            visit.put_back(self.local);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::demand::{demand, is_cancelled};
 use crate::edges::Edge;
 use crate::execute::rehearse;
 use crate::local::Local;
-use crate::node::{NodeRef, RESTORED};
+use crate::node::{NodeRef, RESTORED, TWIN};
 use crate::persist::{self, Collected, Finding, Persist, Reason, Search, StoredEmitted};
 use crate::storage::Digest;
 
@@ -73,6 +73,7 @@ pub fn emit<D: Emitted>(value: D) {
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+    refuse_twin(root);
     let mut rehearsed = HashMap::new();
     loop {
         let mut collecting =
@@ -84,6 +85,16 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
             }
         }
     }
+}
+
+/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+fn refuse_twin(node: NodeRef) {
+    assert!(
+        !node.flag(TWIN),
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
+         stolen job meanwhile; collect them outside of the job",
+        node.task_fn.site().name
+    );
 }
 
 /// A search for emitted values, depth first.
@@ -179,7 +190,10 @@ impl Collecting<'_> {
         // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
         self.local.record(Edge::effects_of(node), true);
         match demand(self.local, node) {
-            Ok(()) => self.visit(node).map(Some),
+            Ok(holder) => {
+                refuse_twin(holder);
+                self.visit(node).map(Some)
+            }
             Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
             // It has emitted nothing that could be kept; its reader coped with that.
             Err(_) => Ok(None),
@@ -220,7 +234,8 @@ impl Collecting<'_> {
                     return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
                 }
                 Finding::Needs(node) => match demand(self.local, node) {
-                    Ok(()) => {}
+                    Ok(holder) if holder == node => {}
+                    Ok(_) => search.failed(node),
                     Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
                     Err(_) => search.failed(node),
                 },
@@ -256,7 +271,7 @@ impl Rehearsed {
     #[cold]
     fn run(local: &Local, node: NodeRef) -> Self {
         let frame = local.begin_frame(&[], true);
-        let outcome = rehearse(node);
+        let outcome = rehearse(local, node);
         let reads = local.with_reads(<[Edge]>::to_vec);
         let emitted = local.take_emitted();
         local.end_frame(frame);

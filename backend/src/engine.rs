@@ -9,6 +9,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::claim::Lot;
 use crate::counters::CounterTable;
+use crate::crew::Crew;
+use crate::expiry::Expiries;
+use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
@@ -24,21 +27,28 @@ use crate::waits::WaitGraph;
 pub struct Config {
     /// Shards of the table. More cost memory, fewer make threads meet.
     pub shards: usize,
+    /// Threads that work at once in a scope, the calling one among them.
+    pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { shards: (threads * 4).next_power_of_two() }
+        Self { shards: (threads * 4).next_power_of_two(), threads }
     }
 }
 
 /// The shared state of a runtime.
 pub struct Engine {
+    /// Itself.
+    pub(crate) me: Weak<Self>,
     pub(crate) id: u64,
     pub(crate) table: Table,
     pub(crate) lot: Lot,
     pub(crate) waits: WaitGraph,
+    pub(crate) crew: Crew,
+    pub(crate) flights: Flights,
+    pub(crate) expiries: Expiries,
     pub(crate) gate: Gate,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
@@ -55,6 +65,8 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Twins to be freed when no session is open (`apart.rs`).
+    pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
     with_dead_edges: Mutex<Vec<NodeRef>>,
     /// Whether one of the three lists above has entries.
@@ -80,11 +92,15 @@ impl Engine {
     }
 
     fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
             table: Table::new(config.shards),
             lot: Lot::default(),
             waits: WaitGraph::default(),
+            crew: Crew::new(config.threads),
+            flights: Flights::default(),
+            expiries: Expiries::default(),
             gate: Gate::default(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
@@ -97,6 +113,7 @@ impl Engine {
             refreshing: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
+            twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             chores: AtomicBool::new(false),
             persistence,
@@ -138,7 +155,8 @@ impl Engine {
     }
 
     pub(crate) fn take_chores(&self) -> bool {
-        self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed)
+        let listed = self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed);
+        listed || self.expiries.is_due()
     }
 
     /// Lists a node whose dead reverse edges are to be dropped when the gate is next held exclusively.
@@ -149,6 +167,12 @@ impl Engine {
             purges.push(node);
             self.has_chores();
         }
+    }
+
+    /// Keeps a twin until no session is open.
+    pub(crate) fn keep_twin(&self, twin: NodeRef) {
+        self.twins.lock().push(twin);
+        self.has_chores();
     }
 
     /// Notes that a node has got its first dead reverse edge since it was last purged.
@@ -213,5 +237,13 @@ impl Drop for Engine {
             // SAFETY: this is the last user of the engine, so of its nodes; table and inputs are disjoint.
             unsafe { node.free() };
         }
+        for twin in self.twins.get_mut().drain(..) {
+            // SAFETY: as above; twins are in no list but this.
+            unsafe { twin.free_twin() };
+        }
     }
 }
+
+// A panic in a task leaves the engine as it should be: that is one of its tasks.
+impl std::panic::UnwindSafe for Engine {}
+impl std::panic::RefUnwindSafe for Engine {}

@@ -66,8 +66,10 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
 /// # Errors
 /// The payload, if the body panicked.
 #[cold]
-pub(crate) fn rehearse(node: NodeRef) -> Result<(), Payload> {
-    on_enough_stack(|| catch_unwind(AssertUnwindSafe(|| node.task_fn.rehearse(node))))
+pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+    let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
+    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
 }
 
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
@@ -76,21 +78,26 @@ const RED_ZONE: usize = 96 * 1024;
 const SEGMENT: usize = 4 * 1024 * 1024;
 
 #[inline]
-fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
     if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
 }
 
 /// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
 /// nest, and the depth of the stack is what a first build of a deep graph costs.
 #[inline(never)]
-fn complete(local: &Local, node: NodeRef, ran: Ran) {
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let engine = local.engine();
+    if !local.settle_carried() {
+        node.set_flag(FAILED);
+        unfinished(node).throw();
+    }
     if let Some(error) = local.poison_of_innermost() {
         // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
         // dependents have seen.
         node.set_flag(FAILED);
         error.throw();
     }
+    let lasts = lasts(node);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
     node.clear_flag(RESTORED);
@@ -112,13 +119,19 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    list_volatile(local, node);
+    if !lasts {
+        list_to_run_again(local, node);
+    }
+    if let Some(ttl) = node.task_fn.ttl {
+        engine.expiries.set(node, ttl);
+    }
     if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
     }
     // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
-    let replaced = engine.persistence().and_then(|persistence| persistence.completed(local, node, ran));
+    let replaced =
+        engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
     if let Some(extra) = node.extra() {
         extra.failure.lock().take();
     }
@@ -131,13 +144,22 @@ fn complete(local: &Local, node: NodeRef, ran: Ran) {
     drop(replaced);
 }
 
+#[cold]
+fn unfinished(node: NodeRef) -> TaskError {
+    let message =
+        "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
+    TaskError::Panicked { task: format!("{node:?}"), message }
+}
+
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
 ///
 /// It runs no code of the user's that could panic: nobody would end the claim.
 #[cold]
 #[inline(never)]
-fn fail(local: &Local, node: NodeRef, payload: &Payload) {
-    let error = local.name_failure(payload, node);
+pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    // What still runs can add nothing any more; the task has failed already.
+    local.settle_carried();
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
@@ -154,7 +176,9 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
-        list_volatile(local, node);
+        if node.task_fn.volatile {
+            list_to_run_again(local, node);
+        }
     }
     // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
@@ -164,14 +188,31 @@ fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     end_claim(local, node, Phase::Empty);
 }
 
-/// Lists a volatile task that has run, well or not, to run again in the next session; and one that has seen a source
-/// change under its hands.
-fn list_volatile(local: &Local, node: NodeRef) {
-    if node.task_fn.volatile || local.saw_change() {
-        let engine = local.engine();
-        engine.volatiles.lock().push(node);
-        engine.has_chores();
+/// Whether the output, which is in place, may be used in later sessions.
+#[inline]
+fn lasts(node: NodeRef) -> bool {
+    !node.task_fn.volatile && (!node.task_fn.judges() || keeps(node))
+}
+
+#[inline(never)]
+fn keeps(node: NodeRef) -> bool {
+    // The judgement is the user's code. Should it panic, the run has failed, with the output in place.
+    let before = node.flag(FAILED);
+    node.set_flag(FAILED);
+    // SAFETY: the claim is held, and the output is in place.
+    let keeps = unsafe { node.task_fn.keeps(node) };
+    if !before {
+        node.clear_flag(FAILED);
     }
+    keeps
+}
+
+/// Lists a task that has run, well or not, to run again in the next session.
+#[inline(never)]
+fn list_to_run_again(local: &Local, node: NodeRef) {
+    let engine = local.engine();
+    engine.volatiles.lock().push(node);
+    engine.has_chores();
 }
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::asker::{Called, Pending};
 use crate::demand::demand;
 use crate::emit::{Emitted, collect};
 use crate::failure::TaskError;
@@ -67,6 +68,23 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         read(unsafe { node.value_by_type::<T>() })
     }
 
+    /// The value if it is in memory, or else a wait for it. What `get_async` is made of.
+    ///
+    /// # Panics
+    /// Outside of a session of the handle's runtime.
+    pub fn call(&self) -> Called<T> {
+        let (local, node) = self.local();
+        let known = local
+            .predicted(|predicted| predicted == node)
+            .or_else(|| local.cached(node.hash, |cached| cached == node));
+        if let Some(node) = known {
+            // SAFETY: as in `with`; the clone ends here.
+            return Called::Hit(unsafe { node.value_by_type::<T>() }.clone());
+        }
+        local.counters.of(node.function).memory_hits.add(1);
+        Called::Miss(Pending::new(local, node, self.clone()))
+    }
+
     /// The value, or why there is none.
     ///
     /// # Errors
@@ -75,10 +93,10 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// # Panics
     /// Outside of a session of the handle's runtime.
     pub fn try_get(&self) -> Result<T, TaskError> {
-        let (local, node) = self.local();
+        let (local, _) = self.local();
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.demand())) {
             // SAFETY: as in `with`.
-            Ok(_) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
+            Ok(node) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
             Err(payload) => Err(local.take_failure(&payload)),
         }
     }

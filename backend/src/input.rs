@@ -109,7 +109,7 @@ impl<T> fmt::Debug for Input<T> {
 struct Durable<T>(PhantomData<T>);
 
 impl<T: InputValue + PersistInput> Durable<T> {
-    /// The same task function as [`Input::TASK_FN`], with the means to store its value.
+    /// The same task function as [`Input::TASK_FN`], with the means to recognise its value.
     const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
@@ -129,7 +129,7 @@ impl Engine {
         self.named_input(Durable::<T>::TASK_FN, name, value)
     }
 
-    /// An input whose value cannot be stored; neither is what reads it.
+    /// An input whose value cannot be recognised in another process; what reads it is not stored.
     ///
     /// # Panics
     /// If an input of this name holds another type.
@@ -192,15 +192,18 @@ impl Engine {
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
         // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
-        let mut update = Update { engine: self.id, changes: FxHashMap::default() };
-        let mut changes = Vec::new();
-        let (result, garbage) = self.exclusively(policy, |_| {
-            let result = change(&mut update);
-            changes.extend(update.changes.drain().map(|(_, change)| change));
-            (result, self.apply(&mut changes, Vec::new()))
-        })?;
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
         drop(garbage);
         Ok(result)
+    }
+
+    /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
+    pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
+        let mut gathered = Gathered::new(self);
+        let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
+        drop(garbage);
+        result
     }
 
     /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
@@ -211,8 +214,8 @@ impl Engine {
         if differing.is_empty() && moved.is_empty() {
             return garbage;
         }
-        let epoch =
-            if differing.contains(&true) || !moved.is_empty() { self.advance() } else { self.epoch() };
+        let differs = differing.contains(&true) || !moved.is_empty();
+        let epoch = if differs { self.advance() } else { self.epoch() };
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let mut touched = Vec::new();
@@ -232,6 +235,24 @@ impl Engine {
             persistence.changed(&touched, moved, &mut marking);
         }
         garbage
+    }
+}
+
+/// What an update sets, gathered before any of it is put in place.
+struct Gathered {
+    update: Update,
+    changes: Vec<Box<dyn Change>>,
+}
+
+impl Gathered {
+    fn new(engine: &Engine) -> Self {
+        Self { update: Update { engine: engine.id, changes: FxHashMap::default() }, changes: Vec::new() }
+    }
+
+    fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
+        let result = change(&mut self.update);
+        self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
+        (result, engine.apply(&mut self.changes, Vec::new()))
     }
 }
 

@@ -23,6 +23,20 @@ mod claim;
 mod demand;
 mod execute;
 mod waits;
+mod strand;
+mod crew;
+mod left;
+mod share;
+mod scope;
+mod jobs;
+mod carry;
+mod flight;
+mod flights;
+mod heavy;
+mod asker;
+mod session_async;
+mod token;
+mod apart;
 
 // What keeps answers right.
 mod engine;
@@ -31,6 +45,7 @@ mod session;
 mod input;
 mod source;
 mod mark;
+mod expiry;
 mod reclaim;
 
 // What outlives the process.
@@ -51,19 +66,26 @@ mod sync;
 mod model;
 
 pub use ask::{collect, forget, is_cached, task};
+pub use asker::{Called, Pending, call_async};
+pub use carry::{Carried, Stint, current};
 pub use emit::{Emitted, emit};
 pub use engine::{Config, Engine};
 pub use failure::{CycleError, TaskError};
+pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
+pub use jobs::{Scope, scope};
 pub use lookup::{call, with};
 pub use persist::{
     Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Seen, StorageConfig,
     StorageStats, Stored, Unstored, stored,
 };
+pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
-pub use source::{Refreshed, source_has_changed};
+pub use session_async::{AsyncSession, UpdateRequest};
+pub use source::{Refreshed, lose_source};
+pub use token::CancelToken;
 
 pub use stats::{FunctionStats, Stats};
 

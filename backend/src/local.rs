@@ -12,10 +12,11 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::hash_map::Entry as MapEntry;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::carry::{Arrived, Sink};
 use crate::counters::CounterTable;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -23,15 +24,15 @@ use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
+use crate::strand::{Gathered, Lineage, new_strand};
 use crate::task_fn::RawTaskFn;
 use crate::thread_cache::ThreadCache;
+use crate::token::CancelToken;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
 }
-
-static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
 
 /// How calls on this thread are answered at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,10 +55,11 @@ pub(crate) struct Local {
     recording: Cell<bool>,
     predicting: Cell<bool>,
     duplicates: Cell<bool>,
-    /// The current body has seen a source that is not any more what it was observed to be.
-    saw_change: Cell<bool>,
+    carrying: Cell<bool>,
     base: Cell<usize>,
     emitted_base: Cell<usize>,
+    /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
+    carried: RefCell<Option<Arc<Sink>>>,
     // The thread.
     engine: Cell<*const Engine>,
     engine_id: u64,
@@ -67,19 +69,29 @@ pub(crate) struct Local {
     pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
+    pub(crate) mode: Cell<Mode>,
+    // The strand (`strand.rs`).
     /// Names this thread of control in claims. A multiple of four.
-    pub(crate) strand: u64,
+    pub(crate) strand: Cell<u64>,
+    /// Who waits for this strand by construction.
+    pub(crate) lineage: RefCell<Option<Arc<Lineage>>>,
+    /// Whose stack this strand stands on.
+    pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
-    pub(crate) mode: Cell<Mode>,
+    /// What may cancel the session, beside an update.
+    pub(crate) token: RefCell<Option<CancelToken>>,
     /// The session has been cancelled: nothing that its frames still finish is kept.
-    cancelled: Cell<bool>,
+    pub(crate) cancelled: Cell<bool>,
     /// The tasks among `claimed` that lie on a cycle: they must not swallow the error.
-    poisoned: RefCell<Vec<Poisoned>>,
+    pub(crate) poisoned: RefCell<Vec<Poisoned>>,
     /// The panic that was last named after the task where it began, and where its payload lies.
-    last_panic: RefCell<Option<(usize, TaskError)>>,
+    pub(crate) last_panic: RefCell<Option<(usize, TaskError)>>,
     /// The claimed nodes of this thread of control, outermost first.
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
+    /// Cycles through tasks of the lineage.
+    pub(crate) escaped: RefCell<Vec<Arc<CycleError>>>,
+    // The rest.
     emitted: RefCell<Vec<EmittedValue>>,
     /// The length of `emitted`.
     emitted_count: Cell<usize>,
@@ -94,7 +106,7 @@ unsafe impl Sync for Local {}
 unsafe impl Send for Local {}
 
 /// A claimed task that lies on a cycle.
-struct Poisoned {
+pub(crate) struct Poisoned {
     depth: usize,
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
@@ -116,9 +128,36 @@ pub(crate) struct SavedFrame {
     recording: bool,
     predicting: bool,
     duplicates: bool,
-    saw_change: bool,
+    carried: Option<Arc<Sink>>,
     base: usize,
     emitted_base: usize,
+}
+
+/// A frame between two stretches of its body.
+pub(crate) struct Suspended {
+    predicted: *const Edge,
+    predicted_end: *const Edge,
+    gathered: Gathered,
+    carried: Option<Arc<Sink>>,
+}
+
+impl Default for Suspended {
+    fn default() -> Self {
+        Self::predicting(&[])
+    }
+}
+
+impl Suspended {
+    /// A frame that has not begun, predicted to read `before`: the reads of a node that stays claimed.
+    pub(crate) fn predicting(before: &[Edge]) -> Self {
+        let range = before.as_ptr_range();
+        Self {
+            predicted: range.start,
+            predicted_end: range.end,
+            gathered: Gathered::default(),
+            carried: None,
+        }
+    }
 }
 
 impl Local {
@@ -160,7 +199,8 @@ impl Local {
             recording: Cell::new(false),
             predicting: Cell::new(false),
             duplicates: Cell::new(false),
-            saw_change: Cell::new(false),
+            carrying: Cell::new(false),
+            carried: RefCell::default(),
             base: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
@@ -170,13 +210,17 @@ impl Local {
             updating: Cell::new(false),
             generation: Cell::new(0),
             last_execution: Cell::new(0),
-            strand: NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4,
-            demand: Cell::new(0),
             mode: Cell::new(Mode::Normal),
+            strand: Cell::new(new_strand()),
+            lineage: RefCell::default(),
+            beneath: RefCell::default(),
+            demand: Cell::new(0),
+            token: RefCell::default(),
             cancelled: Cell::new(false),
             poisoned: RefCell::default(),
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
+            escaped: RefCell::default(),
             emitted: RefCell::default(),
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
@@ -220,6 +264,11 @@ impl Local {
     pub(crate) fn engine(&self) -> &Engine {
         // SAFETY: set at session entry to the engine whose gate the session holds; sessions own a reference to it.
         unsafe { &*self.engine.get() }
+    }
+
+    /// The engine, to be kept beyond the current call.
+    pub(crate) fn engine_arc(&self) -> Arc<Engine> {
+        self.engine().me.upgrade().expect("the session that is open holds a reference to the engine")
     }
 
     pub(crate) fn engine_id(&self) -> u64 {
@@ -276,6 +325,9 @@ impl Local {
         }
         if perhaps_again {
             self.duplicates.set(true);
+        }
+        if self.carrying.get() {
+            self.record_arrived();
         }
         let next = self.predicted.get();
         if next != self.predicted_end.get() {
@@ -360,10 +412,46 @@ impl Local {
             recording: self.recording.replace(recording),
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
-            saw_change: self.saw_change.replace(false),
+            carried: if self.carrying.replace(false) { self.carried.take() } else { None },
             base: self.base.replace(base),
             emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
+    }
+
+    /// Begins a frame that goes on with a suspended one.
+    pub(crate) fn resume(&self, suspended: &mut Suspended) -> SavedFrame {
+        let saved = self.begin_frame(&[], true);
+        self.predicted.set(suspended.predicted);
+        self.predicted_end.set(suspended.predicted_end);
+        self.predicting
+            .set(suspended.predicted != suspended.predicted_end || !suspended.gathered.reads.is_empty());
+        self.carrying.set(suspended.carried.is_some());
+        *self.carried.borrow_mut() = suspended.carried.take();
+        saved
+    }
+
+    /// Ends a resumed frame that is to go on later.
+    pub(crate) fn suspend(&self, suspended: &mut Suspended, saved: SavedFrame) {
+        suspended.gathered.append(self.take_gathered());
+        suspended.predicted = self.predicted.get();
+        suspended.predicted_end = self.predicted_end.get();
+        suspended.carried = if self.carrying.replace(false) { self.carried.take() } else { None };
+        self.end_frame(saved);
+    }
+
+    /// Puts what a resumed frame gathered before its current stretch back in front: the frame is about to end.
+    pub(crate) fn recall(&self, suspended: &mut Suspended) {
+        if suspended.gathered.is_empty() {
+            return;
+        }
+        self.duplicates.set(true);
+        let Gathered { reads, emitted } = std::mem::take(&mut suspended.gathered);
+        let base = self.base.get();
+        // SAFETY: as in `push`.
+        unsafe { (*self.reads.get()).splice(base..base, reads) };
+        let base = self.emitted_base.get();
+        self.emitted_count.set(self.emitted_count.get() + emitted.len());
+        self.emitted.borrow_mut().splice(base..base, emitted);
     }
 
     /// Stops recording in the current frame: what runs from here on (drops) belongs to nobody.
@@ -385,12 +473,19 @@ impl Local {
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
         self.execution.set(saved.execution);
-        self.recording.set(saved.recording);
+        let recorded = self.recording.replace(saved.recording);
         self.predicting.set(saved.predicting);
         self.duplicates.set(saved.duplicates);
-        self.saw_change.set(saved.saw_change);
+        let carried = if self.carrying.replace(saved.carried.is_some()) { self.carried.take() } else { None };
+        if saved.carried.is_some() {
+            *self.carried.borrow_mut() = saved.carried;
+        }
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
+        // Work that is carried out of a session needs no frame: it holds the session open itself.
+        if let (Some(sink), true) = (carried, recorded) {
+            sink.close();
+        }
     }
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
@@ -413,6 +508,34 @@ impl Local {
         use_reads(&reads[base..])
     }
 
+    /// The sink of the current frame, made if need be. Reads are not predicted from here on: what arrives comes first.
+    pub(crate) fn sink(&self) -> Arc<Sink> {
+        self.carrying.set(true);
+        self.predicted.set(self.predicted_end.get());
+        self.carried.borrow_mut().get_or_insert_default().clone()
+    }
+
+    /// Records what work that was carried out of this frame has read so far.
+    #[cold]
+    fn record_arrived(&self) {
+        let Some(sink) = self.carried.borrow().clone() else { return };
+        let Arrived { gathered, escaped, cancelled } = sink.take();
+        self.carrying.set(false);
+        self.record_gathered(gathered);
+        self.carrying.set(true);
+        self.inherit(cancelled, &escaped);
+    }
+
+    /// The frame's work is done: takes in what was carried out of it. `false` if some of that still runs.
+    pub(crate) fn settle_carried(&self) -> bool {
+        if !self.carrying.get() {
+            return true;
+        }
+        let ended = self.carried.borrow().as_ref().is_none_or(|sink| sink.close());
+        self.record_arrived();
+        ended
+    }
+
     /// Notes a value that the current body emits.
     pub(crate) fn emit(&self, value: EmittedValue) {
         self.emitted.borrow_mut().push(value);
@@ -432,11 +555,31 @@ impl Local {
         self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
+    /// What the current frame has read (each once per execution number) and emitted, taken out.
+    pub(crate) fn take_gathered(&self) -> Gathered {
+        if self.carrying.get() {
+            self.record_arrived();
+        }
+        // SAFETY: as in `push`.
+        let reads = unsafe { (*self.reads.get()).split_off(self.base.get()) };
+        Gathered { reads, emitted: self.take_emitted() }
+    }
+
+    /// Records in the current frame what work on its behalf has read and emitted elsewhere.
+    pub(crate) fn record_gathered(&self, gathered: Gathered) {
+        if self.recording.get() {
+            for edge in gathered.reads {
+                self.record(edge, true);
+            }
+            gathered.emitted.into_iter().for_each(|value| self.emit(value));
+        }
+    }
+
     // ---- demands and failures ----
 
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand << 32));
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand.get() << 32));
         self.last_panic.take();
     }
 
@@ -471,6 +614,9 @@ impl Local {
     /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
     /// body asks for afterwards do not lie on this cycle.
     pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
+        if self.lineage.borrow().is_some() {
+            self.escaped.borrow_mut().push(cycle.clone());
+        }
         let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
         if let Some(low) = first {
             self.poison_from(low, cycle);
@@ -511,6 +657,11 @@ impl Local {
         self.cancelled.set(true);
     }
 
+    /// The part of the session that was cancelled has ended.
+    pub(crate) fn end_cancellation(&self) {
+        self.cancelled.set(false);
+    }
+
     /// The error that the innermost claimed node must fail with, although its body has returned.
     pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
         if self.cancelled.get() {
@@ -528,17 +679,6 @@ impl Local {
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
         self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
-    }
-
-    /// The current body has seen a source that is not any more what it was observed to be: its result lasts for this
-    /// session only.
-    pub(crate) fn note_change(&self) {
-        self.saw_change.set(true);
-    }
-
-    /// Whether [`Local::note_change`] was called in the current frame.
-    pub(crate) fn saw_change(&self) -> bool {
-        self.saw_change.get()
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).

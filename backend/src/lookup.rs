@@ -132,7 +132,7 @@ fn lookup(
             match insert(local, task_fn, hash, slot, Phase::Running) {
                 Inserted::New(node) => {
                     local.counters.of(node.function).misses.add(1);
-                    let outcome = execute(local, node);
+                    let outcome = execute(local, node).map(|()| node);
                     return hand_out(local, node, outcome, true);
                 }
                 Inserted::Existing(node) => node,
@@ -144,11 +144,11 @@ fn lookup(
     hand_out(local, node, outcome, false)
 }
 
-/// Records the read, whatever came of it, and hands the node out or throws.
+/// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
 pub(crate) fn hand_out(
     local: &Local,
     node: NodeRef,
-    outcome: Result<(), crate::execute::Payload>,
+    outcome: Result<NodeRef, crate::execute::Payload>,
     is_new: bool,
 ) -> NodeRef {
     if is_new {
@@ -157,7 +157,7 @@ pub(crate) fn hand_out(
         local.record_and_remember(node);
     }
     match outcome {
-        Ok(()) => node,
+        Ok(holder) => holder,
         Err(payload) => resume_unwind(payload),
     }
 }
@@ -206,7 +206,7 @@ fn insert_plain(
     let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(phase));
     let is_claim = phase == Phase::Running;
     if is_claim {
-        drop(marks::take(&header.work, local.strand as usize));
+        drop(marks::take(&header.work, local.strand.get() as usize));
     }
     let slot = std::cell::RefCell::new(slot);
     let inserted = {
@@ -219,7 +219,7 @@ fn insert_plain(
         )
     };
     if let (Inserted::New(node), true) = (&inserted, is_claim) {
-        if local.claimed.borrow().is_empty() {
+        if local.begins_demand() {
             local.begin_demand();
         }
         local.claimed.borrow_mut().push(*node);

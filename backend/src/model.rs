@@ -2,6 +2,7 @@
 //! failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
 
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -12,8 +13,9 @@ use crate::gate::{Gate, UpdatePolicy};
 use crate::marks;
 use crate::node::{Header, NodeRef};
 use crate::slot::StackMagicAnySlot;
+use crate::strand::Lineage;
 use crate::task_fn::{Site, TaskFn, type_id};
-use crate::waits::WaitGraph;
+use crate::waits::{Refused, WaitGraph, Waiter};
 
 /// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
 fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
@@ -60,7 +62,7 @@ impl Claimed {
                         self.state.publish(phase, &self.lot, 64);
                     }
                 }
-                Phase::Running => self.state.wait(&self.lot, 64),
+                Phase::Running => self.state.wait(&self.lot, 64, None, || false),
             }
         }
         assert!(self.state.is_fresh());
@@ -121,6 +123,7 @@ impl Guarded {
     }
 
     fn update(&self, policy: UpdatePolicy) {
+        self.gate.request(policy);
         self.gate.lock(policy);
         assert_eq!(self.updates.fetch_add(1, SeqCst), 0, "two updates");
         thread::yield_now();
@@ -202,13 +205,17 @@ impl Nodes {
             match node.state.phase() {
                 Phase::Fresh => return,
                 Phase::Running => {
-                    if let Err(cycle) = self.waits.block(strand, claimed, node) {
+                    let waiter = Waiter { strand, claimed, lineage: None, beneath: None };
+                    if let Err(refused) = self.waits.block(waiter, node) {
+                        let Refused::Cycle(cycle) = refused else {
+                            panic!("nobody stands on another's stack")
+                        };
                         assert!(cycle.contains(&node) && claimed.iter().any(|node| cycle.contains(node)));
                         self.cycles.fetch_add(1, SeqCst);
                         return;
                     }
-                    node.state.wait(&self.lot, node.address());
-                    self.waits.unblock(strand);
+                    node.state.wait(&self.lot, node.address(), None, || false);
+                    self.waits.unblock(strand, node);
                 }
                 phase => {
                     if node.state.try_claim(phase) {
@@ -260,4 +267,151 @@ fn a_cycle_is_found_when_it_closes_and_nobody_sleeps_for_ever() {
     check_waits(&[&[0, 1, 0], &[1, 0, 1]], 1..=2);
     check_waits(&[&[0, 1, 2, 0], &[1, 2, 0, 1], &[2, 0, 1, 2]], 1..=3);
     check_waits(&[&[0, 1, 0], &[2, 1, 0, 1], &[3, 2]], 1..=2);
+}
+
+/// What a future's task sleeps on.
+#[derive(Default)]
+struct Sleep {
+    woken: crate::sync::Mutex<bool>,
+    changed: crate::sync::Condvar,
+}
+
+impl Sleep {
+    fn until_woken(&self) {
+        let mut woken = self.woken.lock();
+        while !*woken {
+            self.changed.wait(&mut woken);
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Sleep {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock() = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Calls `poll` until it says yes, sleeping until its waker is woken: a lost wake-up is a deadlock.
+fn drive(mut poll: impl FnMut(&Waker) -> bool) {
+    let sleep = Arc::<Sleep>::default();
+    let waker = Waker::from(sleep.clone());
+    while !poll(&waker) {
+        sleep.until_woken();
+    }
+}
+
+#[test]
+fn futures_that_wait_for_a_claim_are_woken() {
+    explore(|| {
+        let claimed = Arc::new(Claimed {
+            state: StateWord::new(Phase::Empty),
+            lot: Lot::default(),
+            claims: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
+            value: AtomicUsize::new(0),
+        });
+        let shared = claimed.clone();
+        on_threads(4, move |number| match number {
+            0 | 1 => shared.ask(1),
+            _ => drive(|waker| match shared.state.phase() {
+                Phase::Fresh => true,
+                Phase::Running => {
+                    if shared.state.wait_with(&shared.lot, 64, waker) {
+                        return false;
+                    }
+                    shared.ask(1);
+                    true
+                }
+                _ => {
+                    shared.ask(1);
+                    true
+                }
+            }),
+        });
+        assert!(claimed.state.is_fresh());
+    });
+}
+
+#[test]
+fn sessions_and_updates_of_futures_are_woken_and_withdrawn_requests_let_sessions_in() {
+    explore(|| {
+        let guarded = Arc::new(Guarded::default());
+        on_threads(4, move |number| match number {
+            0 => {
+                drive(|waker| guarded.gate.poll_open(|| (), waker));
+                guarded.sessions.fetch_add(1, SeqCst);
+                guarded.gate.join();
+                assert_eq!(guarded.updates.load(SeqCst), 0, "a session beside an update");
+                guarded.gate.close();
+                thread::yield_now();
+                assert_eq!(guarded.updates.load(SeqCst), 0, "a session beside an update");
+                guarded.sessions.fetch_sub(1, SeqCst);
+                guarded.gate.close();
+            }
+            1 => {
+                guarded.gate.request(UpdatePolicy::Cancel);
+                drive(|waker| guarded.gate.poll_lock(UpdatePolicy::Cancel, waker));
+                assert_eq!(guarded.updates.fetch_add(1, SeqCst), 0, "two updates");
+                thread::yield_now();
+                assert_eq!(guarded.sessions.load(SeqCst), 0, "an update beside a session");
+                guarded.updates.fetch_sub(1, SeqCst);
+                guarded.gate.unlock();
+            }
+            2 => {
+                guarded.gate.request(UpdatePolicy::Wait);
+                thread::yield_now();
+                guarded.gate.withdraw(UpdatePolicy::Wait);
+            }
+            _ => guarded.session(),
+        });
+    });
+}
+
+/// Two tasks, each of which has its items worked on by a helper that asks for the other task.
+#[test]
+fn a_cycle_through_the_helpers_of_scopes_is_found() {
+    explore(|| {
+        let nodes = Arc::new(Nodes::new(2));
+        let shared = nodes.clone();
+        on_threads(2, move |number| {
+            let own = shared.nodes[number];
+            let other = shared.nodes[1 - number];
+            let strand = (number as u64 + 1) * 4;
+            assert!(own.state.try_claim(Phase::Empty));
+            marks::take(&own.work, usize::try_from(strand).expect("strands are small"));
+            let lineage = Arc::new(Lineage {
+                strand,
+                claimed: vec![own],
+                parent: None,
+                beneath: None,
+                demand: None,
+                token: None,
+            });
+            let helper = {
+                let (shared, lineage) = (shared.clone(), lineage);
+                thread::spawn(move || {
+                    let waiter =
+                        Waiter { strand: strand + 100, claimed: &[], lineage: Some(&lineage), beneath: None };
+                    match other.state.phase() {
+                        Phase::Running => match shared.waits.block(waiter, other) {
+                            Ok(()) => {
+                                other.state.wait(&shared.lot, other.address(), None, || false);
+                                shared.waits.unblock(strand + 100, other);
+                            }
+                            Err(_) => {
+                                shared.cycles.fetch_add(1, SeqCst);
+                            }
+                        },
+                        _ => {}
+                    }
+                })
+            };
+            helper.join().expect("no thread panics");
+            marks::take(&own.work, 0);
+            own.state.publish(Phase::Fresh, &shared.lot, own.address());
+        });
+        assert!(nodes.cycles.load(SeqCst) <= 1, "one of the two is told, the other goes on");
+    });
 }

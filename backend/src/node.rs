@@ -28,7 +28,7 @@ use std::sync::atomic::{
 use lock_api::RawMutex as _;
 
 use crate::args::{ArgsSlot, Key};
-use crate::claim::StateWord;
+use crate::claim::{Phase, StateWord};
 use crate::edges::{Dependents, Deps};
 use crate::extra::Extra;
 use crate::marks;
@@ -52,11 +52,15 @@ pub(crate) const SOURCE: u16 = 128;
 pub(crate) const BROKEN: u16 = 256;
 /// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
 pub(crate) const ORIGIN: u16 = 512;
+/// A node apart from the graph that holds another one's value (`apart.rs`).
+pub(crate) const TWIN: u16 = 1024;
 /// Listed among the nodes to drop when the gate is next held exclusively.
 pub(crate) const DROP_QUEUED: u16 = 16;
 
 /// What the last run read is known to the store alone, not to `deps` (see `persist.rs`).
-pub(crate) const RESTORED: u16 = 1024;
+pub(crate) const RESTORED: u16 = 2048;
+/// A source whose content cannot be had any more as it was observed.
+pub(crate) const LOST: u16 = 4096;
 
 /// The type-erased part of a node.
 #[repr(C)]
@@ -265,6 +269,15 @@ impl NodeRef {
         unsafe { (self.task_fn.ops.free)(self) }
     }
 
+    /// Frees a twin.
+    ///
+    /// # Safety
+    /// The node was made by [`Node::twin`], and nobody may use it any more.
+    pub(crate) unsafe fn free_twin(self) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.task_fn.ops.free_twin)(self) }
+    }
+
     /// Moves the output out, if there is one.
     ///
     /// # Safety
@@ -336,6 +349,7 @@ pub(crate) struct Ops {
     pub(crate) value_type: fn() -> TypeId,
     allocate: unsafe fn(Header, &mut ArgsSlot<'_>) -> NodeRef,
     free: unsafe fn(NodeRef),
+    free_twin: unsafe fn(NodeRef),
     take_value: unsafe fn(NodeRef) -> Box<dyn Any + Send>,
 }
 
@@ -346,6 +360,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         value_type: TypeId::of::<O>,
         allocate: Self::allocate,
         free: Self::free,
+        free_twin: Self::free_twin,
         take_value: Self::take_value,
     };
 
@@ -371,6 +386,32 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
                 node.value.get_mut().assume_init_drop();
             }
             drop(node);
+        }
+    }
+
+    /// A node without a key that holds `value`, for readers of `node` that cannot wait for it (`apart.rs`).
+    pub(crate) fn twin(node: NodeRef, value: O) -> NodeRef {
+        let header = Header::new(node.task_fn, node.function, node.hash, StateWord::new(Phase::Fresh));
+        header.set_flag(TWIN);
+        let mut twin: Box<MaybeUninit<Self>> = Box::new_uninit();
+        let place = twin.as_mut_ptr();
+        // SAFETY: a fresh allocation of the node's layout. The key stays uninitialised: nothing looks for a twin by its key,
+        // and `free_twin` does not drop it.
+        unsafe {
+            (&raw mut (*place).header).write(header);
+            (&raw mut (*place).value).write(UnsafeCell::new(MaybeUninit::new(value)));
+            NodeRef(NonNull::new_unchecked(Box::into_raw(twin)).cast())
+        }
+    }
+
+    unsafe fn free_twin(node: NodeRef) {
+        // SAFETY: 1. the caller is the last user; 2. `twin` initialised header and value; 3. the type is that of the allocation.
+        unsafe {
+            let twin = node.0.as_ptr().cast::<MaybeUninit<Self>>();
+            let place = (*twin).as_mut_ptr();
+            ptr::drop_in_place(&raw mut (*place).header);
+            (*place).value.get_mut().assume_init_drop();
+            drop(Box::from_raw(twin));
         }
     }
 

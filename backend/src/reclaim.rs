@@ -17,12 +17,14 @@ use crate::session::Exclusive;
 pub(crate) struct Garbage {
     pub(crate) values: Vec<Box<dyn Any + Send>>,
     nodes: Vec<NodeRef>,
+    twins: Vec<NodeRef>,
 }
 
 impl Garbage {
     pub(crate) fn join(&mut self, mut other: Self) {
         self.values.append(&mut other.values);
         self.nodes.append(&mut other.nodes);
+        self.twins.append(&mut other.twins);
     }
 }
 
@@ -32,6 +34,10 @@ impl Drop for Garbage {
             // SAFETY: 1. `unlink_all` took it out of the table and out of all edges, and no handle had it; 2. thread caches
             // are cleared by the new generation before any session looks into them.
             unsafe { node.free() };
+        }
+        for twin in self.twins.drain(..) {
+            // SAFETY: twins are used in the sessions that they were made in only, and those are over.
+            unsafe { twin.free_twin() };
         }
     }
 }
@@ -47,7 +53,8 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         node.clear_flag(PURGE_QUEUED);
         purge_dead(node);
     }
-    let volatiles = std::mem::take(&mut *engine.volatiles.lock());
+    let mut volatiles = std::mem::take(&mut *engine.volatiles.lock());
+    volatiles.extend(engine.expiries.take_due());
     if !volatiles.is_empty() {
         let epoch = engine.advance();
         for node in volatiles {
@@ -60,7 +67,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         persistence.mark_queued(&mut Marking::noting(engine.advance()));
     }
     let drops = std::mem::take(&mut *engine.drops.lock());
-    if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) }
+    let mut garbage = if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) };
+    garbage.twins = std::mem::take(&mut *engine.twins.lock());
+    garbage
 }
 
 /// Takes the outputs of `nodes`, and those nodes out of everything that nobody depends on or holds a handle to.
@@ -116,4 +125,5 @@ fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
     let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
     engine.volatiles.lock().retain(|node| !gone.contains(node));
     engine.sources.lock().retain(|node| !gone.contains(node));
+    engine.expiries.forget(nodes);
 }

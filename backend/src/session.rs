@@ -4,11 +4,13 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::demand::check_cancelled;
 use crate::engine::Engine;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
 use crate::local::{Entered, Local};
 use crate::reclaim::{Garbage, do_chores};
+use crate::token::CancelToken;
 
 /// An update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,29 @@ impl Engine {
             .map_err(|payload| (session.local.take_failure(&payload), payload))
     }
 
+    /// Runs `work` in a session that `token` may cancel.
+    ///
+    /// Inside another session of this engine on the same thread it is part of that one; being cancelled then fails the task that
+    /// runs there, too: what it would return depends on time.
+    ///
+    /// # Errors
+    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update.
+    pub fn run_with<R>(
+        self: &Arc<Self>,
+        token: &CancelToken,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, TaskError> {
+        token.serves(self);
+        self.try_run(|| {
+            let Some(local) = Local::current() else { unreachable!("a session is open here") };
+            let _token = GivenToken::put(local, token.clone());
+            if let Err(payload) = check_cancelled(local) {
+                resume_unwind(payload);
+            }
+            work()
+        })
+    }
+
     /// Runs `change` while no session is open.
     ///
     /// # Errors
@@ -88,17 +113,68 @@ impl Engine {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
-        let local = Local::of(self);
-        if local.updating.get() {
+        if Local::of(self).updating.get() {
             return Err(UpdateError::InUpdate);
         }
+        self.announce(policy);
+        self.gate.lock(policy);
+        Ok(self.while_exclusive(change))
+    }
+
+    /// Announces an update. If it cancels the open sessions, their futures are woken to see that.
+    pub(crate) fn announce(&self, policy: UpdatePolicy) {
+        self.gate.request(policy);
+        if policy == UpdatePolicy::Cancel {
+            self.wake_waiting();
+        }
+    }
+
+    /// Wakes all threads and futures that wait for a task, to see whether they are cancelled.
+    pub(crate) fn wake_waiting(&self) {
+        for flight in self.waits.awaited(&self.flights) {
+            flight.wake_waiters();
+        }
+        self.lot.wake_everybody();
+    }
+
+    /// Runs `change` with the gate held exclusively, and gives it back.
+    pub(crate) fn while_exclusive<R>(&self, change: impl FnOnce(&Exclusive<'_>) -> R) -> R {
+        let local = Local::of(self);
         // Declared first, so dropped last, even if `change` panics: it runs the user's `Drop`, which may open a session.
         let mut garbage = Garbage::default();
-        self.gate.lock(policy);
         let exclusive = Exclusive { engine: self };
         garbage.join(do_chores(&exclusive));
         let _updating = Updating::begin(&local);
-        Ok(change(&exclusive))
+        change(&exclusive)
+    }
+
+    /// What the opener of a session does while the gate is held by nobody else.
+    pub(crate) fn chores_of_opener(&self) -> Garbage {
+        // The opener holds the gate by other means, so the proof must not give it back.
+        let exclusive = ManuallyDrop::new(Exclusive { engine: self });
+        do_chores(&exclusive)
+    }
+}
+
+/// A token that is in force until this is dropped.
+pub(crate) struct GivenToken<'a> {
+    local: &'a Local,
+    before: Option<CancelToken>,
+}
+
+impl<'a> GivenToken<'a> {
+    pub(crate) fn put(local: &'a Local, token: CancelToken) -> Self {
+        Self { local, before: local.token.replace(Some(token)) }
+    }
+}
+
+impl Drop for GivenToken<'_> {
+    fn drop(&mut self) {
+        let token = self.local.token.replace(self.before.take());
+        // Outside of a task, what comes after may run again.
+        if token.is_some_and(|token| token.is_cancelled()) && self.local.claimed.borrow().is_empty() {
+            self.local.end_cancellation();
+        }
     }
 }
 
@@ -149,11 +225,7 @@ impl Session {
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {
-            engine.gate.open_with(|| {
-                // The opener holds the gate by other means, so the proof must not give it back.
-                let exclusive = ManuallyDrop::new(Exclusive { engine });
-                garbage = Some(do_chores(&exclusive));
-            });
+            engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
         }
         let entered = Some(local.enter(engine));
         let session = Self { engine: engine.clone(), local, entered, holds_gate };

@@ -7,13 +7,18 @@
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::args::Key;
+use crate::carry::Hold;
+use crate::demand::Visit;
+use crate::flight::{Deferred, Fly, block_on, launch};
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops, replace_value};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
+use crate::strand::Strand;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +43,19 @@ pub struct RawTaskFn {
     pub(crate) site: Site,
     pub(crate) ops: &'static Ops,
     run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
-    rehearse: unsafe fn(&RawTaskFn, NodeRef),
+    run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
     body: Option<Erased>,
     cutoff: Option<Erased>,
     describe: Option<Erased>,
     describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
     resolve: Option<Erased>,
+    uncached_if: Option<Erased>,
+    uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
+    /// For an async function: makes the flight of a claimed node.
+    pub(crate) launch: Option<Launch>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
@@ -60,6 +69,9 @@ pub struct RawTaskFn {
 
 /// Looks at a source again: [`source::observe`] for its types.
 type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
+
+/// Makes the flight of a claimed node.
+type Launch = fn(Hold, Strand, Visit) -> Arc<dyn Fly>;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,6 +115,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         descriptor
     }
 
+    /// Describes the async function whose body `body` makes.
+    pub const fn new_async<F: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> F) -> Self {
+        let mut descriptor = Self::leaf(id, site);
+        // SAFETY: as in `new`; `launch`, `run` and `run_apart` cast it back to this type.
+        descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> F, unsafe fn()>(body) }));
+        descriptor.raw.launch = Some(launch::<K, O, F>);
+        descriptor.raw.run = run_deferred::<K, O, F>;
+        descriptor.raw.run_apart = run_deferred_apart::<K, O, F>;
+        descriptor
+    }
+
     /// Compares outputs by `equal`: a re-run that returns an equal value leaves its dependents current.
     #[must_use]
     pub const fn cutoff(mut self, equal: Option<fn(&O, &O) -> bool>) -> Self {
@@ -126,6 +149,15 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
             let erased = unsafe { std::mem::transmute::<Describe<K>, unsafe fn()>(describe) };
             self.raw.describe = Some(Erased(erased));
         }
+        self
+    }
+
+    /// Keeps outputs of which `uncached` says yes for the session in which they were computed only.
+    #[must_use]
+    pub const fn uncached_if(mut self, uncached: fn(&O) -> bool) -> Self {
+        // SAFETY: as in `new`.
+        let erased = unsafe { std::mem::transmute::<fn(&O) -> bool, unsafe fn()>(uncached) };
+        self.raw.uncached_if = Some(Erased(erased));
         self
     }
 
@@ -164,14 +196,17 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             site,
             ops: Node::<K, O>::OPS,
             run: run::<K, O>,
-            rehearse: rehearse::<K, O>,
+            run_apart: run_apart::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
             describe_shim: describe::<K, O>,
             resolve: None,
+            uncached_if: None,
+            uncached_shim: is_uncached::<K, O>,
             same_stamp: None,
             observe: None,
+            launch: None,
             full_name: None,
             stored: None,
             leaf: None,
@@ -246,6 +281,28 @@ impl RawTaskFn {
         std::ptr::eq(self, other) || self.id == other.id
     }
 
+    /// Whether it depends on an output if that is kept beyond its session.
+    pub(crate) fn judges(&self) -> bool {
+        self.uncached_if.is_some()
+    }
+
+    /// Whether the output of a node may be used in later sessions.
+    ///
+    /// # Safety
+    /// This is the node's task function, the claim of the node is held, and it has an output.
+    pub(crate) unsafe fn keeps(&self, node: NodeRef) -> bool {
+        match self.uncached_if {
+            // SAFETY: passed on to the caller; the shim was made for the types that `uncached_if` was erased from.
+            Some(uncached_if) => !unsafe { (self.uncached_shim)(uncached_if, node) },
+            None => true,
+        }
+    }
+
+    /// Whether the body runs in pieces.
+    pub(crate) fn is_async(&self) -> bool {
+        self.launch.is_some()
+    }
+
     pub(crate) fn is_leaf(&self) -> bool {
         self.body.is_none()
     }
@@ -259,10 +316,20 @@ impl RawTaskFn {
         unsafe { (self.run)(self, node, done) }
     }
 
-    /// Runs the body of a node, whose task function this is and which is no leaf, and drops what it returns.
-    pub(crate) fn rehearse(&self, node: NodeRef) {
-        // SAFETY: a key may be read at any time; the types are those of the node.
-        unsafe { (self.rehearse)(self, node) }
+    /// Runs the body on the key of a node and returns a twin of the node that holds the output.
+    ///
+    /// # Safety
+    /// `node` is alive, this is its task function, and it is not a leaf.
+    pub(crate) unsafe fn run_apart(&self, node: NodeRef) -> NodeRef {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.run_apart)(self, node) }
+    }
+
+    /// Observes a source again, whatever its stamp says. The new value counts as another one.
+    pub(crate) fn observe_anew<K: Key, O: Send + Sync + 'static>(&self, key: &K) -> Option<(O, bool)> {
+        // SAFETY: erased from this type in `new`.
+        let body = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(self.body?.0) };
+        Some((body(key), true))
     }
 
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
@@ -285,13 +352,11 @@ impl RawTaskFn {
             return None;
         }
         let new = body(key);
-        let differs = match self.cutoff {
+        let differs = self.cutoff.is_none_or(|Erased(cutoff)| {
             // SAFETY: erased from this type in `cutoff`.
-            Some(Erased(cutoff)) => {
-                !unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(value, &new) }
-            }
-            None => true,
-        };
+            let equal = unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff) };
+            !equal(value, &new)
+        });
         Some((new, differs))
     }
 
@@ -313,6 +378,25 @@ unsafe fn run<K: Key, O: Send + Sync + 'static>(
     node: NodeRef,
     done: &mut dyn FnMut(Ran),
 ) {
+    // SAFETY: passed on to the caller.
+    let new = unsafe { compute::<K, O>(task_fn, node) };
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
+unsafe fn run_apart<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let value = unsafe { compute::<K, O>(task_fn, node) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// Runs the body on the key of a node.
+///
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's task function and no leaf's.
+unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> O {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     if let Some(Erased(resolve)) = task_fn.resolve {
@@ -321,7 +405,74 @@ unsafe fn run<K: Key, O: Send + Sync + 'static>(
     }
     let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
     // SAFETY: erased from this type in `new`.
-    let new = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) };
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) }
+}
+
+/// Makes the body of an async function.
+///
+/// # Safety
+/// The node's task function was made by `new_async` for these types.
+pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(node: NodeRef) -> F {
+    // SAFETY: the types are those of the node; its key is written once.
+    let key = unsafe { node.key::<K, O>() };
+    if let Some(Erased(resolve)) = node.task_fn.resolve {
+        // SAFETY: erased from this type in `resolve`.
+        unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+    }
+    let Some(Erased(body)) = node.task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new_async`.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> F>(body)(key) }
+}
+
+/// Puts the output of an async body in place.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of its task function.
+pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(node.task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
+unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    let mut body = unsafe { start_deferred::<K, O, F>(node) };
+    let new = block_on(|waker| body.go_on(waker));
+    drop(body);
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
+unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+    _task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let mut body = unsafe { start_deferred::<K, O, F>(node) };
+    Node::<K, O>::twin(node, block_on(|waker| body.go_on(waker)))
+}
+
+/// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of `task_fn`, its task function.
+unsafe fn put<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
     if !node.flag(crate::node::HAS_VALUE) {
         // SAFETY: the claim is held, the types are the node's.
         unsafe { replace_value::<K, O>(node, new) };
@@ -345,14 +496,6 @@ unsafe fn run<K: Key, O: Send + Sync + 'static>(
 }
 
 /// # Safety
-/// `K` and `O` are the types of `task_fn`, which is the node's.
-unsafe fn rehearse<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) {
-    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
-    // SAFETY: erased from this type in `new`; a key may be read at any time.
-    drop(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(node.key::<K, O>()) });
-}
-
-/// # Safety
 /// `erased` was made by [`TaskFn::describe`] for `K`; the node's types are `K` and `O`.
 unsafe fn describe<K: Key, O: Send + Sync + 'static>(
     Erased(erased): Erased,
@@ -366,6 +509,14 @@ unsafe fn describe<K: Key, O: Send + Sync + 'static>(
 
 /// A comparison of outputs.
 type Equal<O> = fn(&O, &O) -> bool;
+
+/// # Safety
+/// `erased` was made by [`TaskFn::uncached_if`] for `O`; the node's types are `K` and `O`, its claim is held, and it has an
+/// output.
+unsafe fn is_uncached<K: Key, O: Send + Sync + 'static>(Erased(erased): Erased, node: NodeRef) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> bool>(erased)(node.value::<K, O>()) }
+}
 
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);

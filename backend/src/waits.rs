@@ -1,64 +1,274 @@
 //! The wait graph: who waits for whom, so that a cycle is an error and never a hang.
 //!
-//! A *strand* is one sequential thread of control: a thread's stack inside a session, later also an async execution or an
-//! item of a scope. A claimed node names its owner strand (`marks.rs`). Before a strand sleeps it registers here, under
-//! one lock, and follows the chain: the node's owner, the node which that owner waits for, its owner, and so on.
-//! If the chain leads back to itself, nobody on it can ever go on.
+//! A *strand* is one sequential thread of control (`strand.rs`). A claimed node names its owner strand (`marks.rs`).
+//! Before a strand sleeps (or, if it is a future, before it gives way) it registers here, under one lock, and follows the
+//! waits: the node's owner, the nodes for which that owner waits, their owners, and so on. A strand waits
+//!
+//! * for the nodes that it is registered with: one for a thread, several for a future that joins others;
+//! * for all strands that it has started and that work for it (helpers of its scope, carried work): for a strand that is
+//!   registered, its lineage says who those are.
+//!
+//! * for the strand that stands above it on its stack, where a thread waits by running other work (`carry.rs`).
+//!
+//! If the waits lead back to the strand itself, or to one of its lineage, nobody on the way can ever go on.
 //!
 //! The last strand of a cycle to register sees all others registered and all claims named (a claim is named before
-//! its owner can wait), so every cycle is found, at the moment when it closes.
+//! its owner can wait), so every cycle is found, at the moment when it closes. A cycle that needs a step of the last kind
+//! is nobody's fault: no task depends on itself, and the strand that would close it is told not to wait.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::claim::Phase;
+use crate::flight::Fly;
+use crate::flights::Flights;
 use crate::marks;
 use crate::node::NodeRef;
+use crate::strand::{Lineage, Link};
 use crate::sync::Mutex;
 
-/// A sleeping strand.
+/// A strand that waits for nodes.
 struct Blocked {
-    on: NodeRef,
+    on: Awaited,
     /// The nodes that the strand has claimed, outermost first.
     claimed: Vec<NodeRef>,
+    lineage: Option<Arc<Lineage>>,
+    beneath: Option<Arc<Lineage>>,
 }
 
-/// The tasks of one strand that lie on a cycle: from the node waited for to the innermost.
-fn stretch(claimed: &[NodeRef], from: NodeRef) -> &[NodeRef] {
-    let start = claimed.iter().position(|node| *node == from).unwrap_or(0);
-    &claimed[start..]
-}
-
-/// All sleeping strands of an engine.
+/// What a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
 #[derive(Default)]
-pub(crate) struct WaitGraph {
-    blocked: Mutex<HashMap<u64, Blocked>>,
+struct Awaited {
+    one: Option<(NodeRef, usize)>,
+    more: FxHashMap<NodeRef, usize>,
+}
+
+impl Awaited {
+    fn add(&mut self, node: NodeRef) {
+        match &mut self.one {
+            Some((one, times)) if *one == node => *times += 1,
+            None if !self.more.contains_key(&node) => self.one = Some((node, 1)),
+            _ => *self.more.entry(node).or_default() += 1,
+        }
+    }
+
+    fn remove(&mut self, node: NodeRef) {
+        if let Some((one, times)) = &mut self.one
+            && *one == node
+        {
+            *times -= 1;
+            if *times == 0 {
+                self.one = None;
+            }
+        } else if let Some(times) = self.more.get_mut(&node) {
+            *times -= 1;
+            if *times == 0 {
+                self.more.remove(&node);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.one.is_none() && self.more.is_empty()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeRef> {
+        self.one.iter().map(|(node, _)| *node).chain(self.more.keys().copied())
+    }
+}
+
+/// A strand that is about to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Waiter<'a> {
+    pub(crate) strand: u64,
+    /// The nodes that it has claimed, outermost first.
+    pub(crate) claimed: &'a [NodeRef],
+    pub(crate) lineage: Option<&'a Arc<Lineage>>,
+    pub(crate) beneath: Option<&'a Arc<Lineage>>,
+}
+
+/// Why a strand must not wait.
+pub(crate) enum Refused {
+    /// The tasks on the cycle.
+    Cycle(Vec<NodeRef>),
+    /// Its wait would never end, because of whom it stands on.
+    Stacked,
+}
+
+#[derive(Default)]
+struct Graph {
+    blocked: FxHashMap<u64, Blocked>,
+    /// For each strand, the blocked ones that work for it.
+    workers: FxHashMap<u64, Vec<(u64, Link)>>,
+    /// How many of the blocked strands stand on others.
+    stacked: usize,
+}
+
+/// All waiting strands of an engine.
+#[derive(Default)]
+pub(crate) struct WaitGraph(Mutex<Graph>);
+
+fn ancestors(lineage: Option<&Arc<Lineage>>) -> impl Iterator<Item = &Lineage> {
+    std::iter::successors(lineage.map(|lineage| &**lineage), |lineage| lineage.parent.as_deref())
+}
+
+fn owner(node: NodeRef) -> Option<u64> {
+    match node.state.phase() {
+        Phase::Running => marks::owner(&node.work),
+        _ => None,
+    }
 }
 
 impl WaitGraph {
-    /// Registers `strand`, which has claimed the nodes `claimed`, as waiting for `on`.
+    /// Registers `waiter` as waiting for `on`.
     ///
     /// # Errors
-    /// The cycle, if waiting would close one; nothing is registered then. (It is named after the lock is given back: that
-    /// runs code of the user's.)
-    pub(crate) fn block(&self, strand: u64, claimed: &[NodeRef], on: NodeRef) -> Result<(), Vec<NodeRef>> {
-        let mut blocked = self.blocked.lock();
-        let mut cycle = Vec::new();
-        let mut node = on;
-        while let (Phase::Running, Some(owner)) = (node.state.phase(), marks::owner(&node.work)) {
-            if owner == strand {
-                cycle.extend(stretch(claimed, node));
-                return Err(cycle);
-            }
-            let Some(next) = blocked.get(&owner) else { break };
-            cycle.extend(stretch(&next.claimed, node));
-            node = next.on;
+    /// If waiting would close a cycle; nothing is registered then.
+    pub(crate) fn block(&self, waiter: Waiter<'_>, on: NodeRef) -> Result<(), Refused> {
+        let mut graph = self.0.lock();
+        if let Some(way) = graph.way_back(waiter, on, Link::Part) {
+            return Err(Refused::Cycle(cycle(waiter, &way)));
         }
-        blocked.insert(strand, Blocked { on, claimed: claimed.to_vec() });
+        if (graph.stacked > 0 || waiter.is_stacked()) && graph.way_back(waiter, on, Link::Stack).is_some() {
+            return Err(Refused::Stacked);
+        }
+        graph.insert(waiter, on);
         Ok(())
     }
 
-    /// Takes `strand` out again, after it woke up.
-    pub(crate) fn unblock(&self, strand: u64) {
-        self.blocked.lock().remove(&strand);
+    /// The flights that somebody waits for.
+    pub(crate) fn awaited(&self, flights: &Flights) -> Vec<Arc<dyn Fly>> {
+        // Under the lock: who waits is in an open session, so the nodes are there.
+        let graph = self.0.lock();
+        graph
+            .blocked
+            .values()
+            .flat_map(|blocked| blocked.on.nodes())
+            .filter_map(|node| flights.of(node))
+            .collect()
     }
+
+    /// Takes out one registration of `strand` with `on`.
+    pub(crate) fn unblock(&self, strand: u64, on: NodeRef) {
+        self.0.lock().remove(strand, on);
+    }
+}
+
+impl Waiter<'_> {
+    fn is_stacked(&self) -> bool {
+        Lineage::waiting(self.lineage, self.beneath).iter().any(|(_, link)| *link == Link::Stack)
+    }
+}
+
+/// One step of a way through the graph: the tasks of a strand, from the one waited for to the innermost.
+type Way = Vec<(NodeRef, Vec<NodeRef>)>;
+
+impl Graph {
+    fn insert(&mut self, waiter: Waiter<'_>, on: NodeRef) {
+        let Waiter { strand, claimed, lineage, beneath } = waiter;
+        let blocked = self.blocked.entry(strand).or_insert_with(|| {
+            for (waiting, link) in Lineage::waiting(lineage, beneath) {
+                self.stacked += usize::from(link == Link::Stack);
+                self.workers.entry(waiting.strand).or_default().push((strand, link));
+            }
+            Blocked {
+                on: Awaited::default(),
+                claimed: claimed.to_vec(),
+                lineage: lineage.cloned(),
+                beneath: beneath.cloned(),
+            }
+        });
+        blocked.on.add(on);
+    }
+
+    fn remove(&mut self, strand: u64, on: NodeRef) {
+        let Some(blocked) = self.blocked.get_mut(&strand) else { return };
+        blocked.on.remove(on);
+        if !blocked.on.is_empty() {
+            return;
+        }
+        let Some(blocked) = self.blocked.remove(&strand) else { return };
+        for (waiting, link) in Lineage::waiting(blocked.lineage.as_ref(), blocked.beneath.as_ref()) {
+            self.stacked -= usize::from(link == Link::Stack);
+            if let Some(workers) = self.workers.get_mut(&waiting.strand) {
+                workers.retain(|(worker, _)| *worker != strand);
+                if workers.is_empty() {
+                    self.workers.remove(&waiting.strand);
+                }
+            }
+        }
+    }
+
+    /// The way from `on` back to the waiter, or to one that waits for it, by links of kind `Part` or, with `Stack`, of both
+    /// kinds: each step's node and the tasks that lie on the way.
+    fn way_back(&self, waiter: Waiter<'_>, on: NodeRef, links: Link) -> Option<Way> {
+        let counts = |link: Link| links == Link::Stack || link == Link::Part;
+        let waiting = Lineage::waiting(waiter.lineage, waiter.beneath);
+        let ends_at = |owner: u64| {
+            owner == waiter.strand || waiting.iter().any(|(end, link)| end.strand == owner && counts(*link))
+        };
+        // The usual case: the owner is running, and waits for nobody.
+        let first = owner(on)?;
+        if !ends_at(first) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
+            return None;
+        }
+        let mut seen: FxHashSet<u64> = FxHashSet::default();
+        let mut steps: Vec<(NodeRef, Option<usize>, Vec<NodeRef>)> = vec![(on, None, Vec::new())];
+        let mut next = 0;
+        while next < steps.len() {
+            let node = steps[next].0;
+            if let Some(owner) = owner(node) {
+                if ends_at(owner) {
+                    return Some(way(&steps, next));
+                }
+                if seen.insert(owner) {
+                    let workers = self.workers.get(&owner).map_or(&[][..], |workers| workers);
+                    let workers = workers.iter().filter(|(_, link)| counts(*link)).map(|(worker, _)| worker);
+                    for waiting in std::iter::once(&owner).chain(workers) {
+                        let Some(blocked) = self.blocked.get(waiting) else { continue };
+                        let tasks = chain(&blocked.claimed, blocked.lineage.as_ref());
+                        steps.extend(blocked.on.nodes().map(|on| (on, Some(next), from(&tasks, node))));
+                    }
+                }
+            }
+            next += 1;
+        }
+        None
+    }
+}
+
+/// The tasks of a strand and of those that wait for it, outermost first.
+fn chain(claimed: &[NodeRef], lineage: Option<&Arc<Lineage>>) -> Vec<NodeRef> {
+    let mut parts: Vec<&[NodeRef]> = ancestors(lineage).map(|ancestor| &*ancestor.claimed).collect();
+    parts.reverse();
+    parts.push(claimed);
+    parts.concat()
+}
+
+/// The tasks from `node` on.
+fn from(tasks: &[NodeRef], node: NodeRef) -> Vec<NodeRef> {
+    let start = tasks.iter().position(|task| *task == node).unwrap_or(0);
+    tasks[start..].to_vec()
+}
+
+/// Follows the steps from `last` back to the first. A step holds the tasks of the strand that the step came from.
+fn way(steps: &[(NodeRef, Option<usize>, Vec<NodeRef>)], last: usize) -> Way {
+    let mut way = vec![];
+    let mut at = Some(last);
+    while let Some(step) = at {
+        let (node, before, tasks) = &steps[step];
+        way.push((*node, tasks.clone()));
+        at = *before;
+    }
+    way.reverse();
+    way
+}
+
+fn cycle(waiter: Waiter<'_>, way: &Way) -> Vec<NodeRef> {
+    let own = chain(waiter.claimed, waiter.lineage);
+    let closing = way.last().map(|(node, _)| *node);
+    let mut tasks: Vec<NodeRef> = way.iter().flat_map(|(_, tasks)| tasks.iter().copied()).collect();
+    tasks.extend(closing.map(|node| from(&own, node)).unwrap_or_default());
+    tasks
 }

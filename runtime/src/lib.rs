@@ -3,7 +3,12 @@
 //! Annotate plain functions with [`task_fn`]; from then on each call is answered from memory, and a body runs again only
 //! when something that it actually read has really changed.
 
+mod carry;
+mod driver;
+mod run_async;
 mod runtime;
+mod stream;
+mod task_call;
 
 pub mod env;
 pub mod fs;
@@ -21,14 +26,18 @@ pub mod storage {
     pub use larder_backend::storage::{RedbOptions, RedbStorage, SetAside};
 }
 
+pub use carry::{Carried, current};
 pub use larder_backend::{
-    CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, PersistInput, PersistKey, Reason,
-    Refreshed, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, emit,
+    CancelToken, CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, PersistInput,
+    PersistKey, Reason, Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update,
+    UpdateError, emit, par_each, par_map, scope, try_par_map,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;
 pub use stored::{OpenError, StoredBuilder};
+pub use stream::{Stream, stream};
+pub use task_call::{PendingCall, TaskCall, TaskExt};
 
 #[doc(hidden)]
 #[path = "private.rs"]

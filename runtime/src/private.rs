@@ -12,6 +12,21 @@ pub mod v1 {
         Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with,
     };
 
+    pub use crate::driver::{BoxFuture, boxed, boxed_within};
+    pub use crate::task_call::TaskCall;
+
+    /// Calls an async task function.
+    ///
+    /// # Panics
+    /// Outside of a session.
+    #[inline(always)]
+    pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
+        task_fn: &'static TaskFn<A::Key, O>,
+        args: A,
+    ) -> TaskCall<O> {
+        TaskCall::new(larder_backend::call_async(task_fn, args))
+    }
+
     /// The owned key of a tuple of wrapped parameters.
     pub type KeyOf<A> = <A as Args>::Key;
 

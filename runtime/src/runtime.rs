@@ -1,13 +1,16 @@
 //! `Runtime`: what a program makes one of.
 
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update, UpdateError,
-    UpdatePolicy,
+    AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError,
+    Update, UpdateError, UpdatePolicy,
 };
 
+use crate::run_async::{in_session, update};
 use crate::stored::{OpenError, StoredBuilder};
 
 /// A runtime: the results of task functions, and what they depend on.
@@ -34,6 +37,10 @@ pub struct Runtime {
     failure: Option<OpenError>,
 }
 
+// A panic belongs to the task whose body it is in: what a runtime holds is right whatever panics, in bodies or in a store.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
+
 /// Makes a [`Runtime`] that is not the default one.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
@@ -45,6 +52,14 @@ impl Builder {
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.config.shards = shards;
+        self
+    }
+
+    /// How many threads work at once in a scope ([`scope`](crate::scope), [`par_map`](crate::par_map)), the calling
+    /// one among them. The others are started when a scope first needs them. Default: one per hardware thread.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.config.threads = threads;
         self
     }
 
@@ -122,6 +137,79 @@ impl Runtime {
     /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
     pub fn try_run<R>(&self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
         self.engine.try_run(work)
+    }
+
+    /// Runs a future in a session that stays open across its awaits. It may be polled on any executor, and on one thread after
+    /// another; nothing is spawned.
+    ///
+    /// Awaited inside another session of this runtime, `future` is part of that session. Futures that `future` spawns are not
+    /// part of it unless they are wrapped: [`Carried::future`](crate::Carried).
+    ///
+    /// # Panics
+    /// When awaited: with a body's panic that nobody caught; on a cycle; if an update cancelled the session.
+    pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
+        match in_session(AsyncSession::new(&self.engine), future).await {
+            Ok(output) => output,
+            Err((_, payload)) if !payload.is::<TaskError>() || self.engine.is_in_session() => {
+                resume_unwind(payload)
+            }
+            Err((error, _)) => panic!("{error}"),
+        }
+    }
+
+    /// Runs a future in a session, and returns its failure instead of panicking. See [`Runtime::run_async`].
+    ///
+    /// # Errors
+    /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
+    pub async fn try_run_async<F: Future>(&self, future: F) -> Result<F::Output, TaskError> {
+        in_session(AsyncSession::new(&self.engine), future).await.map_err(|(error, _)| error)
+    }
+
+    /// Changes inputs as [`Runtime::update`] does, and keeps no thread waiting. From the first poll on, new sessions wait;
+    /// dropping the future before it is done changes nothing.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
+    pub async fn update_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
+        update(self.engine.clone(), UpdatePolicy::Wait, change).await
+    }
+
+    /// Changes inputs as [`Runtime::update_cancelling`] does, and keeps no thread waiting. See [`Runtime::update_async`].
+    ///
+    /// A session that waits for something else than a task is cancelled when it next asks for one.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
+    pub async fn update_cancelling_async<R>(
+        &self,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        update(self.engine.clone(), UpdatePolicy::Cancel, change).await
+    }
+
+    /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
+    /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over.
+    ///
+    /// Inside another session of this runtime on the same thread, `work` is part of that session; being cancelled then fails the
+    /// task that runs there, too.
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run`].
+    pub fn run_with<R>(&self, token: &CancelToken, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        self.engine.run_with(token, work)
+    }
+
+    /// Runs a future in a session that `token` may cancel. See [`Runtime::run_with`] and [`Runtime::run_async`].
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run_async`].
+    pub async fn run_async_with<F: Future>(
+        &self,
+        token: &CancelToken,
+        future: F,
+    ) -> Result<F::Output, TaskError> {
+        let session = AsyncSession::new(&self.engine).with_token(token);
+        in_session(session, future).await.map_err(|(error, _)| error)
     }
 
     /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.

@@ -103,7 +103,7 @@ impl Doc {
         n * 3
     }
 
-    #[task_fn(transient, skip_unused, cycle_initial = |this: &Self, n: u32| this.text.len() + n as usize)]
+    #[task_fn(transient, skip_unused)]
     fn unused(&self, _context: &dyn Fn(), n: u32) -> usize {
         self.text.len() + n as usize
     }

@@ -89,7 +89,7 @@ pub(crate) fn miss(
                     execute(local, node)
                 }
             };
-            hand_out(local, node, outcome, true)
+            hand_out(local, node, outcome.map(|()| node), true)
         }
         Inserted::Existing(node) => {
             drop(probed);

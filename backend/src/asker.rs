@@ -1,0 +1,306 @@
+//! Asker: one wait for a node, in pieces: what a `TaskCall` is when it is no hit.
+//!
+//! An asker looks at the node's state at every poll, and does what its phase asks for: launches a flight, takes a seat in
+//! one, registers with the lot if a thread computes the node, or takes the value. From its first poll on it holds the gate, and
+//! its strand is registered in the wait graph. Dropping it undoes all of that.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
+
+use crate::apart::run_apart;
+use crate::args::{Args, ArgsSlot};
+use crate::carry::Hold;
+use crate::claim::Phase;
+use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
+use crate::execute::Payload;
+use crate::failure::TaskError;
+use crate::flight::{Seat, try_launch};
+use crate::handle::Task;
+use crate::local::Local;
+use crate::lookup::{hand_out, hash_of, insert, outside, peek};
+use crate::node::NodeRef;
+use crate::slot::StackMagicAnySlot;
+use crate::table::Inserted;
+use crate::task_fn::{RawTaskFn, TaskFn};
+
+/// What came of a poll.
+pub(crate) enum Asked {
+    /// The waker is woken when to ask again.
+    Waits,
+    /// The node that holds the value: the one asked for, or a twin.
+    Holds(NodeRef),
+    Failed(Payload),
+}
+
+/// One wait for a node.
+pub(crate) struct Asker {
+    node: NodeRef,
+    hold: Option<Hold>,
+    seat: Option<Seat>,
+    /// The strand that is registered as waiting.
+    registered: Option<u64>,
+}
+
+impl Asker {
+    pub(crate) fn new(node: NodeRef) -> Self {
+        Self { node, hold: None, seat: None, registered: None }
+    }
+
+    /// Asks, on behalf of the current strand of `local`.
+    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker) -> Asked {
+        let node = self.node;
+        if local.begins_demand() && self.hold.is_none() {
+            local.begin_demand();
+        }
+        loop {
+            match node.state.phase() {
+                Phase::Fresh => {
+                    self.stop_waiting();
+                    return Asked::Holds(node);
+                }
+                phase @ (Phase::Empty | Phase::Stale) => {
+                    if let Some(payload) = self.failure(local) {
+                        return Asked::Failed(payload);
+                    }
+                    if let Some(error) = failed_in_this_demand(local, node) {
+                        return Asked::Failed(Box::new(error));
+                    }
+                    if let Err(payload) = check_cancelled(local) {
+                        return Asked::Failed(payload);
+                    }
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) {
+                        return match demand(local, node) {
+                            Ok(holder) => Asked::Holds(holder),
+                            Err(payload) => Asked::Failed(payload),
+                        };
+                    }
+                    try_launch(local, node, phase);
+                }
+                Phase::Running => {
+                    if let Some(asked) = self.wait(local, waker) {
+                        return asked;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a claimed node; `None` if it is worth another look.
+    fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
+        let node = self.node;
+        if let Err(payload) = check_cancelled(local) {
+            return Some(Asked::Failed(payload));
+        }
+        if let Some(asked) = self.register(local) {
+            return Some(asked);
+        }
+        if self.seat.is_none() {
+            let flight = local.engine().flights.of(node);
+            self.seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
+        }
+        let Some(Seat { flight, seat }) = &self.seat else {
+            let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
+            return if waits { Some(waits_unless_cancelled(local)) } else { None };
+        };
+        if flight.clone().poll(*seat, waker) { None } else { Some(waits_unless_cancelled(local)) }
+    }
+
+    /// Ends a wait, if there was one; the failure that it ended with.
+    fn failure(&mut self, local: &Local) -> Option<Payload> {
+        let waited = self.registered.is_some();
+        let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
+        self.stop_waiting();
+        if !waited {
+            return None;
+        }
+        let Some((payload, named)) = thrown else {
+            return failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload);
+        };
+        *local.last_panic.borrow_mut() = named;
+        if let Some(TaskError::Cycle(cycle)) = payload.downcast_ref() {
+            // The tasks of this strand that lie on the cycle have no value either.
+            local.poison_cycle(cycle);
+        }
+        Some(payload)
+    }
+
+    /// Registers the current strand as waiting, if it is not yet.
+    fn register(&mut self, local: &Local) -> Option<Asked> {
+        if self.hold.is_none() {
+            self.hold = Some(Hold::join(local.engine_arc()));
+        }
+        if self.registered == Some(local.strand.get()) {
+            return None;
+        }
+        self.unregister();
+        match block(local, self.node) {
+            Ok(Waited::Over) => {
+                self.registered = Some(local.strand.get());
+                None
+            }
+            Ok(Waited::Never) => Some(match run_apart(local, self.node) {
+                Ok(twin) => Asked::Holds(twin),
+                Err(payload) => Asked::Failed(payload),
+            }),
+            Err(payload) => Some(Asked::Failed(payload)),
+        }
+    }
+
+    fn unregister(&mut self) {
+        if let (Some(strand), Some(hold)) = (self.registered.take(), &self.hold) {
+            hold.engine().waits.unblock(strand, self.node);
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        self.unregister();
+        self.seat = None;
+    }
+}
+
+/// The waker stands where a cancellation looks for it from now on; one that came before has not seen it.
+fn waits_unless_cancelled(local: &Local) -> Asked {
+    match check_cancelled(local) {
+        Ok(()) => Asked::Waits,
+        Err(payload) => Asked::Failed(payload),
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.stop_waiting();
+    }
+}
+
+/// What calling an async task function came to.
+pub enum Called<O> {
+    /// The value was in memory.
+    Hit(O),
+    /// It has to be computed, or waited for.
+    Miss(Pending<O>),
+}
+
+/// An async call that was no hit. Nothing has begun before the first poll.
+pub struct Pending<O> {
+    asker: Asker,
+    engine: u64,
+    /// The engine's generation when the call was made: while it is the same, no node has been freed.
+    generation: u64,
+    /// The handle that was read, which keeps the node.
+    handle: Option<Task<O>>,
+    is_new: bool,
+}
+
+/// Calls an async task function: looks the call up, and starts nothing.
+///
+/// # Panics
+/// Outside of a session.
+#[inline(always)]
+pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Called<O> {
+    let raw = task_fn.raw();
+    let Some(local) = Local::current() else { outside(raw) };
+    let is_it = |node: NodeRef| {
+        // SAFETY: the key is read only if the node's task function is this one, whose types are these.
+        node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
+    };
+    let hit = match local.predicted(is_it) {
+        Some(node) => node,
+        None => {
+            let hash = hash_of(raw, &args);
+            match local.cached(hash, is_it) {
+                Some(node) => node,
+                None => match through_the_table(local, raw, hash, args) {
+                    Ok(node) => node,
+                    Err((node, is_new)) => return Called::Miss(Pending::of_call(local, node, is_new)),
+                },
+            }
+        }
+    };
+    // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
+    Called::Hit(unsafe { hit.value::<A::Key, O>() }.clone())
+}
+
+#[inline(never)]
+fn through_the_table<A: Args>(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    args: A,
+) -> Result<NodeRef, (NodeRef, bool)> {
+    lookup(local, task_fn, hash, &mut StackMagicAnySlot::new(args))
+}
+
+/// The fresh node of a call, recorded as read; or else the node, made if need be, and whether it was.
+fn lookup(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+) -> Result<NodeRef, (NodeRef, bool)> {
+    let node = match peek(local, task_fn, hash, slot) {
+        Some(node) => node,
+        None => match insert(local, task_fn, hash, slot, Phase::Empty) {
+            Inserted::New(node) => {
+                local.counters.of(node.function).misses.add(1);
+                return Err((node, true));
+            }
+            Inserted::Existing(node) => node,
+        },
+    };
+    local.counters.of(node.function).memory_hits.add(1);
+    if node.state.is_fresh() {
+        local.record_and_remember(node);
+        return Ok(node);
+    }
+    Err((node, false))
+}
+
+impl<O: Clone + Send + Sync + 'static> Pending<O> {
+    /// A wait for the node of a call of a task function whose output type is `O`.
+    fn of_call(local: &Local, node: NodeRef, is_new: bool) -> Self {
+        let generation = local.engine().generation.load(Relaxed);
+        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None, is_new }
+    }
+
+    /// A wait for the node of a handle.
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Task<O>) -> Self {
+        Self { handle: Some(handle), ..Self::of_call(local, node, false) }
+    }
+
+    /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
+    ///
+    /// # Panics
+    /// As a call of a sync task function does; outside of the session that the call was made in.
+    #[track_caller]
+    pub fn poll(&mut self, waker: &Waker) -> Option<O> {
+        let local = match Local::current() {
+            Some(local) if local.engine_id() == self.engine => local,
+            _ => lost(),
+        };
+        let is_kept = self.asker.hold.is_some() || self.handle.is_some();
+        if !is_kept && local.engine().generation.load(Relaxed) != self.generation {
+            lost();
+        }
+        let (node, outcome) = match self.asker.poll(local, waker) {
+            Asked::Waits => return None,
+            Asked::Holds(holder) => (self.asker.node, Ok(holder)),
+            Asked::Failed(payload) => (self.asker.node, Err(payload)),
+        };
+        let holder = hand_out(local, node, outcome, self.is_new);
+        // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a
+        // twin of it; 3. the clone ends here.
+        Some(unsafe { holder.value_by_type::<O>() }.clone())
+    }
+}
+
+#[cold]
+#[track_caller]
+fn lost() -> ! {
+    panic!(
+        "an async call was polled outside of the session that it was made in, or by a future that was spawned without its \
+         task; await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
+    )
+}

@@ -1,0 +1,106 @@
+//! Heavy: flights of bodies that would keep an executor's thread too long. A crew thread runs them; waiters only wait.
+//!
+//! The claim is made by whoever asks, as for any flight; the crew thread puts on the flight's strand and verifies and runs as
+//! a thread does. A body that has begun runs to its end; one that nobody waits for any more is not begun.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::carry::Hold;
+use crate::crew::OwnedWork;
+use crate::demand::{Visit, verify};
+use crate::flight::{Fly, Thrown, Waiters};
+use crate::local::Local;
+use crate::strand::Strand;
+use crate::sync::Mutex;
+
+#[derive(Default)]
+struct HeavyFlight {
+    waiters: Mutex<Waiters>,
+    failure: Mutex<Option<Thrown>>,
+}
+
+/// What goes to the crew thread.
+struct Parcel {
+    flight: Arc<HeavyFlight>,
+    hold: Hold,
+    strand: Strand,
+    visit: Visit,
+}
+
+// SAFETY: the raw pointers in it (marks) belong to the node that the strand has claimed, and go with the claim.
+unsafe impl Send for Parcel {}
+
+/// Makes the flight of a node that has just been claimed by `strand`, and the work for a crew thread.
+pub(crate) fn launch_heavy(hold: Hold, strand: Strand, visit: Visit) -> (Arc<dyn Fly>, OwnedWork) {
+    let flight = Arc::<HeavyFlight>::default();
+    let parcel = Parcel { flight: flight.clone(), hold, strand, visit };
+    (flight, Box::new(move || parcel.open()))
+}
+
+impl Parcel {
+    /// Runs the flight on this crew thread.
+    fn open(self) {
+        let Self { flight, hold, mut strand, mut visit } = self;
+        let engine = hold.engine();
+        let local = Local::of(engine);
+        let entered = local.enter(engine);
+        local.switch(&mut strand);
+        // Whoever comes from here on waits for the claim's end.
+        let this = engine.flights.land(visit.node);
+        let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
+        if is_wanted {
+            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
+            if let Err(payload) = outcome.unwrap_or_else(Err) {
+                *flight.failure.lock() = Some((payload, local.last_panic.take()));
+            }
+        } else {
+            visit.put_back(&local);
+        }
+        local.switch(&mut strand);
+        local.leave(entered);
+        let wakers = {
+            let mut waiters = flight.waiters.lock();
+            waiters.over = true;
+            std::mem::take(&mut waiters.wakers)
+        };
+        wakers.wake();
+        drop(this);
+    }
+}
+
+impl HeavyFlight {
+    /// The asker takes its seat only after it has launched the flight.
+    fn has_been_joined(&self) -> bool {
+        self.waiters.lock().has_had_seats()
+    }
+}
+
+impl Fly for HeavyFlight {
+    fn join(&self) -> Option<u64> {
+        self.waiters.lock().join()
+    }
+
+    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+        let mut waiters = self.waiters.lock();
+        if !waiters.over {
+            waiters.set_waker(seat, waker);
+        }
+        waiters.over
+    }
+
+    fn wake_waiters(&self) {
+        let wakers = std::mem::take(&mut self.waiters.lock().wakers);
+        wakers.wake();
+    }
+
+    fn leave(&self, seat: u64) {
+        let waker = self.waiters.lock().leave(seat);
+        drop(waker);
+    }
+
+    fn take_failure(&self) -> Option<Thrown> {
+        self.failure.lock().take()
+    }
+}

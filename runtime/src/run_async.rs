@@ -1,0 +1,62 @@
+//! Sessions, updates and carried work as futures. Nothing is spawned, and no executor is named.
+
+use std::future::{Future, poll_fn};
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use larder_backend::{AsyncSession, Engine, TaskError, Update, UpdateError, UpdatePolicy, UpdateRequest};
+
+type Failure = (TaskError, Box<dyn std::any::Any + Send>);
+
+/// Runs `future` in a session, which is held open across its awaits.
+pub(crate) async fn in_session<F: Future>(
+    mut session: AsyncSession,
+    future: F,
+) -> Result<F::Output, Failure> {
+    poll_fn(|context| if session.poll_open(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    let future = pin!(Some(future));
+    let mut inside = Inside { session, future };
+    poll_fn(|context| inside.poll(context)).await
+}
+
+/// A future inside its session. It is dropped there, too.
+struct Inside<'a, F> {
+    session: AsyncSession,
+    future: Pin<&'a mut Option<F>>,
+}
+
+impl<F: Future> Inside<'_, F> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<F::Output, Failure>> {
+        let Self { session, future } = self;
+        let Some(future) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+        match session.go_on(|| future.poll(context)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(failure) => Poll::Ready(Err(failure)),
+        }
+    }
+}
+
+impl<F> Drop for Inside<'_, F> {
+    fn drop(&mut self) {
+        let future = &mut self.future;
+        if let Err((_, payload)) = self.session.stretch(|| future.set(None))
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// Changes inputs when the open sessions have ended.
+pub(crate) async fn update<R>(
+    engine: Arc<Engine>,
+    policy: UpdatePolicy,
+    change: impl FnOnce(&mut Update) -> R,
+) -> Result<R, UpdateError> {
+    let mut request = UpdateRequest::new(&engine, policy)?;
+    poll_fn(|context| if request.poll(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    Ok(request.apply(change))
+}
