@@ -59,7 +59,7 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
     true
 }
 
-fn known<A: Args, O: Clone + Send + Sync + 'static>(
+pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Option<(&'static Local, NodeRef)> {

@@ -125,9 +125,13 @@ impl StateWord {
                 return false;
             }
             let told = word & WAITERS != 0
-                || self.0.compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+                || self
+                    .0
+                    .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok();
             if told {
-                let known = wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(waker));
+                let known =
+                    wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(waker));
                 if !known {
                     wakers.push((address as u64, waker.clone()));
                 }

@@ -101,9 +101,16 @@ impl Crew {
             // SAFETY: only the lifetime changes. The pointer is used between taking a ticket and giving it back; `Offer`'s
             // drop, which cannot be skipped while `'a` lasts as the offer stays inside this crate's functions, takes back
             // the tickets that are left and waits for the others.
-            let work = unsafe { std::mem::transmute::<*const (dyn Work + 'a), *const (dyn Work + 'static)>(work) };
+            let work =
+                unsafe { std::mem::transmute::<*const (dyn Work + 'a), *const (dyn Work + 'static)>(work) };
             let mut state = self.shared.state.lock();
-            state.offers.push(Posted { id, work: WorkPtr(work), tickets: helpers, active: 0, next_helper: 1 });
+            state.offers.push(Posted {
+                id,
+                work: WorkPtr(work),
+                tickets: helpers,
+                active: 0,
+                next_helper: 1,
+            });
             self.wake(&mut state, helpers);
         }
         Offer { crew: self, id, posted: self.threads > 1 }
@@ -136,7 +143,9 @@ impl Crew {
             let shared = self.shared.clone();
             let name = format!("larder-crew-{}", state.started + 1);
             // A thread that cannot be started is one that does not help: the caller works on its items by itself.
-            let Ok(handle) = std::thread::Builder::new().name(name).spawn(move || shared.serve()) else { return };
+            let Ok(handle) = std::thread::Builder::new().name(name).spawn(move || shared.serve()) else {
+                return;
+            };
             state.started += 1;
             self.handles.lock().push(handle);
         }

@@ -48,7 +48,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                     // As a flight, so that others can take it over, and this thread can leave it.
                     try_launch_here(local, node, phase);
                 } else if let Some(marks) = claim(local, node, phase) {
-                    return verify(local, Visit::new(node, phase, marks), &mut |_| {}).map(|()| node);
+                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
             }
             Phase::Running => {
@@ -71,7 +71,8 @@ fn removed(node: NodeRef) -> TaskError {
 /// Whether the session of the current strand is to end.
 #[inline]
 fn is_to_end(local: &Local) -> bool {
-    local.engine().gate.is_cancelling() || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
+    local.engine().gate.is_cancelling()
+        || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
 }
 
 /// The check at a task boundary.
@@ -87,26 +88,27 @@ pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
     Ok(())
 }
 
+/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
+/// body. Returns whether it came from the store.
+pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
+    let visit = Visit { store: Store::Asked(Box::new(check)), ..Visit::new(node, Phase::Empty, Marks::None) };
+    let runs = local.counters.of(node.function).runs.get();
+    let outcome = verify(local, visit);
+    // A body that calls its own function counts runs as well; then this one has run, too.
+    (outcome, local.counters.of(node.function).runs.get() == runs)
+}
+
+/// Ends the claim of a node that has got its value from the store.
+pub(crate) fn end_restored(local: &Local, node: NodeRef) {
+    release(local, node, Phase::Fresh, Marks::None);
+}
+
 /// Claims a node for a strand that is not current. Returns what has to be looked at.
 pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> Option<Visit> {
     node.state.try_claim(from).then(|| {
         strand.claimed.push(node);
         Visit::new(node, from, marks::take(&node.work, strand.id as usize))
     })
-}
-
-/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
-/// body. Returns whether it came from the store.
-pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
-    let mut restored = false;
-    let visit = Visit { store: Store::Asked(Box::new(check)), ..Visit::new(node, Phase::Empty, Marks::None) };
-    let outcome = verify(local, visit, &mut |which| restored |= which == node);
-    (outcome, restored)
-}
-
-/// Ends the claim of a node that has got its value from the store.
-pub(crate) fn end_restored(local: &Local, node: NodeRef) {
-    release(local, node, Phase::Fresh, Marks::None);
 }
 
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
@@ -165,7 +167,8 @@ pub(crate) enum Waited {
 /// The cycle that waiting would close.
 pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let registered = {
-        let (claimed, lineage, beneath) = (local.claimed.borrow(), local.lineage.borrow(), local.beneath.borrow());
+        let (claimed, lineage, beneath) =
+            (local.claimed.borrow(), local.lineage.borrow(), local.beneath.borrow());
         let waiter = Waiter {
             strand: local.strand.get(),
             claimed: &claimed,
@@ -229,7 +232,7 @@ enum Store {
 pub(crate) enum Step {
     /// All stale reads have turned out unchanged.
     Current,
-    /// The store had what its body would return.
+    /// The store had what its body would return: it is in place.
     Restored(Restored),
     /// The body must run.
     Run,
@@ -263,6 +266,12 @@ impl Visit {
         release(local, self.node, Phase::Fresh, Marks::None);
     }
 
+    /// The node has got its value from the store.
+    pub(crate) fn end_restored(&mut self, local: &Local) {
+        local.counters.of(self.node.function).verified.add(1);
+        end_restored(local, self.node);
+    }
+
     /// Whatever the other reads are, the body has to run.
     pub(crate) fn must_run(&mut self) {
         self.runs = true;
@@ -272,14 +281,10 @@ impl Visit {
         Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
     }
 
-    /// The store had what the body would return, and that is in place.
-    pub(crate) fn restored(&mut self, local: &Local, replaced: Restored) {
-        local.counters.of(self.node.function).verified.add(1);
-        release(local, self.node, Phase::Fresh, Marks::None);
-        drop(replaced);
-    }
-
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.runs {
+            return Step::Run;
+        }
         if matches!(self.store, Store::Asked(_)) {
             return self.ask_the_store(local, patience);
         }
@@ -305,24 +310,23 @@ impl Visit {
                 Progress::Found(trace) => {
                     return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
                 }
-                Progress::Needs(node) => {
-                    let look = self.look_at(local, patience, Edge::value_of(node));
-                    match look {
-                        Look::Step(step) => return step,
-                        Look::Changed | Look::Unchanged if node.state.is_fresh() => {}
-                        Look::Changed | Look::Unchanged => {
-                            let Store::Asked(check) = &mut self.store else { return Step::Run };
+                Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node)) {
+                    Look::Step(step) => return step,
+                    Look::Changed | Look::Unchanged => {
+                        if !node.state.is_fresh()
+                            && let Store::Asked(check) = &mut self.store
+                        {
                             check.failed(node);
                         }
                     }
-                }
+                },
             }
         }
     }
 
     /// Looks at the stale reads.
     fn look(&mut self, local: &Local, patience: Patience) -> Step {
-        if self.runs || self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
+        if self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
             return Step::Run;
         }
         if let (Marks::One(Single { origin: Some(origin), .. }), None) = (&self.marks, &self.positions)
@@ -413,9 +417,8 @@ enum Look {
     Step(Step),
 }
 
-/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes; tells `restored` which of them the
-/// store had.
-pub(crate) fn verify(local: &Local, root: Visit, restored: &mut dyn FnMut(NodeRef)) -> Result<(), Payload> {
+/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
+pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {
@@ -424,12 +427,12 @@ pub(crate) fn verify(local: &Local, root: Visit, restored: &mut dyn FnMut(NodeRe
                 visit.confirm(local);
                 visits.stack.pop();
             }
-            Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Restored(replaced) => {
-                restored(visit.node);
-                visit.restored(local, replaced);
+                visit.end_restored(local);
                 visits.stack.pop();
+                drop(replaced);
             }
+            Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Run => {
                 let node = visit.node;
                 visits.stack.pop();

@@ -87,6 +87,16 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
     }
 }
 
+/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+fn refuse_twin(node: NodeRef) {
+    assert!(
+        !node.flag(TWIN),
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
+         stolen job meanwhile; collect them outside of the job",
+        node.task_fn.site().name
+    );
+}
+
 /// A search for emitted values, depth first.
 struct Collecting<'a> {
     local: &'a Local,
@@ -172,8 +182,8 @@ impl Collecting<'_> {
 
     /// A node that was read, made fresh.
     fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
-        // A leaf emits nothing, so that nobody depends on it by collecting.
-        if node.task_fn.is_leaf() || !self.seen.insert(node) {
+        // A leaf emits nothing, so that nobody depends on it by collecting. Neither does a source, which has a body.
+        if node.task_fn.is_leaf() || node.task_fn.observe.is_some() || !self.seen.insert(node) {
             return Ok(None);
         }
         // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
@@ -224,7 +234,8 @@ impl Collecting<'_> {
                     return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
                 }
                 Finding::Needs(node) => match demand(self.local, node) {
-                    Ok(_) => {}
+                    Ok(holder) if holder == node => {}
+                    Ok(_) => search.failed(node),
                     Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
                     Err(_) => search.failed(node),
                 },
@@ -260,7 +271,7 @@ impl Rehearsed {
     #[cold]
     fn run(local: &Local, node: NodeRef) -> Self {
         let frame = local.begin_frame(&[], true);
-        let outcome = rehearse(node);
+        let outcome = rehearse(local, node);
         let reads = local.with_reads(<[Edge]>::to_vec);
         let emitted = local.take_emitted();
         local.end_frame(frame);
@@ -269,14 +280,4 @@ impl Rehearsed {
             Err(payload) => resume_unwind(payload),
         }
     }
-}
-
-/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
-fn refuse_twin(node: NodeRef) {
-    assert!(
-        !node.flag(TWIN),
-        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
-         stolen job meanwhile; collect them outside of the job",
-        node.task_fn.site().name
-    );
 }

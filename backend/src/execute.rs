@@ -66,8 +66,10 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
 /// # Errors
 /// The payload, if the body panicked.
 #[cold]
-pub(crate) fn rehearse(node: NodeRef) -> Result<(), Payload> {
-    on_enough_stack(|| catch_unwind(AssertUnwindSafe(|| node.task_fn.rehearse(node))))
+pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+    let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
+    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
 }
 
 /// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
@@ -117,7 +119,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-    if !lasts || local.saw_change() {
+    if !lasts {
         list_to_run_again(local, node);
     }
     if let Some(ttl) = node.task_fn.ttl {
@@ -128,7 +130,8 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
         engine.sources.lock().push(node);
     }
     // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
-    let replaced = engine.persistence().and_then(|persistence| persistence.completed(local, node, ran));
+    let replaced =
+        engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
     if let Some(extra) = node.extra() {
         extra.failure.lock().take();
     }
@@ -143,7 +146,8 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
 
 #[cold]
 fn unfinished(node: NodeRef) -> TaskError {
-    let message = "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
+    let message =
+        "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
     TaskError::Panicked { task: format!("{node:?}"), message }
 }
 

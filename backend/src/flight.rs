@@ -364,19 +364,21 @@ impl<F> State<F> {
                     drop(this);
                     return Verified::Current;
                 }
-                Step::Restored(replaced) if is_root => {
-                    let this = local.engine().flights.land(visit.node);
-                    visit.restored(local, replaced);
-                    drop(this);
-                    return Verified::Current;
-                }
                 Step::Current => {
                     visit.confirm(local);
                     self.visits.pop();
                 }
+                Step::Restored(replaced) if is_root => {
+                    let this = local.engine().flights.land(visit.node);
+                    visit.end_restored(local);
+                    drop(this);
+                    drop(replaced);
+                    return Verified::Current;
+                }
                 Step::Restored(replaced) => {
-                    visit.restored(local, replaced);
+                    visit.end_restored(local);
                     self.visits.pop();
+                    drop(replaced);
                 }
                 Step::Run if is_root => return Verified::Run,
                 Step::Run => {

@@ -53,7 +53,7 @@ impl Parcel {
         let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
         if is_wanted {
             let _runs = engine.runners.begin();
-            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit, &mut |_| {})));
+            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
             if let Err(payload) = outcome.unwrap_or_else(Err) {
                 *flight.failure.lock() = Some((payload, local.last_panic.take()));
             }

@@ -109,7 +109,7 @@ impl<T> fmt::Debug for Input<T> {
 struct Durable<T>(PhantomData<T>);
 
 impl<T: InputValue + PersistInput> Durable<T> {
-    /// The same task function as [`Input::TASK_FN`], with the means to store its value.
+    /// The same task function as [`Input::TASK_FN`], with the means to recognise its value.
     const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
@@ -129,7 +129,7 @@ impl Engine {
         self.named_input(Durable::<T>::TASK_FN, name, value)
     }
 
-    /// An input whose value cannot be stored; neither is what reads it.
+    /// An input whose value cannot be recognised in another process; what reads it is not stored.
     ///
     /// # Panics
     /// If an input of this name holds another type.
@@ -214,8 +214,8 @@ impl Engine {
         if differing.is_empty() && moved.is_empty() {
             return garbage;
         }
-        let epoch =
-            if differing.contains(&true) || !moved.is_empty() { self.advance() } else { self.epoch() };
+        let differs = differing.contains(&true) || !moved.is_empty();
+        let epoch = if differs { self.advance() } else { self.epoch() };
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let mut touched = Vec::new();

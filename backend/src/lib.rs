@@ -75,8 +75,8 @@ pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
 pub use handle::{Task, resolve};
 pub use input::{Input, InputValue, Update};
-pub use lookup::{call, with};
 pub use jobs::{Scope, scope};
+pub use lookup::{call, with};
 pub use persist::{
     Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Seen, StorageConfig,
     StorageStats, Stored, Unstored, stored,
@@ -84,7 +84,7 @@ pub use persist::{
 pub use scope::{par_each, par_map, try_par_map};
 pub use session::UpdateError;
 pub use session_async::{AsyncSession, UpdateRequest};
-pub use source::{Refreshed, source_has_changed};
+pub use source::{Refreshed, lose_source};
 pub use token::CancelToken;
 
 pub use stats::{FunctionStats, Stats};

@@ -57,8 +57,6 @@ pub(crate) struct Local {
     predicting: Cell<bool>,
     duplicates: Cell<bool>,
     carrying: Cell<bool>,
-    /// The current body has seen a source that is not any more what it was observed to be.
-    saw_change: Cell<bool>,
     base: Cell<usize>,
     emitted_base: Cell<usize>,
     /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
@@ -132,7 +130,6 @@ pub(crate) struct SavedFrame {
     predicting: bool,
     duplicates: bool,
     carried: Option<Arc<Sink>>,
-    saw_change: bool,
     base: usize,
     emitted_base: usize,
 }
@@ -155,7 +152,12 @@ impl Suspended {
     /// A frame that has not begun, predicted to read `before`: the reads of a node that stays claimed.
     pub(crate) fn predicting(before: &[Edge]) -> Self {
         let range = before.as_ptr_range();
-        Self { predicted: range.start, predicted_end: range.end, gathered: Gathered::default(), carried: None }
+        Self {
+            predicted: range.start,
+            predicted_end: range.end,
+            gathered: Gathered::default(),
+            carried: None,
+        }
     }
 }
 
@@ -200,7 +202,6 @@ impl Local {
             duplicates: Cell::new(false),
             carrying: Cell::new(false),
             carried: RefCell::default(),
-            saw_change: Cell::new(false),
             base: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
@@ -413,7 +414,6 @@ impl Local {
             predicting: self.predicting.replace(!before.is_empty()),
             duplicates: self.duplicates.replace(false),
             carried: if self.carrying.replace(false) { self.carried.take() } else { None },
-            saw_change: self.saw_change.replace(false),
             base: self.base.replace(base),
             emitted_base: self.emitted_base.replace(self.emitted_count.get()),
         }
@@ -424,7 +424,8 @@ impl Local {
         let saved = self.begin_frame(&[], true);
         self.predicted.set(suspended.predicted);
         self.predicted_end.set(suspended.predicted_end);
-        self.predicting.set(suspended.predicted != suspended.predicted_end || !suspended.gathered.reads.is_empty());
+        self.predicting
+            .set(suspended.predicted != suspended.predicted_end || !suspended.gathered.reads.is_empty());
         self.carrying.set(suspended.carried.is_some());
         *self.carried.borrow_mut() = suspended.carried.take();
         saved
@@ -480,7 +481,6 @@ impl Local {
         if saved.carried.is_some() {
             *self.carried.borrow_mut() = saved.carried;
         }
-        self.saw_change.set(saved.saw_change);
         self.base.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
         // Work that is carried out of a session needs no frame: it holds the session open itself.
@@ -690,17 +690,6 @@ impl Local {
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
         self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
-    }
-
-    /// The current body has seen a source that is not any more what it was observed to be: its result lasts for this
-    /// session only.
-    pub(crate) fn note_change(&self) {
-        self.saw_change.set(true);
-    }
-
-    /// Whether [`Local::note_change`] was called in the current frame.
-    pub(crate) fn saw_change(&self) -> bool {
-        self.saw_change.get()
     }
 
     /// Whether reads are being recorded for a task (and not for the session itself).

@@ -13,8 +13,8 @@ use crate::gate::{Gate, UpdatePolicy};
 use crate::marks;
 use crate::node::{Header, NodeRef};
 use crate::slot::StackMagicAnySlot;
-use crate::task_fn::{Site, TaskFn, type_id};
 use crate::strand::Lineage;
+use crate::task_fn::{Site, TaskFn, type_id};
 use crate::waits::{Refused, WaitGraph, Waiter};
 
 /// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
@@ -207,7 +207,9 @@ impl Nodes {
                 Phase::Running => {
                     let waiter = Waiter { strand, claimed, lineage: None, beneath: None };
                     if let Err(refused) = self.waits.block(waiter, node) {
-                        let Refused::Cycle(cycle) = refused else { panic!("nobody stands on another's stack") };
+                        let Refused::Cycle(cycle) = refused else {
+                            panic!("nobody stands on another's stack")
+                        };
                         assert!(cycle.contains(&node) && claimed.iter().any(|node| cycle.contains(node)));
                         self.cycles.fetch_add(1, SeqCst);
                         return;
@@ -379,12 +381,19 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
             let strand = (number as u64 + 1) * 4;
             assert!(own.state.try_claim(Phase::Empty));
             marks::take(&own.work, usize::try_from(strand).expect("strands are small"));
-            let lineage =
-                Arc::new(Lineage { strand, claimed: vec![own], parent: None, beneath: None, demand: None, token: None });
+            let lineage = Arc::new(Lineage {
+                strand,
+                claimed: vec![own],
+                parent: None,
+                beneath: None,
+                demand: None,
+                token: None,
+            });
             let helper = {
                 let (shared, lineage) = (shared.clone(), lineage);
                 thread::spawn(move || {
-                    let waiter = Waiter { strand: strand + 100, claimed: &[], lineage: Some(&lineage), beneath: None };
+                    let waiter =
+                        Waiter { strand: strand + 100, claimed: &[], lineage: Some(&lineage), beneath: None };
                     match other.state.phase() {
                         Phase::Running => match shared.waits.block(waiter, other) {
                             Ok(()) => {

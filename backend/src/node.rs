@@ -29,7 +29,7 @@ use lock_api::RawMutex as _;
 
 use crate::args::{ArgsSlot, Key};
 use crate::claim::{Phase, StateWord};
-use crate::edges::{Deps, Dependents};
+use crate::edges::{Dependents, Deps};
 use crate::extra::Extra;
 use crate::marks;
 use crate::task_fn::RawTaskFn;
@@ -59,6 +59,8 @@ pub(crate) const DROP_QUEUED: u16 = 16;
 
 /// What the last run read is known to the store alone, not to `deps` (see `persist.rs`).
 pub(crate) const RESTORED: u16 = 2048;
+/// A source whose content cannot be had any more as it was observed.
+pub(crate) const LOST: u16 = 4096;
 
 /// The type-erased part of a node.
 #[repr(C)]

@@ -199,4 +199,3 @@ impl<T, R> Slots<T, R> {
         })
     }
 }
-

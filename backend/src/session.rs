@@ -4,10 +4,10 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::demand::check_cancelled;
 use crate::engine::Engine;
 use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
-use crate::demand::check_cancelled;
 use crate::local::{Entered, Local};
 use crate::reclaim::{Garbage, do_chores};
 use crate::token::CancelToken;
@@ -85,7 +85,11 @@ impl Engine {
     ///
     /// # Errors
     /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update.
-    pub fn run_with<R>(self: &Arc<Self>, token: &CancelToken, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+    pub fn run_with<R>(
+        self: &Arc<Self>,
+        token: &CancelToken,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, TaskError> {
         token.serves(self);
         self.try_run(|| {
             let Some(local) = Local::current() else { unreachable!("a session is open here") };

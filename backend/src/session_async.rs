@@ -86,7 +86,8 @@ impl AsyncSession {
         let outer = Local::current().filter(|_| self.is_inside());
         if let Some(local) = outer {
             let _token = self.strand.token.as_ref().map(|token| GivenToken::put(local, token.clone()));
-            return catch_unwind(AssertUnwindSafe(work)).map_err(|payload| (local.take_failure(&payload), payload));
+            return catch_unwind(AssertUnwindSafe(work))
+                .map_err(|payload| (local.take_failure(&payload), payload));
         }
         assert!(self.hold.is_some(), "a session inside of another one was taken out of it");
         let local = Local::of(&self.engine);

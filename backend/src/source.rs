@@ -9,16 +9,16 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::args::Key;
+use crate::args::{Args, Key};
+use crate::ask::known;
 use crate::claim::Phase;
 use crate::engine::Engine;
 use crate::gate::UpdatePolicy;
 use crate::input::Change;
-use crate::local::Local;
 use crate::mark::mark_dependents;
-use crate::node::{MARKED, NodeRef, replace_value};
+use crate::node::{LOST, MARKED, NodeRef, replace_value};
 use crate::session::UpdateError;
-use crate::task_fn::RawTaskFn;
+use crate::task_fn::{RawTaskFn, TaskFn};
 
 /// What a refresh found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,11 +103,13 @@ impl Engine {
     }
 }
 
-/// The body that runs now has seen that a source is not any more what it was observed to be. Its result is not stored,
-/// and it runs again in the next session.
-pub fn source_has_changed() {
-    if let Some(local) = Local::current() {
-        local.note_change();
+/// The content of a source cannot be had any more as it was observed. Who has read it, and reads it from here on, is not
+/// stored; and the next refresh takes it for changed, even if it is what it was: what was made of its loss must not stay.
+pub fn lose_source<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
+    let Some((local, node)) = known(task_fn, args) else { return };
+    node.set_flag(LOST);
+    if let Some(persistence) = local.engine().persistence() {
+        persistence.lose(node);
     }
 }
 
@@ -127,6 +129,7 @@ impl<O: Send + Sync + 'static> Change for Observed<O> {
         self.differs
     }
     fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.node.clear_flag(LOST);
         // SAFETY: `put` was made for the node's types; the gate is held exclusively.
         let old = unsafe { (self.put)(self.node, self.value) };
         old.map(|old| Box::new(old) as Box<dyn Any + Send>)
@@ -143,6 +146,8 @@ pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
 ) -> Option<Box<dyn Change>> {
     // SAFETY: passed on to the caller.
     let (key, value) = unsafe { (node.key::<K, O>(), node.value::<K, O>()) };
-    let (value, differs) = task_fn.observe_again(key, value)?;
+    let lost = node.flag(LOST);
+    let (value, differs) =
+        if lost { task_fn.observe_anew(key)? } else { task_fn.observe_again(key, value)? };
     Some(Box::new(Observed { node, value, differs, put: replace_value::<K, O> }))
 }

@@ -55,7 +55,10 @@ impl Lineage {
     }
 
     /// All that wait for whom `parts` and `beneath` tell of, each with the weakest link on the way to it.
-    pub(crate) fn waiting<'a>(parts: Option<&'a Arc<Self>>, beneath: Option<&'a Arc<Self>>) -> Vec<(&'a Self, Link)> {
+    pub(crate) fn waiting<'a>(
+        parts: Option<&'a Arc<Self>>,
+        beneath: Option<&'a Arc<Self>>,
+    ) -> Vec<(&'a Self, Link)> {
         fn follow<'a>(found: &mut Vec<(&'a Lineage, Link)>, next: Option<&'a Arc<Lineage>>, link: Link) {
             if let Some(next) = next {
                 found.push((next, link));

@@ -46,7 +46,6 @@ pub struct RawTaskFn {
     pub(crate) ops: &'static Ops,
     run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
     run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
-    rehearse: unsafe fn(&RawTaskFn, NodeRef),
     body: Option<Erased>,
     cutoff: Option<Erased>,
     describe: Option<Erased>,
@@ -200,7 +199,6 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             ops: Node::<K, O>::OPS,
             run: run::<K, O>,
             run_apart: run_apart::<K, O>,
-            rehearse: rehearse::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
@@ -329,10 +327,11 @@ impl RawTaskFn {
         unsafe { (self.run_apart)(self, node) }
     }
 
-    /// Runs the body of a node, whose task function this is and which is no leaf, and drops what it returns.
-    pub(crate) fn rehearse(&self, node: NodeRef) {
-        // SAFETY: a key may be read at any time; the types are those of the node.
-        unsafe { (self.rehearse)(self, node) }
+    /// Observes a source again, whatever its stamp says. The new value counts as another one.
+    pub(crate) fn observe_anew<K: Key, O: Send + Sync + 'static>(&self, key: &K) -> Option<(O, bool)> {
+        // SAFETY: erased from this type in `new`.
+        let body = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(self.body?.0) };
+        Some((body(key), true))
     }
 
     /// Observes a source again, unless its stamp is the same. Returns the new value and whether it differs.
@@ -376,7 +375,11 @@ impl RawTaskFn {
 
 /// # Safety
 /// As for [`RawTaskFn::run`]; `K` and `O` are the types of `task_fn`.
-unsafe fn run<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef, done: &mut dyn FnMut(Ran)) {
+unsafe fn run<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
     // SAFETY: passed on to the caller.
     let new = unsafe { compute::<K, O>(task_fn, node) };
     // SAFETY: passed on to the caller.
@@ -503,14 +506,6 @@ unsafe fn put<K: Key, O: Send + Sync + 'static>(
         done(Ran::Changed);
         drop(old);
     }
-}
-
-/// # Safety
-/// `K` and `O` are the types of `task_fn`, which is the node's.
-unsafe fn rehearse<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) {
-    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
-    // SAFETY: erased from this type in `new`; a key may be read at any time.
-    drop(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(node.key::<K, O>()) });
 }
 
 /// # Safety

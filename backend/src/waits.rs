@@ -141,7 +141,12 @@ impl WaitGraph {
     pub(crate) fn awaited(&self, flights: &Flights) -> Vec<Arc<dyn Fly>> {
         // Under the lock: who waits is in an open session, so the nodes are there.
         let graph = self.0.lock();
-        graph.blocked.values().flat_map(|blocked| blocked.on.nodes()).filter_map(|node| flights.of(node)).collect()
+        graph
+            .blocked
+            .values()
+            .flat_map(|blocked| blocked.on.nodes())
+            .filter_map(|node| flights.of(node))
+            .collect()
     }
 
     /// Takes out one registration of `strand` with `on`.

@@ -15,7 +15,7 @@ use larder_backend::args::ByRef;
 use larder_backend::storage::Digest;
 use larder_backend::storage::record::{SourceKind, Stamp};
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
-use larder_backend::{Leaf, Look, Observer, Seen, call, source_has_changed, with};
+use larder_backend::{Leaf, Look, Observer, Seen, call, lose_source, with};
 
 use crate::source_error::SourceError;
 
@@ -33,7 +33,7 @@ use crate::source_error::SourceError;
 pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
     let path = path.as_ref();
     let file = with::<_, FileResult, _>(FILE, (ByRef(path),), Clone::clone)?;
-    file.content(path)
+    file.content(path).inspect_err(|_| lose_source::<_, FileResult>(FILE, (ByRef(path),)))
 }
 
 /// The content of a file, as text. The task that runs now depends on it.
@@ -196,11 +196,7 @@ impl FileValue {
             return Ok(first);
         }
         let again = std::fs::read(path).ok().filter(|again| Digest::of(again) == self.seen.content);
-        let Some(again) = again.map(Arc::from) else {
-            source_has_changed();
-            return Err(SourceError::changed(path));
-        };
-        Ok(again)
+        again.map(Arc::from).ok_or_else(|| SourceError::changed(path))
     }
 }
 

@@ -26,12 +26,12 @@ pub mod storage {
     pub use larder_backend::storage::{RedbOptions, RedbStorage, SetAside};
 }
 
-pub use larder_backend::{
-    CancelToken, CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, PersistInput, PersistKey,
-    Reason, Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, emit, par_each,
-    par_map, scope, try_par_map,
-};
 pub use carry::{Carried, current};
+pub use larder_backend::{
+    CancelToken, CycleError, Emitted, FunctionStats, Input, InputValue, Opened, Persist, PersistInput,
+    PersistKey, Reason, Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update,
+    UpdateError, emit, par_each, par_map, scope, try_par_map,
+};
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
 pub use source_error::SourceError;

@@ -11,7 +11,10 @@ use larder_backend::{AsyncSession, Engine, TaskError, Update, UpdateError, Updat
 type Failure = (TaskError, Box<dyn std::any::Any + Send>);
 
 /// Runs `future` in a session, which is held open across its awaits.
-pub(crate) async fn in_session<F: Future>(mut session: AsyncSession, future: F) -> Result<F::Output, Failure> {
+pub(crate) async fn in_session<F: Future>(
+    mut session: AsyncSession,
+    future: F,
+) -> Result<F::Output, Failure> {
     poll_fn(|context| if session.poll_open(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
     let future = pin!(Some(future));
     let mut inside = Inside { session, future };

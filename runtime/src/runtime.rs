@@ -1,13 +1,13 @@
 //! `Runtime`: what a program makes one of.
 
 use std::future::Future;
-use std::panic::resume_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update,
-    UpdateError, UpdatePolicy,
+    AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError,
+    Update, UpdateError, UpdatePolicy,
 };
 
 use crate::run_async::{in_session, update};
@@ -36,6 +36,10 @@ pub struct Runtime {
     /// Why there is no store, if there was to be one.
     failure: Option<OpenError>,
 }
+
+// A panic belongs to the task whose body it is in: what a runtime holds is right whatever panics, in bodies or in a store.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 /// Makes a [`Runtime`] that is not the default one.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +150,9 @@ impl Runtime {
     pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
         match in_session(AsyncSession::new(&self.engine), future).await {
             Ok(output) => output,
-            Err((_, payload)) if !payload.is::<TaskError>() || self.engine.is_in_session() => resume_unwind(payload),
+            Err((_, payload)) if !payload.is::<TaskError>() || self.engine.is_in_session() => {
+                resume_unwind(payload)
+            }
             Err((error, _)) => panic!("{error}"),
         }
     }
@@ -174,7 +180,10 @@ impl Runtime {
     ///
     /// # Errors
     /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
-    pub async fn update_cancelling_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
+    pub async fn update_cancelling_async<R>(
+        &self,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
         update(self.engine.clone(), UpdatePolicy::Cancel, change).await
     }
 
@@ -194,7 +203,11 @@ impl Runtime {
     ///
     /// # Errors
     /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run_async`].
-    pub async fn run_async_with<F: Future>(&self, token: &CancelToken, future: F) -> Result<F::Output, TaskError> {
+    pub async fn run_async_with<F: Future>(
+        &self,
+        token: &CancelToken,
+        future: F,
+    ) -> Result<F::Output, TaskError> {
         let session = AsyncSession::new(&self.engine).with_token(token);
         in_session(session, future).await.map_err(|(error, _)| error)
     }
@@ -293,7 +306,3 @@ impl Runtime {
         self.engine.stats()
     }
 }
-
-// A panic in a body leaves the runtime as usable as it was: claims are given back, and nothing half-made is kept.
-impl std::panic::UnwindSafe for Runtime {}
-impl std::panic::RefUnwindSafe for Runtime {}

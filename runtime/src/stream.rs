@@ -42,7 +42,16 @@ where
     F: Future,
 {
     assert!(limit > 0, "a stream that runs nothing at once never ends");
-    Stream { items: Some(items.into_iter()), start, limit, taken: 0, running: 0, slots: Vec::new(), free: Vec::new(), ready: Arc::default() }
+    Stream {
+        items: Some(items.into_iter()),
+        start,
+        limit,
+        taken: 0,
+        running: 0,
+        slots: Vec::new(),
+        free: Vec::new(),
+        ready: Arc::default(),
+    }
 }
 
 /// Futures over items, a bounded number of them at once. Made by [`stream`]; dropping it drops those that are running.

@@ -15,10 +15,26 @@ pub enum Step {
     Update(Vec<(u16, Option<i64>)>),
     /// Changes what volatile nodes read outside of the runtime.
     Outside(u16, i64),
+    /// Writes a number to a file, and refreshes.
+    Write(u16, i64),
+    /// Everything so far is made durable.
+    Flush,
+    /// The runtime ends, well or in a crash, and another one goes on over the same store. In between, files and inputs may
+    /// change.
+    Restart(End, Vec<(u16, i64)>, Vec<(u16, Option<i64>)>),
     /// Forgets nodes.
     Forget(Vec<u16>),
     /// Asks for nodes, and updates with cancellation after so many bodies.
     Cancel(Vec<u16>, u32, Vec<(u16, Option<i64>)>),
+}
+
+/// How a runtime ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is dropped.
+    Dropped,
+    /// What it has not committed yet is lost.
+    Crashed,
 }
 
 fn reference() -> impl Strategy<Value = Ref> {
@@ -35,6 +51,7 @@ fn expr() -> impl Strategy<Value = Expr> {
         1 => (-2i64..4).prop_map(Expr::Const),
         4 => any::<u16>().prop_map(Expr::Input),
         2 => any::<u16>().prop_map(Expr::Outside),
+        2 => any::<u16>().prop_map(Expr::File),
         8 => (how, reference()).prop_map(|(how, of)| Expr::Read(how, of)),
         2 => reference().prop_map(Expr::Attempt),
         2 => references(6).prop_map(Expr::Sum),
@@ -96,6 +113,19 @@ fn roots() -> impl Strategy<Value = Vec<u16>> {
     prop::collection::vec(prop_oneof![0u16..4, any::<u16>()], 1..5)
 }
 
+/// Random steps over a store; `threads` is the most threads that ask at once.
+pub fn steps_over_a_store(threads: usize) -> impl Strategy<Value = Vec<Step>> {
+    let writes = prop::collection::vec((any::<u16>(), 0i64..4), 0..3);
+    let end = prop_oneof![3 => Just(End::Dropped), 2 => Just(End::Crashed)];
+    let sets = prop_oneof![2 => Just(Vec::new()), 3 => sets()];
+    let step = prop_oneof![
+        10 => steps(threads, false),
+        2 => Just(vec![Step::Flush]),
+        5 => (end, writes, sets).prop_map(|(end, writes, sets)| vec![Step::Restart(end, writes, sets)]),
+    ];
+    prop::collection::vec(step, 1..8).prop_map(|steps| steps.concat())
+}
+
 /// Random steps; `threads` is the most threads that ask at once.
 pub fn steps(threads: usize, cancel: bool) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
@@ -103,6 +133,7 @@ pub fn steps(threads: usize, cancel: bool) -> impl Strategy<Value = Vec<Step>> {
         1 => roots().prop_map(Step::AskEmitted),
         8 => sets().prop_map(Step::Update),
         1 => (0u16..2, 0i64..5).prop_map(|(number, value)| Step::Outside(number, value)),
+        2 => (any::<u16>(), 0i64..4).prop_map(|(number, value)| Step::Write(number, value)),
         2 => roots().prop_map(Step::Forget),
         u32::from(cancel) * 3 => (roots(), 0u32..20, sets())
             .prop_map(|(roots, bodies, sets)| Step::Cancel(roots, bodies, sets)),

@@ -20,6 +20,7 @@ pub struct Naive<'a> {
     program: &'a Program,
     inputs: &'a [Option<i64>],
     outside: &'a [i64],
+    files: &'a [i64],
     known: HashMap<Key, Outcome>,
     /// The tasks that are being evaluated, outermost first.
     stack: Vec<Frame>,
@@ -34,10 +35,15 @@ struct Frame {
 }
 
 impl<'a> Naive<'a> {
-    /// An evaluation of `program` at given values of inputs (`None`: removed) and of what is outside.
+    /// An evaluation of `program` at given values of inputs (`None`: removed), of what is outside, and of files.
     #[must_use]
-    pub fn new(program: &'a Program, inputs: &'a [Option<i64>], outside: &'a [i64]) -> Self {
-        Self { program, inputs, outside, known: HashMap::new(), stack: Vec::new() }
+    pub fn new(
+        program: &'a Program,
+        inputs: &'a [Option<i64>],
+        outside: &'a [i64],
+        files: &'a [i64],
+    ) -> Self {
+        Self { program, inputs, outside, files, known: HashMap::new(), stack: Vec::new() }
     }
 
     /// The value of a node.
@@ -122,6 +128,9 @@ impl Naive<'_> {
 }
 
 impl Reader for Naive<'_> {
+    fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        Ok(self.files[number])
+    }
     fn input(&mut self, number: usize) -> Result<i64, Failure> {
         self.inputs[number].ok_or(Failure::Removed)
     }

@@ -39,6 +39,8 @@ pub enum Expr {
     Const(i64),
     /// The value of an input (its number is taken modulo the number of inputs).
     Input(u16),
+    /// The number that a file holds.
+    File(u16),
     /// Something outside of the runtime; 0 unless the node is volatile.
     Outside(u16),
     /// The value of a node.
@@ -110,6 +112,11 @@ pub enum Failure {
 
 /// What an expression reads from.
 pub trait Reader {
+    /// The number that a file holds.
+    ///
+    /// # Errors
+    /// Never: for the sake of those who read it.
+    fn file(&mut self, number: usize) -> Result<i64, Failure>;
     /// The value of an input.
     fn input(&mut self, number: usize) -> Result<i64, Failure>;
     /// The value outside.
@@ -123,6 +130,9 @@ pub trait Reader {
     /// All that a node and what it depends on emitted.
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure>;
 }
+
+/// So many files are outside of a program.
+pub const FILES: usize = 3;
 
 /// Values stay below this.
 const MODULUS: i64 = 10_007;
@@ -161,6 +171,7 @@ impl Program {
         Ok(match expr {
             Expr::Const(value) => *value,
             Expr::Input(number) => reader.input(usize::from(*number) % self.inputs.len())?,
+            Expr::File(number) => reader.file(usize::from(*number) % FILES)?,
             Expr::Outside(number) if self.nodes[id].kind == Kind::Volatile => reader.outside(*number),
             Expr::Outside(_) => 0,
             Expr::Read(how, of) => match self.resolve(id, *of) {
@@ -237,6 +248,7 @@ impl fmt::Display for Shown<'_> {
         match expr {
             Expr::Const(value) => write!(f, "{value}"),
             Expr::Input(number) => write!(f, "x{}", usize::from(*number) % program.inputs.len()),
+            Expr::File(number) => write!(f, "file{}", usize::from(*number) % FILES),
             Expr::Outside(number) => write!(f, "outside({number})"),
             Expr::Read(How::Call, of) => write!(f, "{}", name(of)),
             Expr::Read(how, of) => write!(f, "{how:?}({})", name(of)),

@@ -3,14 +3,19 @@
 //! Task functions are plain functions, so what belongs to one program is found by its id, in a registry.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
+use larder::storage::MemoryStorage;
 use larder::{Input, Runtime, Task, TaskError, emit, task_fn};
 
+use tempfile::TempDir;
+
+use crate::generate::End;
 use crate::ledger::{Ledger, Read};
-use crate::program::{Failure, How, Key, Kind, Program, Reader};
+use crate::program::{FILES, Failure, How, Key, Kind, Program, Reader};
 
 /// A program on a runtime of its own.
 pub struct World {
@@ -20,12 +25,29 @@ pub struct World {
     pub program: Program,
     /// The runtime.
     pub runtime: Runtime,
+    /// The store, if there is one.
+    store: Option<MemoryStorage>,
+    files: Arc<TempDir>,
     inputs: Vec<Input<i64>>,
     outside: [AtomicI64; 2],
     ledger: Mutex<Ledger>,
     /// How many more bodies may begin before the test steps in.
     fuse: Mutex<Option<u32>>,
     fuse_changed: Condvar,
+}
+
+/// A number that no other world has had.
+fn next_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn new_files() -> Arc<TempDir> {
+    let files = TempDir::new().expect("there is room for a folder");
+    for number in 0..FILES {
+        std::fs::write(files.path().join(number.to_string()), "0").expect("the folder is there");
+    }
+    Arc::new(files)
 }
 
 static WORLDS: RwLock<Vec<(u32, Arc<World>)>> = RwLock::new(Vec::new());
@@ -55,23 +77,108 @@ impl World {
     /// Puts a program on a new runtime.
     #[must_use]
     pub fn start(program: Program) -> Registered {
-        let runtime = Runtime::new();
-        let inputs = program.inputs.iter().enumerate();
-        let inputs = inputs.map(|(number, value)| runtime.input(&format!("x{number}"), *value)).collect();
-        let mut worlds = WORLDS.write().expect("as above");
-        let id = worlds.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
-        let world = Arc::new(Self {
+        let inputs: Vec<_> = program.inputs.iter().copied().map(Some).collect();
+        Self::new(next_id(), program, None, new_files(), &inputs).register()
+    }
+
+    /// Puts a program on a new runtime over a new store.
+    #[must_use]
+    pub fn start_stored(program: Program) -> Registered {
+        let inputs: Vec<_> = program.inputs.iter().copied().map(Some).collect();
+        Self::new(next_id(), program, Some(MemoryStorage::new()), new_files(), &inputs).register()
+    }
+
+    fn new(
+        id: u32,
+        program: Program,
+        store: Option<MemoryStorage>,
+        files: Arc<TempDir>,
+        values: &[Option<i64>],
+    ) -> Arc<Self> {
+        let runtime = match &store {
+            Some(store) => Runtime::builder()
+                .storage(store.clone())
+                .code_identity("oracle")
+                .delay(Duration::from_millis(1))
+                .try_build()
+                .expect("nothing is wrong with the store"),
+            None => Runtime::new(),
+        };
+        let named = values.iter().enumerate();
+        let inputs: Vec<_> = named
+            .map(|(number, value)| runtime.input(&format!("x{number}"), value.unwrap_or_default()))
+            .collect();
+        let removed = inputs.iter().zip(values).filter(|(_, value)| value.is_none());
+        let removed = runtime.update(|update| removed.for_each(|(input, _)| update.remove(input)));
+        removed.expect("no session is open");
+        Arc::new(Self {
             id,
-            ledger: Mutex::new(Ledger::new(program.inputs.len())),
+            ledger: Mutex::new(Ledger::new(program.inputs.len() + FILES)),
             program,
             runtime,
+            store,
+            files,
             inputs,
             outside: Default::default(),
             fuse: Mutex::default(),
             fuse_changed: Condvar::new(),
-        });
-        worlds.push((id, world.clone()));
-        Registered(world)
+        })
+    }
+
+    fn register(self: Arc<Self>) -> Registered {
+        WORLDS.write().expect("as above").push((self.id, self.clone()));
+        Registered(self)
+    }
+
+    /// Ends a world and goes on in another one, over what its store has then; before, `between` is done.
+    #[must_use]
+    pub fn restart(
+        world: Registered,
+        end: End,
+        values: &[Option<i64>],
+        outside: [i64; 2],
+        between: impl FnOnce(&Self),
+    ) -> Registered {
+        let (id, program, files) = (world.id, world.program.clone(), world.files.clone());
+        let crashed = (end == End::Crashed).then(|| world.store.as_ref().map(MemoryStorage::crash)).flatten();
+        between(&world);
+        let store = crashed.or_else(|| world.store.clone());
+        drop(world);
+        let next = Self::new(id, program, store, files, values);
+        for (number, value) in outside.into_iter().enumerate() {
+            next.outside[number].store(value, Ordering::Relaxed);
+        }
+        next.register()
+    }
+
+    /// Writes a number to a file.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn write_file(&self, number: usize, value: i64) {
+        std::fs::write(self.file(number), value.to_string()).expect("the folder is there");
+    }
+
+    fn file(&self, number: usize) -> PathBuf {
+        self.files.path().join(number.to_string())
+    }
+
+    /// Whether there is a store, so that bodies have fewer reasons to run than the ledger knows.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Writes a number to a file and lets the runtime see it. `before` is what it holds.
+    ///
+    /// # Panics
+    /// In a session.
+    pub fn write_and_refresh(&self, number: usize, value: i64, before: i64) {
+        if value != before {
+            self.ledger().input_changed(self.inputs.len() + number);
+        }
+        self.write_file(number, value);
+        self.runtime.refresh().expect("files change outside of sessions");
     }
 
     /// The ledger.
@@ -256,41 +363,41 @@ fn node(program: u32, id: usize) -> i64 {
 }
 
 /// The nodes of kind [`Kind::Plain`].
-#[task_fn(transient)]
+#[task_fn]
 pub fn plain(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
 /// The nodes of kind [`Kind::Named`].
-#[task_fn(transient)]
+#[task_fn]
 pub fn named(program: u32, id: &str) -> i64 {
     node(program, id.parse().expect("nodes are named by numbers"))
 }
 
 /// The nodes of kind [`Kind::NoEq`].
-#[task_fn(transient, no_eq)]
+#[task_fn(no_eq)]
 pub fn unequal(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
 /// The nodes of kind [`Kind::Volatile`].
-#[task_fn(transient, volatile)]
+#[task_fn(volatile)]
 pub fn volatile(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 struct Receiver(u32);
 
 impl Receiver {
-    #[task_fn(transient)]
+    #[task_fn]
     fn method(&self, id: usize) -> i64 {
         node(self.0, id)
     }
 }
 
 /// Reads the node `id` through a handle.
-#[task_fn(transient)]
+#[task_fn]
 pub fn through(program: u32, id: usize, of: &Task<i64>) -> i64 {
     body(program, Key::Through(id), |_| {
         note(Read::Value(Key::Node(id)));
@@ -330,6 +437,12 @@ fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
 }
 
 impl Reader for Running<'_> {
+    fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        note(Read::Input(self.world.inputs.len() + number));
+        let text =
+            larder::fs::read_to_string(self.world.file(number)).expect("the file stays as it was observed");
+        Ok(text.parse().expect("it holds a number"))
+    }
     fn input(&mut self, number: usize) -> Result<i64, Failure> {
         note(Read::Input(number));
         Ok(self.world.inputs[number].get())

@@ -144,7 +144,9 @@ fn edges_are_recorded_across_awaits_on_every_executor() {
     check_edges(|rt, inputs| tokio.block_on(rt.run_async(async { summary(inputs).await })));
     check_edges(|rt, inputs| {
         let rt = rt.clone();
-        tokio.block_on(async { tokio::spawn(async move { rt.run_async(summary_of(inputs)).await }).await.unwrap() })
+        tokio.block_on(async {
+            tokio::spawn(async move { rt.run_async(summary_of(inputs)).await }).await.unwrap()
+        })
     });
     // Through a sync task, and by a handle: driven to the end on the thread that asks.
     check_edges(|rt, inputs| rt.run(|| summary_by_handle(summary::task(inputs))));
@@ -330,7 +332,9 @@ fn a_panic_reaches_all_waiters_and_leaves_the_runtime_usable() {
         thread::sleep(Duration::from_millis(100));
         gate.open();
         for waiter in waiters {
-            let Err(TaskError::Panicked { task, message }) = waiter.join().unwrap() else { panic!("must fail") };
+            let Err(TaskError::Panicked { task, message }) = waiter.join().unwrap() else {
+                panic!("must fail")
+            };
             assert_eq!((task.as_str(), message.as_str()), ("fails(..)", "no 1"));
         }
     });
@@ -412,7 +416,10 @@ fn cycles_through_futures_are_errors_with_their_path() {
         is_cycle(rt.try_run(|| sync_between(1)), &["ping(1,)", "pong(1,)", "sync_between(1,)"]);
         is_cycle(rt.try_run(|| block_on(left(1))), &["left(1,)", "right(1,)"]);
         // From both ends at once, in one task and on two threads.
-        is_cycle(block_on(rt.try_run_async(async { join(left(2), right(2)).await.0 })), &["left(2,)", "right(2,)"]);
+        is_cycle(
+            block_on(rt.try_run_async(async { join(left(2), right(2)).await.0 })),
+            &["left(2,)", "right(2,)"],
+        );
     }
     for n in 10..60 {
         thread::scope(|s| {
@@ -511,7 +518,10 @@ fn heavy_bodies_move_to_the_crew() {
     }
     assert_eq!(runs(&rt, "heavy_async"), 20);
     let error = block_on(rt.try_run_async(async { heavy_sync::task(100).get_async().await }));
-    assert!(matches!(&error, Err(TaskError::Panicked { message, .. }) if message == "too heavy: 100"), "{error:?}");
+    assert!(
+        matches!(&error, Err(TaskError::Panicked { message, .. }) if message == "too heavy: 100"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -530,7 +540,8 @@ fn a_call_that_lost_its_task_fails_loudly() {
 #[task_fn(transient)]
 async fn spawns(inputs: Vec<Input<u64>>) -> u64 {
     let task = current();
-    let spawned: Vec<_> = inputs.iter().map(|input| tokio::spawn(task.future(parity(input.clone())))).collect();
+    let spawned: Vec<_> =
+        inputs.iter().map(|input| tokio::spawn(task.future(parity(input.clone())))).collect();
     let mut sum = 0;
     for task in spawned {
         sum += task.await.unwrap();
@@ -690,7 +701,8 @@ async fn slow_leaf(n: u64, input: Input<u64>) -> u64 {
 
 #[task_fn(transient)]
 async fn layer(n: u64, inputs: Vec<Input<u64>>) -> u64 {
-    let (a, b) = join(slow_leaf(n % 5, inputs[n as usize % 3].clone()), slow_leaf(n % 4, inputs[0].clone())).await;
+    let (a, b) =
+        join(slow_leaf(n % 5, inputs[n as usize % 3].clone()), slow_leaf(n % 4, inputs[0].clone())).await;
     if n > 2 { a + b + layer(n - 1, inputs).await } else { a + b }
 }
 

@@ -90,8 +90,11 @@ fn a_thread_that_waits_is_woken_and_what_it_waits_for_goes_on() {
         thread::scope(|s| {
             let owner = s.spawn(|| rt.run(|| waited_for(1, gate.clone())));
             gate.0.wait();
-            let token =
-                if by_deadline { CancelToken::with_timeout(Duration::from_millis(20)) } else { CancelToken::new() };
+            let token = if by_deadline {
+                CancelToken::with_timeout(Duration::from_millis(20))
+            } else {
+                CancelToken::new()
+            };
             let waiter = s.spawn({
                 let (rt, token, gate) = (rt.clone(), token.clone(), gate.clone());
                 move || rt.run_with(&token, || waited_for(1, gate))
@@ -143,7 +146,11 @@ fn scopes_and_carried_work_are_cancelled_with_their_session() {
         token.cancel();
         thread::scope(|s| s.spawn(|| carried.run(|| leaf(200_000))).join().is_err())
     });
-    assert_eq!(outcome.ok(), Some(true), "the carried call has failed, and the session itself made no further one");
+    assert_eq!(
+        outcome.ok(),
+        Some(true),
+        "the carried call has failed, and the session itself made no further one"
+    );
 }
 
 #[test]
@@ -193,7 +200,8 @@ fn a_cancelled_future_leaves_its_task_to_the_others() {
     let rt = Runtime::new();
     let (token, gate) = (CancelToken::new(), Gate::default());
     thread::scope(|s| {
-        let cancelled = s.spawn(|| smol::block_on(rt.run_async_with(&token, async { gated(1, gate.clone()).await })));
+        let cancelled =
+            s.spawn(|| smol::block_on(rt.run_async_with(&token, async { gated(1, gate.clone()).await })));
         while gate.lock().unwrap().1.is_empty() {
             thread::yield_now();
         }

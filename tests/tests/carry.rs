@@ -22,7 +22,8 @@ fn one(input: Input<u64>) -> u64 {
 fn on_threads(inputs: Vec<Input<u64>>) -> u64 {
     let carried = current();
     thread::scope(|s| {
-        let threads: Vec<_> = inputs.iter().map(|input| s.spawn(|| carried.run(|| one(input.clone())))).collect();
+        let threads: Vec<_> =
+            inputs.iter().map(|input| s.spawn(|| carried.run(|| one(input.clone())))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     })
 }
@@ -279,7 +280,10 @@ fn a_task_that_ends_before_its_carried_work_fails() {
     let rt = Runtime::new();
     let gate = std::sync::Arc::new((Barrier::new(2), Barrier::new(2)));
     let error = rt.try_run(|| does_not_wait(gate.clone(), false));
-    assert!(matches!(&error, Err(TaskError::Panicked { message, .. }) if message.contains("still runs")), "{error:?}");
+    assert!(
+        matches!(&error, Err(TaskError::Panicked { message, .. }) if message.contains("still runs")),
+        "{error:?}"
+    );
     gate.1.wait();
     // The carried work held the session open; when it has ended, an update goes through.
     let input = rt.input("in", 1);

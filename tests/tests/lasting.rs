@@ -27,7 +27,10 @@ fn reader(succeeds_at: usize) -> String {
 fn an_error_stands_for_its_session_and_is_tried_again_in_the_next() {
     let rt = Runtime::new();
     for _ in 0..2 {
-        assert_eq!(rt.run(|| (reader(3), reader(3))), ("Err(\"not yet\") Err(\"not yet\")".into(), reader_error()));
+        assert_eq!(
+            rt.run(|| (reader(3), reader(3))),
+            ("Err(\"not yet\") Err(\"not yet\")".into(), reader_error())
+        );
     }
     assert_eq!(TRIES.load(SeqCst), 2);
     assert_eq!(runs(&rt, "reader"), 1, "an equal error changes nothing for who read it");

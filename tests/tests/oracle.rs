@@ -4,10 +4,10 @@
 //! `LARDER_ROUNDS=n` runs n times as many cases; `LARDER_SEED=n` starts from another seed.
 
 use larder::TaskError;
-use larder_tests::generate::{Step, program, steps};
+use larder_tests::generate::{End, Step, program, steps, steps_over_a_store};
 use larder_tests::naive::Naive;
-use larder_tests::program::{Failure, Program};
-use larder_tests::world::World;
+use larder_tests::program::{FILES, Failure, Program};
+use larder_tests::world::{Registered, World};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -15,6 +15,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 struct State {
     inputs: Vec<Option<i64>>,
     outside: [i64; 2],
+    files: [i64; FILES],
 }
 
 impl State {
@@ -95,7 +96,8 @@ fn compare(
 
 fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
     let (inputs, outside) = (state.inputs.clone(), state.outside);
-    let mut naive = Naive::new(&world.program, &inputs, &outside);
+    let files = state.files;
+    let mut naive = Naive::new(&world.program, &inputs, &outside, &files);
     let sessions = if let Step::Ask(threads) = step { threads.len() } else { 1 };
     world.ledger().step(sessions);
     match step {
@@ -117,6 +119,13 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             world.set_outside(*number, *value);
             state.outside[usize::from(*number)] = *value;
         }
+        Step::Write(number, value) => {
+            let number = usize::from(*number) % FILES;
+            world.write_and_refresh(number, *value, state.files[number]);
+            state.files[number] = *value;
+        }
+        Step::Flush => world.runtime.flush().expect("nothing is wrong with the store"),
+        Step::Restart(..) => unreachable!("taken by `run`"),
         Step::Forget(nodes) => {
             let nodes = world.roots(nodes);
             world.runtime.run(|| nodes.iter().for_each(|node| world.forget(*node)));
@@ -128,13 +137,44 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             state.set(&sets);
         }
     }
-    world.ledger().settle(|key| naive.outcome(key))
+    let settled = world.ledger().settle(|key| naive.outcome(key));
+    if world.is_stored() { Ok(()) } else { settled }
 }
 
 fn run(program: Program, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut state = State { inputs: program.inputs.iter().copied().map(Some).collect(), outside: [0; 2] };
-    let world = World::start(program);
+    go_through(World::start(program), steps)
+}
+
+fn run_stored(program: Program, steps: &[Step]) -> Result<(), TestCaseError> {
+    go_through(World::start_stored(program), steps)
+}
+
+fn restart(
+    world: Registered,
+    state: &mut State,
+    end: End,
+    writes: &[(u16, i64)],
+    sets: &[(u16, Option<i64>)],
+) -> Registered {
+    state.set(&world.sets(sets));
+    let (inputs, outside) = (state.inputs.clone(), state.outside);
+    World::restart(world, end, &inputs, outside, |world| {
+        for (number, value) in writes {
+            let number = usize::from(*number) % FILES;
+            world.write_file(number, *value);
+            state.files[number] = *value;
+        }
+    })
+}
+
+fn go_through(mut world: Registered, steps: &[Step]) -> Result<(), TestCaseError> {
+    let inputs = world.program.inputs.iter().copied().map(Some).collect();
+    let mut state = State { inputs, outside: [0; 2], files: [0; FILES] };
     for (number, step) in steps.iter().enumerate() {
+        if let Step::Restart(end, writes, sets) = step {
+            world = restart(world, &mut state, *end, writes, sets);
+            continue;
+        }
         take(&world, &mut state, step)
             .map_err(|error| TestCaseError::fail(format!("at step {number}: {error}")))?;
     }
@@ -146,6 +186,20 @@ fn number(variable: &str) -> Option<u32> {
 }
 
 fn check(cases: u32, cyclic: bool, threads: usize, cancel: bool) {
+    let strategy = (program(cyclic, !cyclic || threads == 1), steps(threads, cancel));
+    check_by(cases, strategy, run);
+}
+
+fn check_stored(cases: u32, cyclic: bool, threads: usize) {
+    let strategy = (program(cyclic, !cyclic || threads == 1), steps_over_a_store(threads));
+    check_by(cases, strategy, run_stored);
+}
+
+fn check_by(
+    cases: u32,
+    strategy: impl Strategy<Value = (Program, Vec<Step>)>,
+    run: fn(Program, &[Step]) -> Result<(), TestCaseError>,
+) {
     let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
     let seed = number("LARDER_SEED").unwrap_or(clock);
     let config = Config {
@@ -157,7 +211,6 @@ fn check(cases: u32, cyclic: bool, threads: usize, cancel: bool) {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let strategy = (program(cyclic, !cyclic || threads == 1), steps(threads, cancel));
     if let Err(error) = runner.run(&strategy, |(program, steps)| run(program, &steps)) {
         panic!("LARDER_SEED={seed}: {error}");
     }
@@ -186,4 +239,19 @@ fn tasks_on_a_cycle_fail_and_others_do_not() {
 #[test]
 fn cycles_across_threads_fail_like_those_within_one() {
     check(200, true, 3, true);
+}
+
+#[test]
+fn over_a_store_restarts_and_crashes_change_no_answer() {
+    check_stored(300, false, 1);
+}
+
+#[test]
+fn over_a_store_several_threads_agree_with_evaluation_from_scratch() {
+    check_stored(100, false, 3);
+}
+
+#[test]
+fn over_a_store_tasks_on_a_cycle_fail_and_others_do_not() {
+    check_stored(100, true, 1);
 }

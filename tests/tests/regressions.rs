@@ -70,7 +70,7 @@ fn a_debug_that_panics_leaves_no_claim_behind() {
     });
 }
 
-#[derive(serde::Serialize, serde::Deserialize, Clone)]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct EqPanics;
 
 impl PartialEq for EqPanics {

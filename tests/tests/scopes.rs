@@ -18,7 +18,11 @@ fn results_are_in_the_order_of_the_items() {
     for threads in [1, 2, 4] {
         for len in [0, 1, 2, 3, 17, 1000, 10_000] {
             let doubled = runtime(threads).run(|| par_map(0..len, |n| n * 2));
-            assert_eq!(doubled, (0..len).map(|n| n * 2).collect::<Vec<u64>>(), "{threads} threads, {len} items");
+            assert_eq!(
+                doubled,
+                (0..len).map(|n| n * 2).collect::<Vec<u64>>(),
+                "{threads} threads, {len} items"
+            );
         }
     }
 }
@@ -397,7 +401,10 @@ fn an_item_that_asks_for_its_own_task_is_a_cycle_and_no_hang() {
         let error = rt.try_run(|| asks_for_itself(n));
         let Err(TaskError::Cycle(cycle)) = error else { panic!("{error:?}") };
         assert_eq!(cycle.path, [format!("asks_for_itself({n},)")]);
-        assert!(matches!(rt.try_run(|| swallows(n)), Err(TaskError::Cycle(_))), "a cycle cannot be swallowed");
+        assert!(
+            matches!(rt.try_run(|| swallows(n)), Err(TaskError::Cycle(_))),
+            "a cycle cannot be swallowed"
+        );
     }
 }
 
@@ -483,12 +490,14 @@ fn two_items_run_at_once() {
 
 #[test]
 fn the_crew_ends_with_its_runtime() {
-    let count = || std::fs::read_dir("/proc/self/task").map_or(0, |tasks| {
-        tasks
-            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
-            .filter(|name| name.starts_with("larder-crew-9"))
-            .count()
-    });
+    let count = || {
+        std::fs::read_dir("/proc/self/task").map_or(0, |tasks| {
+            tasks
+                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+                .filter(|name| name.starts_with("larder-crew-9"))
+                .count()
+        })
+    };
     let rt = runtime(95);
     let go = Barrier::new(95);
     rt.run(|| {

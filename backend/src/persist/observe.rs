@@ -198,6 +198,15 @@ impl Persistence {
         self.set_leaf(node, key, is_stored);
     }
 
+    /// A source is not any more what it was observed to be.
+    pub(crate) fn lose(&self, node: NodeRef) {
+        if let Some(extra) = node.extra()
+            && let Some(persisted) = extra.persisted.lock().as_mut()
+        {
+            persisted.is_stored = false;
+        }
+    }
+
     /// A source has been observed for the first time in this process. Its node is claimed, and its value in place. Returns an
     /// output that had to be replaced: this session has already seen the source as something else.
     pub(crate) fn adopt_source(&self, node: NodeRef) -> Option<Replaced> {

@@ -27,8 +27,9 @@ thread_local! {
 }
 
 impl Persistence {
-    /// A claimed node has run; its value, reads and emitted values are in place. Returns an output that had to be replaced.
-    pub(crate) fn completed(&self, local: &Local, node: NodeRef, ran: Ran) -> Option<Replaced> {
+    /// A claimed node has run; its value, reads and emitted values are in place, and may be used in later sessions if it
+    /// `lasts`. Returns an output that had to be replaced.
+    pub(crate) fn completed(&self, local: &Local, node: NodeRef, ran: Ran, lasts: bool) -> Option<Replaced> {
         if node.task_fn.leaf.is_some() {
             let replaced = self.adopt_source(node);
             if self.has_queued() {
@@ -36,19 +37,18 @@ impl Persistence {
             }
             return replaced;
         }
-        self.record_run(node, ran, local.saw_change());
+        self.record_run(node, ran, lasts);
         None
     }
 
     /// Stores the run of a claimed node whose value, reads and emitted values are in place, unless something speaks against
     /// it. Runs the user's `Serialize`; a panic in it is a reason not to store.
-    fn record_run(&self, node: NodeRef, ran: Ran, saw_change: bool) {
+    fn record_run(&self, node: NodeRef, ran: Ran, lasts: bool) {
         if node.task_fn.stored.is_none() {
             return;
         }
         let mut buffers = BUFFERS.take();
-        let stored =
-            if saw_change { Err(Reason::SourceChanged) } else { self.store_run(node, ran, &mut buffers) };
+        let stored = if lasts { self.store_run(node, ran, &mut buffers) } else { Err(Reason::DoesNotLast) };
         BUFFERS.set(buffers);
         match stored {
             Ok(()) => self.counts.stored.add(),
