@@ -650,7 +650,8 @@ fn a_cancelling_update_ends_sessions_that_wait() {
 /// A thread that asked for an async task first used to run its body by itself, deaf to everything but the body's own waker.
 #[test]
 fn a_thread_that_runs_an_async_body_is_cancelled_while_the_body_sleeps() {
-    let (rt, gate, drops) = (Runtime::builder().threads(2).build(), Gate::default(), Arc::<AtomicUsize>::default());
+    let (rt, gate, drops) =
+        (Runtime::builder().threads(2).build(), Gate::default(), Arc::<AtomicUsize>::default());
     let input = rt.input("in", 1);
     #[task_fn(transient, heavy)]
     async fn heavy_and_asleep(#[skip] gate: Gate) {
@@ -660,9 +661,13 @@ fn a_thread_that_runs_an_async_body_is_cancelled_while_the_body_sleeps() {
         thread::scope(|s| {
             let waiter = match round {
                 0 => s.spawn(|| rt.try_run(|| guarded::task(1, gate.clone(), drops.clone()).get())),
-                1 => s.spawn(|| rt.try_run(|| guarded::collect::<u8>(1, gate.clone(), drops.clone()).len() as u64)),
+                1 => s.spawn(|| {
+                    rt.try_run(|| guarded::collect::<u8>(1, gate.clone(), drops.clone()).len() as u64)
+                }),
                 2 => s.spawn(|| rt.try_run(|| sum_of_guarded(guarded::task(1, gate.clone(), drops.clone())))),
-                _ => s.spawn(|| block_on(rt.try_run_async(async { heavy_and_asleep(gate.clone()).await })).map(|()| 0)),
+                _ => s.spawn(|| {
+                    block_on(rt.try_run_async(async { heavy_and_asleep(gate.clone()).await })).map(|()| 0)
+                }),
             };
             while gate.waiting() == 0 {
                 thread::yield_now();
