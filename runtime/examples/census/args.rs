@@ -20,8 +20,8 @@ Options:
       --json       Print each report as one line of JSON
       --top N      Rows per table [default: 10]
       --timing     Print what each task function did and the time it took
-      --cache DIR  Keep results between runs in DIR (not built yet)
-      --no-cache   Keep no results between runs (not built yet: none are kept)
+      --cache DIR  Keep results between runs in DIR [default: .larder below PATH]
+      --no-cache   Keep no results between runs
       --plain      Run without any memoization, to compare with
   -h, --help       Print this help
 

@@ -28,6 +28,7 @@ mod sums;
 mod visit;
 
 mod args;
+mod cache;
 mod progress;
 mod render;
 mod roots;
@@ -72,12 +73,11 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let mut program = Program {
-        census: Census::new(args.memoization),
-        roots,
-        view: View::new(args, roots),
-        timing: args.timing,
-    };
+    let (census, problem) = Census::new(args.memoization, || cache::runtime(&args.cache, roots));
+    if let Some(problem) = problem {
+        eprintln!("census: {problem}");
+    }
+    let mut program = Program { census, roots, view: View::new(args, roots), timing: args.timing };
     let outcome = match args.mode {
         Mode::Once => program.step(),
         Mode::Watch => match watch::Changes::below(roots) {

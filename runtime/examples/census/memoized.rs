@@ -17,6 +17,10 @@ pub mod tasks;
 pub struct Census(Runtime);
 
 impl Census {
+    pub fn on(runtime: Runtime) -> Census {
+        Census(runtime)
+    }
+
     /// The report of everything below `roots`, and what its making had to say, now or when it was made.
     pub fn report(&self, roots: &Roots) -> (Arc<Report>, Vec<Diagnostic>) {
         let Roots { dirs, files, .. } = roots;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use larder::{Refreshed, Stats};
+use larder::{Refreshed, Runtime, Stats};
 
 use crate::args::Memoization;
 use crate::memoized::{self, parsed};
@@ -15,7 +15,12 @@ use crate::roots::Roots;
 use crate::table::grouped;
 
 pub enum Census {
-    Memoized(memoized::Census),
+    Memoized {
+        census: memoized::Census,
+        /// Before the first report there is nothing to look at again: a store has just been opened, and what it knows
+        /// looked at.
+        has_reported: bool,
+    },
     Plain,
 }
 
@@ -39,18 +44,32 @@ pub enum Work {
 }
 
 impl Census {
-    pub fn new(memoization: Memoization) -> Census {
+    /// A census; and, if it cannot remember what it should, why.
+    pub fn new(
+        memoization: Memoization,
+        runtime: impl FnOnce() -> (Runtime, Option<String>),
+    ) -> (Census, Option<String>) {
         match memoization {
-            Memoization::Larder => Census::Memoized(memoized::Census::default()),
-            Memoization::Plain => Census::Plain,
+            Memoization::Larder => {
+                let (runtime, problem) = runtime();
+                (Census::Memoized { census: memoized::Census::on(runtime), has_reported: false }, problem)
+            }
+            Memoization::Plain => (Census::Plain, None),
         }
     }
 
     /// The report of `roots` as they are now.
-    pub fn step(&self, roots: &Roots) -> Step {
+    pub fn step(&mut self, roots: &Roots) -> Step {
         let start = Instant::now();
         let ((report, mut diagnostics), work) = match self {
-            Census::Memoized(census) => memoized(census, roots),
+            Census::Memoized { census, has_reported } => {
+                let looks = if std::mem::replace(has_reported, true) {
+                    census.refresh()
+                } else {
+                    Refreshed::default()
+                };
+                memoized(census, roots, looks, start.elapsed())
+            }
             Census::Plain => (plain::report(roots), Work::Plain),
         };
         let elapsed = start.elapsed();
@@ -61,11 +80,13 @@ impl Census {
     }
 }
 
-fn memoized(census: &memoized::Census, roots: &Roots) -> ((Arc<Report>, Vec<Diagnostic>), Work) {
+fn memoized(
+    census: &memoized::Census,
+    roots: &Roots,
+    sources: Refreshed,
+    looking: Duration,
+) -> ((Arc<Report>, Vec<Diagnostic>), Work) {
     let before = census.stats();
-    let start = Instant::now();
-    let sources = census.refresh();
-    let looking = start.elapsed();
     // How much of a later report is still to be done, nobody knows before it is done.
     let total = || (parsed(&before) == 0).then(|| census.count_files(roots));
     let done = {
@@ -89,7 +110,13 @@ impl fmt::Display for Step {
                     write!(f, "{changed} of {checked} sources changed, seen in {}; ", Time(*looking))?;
                 }
                 let [parsed, runs, hits] = [parsed(tasks), tasks.runs(), tasks.hits()].map(grouped);
-                write!(f, "files parsed: {parsed}, bodies run: {runs}, calls hit: {hits}; ")?;
+                write!(f, "files parsed: {parsed}, bodies run: {runs}, calls hit: {hits}")?;
+                if let restored @ 1.. =
+                    tasks.functions.iter().map(|function| function.storage_hits).sum::<u64>()
+                {
+                    write!(f, ", {} of them in the cache", grouped(restored))?;
+                }
+                f.write_str("; ")?;
             }
             Work::Plain => f.write_str("without memoization; ")?,
         }

@@ -27,9 +27,9 @@ use super::larder::{self, SourceError, task_fn};
 
 /// The census of everything below the directories `dirs`, and of single `files`.
 ///
-/// In memory it shares its crates with the tasks that they come from. A store would hold them twice, for little: what is
-/// done here is to add up.
-#[task_fn(transient)]
+/// In memory it shares its crates with the tasks that they come from. A store holds them twice, so that a run over an
+/// unchanged tree reads this one record.
+#[task_fn]
 pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
     let mut crates = Vec::new();
     for dir in dirs {
@@ -47,7 +47,7 @@ pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
 }
 
 /// How many files `report` parses.
-#[task_fn(transient)]
+#[task_fn]
 pub fn count_files(dirs: &[PathBuf], files: &[PathBuf]) -> u64 {
     let in_packages = |dir: &PathBuf| -> usize {
         let loose = if package(dir).is_none() { crate_files(dir).len() } else { 0 };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
 #![expect(unreachable_pub, dead_code, reason = "the program's modules offer more than is asked of them here")]
 
+mod cached;
 mod counts;
 mod incremental;
 mod program;

@@ -1,0 +1,50 @@
+//! Where results are kept between runs.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use larder::Runtime;
+use larder::storage::RedbStorage;
+
+use crate::args::Cache;
+use crate::roots::Roots;
+
+/// A runtime that keeps its results where `cache` says. Where that is not possible, nothing is kept, and the reason is
+/// returned.
+pub fn runtime(cache: &Cache, roots: &Roots) -> (Runtime, Option<String>) {
+    let dir = match cache {
+        Cache::Nowhere => return (Runtime::new(), None),
+        Cache::At(dir) => dir.clone(),
+        Cache::BelowTheTree => roots.base().join(".larder"),
+    };
+    match open(&dir) {
+        Ok(runtime) => (runtime, None),
+        Err(reason) => (Runtime::new(), Some(format!("nothing is kept for the next run: {reason}"))),
+    }
+}
+
+fn open(dir: &Path) -> Result<Runtime, String> {
+    prepare(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let storage = RedbStorage::open(store(dir)).map_err(|error| error.to_string())?;
+    Runtime::builder().storage(storage).try_build().map_err(|error| error.to_string())
+}
+
+fn store(dir: &Path) -> PathBuf {
+    dir.join("census.redb")
+}
+
+/// Makes the directory, tagged so that backups leave it out, and unknown to Git.
+fn prepare(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    write_new(&dir.join("CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n# Kept by census.\n")?;
+    write_new(&dir.join(".gitignore"), "*\n")
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    match fs::File::create_new(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
