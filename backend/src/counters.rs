@@ -103,6 +103,12 @@ impl CounterTable {
         }
     }
 
+    /// How often the thread cache has answered for a function that has its counter near.
+    #[inline]
+    pub(crate) fn near_hits(&self, function: u32) -> u64 {
+        self.near_hits.get(function as usize).map_or(u64::MAX / 2, Counter::get)
+    }
+
     /// The counters of a function. Functions beyond 65,536 share the last ones.
     #[inline(always)]
     pub(crate) fn of(&self, function: u32) -> &Counters {

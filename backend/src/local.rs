@@ -302,6 +302,9 @@ impl Local {
     /// The fresh node that this thread remembers for a hash, recorded as read by the current body.
     #[inline(always)]
     pub(crate) fn cached(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<NodeRef> {
+        if self.cache.is_bypassed() {
+            return None;
+        }
         let (node, entry) = self.cache.find(hash, |node| node.state.is_fresh() && is(node))?;
         let recorded_by = entry.recorded_by.get();
         if recorded_by != self.execution.get() {
@@ -365,6 +368,10 @@ impl Local {
     /// Remembers a node that the thread cache did not have, and notes it as read.
     #[inline]
     pub(crate) fn remember_and_record(&self, node: NodeRef) {
+        if self.cache.is_bypassed() {
+            return self.record(Edge::value_of(node), true);
+        }
+        self.cache.note_miss(self.counters.near_hits(node.function));
         self.cache.insert(node, self.execution.get());
         self.record(Edge::value_of(node), true);
     }

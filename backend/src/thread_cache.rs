@@ -30,13 +30,18 @@ pub(crate) struct ThreadCache {
     sets: Box<[Set; SETS]>,
     filled: Cell<bool>,
     refused: Cell<u32>,
+    /// So many lookups to come go past the cache: what is asked for does not fit.
+    bypassed: Cell<u32>,
+    /// Lookups that found nothing since it was last judged, and the hits counted then.
+    missed: Cell<u32>,
+    hits_before: Cell<u64>,
 }
 
 impl Default for ThreadCache {
     fn default() -> Self {
         let sets: Box<[Set]> = (0..SETS).map(|_| Set::default()).collect();
         let Ok(sets) = sets.try_into() else { unreachable!("as many sets were made as are wanted") };
-        Self { sets, filled: Cell::new(false), refused: Cell::new(0) }
+        Self { sets, filled: Cell::new(false), refused: Cell::new(0), bypassed: Cell::new(0), missed: Cell::new(0), hits_before: Cell::new(0) }
     }
 }
 
@@ -64,6 +69,33 @@ impl ThreadCache {
             return Some((node, second));
         }
         None
+    }
+
+    /// Whether this lookup is to go past the cache.
+    #[inline(always)]
+    pub(crate) fn is_bypassed(&self) -> bool {
+        let left = self.bypassed.get();
+        if left == 0 {
+            return false;
+        }
+        self.bypassed.set(left - 1);
+        true
+    }
+
+    /// Notes a lookup that went on to the table, where `hits` is how often the cache has answered so far. A cache that
+    /// answers less than one lookup in five costs more than it saves, as its sets push the nodes out of the processor's
+    /// caches: it is then left alone for a while.
+    #[inline]
+    pub(crate) fn note_miss(&self, hits: u64) {
+        let missed = self.missed.get() + 1;
+        self.missed.set(missed);
+        if missed == 256 {
+            if hits.wrapping_sub(self.hits_before.get()) < 64 {
+                self.bypassed.set(8192);
+            }
+            self.missed.set(0);
+            self.hits_before.set(hits);
+        }
     }
 
     /// Puts a node in, as recorded by `execution`: at once where there is room, otherwise one time in eight, so that a

@@ -57,6 +57,7 @@ enum Taken {
 }
 
 /// A call that memory does not know. Returns its node, fresh and recorded as read.
+#[inline(never)]
 pub(crate) fn miss(
     local: &Local,
     persistence: &Persistence,
