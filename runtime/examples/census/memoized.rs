@@ -24,7 +24,7 @@ impl Census {
     /// The report of everything below `roots`, and what its making had to say, now or when it was made.
     pub fn report(&self, roots: &Roots) -> (Arc<Report>, Vec<Diagnostic>) {
         let Roots { dirs, files, .. } = roots;
-        self.0.run(|| (tasks::report(dirs, files), tasks::report::collect(dirs, files)))
+        self.0.run(|| (tasks::report(dirs, files), tasks::overview::collect(dirs, files)))
     }
 
     /// How many files a report of `roots` parses, if it has to parse them all.

@@ -348,11 +348,30 @@ pub struct CrateCensus {
     pub imported: BTreeMap<String, u64>,
 }
 
+/// Which crate it is: the arguments of the task that counts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CrateOf {
+    Directory(FilePath),
+    Files(FilePath, Vec<FilePath>),
+}
+
+/// All crates together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    pub totals: Totals,
+    /// By directory.
+    pub crates: Vec<CrateOf>,
+    /// The largest first.
+    pub largest: Vec<Located<Function>>,
+    /// The most imported first, with the number of files that import from it.
+    pub imported: Vec<(String, u64)>,
+}
+
 /// The whole census.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     pub totals: Totals,
-    /// By directory. Shared, so that a hit on the report or on a crate copies nothing large.
+    /// By directory. Shared with the tasks that they come from.
     pub crates: Vec<Arc<CrateCensus>>,
     /// The largest first.
     pub largest: Vec<Located<Function>>,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::model::{CrateCensus, FileCensus, FilePath, Function, Located, Package, Report, Totals};
+use crate::model::{
+    CrateCensus, CrateOf, FileCensus, FilePath, Function, Located, Overview, Package, Totals,
+};
 use crate::modules::{self, Survey};
 
 /// How many functions and modules a ranking holds.
@@ -69,9 +71,10 @@ fn add_file(totals: &mut Totals, file: &FileCensus) {
     }
 }
 
-pub fn report(mut crates: Vec<Arc<CrateCensus>>) -> Report {
-    crates.sort_by(|a, b| a.dir.cmp(&b.dir));
-    crates.dedup_by(|a, b| a == b);
+pub fn overview(mut crates: Vec<(CrateOf, Arc<CrateCensus>)>) -> Overview {
+    crates.sort_by(|(_, a), (_, b)| a.dir.cmp(&b.dir));
+    crates.dedup_by(|(_, a), (_, b)| a == b);
+    let (names, crates): (Vec<_>, Vec<_>) = crates.into_iter().unzip();
     let mut totals = Totals::default();
     let mut imported = BTreeMap::<&str, u64>::new();
     for one in &crates {
@@ -85,5 +88,5 @@ pub fn report(mut crates: Vec<Arc<CrateCensus>>) -> Report {
     let largest = largest.into_iter().cloned().collect();
     let imported = first(imported.into_iter().collect(), |&(module, files)| (Reverse(files), module));
     let imported = imported.into_iter().map(|(module, files)| (module.to_owned(), files)).collect();
-    Report { totals, crates, largest, imported }
+    Overview { totals, crates: names, largest, imported }
 }

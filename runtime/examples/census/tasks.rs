@@ -1,10 +1,10 @@
 //! The task functions: everything that the census computes, by one memoized call per file, directory and crate.
 //!
 //! ```text
-//! report ─┬─ package_dirs(dir) ── package_dirs(subdirectory) ─┬─ package(dir) ── Cargo.toml
-//!         ├─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
-//!         │                     └─ parse_file(path) ── file
-//!         └─ census_of_files(dir, files) ── …      where files are listed one by one
+//! overview ─┬─ package_dirs(dir) ── package_dirs(subdirectory) ─┬─ package(dir) ── Cargo.toml
+//!           ├─ crate_census(dir) ─┬─ crate_files(dir) ── … ─────┴─ subdirectories(dir) ── listing
+//!           │                     └─ parse_file(path) ── file
+//!           └─ census_of_files(dir, files) ── …      where files are listed one by one
 //! ```
 //!
 //! This file is compiled twice: `super::larder` is the crate in `memoized`, and in `plain` a module of the same names that
@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{CrateCensus, Diagnostic, FileCensus, FilePath, Package, Problem, Report};
+use crate::model::{
+    CrateCensus, CrateOf, Diagnostic, FileCensus, FilePath, Overview, Package, Problem, Report,
+};
 use crate::{manifest, parse, sums};
 
 use super::larder::fs::{Entry, EntryKind};
@@ -27,23 +29,41 @@ use super::larder::{self, SourceError, task_fn};
 
 /// The census of everything below the directories `dirs`, and of single `files`.
 ///
-/// In memory it shares its crates with the tasks that they come from. A store holds them twice, so that a run over an
-/// unchanged tree reads this one record.
-#[task_fn]
+/// No task: to put together what tasks have computed takes no time, and kept, it would hold every crate a second time.
 pub fn report(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Report> {
+    let all = overview(dirs, files);
+    let crates = all.crates.iter().map(one_crate).collect();
+    let (largest, imported) = (all.largest.clone(), all.imported.clone());
+    Arc::new(Report { totals: all.totals.clone(), crates, largest, imported })
+}
+
+fn one_crate(which: &CrateOf) -> Arc<CrateCensus> {
+    match which {
+        CrateOf::Directory(dir) => crate_census(dir),
+        CrateOf::Files(dir, files) => census_of_files(dir, files),
+    }
+}
+
+/// All crates together.
+#[task_fn]
+pub fn overview(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Overview> {
     let mut crates = Vec::new();
     for dir in dirs {
-        crates.extend(package_dirs(dir).iter().map(|dir| crate_census(dir)));
+        crates.extend(package_dirs(dir).iter().cloned().map(CrateOf::Directory));
         if package(dir).is_none() && !crate_files(dir).is_empty() {
-            crates.push(crate_census(dir));
+            crates.push(CrateOf::Directory(dir.as_path().into()));
         }
     }
     let mut by_crate = BTreeMap::<PathBuf, Vec<FilePath>>::new();
     for file in files {
         by_crate.entry(owner(file)).or_default().push(file.as_path().into());
     }
-    crates.extend(by_crate.iter().map(|(dir, files)| census_of_files(dir, files)));
-    Arc::new(sums::report(crates))
+    crates.extend(by_crate.into_iter().map(|(dir, files)| CrateOf::Files(dir.into(), files)));
+    let counted = crates.into_iter().map(|which| {
+        let census = one_crate(&which);
+        (which, census)
+    });
+    Arc::new(sums::overview(counted.collect()))
 }
 
 /// How many files `report` parses.
