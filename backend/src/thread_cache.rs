@@ -41,7 +41,14 @@ impl Default for ThreadCache {
     fn default() -> Self {
         let sets: Box<[Set]> = (0..SETS).map(|_| Set::default()).collect();
         let Ok(sets) = sets.try_into() else { unreachable!("as many sets were made as are wanted") };
-        Self { sets, filled: Cell::new(false), refused: Cell::new(0), bypassed: Cell::new(0), missed: Cell::new(0), hits_before: Cell::new(0) }
+        Self {
+            sets,
+            filled: Cell::new(false),
+            refused: Cell::new(0),
+            bypassed: Cell::new(0),
+            missed: Cell::new(0),
+            hits_before: Cell::new(0),
+        }
     }
 }
 

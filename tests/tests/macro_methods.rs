@@ -1,5 +1,7 @@
 //! `#[task_fn]` on methods: `self` in every guise, traits, generics.
 
+#![allow(clippy::useless_vec, reason = "what stands in macro calls is what is tested")]
+
 use std::fmt::{self, Display};
 use std::hash::Hash;
 
