@@ -33,6 +33,7 @@ pub struct Step {
 }
 
 /// What was done for a report.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Work {
     /// What changed since the last report, how long it took to see that, and what the task functions did about it.
     Memoized {
