@@ -1,5 +1,7 @@
 //! Async task functions: hits, edges, driving, hand-over, cancellation, panics, cycles, on several executors.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};

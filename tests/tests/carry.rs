@@ -1,5 +1,7 @@
 //! The current task, carried to other threads and through rayon.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
@@ -58,6 +60,7 @@ fn says(n: u32) -> u32 {
     n
 }
 
+#[allow(dead_code, reason = "asked for by its companion only")]
 #[task_fn(transient)]
 fn carries_what_is_said() -> u32 {
     let carried = current();

@@ -1,5 +1,7 @@
 //! What is not kept for ever: errors of functions that ask for it, and results that expire.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! `#[task_fn]` on `async fn`: free, generic, methods, traits.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

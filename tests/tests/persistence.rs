@@ -1,5 +1,7 @@
 //! What survives a runtime: results, and nothing that is not right any more.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
@@ -280,6 +282,7 @@ fn always(x: u32) -> u32 {
     x
 }
 
+#[allow(dead_code, reason = "asked for by its companion only")]
 #[task_fn]
 fn fails(x: u32) -> u32 {
     ran("fails");
@@ -354,6 +357,7 @@ fn warns(text: &str) -> usize {
     text.len()
 }
 
+#[allow(dead_code, reason = "asked for by its companion only")]
 #[task_fn]
 fn warns_about_all(text: &str) -> usize {
     ran("warns_about_all");

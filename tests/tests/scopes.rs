@@ -1,5 +1,7 @@
 //! Scopes: order, edges, panics, cycles, cancellation, speed of hand-out.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -103,6 +105,7 @@ fn noisy(n: u32) -> u32 {
     n
 }
 
+#[allow(dead_code, reason = "asked for by its companion only")]
 #[task_fn(transient)]
 fn crowd(len: u32) -> u32 {
     par_map(0..len, |n| {

@@ -1,5 +1,7 @@
 //! Streams: bounded, as completed, nothing taken before there is room, nothing left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
