@@ -9,12 +9,12 @@
 //! just the read that comes next is answered without hashing anything.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::collections::hash_map::Entry as MapEntry;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use hashbrown::hash_map::Entry as MapEntry;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::carry::{Arrived, Sink};
 use crate::counters::CounterTable;
@@ -96,7 +96,7 @@ pub(crate) struct Local {
     emitted: RefCell<Vec<EmittedValue>>,
     /// The length of `emitted`.
     emitted_count: Cell<usize>,
-    functions: RefCell<FxHashMap<std::any::TypeId, u32>>,
+    functions: RefCell<hashbrown::HashMap<std::any::TypeId, u32, FxBuildHasher>>,
     seen: RefCell<FxHashSet<Edge>>,
 }
 
