@@ -59,7 +59,7 @@ pub(crate) use self::check::{Check, Progress};
 pub(crate) use self::collect::{Collected, Finding, Search, StoredEmitted, encode};
 pub(crate) use self::counts::Counts;
 pub use self::counts::Reason;
-use self::identity::Functions;
+use self::identity::{Functions, Identified};
 pub(crate) use self::leaves::LeafState;
 pub use self::leaves::{Leaf, Look, Observer, Seen};
 pub(crate) use self::leaves::{Leaves, RawLeaf};
@@ -74,7 +74,7 @@ pub(crate) use self::types::recognised;
 pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
 pub(crate) use self::types::{RawStored, Replaced};
 use crate::node::NodeRef;
-use crate::storage::{Digest, Group, Guarded, TaskKey, WriteBehind};
+use crate::storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 
 /// What is stored of a node.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +95,24 @@ impl Persisted {
     }
 }
 
+/// Who stored a task, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    generation: u64,
+    function: Option<FunctionId>,
+}
+
+/// What is known of the code behind a stored task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// All of it is that of this program.
+    Same,
+    /// That of its function is, by a declared version. What that has read may be of other code.
+    SameFunction,
+    /// This program has not called the function so far, and may not have it any more.
+    Unknown,
+}
+
 /// The store of an engine, and what the engine knows of it.
 pub(crate) struct Persistence {
     pub(crate) store: Arc<Guarded>,
@@ -105,6 +123,9 @@ pub(crate) struct Persistence {
     nodes: Sharded<NodeRef>,
     pending: Pending,
     generation: u64,
+    /// The generation since which this build alone has written to the store. What a function with a declared version stored
+    /// before may have read functions of other code.
+    since: u64,
     observers: Vec<Observer>,
     /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
     distrust: AtomicBool,
@@ -129,7 +150,7 @@ impl Persistence {
     fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
         let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
         if first {
-            group.run(self.functions.build(), self.generation);
+            group.run_since(self.functions.build(), self.generation, self.since);
         }
         let accepted = self.pending.hand_over(&self.writer, group, changes);
         if first && !accepted {
@@ -140,16 +161,29 @@ impl Persistence {
 
     /// Whether a stored task is valid without being verified.
     fn is_trusted(&self, task: TaskKey, known: &Known) -> bool {
-        self.is_trusted_record(task, known.is_stale)
+        self.is_trusted_record(task, known.is_stale, known.origin)
     }
 
-    fn is_trusted_record(&self, task: TaskKey, is_stale: bool) -> bool {
-        !is_stale && (!self.distrust.load(Relaxed) || self.trusted.lock().contains(&task.0))
+    fn is_trusted_record(&self, task: TaskKey, is_stale: bool, origin: Origin) -> bool {
+        let needs_no_look = !self.distrust.load(Relaxed) && self.code_of(origin) == Code::Same;
+        !is_stale && (needs_no_look || self.trusted.lock().contains(&task.0))
+    }
+
+    /// What is known of the code that a record comes from.
+    fn code_of(&self, origin: Origin) -> Code {
+        if origin.generation >= self.since {
+            return Code::Same;
+        }
+        match origin.function.and_then(|function| self.functions.met(function)) {
+            Some(Identified::ByBuild) => Code::Same,
+            Some(Identified::ByVersion) => Code::SameFunction,
+            None => Code::Unknown,
+        }
     }
 
     /// A task has been verified.
-    fn trust(&self, task: TaskKey) {
-        if self.distrust.load(Relaxed) {
+    fn trust(&self, task: TaskKey, known: &Known) {
+        if self.distrust.load(Relaxed) || self.code_of(known.origin) != Code::Same {
             self.trusted.lock().insert(task.0);
         }
     }

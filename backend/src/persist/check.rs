@@ -15,7 +15,7 @@
 use rustc_hash::FxHashMap;
 
 use super::pending::{Known, load_older};
-use super::{Change, Persistence, StoredTrace};
+use super::{Change, Code, Persistence, StoredTrace};
 use crate::node::NodeRef;
 use crate::storage::record::Read;
 use crate::storage::{Digest, Group, TaskKey};
@@ -38,6 +38,9 @@ struct Frame {
     agreed: Vec<Read>,
     /// What was read last, if none of those that raced had read the same.
     differed: Option<Read>,
+    /// Traces that would next read what cannot be had.
+    out: Vec<usize>,
+    loaded: bool,
     is_trusted: bool,
 }
 
@@ -148,6 +151,8 @@ impl Check {
         }
         let task = TaskKey(key);
         match persistence.pending.known(&persistence.store, task, |_| true) {
+            // Whatever it would read now, this program may not have its function any more.
+            Some(known) if persistence.code_of(known.origin) == Code::Unknown => Current::Is(None),
             None => Current::Is(None),
             Some(known) if persistence.is_trusted(task, &known) => {
                 Current::Is(known.traces.first().map(|trace| trace.trace().output.fingerprint))
@@ -159,7 +164,16 @@ impl Check {
 
 impl Frame {
     fn new(task: TaskKey, known: Known) -> Self {
-        Self { task, known, racing: vec![0], agreed: Vec::new(), differed: None, is_trusted: false }
+        Self {
+            task,
+            known,
+            racing: vec![0],
+            agreed: Vec::new(),
+            differed: None,
+            out: Vec::new(),
+            loaded: false,
+            is_trusted: false,
+        }
     }
 
     fn next(&mut self, persistence: &Persistence) -> Next {
@@ -182,13 +196,16 @@ impl Frame {
 
     fn agree(&mut self, key: Digest, fingerprint: Option<Digest>) {
         let at = self.agreed.len();
+        let traces = &self.known.traces;
         let Some(fingerprint) = fingerprint else {
-            // Whichever trace it is, the body would read this next: without it, none can hold.
-            self.racing.clear();
+            // It cannot be had: no trace that goes on with it can hold. One of another build may go on otherwise.
+            let goes_on =
+                |trace: usize| traces[trace].trace().reads().nth(at).is_some_and(|read| read.key == key);
+            self.out.extend(self.racing.iter().copied().filter(|trace| goes_on(*trace)));
+            self.racing.retain(|trace| !goes_on(*trace));
             return;
         };
         let now = Read { key, fingerprint };
-        let traces = &self.known.traces;
         self.racing.retain(|trace| traces[*trace].trace().reads().nth(at) == Some(now));
         if self.racing.is_empty() {
             self.differed = Some(now);
@@ -199,8 +216,10 @@ impl Frame {
 
     /// Lets all traces race that agree with what was read so far; `false` if there are none.
     fn load_others(&mut self, persistence: &Persistence) -> bool {
-        let Some(differed) = self.differed.take() else { return false };
-        self.agreed.push(differed);
+        if std::mem::replace(&mut self.loaded, true) && self.differed.is_none() {
+            return false;
+        }
+        self.agreed.extend(self.differed.take());
         for older in std::mem::take(&mut self.known.older) {
             self.known.traces.extend(load_older(&persistence.store, self.task, &older));
         }
@@ -208,8 +227,9 @@ impl Frame {
             let reads = trace.trace().reads();
             reads.len() >= self.agreed.len() && reads.zip(&self.agreed).all(|(read, agreed)| read == *agreed)
         };
+        let all = 0..self.known.traces.len();
         self.racing =
-            (0..self.known.traces.len()).filter(|trace| agrees(&self.known.traces[*trace])).collect();
+            all.filter(|trace| !self.out.contains(trace) && agrees(&self.known.traces[*trace])).collect();
         !self.racing.is_empty()
     }
 
@@ -217,25 +237,25 @@ impl Frame {
     fn confirm(mut self, persistence: &Persistence) -> (TaskKey, StoredTrace) {
         let leader = self.racing[0];
         let trace = self.known.traces.swap_remove(leader);
-        persistence.confirm(self.task, &trace, leader == 0, self.known.is_stale);
+        persistence.confirm(self.task, &trace, leader == 0, &self.known);
         (self.task, trace)
     }
 }
 
 impl Persistence {
     /// The trace of a task was found to hold; `is_current` says that it is the one that the store calls the current one.
-    pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, was_stale: bool) {
+    pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, known: &Known) {
         let mut group = Group::new();
         let digest = trace.trace().digest();
         if !is_current {
             group.reverted(task, digest);
             self.counts.reverted.add();
             self.hand_over(&mut group, vec![(task.0, Change::Reverted(digest))]);
-        } else if was_stale {
+        } else if known.is_stale {
             group.fresh(task);
             self.counts.verified.add();
             self.hand_over(&mut group, vec![(task.0, Change::Fresh)]);
         }
-        self.trust(task);
+        self.trust(task, known);
     }
 }

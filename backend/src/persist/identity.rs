@@ -18,7 +18,14 @@ pub(crate) struct Functions {
     build: Digest,
     /// By the function's index in the engine's registry.
     known: RwLock<Vec<Option<Named>>>,
-    owners: Mutex<HashMap<FunctionId, TypeId>>,
+    owners: Mutex<HashMap<FunctionId, (TypeId, Identified)>>,
+}
+
+/// By what a task function's code is identified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identified {
+    ByBuild,
+    ByVersion,
 }
 
 #[derive(Clone, Copy)]
@@ -51,7 +58,8 @@ impl Functions {
     fn name(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<Named> {
         let code = self.code_of(task_fn)?;
         let id = FunctionId::new(task_fn.site.path, code);
-        let owner = *self.owners.lock().entry(id).or_insert(task_fn.id);
+        let identified = if task_fn.version.is_some() { Identified::ByVersion } else { Identified::ByBuild };
+        let (owner, _) = *self.owners.lock().entry(id).or_insert((task_fn.id, identified));
         let named = Named { id, code, task_fn, ambiguous: owner != task_fn.id, announced: false };
         let mut known = self.known.write();
         let needed = (index as usize + 1).max(known.len());
@@ -72,6 +80,11 @@ impl Functions {
             text.push_str(part);
         }
         Some(Digest::of(text.as_bytes()))
+    }
+
+    /// By what the code of a function is identified, if this process has met it.
+    pub(crate) fn met(&self, function: FunctionId) -> Option<Identified> {
+        self.owners.lock().get(&function).map(|(_, identified)| *identified)
     }
 
     /// Whether a group of this run has named the function.

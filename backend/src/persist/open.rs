@@ -10,7 +10,7 @@ use super::identity::{Functions, build_identity};
 use super::leaves::{LeafState, Observer, Seen};
 use super::{Counts, Leaves, Persistence};
 use crate::mark::Marking;
-use crate::storage::record::{Leaf, SourceKind, read_leaves};
+use crate::storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use crate::storage::{
     BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,
     WriteBehindOptions, evict, open_store,
@@ -81,7 +81,9 @@ impl Persistence {
             Opening::Cold { reason } => (Opened::Cold { reason }, 0),
             Opening::Unusable(error) => return Err(error),
         };
+        let since = read_since(&store, build, generation);
         let persistence = Self {
+            since,
             writer: WriteBehind::start(store.clone(), config.write_behind)?,
             store,
             functions: Functions::new(build),

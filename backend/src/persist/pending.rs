@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+use super::Origin;
 use super::sharded::Sharded;
 use crate::storage::record::{OlderTrace, OutputPlace, TaskRecord, Trace, output};
 use crate::storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
@@ -66,6 +67,7 @@ pub(crate) struct Known {
     pub(crate) traces: Vec<StoredTrace>,
     /// Those to be loaded if they are needed.
     pub(crate) older: Vec<OlderTrace>,
+    pub(crate) origin: Origin,
 }
 
 /// A change to a task that is handed over.
@@ -242,7 +244,14 @@ impl Entry {
 
     /// What the store will hold when this is committed.
     fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Option<Known> {
-        let record = record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new() });
+        let nobody = Origin { generation: 0, function: None };
+        let mut record =
+            record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new(), origin: nobody });
+        if !self.runs.is_empty() {
+            // It has run in this process.
+            record.origin.generation = u64::MAX;
+        }
+        let origin = record.origin;
         let mut traces = self.runs;
         let mut older = record.older;
         let ours: Vec<Digest> = traces.iter().map(|run| run.trace().digest()).collect();
@@ -265,14 +274,21 @@ impl Entry {
                 is_stale = true;
             }
         }
-        (!traces.is_empty()).then_some(Known { is_stale, traces, older })
+        (!traces.is_empty()).then_some(Known { is_stale, traces, older, origin })
+    }
+}
+
+impl Origin {
+    pub(super) fn of(record: &TaskRecord<'_>) -> Self {
+        Self { generation: record.generation, function: record.function() }
     }
 }
 
 impl Known {
     pub(super) fn of(record: &TaskRecord<'_>) -> Option<Self> {
         let current = StoredTrace::committed(record.current.bytes())?;
-        Some(Self { is_stale: record.stale, traces: vec![current], older: record.older().collect() })
+        let origin = Origin::of(record);
+        Some(Self { is_stale: record.stale, traces: vec![current], older: record.older().collect(), origin })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::{Change, Check, Persisted, Persistence};
+use super::{Change, Check, Origin, Persisted, Persistence};
 use crate::args::ArgsSlot;
 use crate::claim::Phase;
 use crate::demand::{demand, end_restored, make};
@@ -130,7 +130,7 @@ impl Persistence {
         let Some(record) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else {
             return Taken::Nothing;
         };
-        if !self.is_trusted_record(task, record.stale) {
+        if !self.is_trusted_record(task, record.stale, Origin::of(&record)) {
             return super::Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let trace = record.current;

@@ -28,8 +28,8 @@ pub use self::dependents::{Incomplete, read_dependents};
 pub use self::function::FunctionRecord;
 pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{TaskOp, merge_task};
-pub use self::meta::MetaRecord;
-pub(super) use self::meta::{SOURCES, STORE, SourceSet};
+pub use self::meta::{MetaRecord, SinceRecord, read_since};
+pub(super) use self::meta::{SINCE, SOURCES, STORE, SourceSet};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
 pub use self::task::{NewTask, OlderTrace, TaskRecord, probe};
 pub use self::trace::{

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SOURCES, SourceRecord, TaskRecord,
-    Trace, read_dependents, read_leaves,
+    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
+    SourceRecord, TaskRecord, Trace, read_dependents, read_leaves,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -135,6 +135,7 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
     let other = |ok: bool| ok.then_some(Meaning::Other);
     match table {
         Table::Meta if key == SOURCES => other(super::record::SourceSet::decode(payload).is_ok()),
+        Table::Meta if key == SINCE => other(SinceRecord::decode(payload).is_ok()),
         Table::Meta => other(MetaRecord::decode(payload).is_ok()),
         Table::Tasks => {
             let record = TaskRecord::decode(payload).ok()?;

@@ -1,4 +1,4 @@
-//! What the store is.
+//! What the store is, and since when which build has written to it.
 //!
 //! ```text
 //! at "store":                                   at "sources":
@@ -16,11 +16,12 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::wire::{Malformed, Put, Reader};
-use super::super::{Digest, ENVELOPE_VERSION};
+use super::super::{Digest, ENVELOPE_VERSION, Guarded, Table};
 use super::NotARecord;
 
 pub(in super::super) const STORE: &[u8] = b"store";
 pub(in super::super) const SOURCES: &[u8] = b"sources";
+pub(in super::super) const SINCE: &[u8] = b"since";
 const ORDER: u32 = 0x0102_0304;
 
 /// What the store is, who wrote it, and how often.
@@ -87,6 +88,45 @@ impl<'a> MetaRecord<'a> {
         reader.end()?;
         Ok(record)
     }
+}
+
+/// Since when one build alone has written to the store.
+///
+/// ```text
+/// at "since":
+/// 16      build
+/// 8       the generation of its first run, of those without another build's in between
+/// ```
+/// What was stored in an earlier run, by a task function with a declared version, may have read functions of another build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinceRecord {
+    /// The build.
+    pub build: Digest,
+    /// The generation.
+    pub generation: u64,
+}
+
+impl SinceRecord {
+    pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
+        out.digest(self.build);
+        out.u64(self.generation);
+    }
+
+    /// Reads the record that `payload` is.
+    pub fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
+        let mut reader = Reader::new(payload);
+        let record = Self { build: reader.digest()?, generation: reader.u64()? };
+        reader.end()?;
+        Ok(record)
+    }
+}
+
+/// Since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
+pub fn read_since(store: &Guarded, build: Digest, now: u64) -> u64 {
+    let mut buffer = Vec::new();
+    let record =
+        store.get(Table::Meta, SINCE, &mut buffer).and_then(|payload| SinceRecord::decode(payload).ok());
+    record.filter(|record| record.build == build).map_or(now, |record| record.generation)
 }
 
 /// The keys of all sources and inputs, summed up: whether one was lost can be told by looking at those that are there.

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::storage::record::{FunctionRecord, InputRecord, MetaRecord, NewTask, SourceRecord, TaskOp};
+use crate::storage::record::{
+    FunctionRecord, InputRecord, MetaRecord, NewTask, SinceRecord, SourceRecord, TaskOp,
+};
 use crate::storage::{Batch, Digest, Table, TaskKey, TraceKey};
 
 /// Changes that are committed together, or not at all. Filling a reused group allocates nothing.
@@ -110,7 +112,15 @@ impl Group {
         self.batch.seal(Table::Functions, &key, |out| function.encode_into(out));
     }
 
-    /// This run writes to the store: its build and its generation. Belongs into a run's first group.
+    /// This run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
+    /// run's first group.
+    pub fn run_since(&mut self, build: Digest, generation: u64, since: u64) {
+        self.run(build, generation);
+        let record = SinceRecord { build, generation: since };
+        self.batch.seal(Table::Meta, crate::storage::record::SINCE, |out| record.encode_into(out));
+    }
+
+    /// This run writes to the store: its build and its generation.
     pub fn run(&mut self, build: Digest, generation: u64) {
         let record = MetaRecord::own(build, generation);
         self.batch.seal(Table::Meta, crate::storage::record::STORE, |out| record.encode_into(out));
