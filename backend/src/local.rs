@@ -98,6 +98,8 @@ pub(crate) struct Local {
     emitted_count: Cell<usize>,
     functions: RefCell<hashbrown::HashMap<std::any::TypeId, u32, FxBuildHasher>>,
     seen: RefCell<FxHashSet<Edge>>,
+    /// Empty lists for the claims of flights that are put on.
+    pub(crate) spare_claims: RefCell<Vec<Vec<NodeRef>>>,
 }
 
 // SAFETY: a `Local` is reachable from other threads only as `Weak<Local>` in its engine's list, through which nothing but
@@ -226,6 +228,7 @@ impl Local {
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
+            spare_claims: RefCell::default(),
         }
     }
 
