@@ -12,6 +12,7 @@ use crate::args::{Args, ArgsSlot};
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
+use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::Task;
@@ -36,13 +37,13 @@ pub(crate) struct Asker {
     node: NodeRef,
     hold: Option<Hold>,
     seat: Option<Seat>,
-    /// The strand that is registered as waiting.
-    registered: Option<u64>,
+    /// The strand that is registered as waiting, whose name is not 0; 0 if none is.
+    registered: u64,
 }
 
 impl Asker {
     pub(crate) fn new(node: NodeRef) -> Self {
-        Self { node, hold: None, seat: None, registered: None }
+        Self { node, hold: None, seat: None, registered: 0 }
     }
 
     /// Asks, on behalf of the current strand of `local`.
@@ -106,7 +107,7 @@ impl Asker {
 
     /// Ends a wait, if there was one; the failure that it ended with.
     fn failure(&mut self, local: &Local) -> Option<Payload> {
-        let waited = self.registered.is_some();
+        let waited = self.registered != 0;
         let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
         self.stop_waiting();
         if !waited {
@@ -123,13 +124,13 @@ impl Asker {
         if self.hold.is_none() {
             self.hold = Some(Hold::join(local.engine_arc()));
         }
-        if self.registered == Some(local.strand.get()) {
+        if self.registered == local.strand.get() {
             return None;
         }
         self.unregister();
         match block(local, self.node) {
             Ok(Waited::Over) => {
-                self.registered = Some(local.strand.get());
+                self.registered = local.strand.get();
                 None
             }
             Ok(Waited::Never) => Some(match run_apart(local, self.node) {
@@ -141,8 +142,9 @@ impl Asker {
     }
 
     fn unregister(&mut self) {
-        if let (Some(strand), Some(hold)) = (self.registered.take(), &self.hold) {
-            hold.engine().waits.unblock(strand, self.node);
+        let registered = std::mem::take(&mut self.registered);
+        if let (true, Some(hold)) = (registered != 0, &self.hold) {
+            hold.engine().waits.unblock(registered, self.node);
         }
     }
 
@@ -175,10 +177,11 @@ pub enum Called<O> {
 }
 
 /// An async call that was no hit. Nothing has begun before the first poll.
+///
+/// It stands in the call that the user awaits, so it is kept small.
 pub struct Pending<O> {
     asker: Asker,
-    engine: u64,
-    /// The engine's generation when the call was made: while it is the same, no node has been freed.
+    /// The engine's generation when the call was made: while it is the same, it is the same engine, and no node has been freed.
     generation: u64,
     /// The handle that was read, which keeps the node.
     handle: Option<Task<O>>,
@@ -255,12 +258,21 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for the node of a call of a task function whose output type is `O`.
     fn of_call(local: &Local, node: NodeRef) -> Self {
         let generation = local.engine().generation.load(Relaxed);
-        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None }
+        Self { asker: Asker::new(node), generation, handle: None }
     }
 
     /// A wait for the node of a handle.
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Task<O>) -> Self {
         Self { handle: Some(handle), ..Self::of_call(local, node) }
+    }
+
+    /// Whether `engine`, whose session is open here, is the call's, and the node is sure to be there still.
+    fn is_of(&self, engine: &Engine) -> bool {
+        match (&self.asker.hold, &self.handle) {
+            (Some(hold), _) => std::ptr::eq(&**hold.engine(), engine),
+            (None, Some(handle)) => handle.place().0 == engine.id,
+            (None, None) => engine.generation.load(Relaxed) == self.generation,
+        }
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -269,12 +281,8 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// As a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
-        let local = match Local::current() {
-            Some(local) if local.engine_id() == self.engine => local,
-            _ => lost(),
-        };
-        let is_kept = self.asker.hold.is_some() || self.handle.is_some();
-        if !is_kept && local.engine().generation.load(Relaxed) != self.generation {
+        let Some(local) = Local::current() else { lost() };
+        if !self.is_of(local.engine()) {
             lost();
         }
         let (node, outcome) = match self.asker.poll(local, waker) {

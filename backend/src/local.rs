@@ -211,7 +211,7 @@ impl Local {
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
             updating: Cell::new(false),
-            generation: Cell::new(0),
+            generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
             mode: Cell::new(Mode::Normal),
             strand: Cell::new(new_strand()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
-use crate::engine::Engine;
+use crate::engine::{Engine, new_generation};
 use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::marks;
 use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
@@ -97,7 +97,7 @@ fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     if !garbage.nodes.is_empty() {
         unlink_all(exclusive.engine, &garbage.nodes);
         // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
-        exclusive.engine.generation.fetch_add(1, Ordering::Release);
+        exclusive.engine.generation.store(new_generation(), Ordering::Release);
     }
     garbage
 }
