@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::asker::Asker;
+use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Visit, try_claim_for};
@@ -43,7 +44,7 @@ use crate::sync::Mutex;
 use crate::task_fn::Ran;
 
 pub use body::Deferred;
-pub(crate) use body::launch;
+pub(crate) use body::book;
 pub(crate) use seats::{Seat, Waiters, wake_all};
 pub use thread::block_on;
 pub(crate) use thread::drive;
@@ -91,7 +92,7 @@ struct Core {
 }
 
 /// What belongs to the driver.
-struct State {
+pub(crate) struct State {
     hold: Hold,
     /// Its claims are those of `root` and `visits`; they are named while the strand is put on.
     strand: Strand,
@@ -109,24 +110,24 @@ struct State {
 // thread at a time has the state locked.
 unsafe impl Send for State {}
 
-/// Claims a node that is async or heavy and launches its flight: a heavy one on the crew. `false` if somebody was faster.
-pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase) -> bool {
-    launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters })
+/// Claims a node that is async or heavy and launches its flight: a heavy one on the crew, another one in the box `own`, if it is
+/// given. `false` if somebody was faster.
+pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> bool {
+    launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters(own) })
 }
 
 /// Claims an async node and launches a flight that its waiters drive, heavy or not. `false` if somebody was faster.
 pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> bool {
-    launch_at(local, node, from, Place::Waiters)
+    launch_at(local, node, from, Place::Waiters(None))
 }
 
 /// Who runs a flight's body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Waiters,
+enum Place<'a> {
+    Waiters(Option<&'a Booking>),
     Crew,
 }
 
-fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place) -> bool {
+fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> bool {
     let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
@@ -134,10 +135,21 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place) -> bool {
     let launched = engine.flights.launch(node, || {
         let visit = try_claim_for(strand.id, node, from)?;
         let hold = Hold::join(local.engine_arc());
-        if let (Some(launch), Place::Waiters) = (node.task_fn.launch, place) {
-            return Some(launch(hold, strand, visit));
-        }
-        let (flight, for_the_crew) = launch_heavy(hold, strand, visit);
+        let state = State::new(hold, strand, visit);
+        let State { hold, strand, root, .. } = match (place, node.task_fn.book) {
+            (Place::Waiters(own), Some(book)) => {
+                let begun = match own {
+                    Some(own) => own.begin(state),
+                    None => Err(state),
+                };
+                match begun.or_else(|state| book(None).begin(state)) {
+                    Ok(flight) => return Some(flight),
+                    Err(state) => state,
+                }
+            }
+            _ => state,
+        };
+        let (flight, for_the_crew) = launch_heavy(hold, strand, root);
         work = Some(for_the_crew);
         Some(flight)
     });
@@ -153,6 +165,12 @@ enum Driven {
 }
 
 impl State {
+    /// That of the flight of a node that has just been claimed by `strand`.
+    fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
+        let (visits, frame) = (Vec::new(), Suspended::default());
+        Self { hold, strand, root, visits, awaited: None, has_begun: false, frame }
+    }
+
     /// Puts the flight's strand on, runs `work` and takes the strand off again.
     fn as_strand<R>(&mut self, local: &Local, work: impl FnOnce(&mut Self) -> R) -> R {
         let mut claimed = local.spare_claims.borrow_mut().pop().unwrap_or_default();
@@ -169,17 +187,13 @@ impl State {
 }
 
 impl Core {
-    fn new(hold: Hold, strand: Strand, visit: Visit) -> Self {
-        let state = State {
-            hold,
-            strand,
-            root: visit,
-            visits: Vec::new(),
-            awaited: None,
-            has_begun: false,
-            frame: Suspended::default(),
-        };
-        Self { waiters: Mutex::default(), state: Mutex::new(Some(state)), failure: Mutex::new(None) }
+    /// That of a flight that has not begun: nobody knows of it.
+    fn waiting() -> Self {
+        Self { waiters: Mutex::default(), state: Mutex::default(), failure: Mutex::default() }
+    }
+
+    fn begin(&self, state: State) {
+        *self.state.lock() = Some(state);
     }
 
     /// See [`Fly::poll`]; `own` makes the flight's own waker.

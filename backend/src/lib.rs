@@ -34,6 +34,7 @@ mod flight;
 mod flights;
 mod heavy;
 mod asker;
+mod booking;
 mod session_async;
 mod token;
 mod apart;

@@ -9,19 +9,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::args::Key;
-use crate::carry::Hold;
-use crate::demand::{Visit, check_cancelled};
-use crate::flight::{Deferred, Fly, block_on, launch};
+use crate::booking::{Booking, Call};
+use crate::demand::check_cancelled;
+use crate::flight::{Deferred, block_on, book};
 use crate::input::Change;
 use crate::local::Local;
 use crate::node::{Node, NodeRef, Ops, replace_value};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
-use crate::strand::Strand;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +55,8 @@ pub struct RawTaskFn {
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
-    /// For an async function: makes the flight of a claimed node.
-    pub(crate) launch: Option<Launch>,
+    /// For an async function: makes the box of a call, with the flight.
+    pub(crate) book: Option<Book>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
@@ -73,8 +71,8 @@ pub struct RawTaskFn {
 /// Looks at a source again: [`source::observe`] for its types.
 type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
-/// Makes the flight of a claimed node.
-type Launch = fn(Hold, Strand, Visit) -> Arc<dyn Fly>;
+/// Makes the box of a call, with the flight.
+type Book = fn(Option<Call>) -> Booking;
 
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,9 +119,9 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
     /// Describes the async function whose body `body` makes.
     pub const fn new_async<D: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> D::Body) -> Self {
         let mut descriptor = Self::leaf(id, site);
-        // SAFETY: as in `new`; `launch`, `run` and `run_apart` cast it back to this type.
+        // SAFETY: as in `new`; `start_deferred`, `run` and `run_apart` cast it back to this type.
         descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
-        descriptor.raw.launch = Some(launch::<K, O, D>);
+        descriptor.raw.book = Some(book::<K, O, D>);
         descriptor.raw.run = run_deferred::<K, O, D>;
         descriptor.raw.run_apart = run_deferred_apart::<K, O, D>;
         descriptor
@@ -209,7 +207,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             uncached_shim: is_uncached::<K, O>,
             same_stamp: None,
             observe: None,
-            launch: None,
+            book: None,
             full_name: None,
             stored: None,
             leaf: None,
@@ -303,7 +301,7 @@ impl RawTaskFn {
 
     /// Whether the body runs in pieces.
     pub(crate) fn is_async(&self) -> bool {
-        self.launch.is_some()
+        self.book.is_some()
     }
 
     pub(crate) fn is_leaf(&self) -> bool {

@@ -5,18 +5,17 @@
 
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use crate::args::Key;
-use crate::carry::Hold;
-use crate::demand::Visit;
+use crate::booking::{Booking, Call, Head, Ops};
 use crate::node::NodeRef;
-use crate::strand::Strand;
 use crate::sync::Mutex;
 use crate::task_fn::{Ran, finish_deferred, start_deferred};
 
-use super::{Core, Fly, Parts, Thrown};
+use super::{Core, Fly, Parts, State, Thrown};
 
 /// How a body goes on that is run in pieces and ends with an `O`.
 pub trait Deferred<O>: 'static {
@@ -28,26 +27,57 @@ pub trait Deferred<O>: 'static {
 }
 
 /// A flight of a task function from `K` to `O` whose body goes on as `D` says.
+// Its layout is fixed, so that a pointer to the head is one to the whole.
+#[repr(C)]
 struct Flight<K, O, D: Deferred<O>> {
+    head: Head,
     core: Core,
     /// Locked by the driver, or by who ended the flight: nobody ever waits for it.
     body: Mutex<Option<D::Body>>,
     types: PhantomData<fn(&K) -> O>,
 }
 
-/// Makes the flight of a node that has just been claimed by `strand`.
-pub(crate) fn launch<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(
-    hold: Hold,
-    strand: Strand,
-    visit: Visit,
-) -> Arc<dyn Fly> {
-    let core = Core::new(hold, strand, visit);
-    Arc::new(Flight::<K, O, D> { core, body: Mutex::new(None), types: PhantomData })
+/// Makes a flight that has not begun, in the box of a call, or of nobody.
+pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(call: Option<Call>) -> Booking {
+    let flight = Flight::<K, O, D> {
+        head: Head::new(Flight::<K, O, D>::OPS, call),
+        core: Core::waiting(),
+        body: Mutex::new(None),
+        types: PhantomData,
+    };
+    let flight = Arc::into_raw(Arc::new(flight)).cast_mut();
+    let head = NonNull::new(flight.cast()).expect("an `Arc` does not point to null");
+    // SAFETY: a flight is `repr(C)` and begins with its head, whose `Ops` are those of this type.
+    unsafe { Booking::of_raw(head) }
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
+    const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
+
+    /// # Safety
+    /// As for [`Ops::begin`].
+    unsafe fn begin(head: NonNull<Head>, state: State) -> Arc<dyn Fly> {
+        let flight = head.cast::<Self>().as_ptr().cast_const();
+        // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the booking holds its share of it.
+        let flight = unsafe {
+            Arc::increment_strong_count(flight);
+            Arc::from_raw(flight)
+        };
+        flight.core.begin(state);
+        flight
+    }
+
+    /// # Safety
+    /// As for [`Ops::release`].
+    unsafe fn release(head: NonNull<Head>) {
+        // SAFETY: as in `begin`; the share is that of the booking.
+        drop(unsafe { Arc::from_raw(head.cast::<Self>().as_ptr().cast_const()) });
+    }
 }
 
 impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<K, O, D> {
     unsafe fn start(&self, node: NodeRef) {
-        // SAFETY: `launch` was made for these types together with the node's task function.
+        // SAFETY: the flight was made for these types together with the node's task function.
         let body = unsafe { start_deferred::<K, O, D>(node) };
         *self.body.lock() = Some(body);
     }
@@ -55,7 +85,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<
     unsafe fn go_on(&self, node: NodeRef, waker: &Waker, done: &mut dyn FnMut(Ran)) -> bool {
         let output = {
             let mut body = self.body.lock();
-            // SAFETY: 1. `launch` alone makes flights, in an `Arc` that is never unwrapped, so the place never moves; 2. nothing
+            // SAFETY: 1. `book` alone makes flights, in an `Arc` that is never unwrapped, so the place never moves; 2. nothing
             // moves a body out of it: it is dropped where it is, here in `clear` or with the flight.
             let body = unsafe { Pin::new_unchecked(&mut *body) }.as_pin_mut();
             D::go_on(body.expect("a flight that goes on has begun and is not over"), waker)

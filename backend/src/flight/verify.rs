@@ -23,7 +23,7 @@ impl State {
     pub(super) fn verify(&mut self, local: &Local, waker: &Waker) -> Verified {
         loop {
             if let Some(awaited) = &mut self.awaited {
-                match awaited.poll(local, waker) {
+                match awaited.poll(local, waker, None) {
                     Asked::Waits => return Verified::Waits,
                     Asked::Holds(_) => {}
                     Asked::Failed(payload) if is_cancelled(&payload) => return self.abort(local, payload),
