@@ -45,10 +45,10 @@ use crate::task_fn::Ran;
 
 pub use body::Deferred;
 pub(crate) use body::book;
+use seats::Wakers;
 pub(crate) use seats::{Seat, Waiters, wake_all};
 pub use thread::block_on;
 pub(crate) use thread::drive;
-use seats::Wakers;
 use verify::Verified;
 
 /// A panic that ended a flight: the payload, and how it was named, with where its payload lies.

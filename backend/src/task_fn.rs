@@ -120,7 +120,8 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
     pub const fn new_async<D: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> D::Body) -> Self {
         let mut descriptor = Self::leaf(id, site);
         // SAFETY: as in `new`; `start_deferred`, `run` and `run_apart` cast it back to this type.
-        descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
+        descriptor.raw.body =
+            Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
         descriptor.raw.book = Some(book::<K, O, D>);
         descriptor.raw.run = run_deferred::<K, O, D>;
         descriptor.raw.run_apart = run_deferred_apart::<K, O, D>;

@@ -100,7 +100,8 @@ fn new_async(task: &Task<'_>, key: &TokenStream) -> TokenStream {
     let output = task.output();
     match &task.options.max_future {
         Some(bytes) => {
-            let within = quote_spanned!(generated_at(bytes.span())=> new_async_within::<{ #bytes }, #key, #output, _>);
+            let within =
+                quote_spanned!(generated_at(bytes.span())=> new_async_within::<{ #bytes }, #key, #output, _>);
             quote_spanned!(blame::span(task)=> ::larder::__private::v1::#within)
         }
         None => quote_spanned!(blame::span(task)=> ::larder::__private::v1::new_async::<#key, #output, _>),

@@ -49,7 +49,6 @@ pub(crate) fn drive(flight: &Arc<dyn Fly>, deadline: Option<Instant>, stop: impl
     true
 }
 
-
 /// While a thread ends, its thread-locals are gone: then it is made anew.
 fn waker_of_this_thread() -> Waker {
     let make = || Waker::from(Arc::new(Unpark(std::thread::current())));

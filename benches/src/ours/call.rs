@@ -1,7 +1,7 @@
 //! Larder, one call: hits inside a running task, so that the dependency is recorded, and first calls.
 
-use crate::crowd::{Meeting, Stint, crowd};
 use crate::allocation::allocations;
+use crate::crowd::{Meeting, Stint, crowd};
 use crate::lane::{Lane, Sample, footprint, hits_per_sample, in_turn, repeated_hits, timed};
 use crate::work::{Shape, Work, body, body_str, next, strings};
 use larder::Runtime;
@@ -83,6 +83,7 @@ fn sit(number: u64, sitting: Sitting, keys: u32) -> u64 {
 
 /// The same in an async task, with each hit awaited.
 #[larder::task_fn(transient)]
+#[allow(dead_code, reason = "asked by its handle only")]
 async fn sit_async(number: u64, keys: u32) -> u64 {
     let count = hits_per_sample(keys);
     awaited_in_turn(keys, keys).await;
