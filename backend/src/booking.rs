@@ -39,17 +39,20 @@ impl Head {
 
 /// What the boxes of one type can do.
 pub(crate) struct Ops {
-    /// Begins the flight that is in the box, which happens once.
-    ///
-    /// # Safety
-    /// The pointer is that of a booking of a box with these `Ops`.
-    pub(crate) begin: Option<unsafe fn(NonNull<Head>, State) -> Arc<dyn Fly>>,
+    /// For a box with a flight.
+    pub(crate) begin: Option<Begin>,
     /// Gives up the booking's share of the box.
     ///
     /// # Safety
-    /// As for `begin`; the booking is not used any more.
+    /// As for [`Begin`]; the booking is not used any more.
     pub(crate) release: unsafe fn(NonNull<Head>),
 }
+
+/// Begins the flight that is in a box, which happens once.
+///
+/// # Safety
+/// The pointer is that of a booking of a box with the `Ops` that hold this.
+pub(crate) type Begin = unsafe fn(NonNull<Head>, State) -> Arc<dyn Fly>;
 
 /// A call's wait.
 pub(crate) struct Call {
@@ -94,13 +97,16 @@ impl Booking {
         unsafe { self.0.as_ref() }
     }
 
-    /// Begins the flight in the box. `None` if there is none: then the box is a wait only.
-    pub(crate) fn begin(&self, state: State) -> Result<Arc<dyn Fly>, State> {
-        match self.head().ops.begin {
-            // SAFETY: the pointer is that of this booking.
-            Some(begin) => Ok(unsafe { begin(self.0, state) }),
-            None => Err(state),
-        }
+    /// Whether there is a flight in the box; or else it is a wait only.
+    pub(crate) fn has_flight(&self) -> bool {
+        self.head().ops.begin.is_some()
+    }
+
+    /// Begins the flight in the box.
+    pub(crate) fn begin(&self, state: State) -> Arc<dyn Fly> {
+        let begin = self.head().ops.begin.expect("only boxes with a flight are asked to begin it");
+        // SAFETY: the pointer is that of this booking.
+        unsafe { begin(self.0, state) }
     }
 
     /// Goes on waiting; `None` if that is not possible here: outside of the session that the call was made in.

@@ -135,21 +135,14 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> boo
     let launched = engine.flights.launch(node, || {
         let visit = try_claim_for(strand.id, node, from)?;
         let hold = Hold::join(local.engine_arc());
-        let state = State::new(hold, strand, visit);
-        let State { hold, strand, root, .. } = match (place, node.task_fn.book) {
-            (Place::Waiters(own), Some(book)) => {
-                let begun = match own {
-                    Some(own) => own.begin(state),
-                    None => Err(state),
-                };
-                match begun.or_else(|state| book(None).begin(state)) {
-                    Ok(flight) => return Some(flight),
-                    Err(state) => state,
-                }
-            }
-            _ => state,
-        };
-        let (flight, for_the_crew) = launch_heavy(hold, strand, root);
+        if let (Place::Waiters(own), Some(book)) = (place, node.task_fn.book) {
+            let state = State::new(hold, strand, visit);
+            return Some(match own.filter(|own| own.has_flight()) {
+                Some(own) => own.begin(state),
+                None => book(None).begin(state),
+            });
+        }
+        let (flight, for_the_crew) = launch_heavy(hold, strand, visit);
         work = Some(for_the_crew);
         Some(flight)
     });

@@ -55,7 +55,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
     const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
 
     /// # Safety
-    /// As for [`Ops::begin`].
+    /// As for [`Begin`](crate::booking::Begin).
     unsafe fn begin(head: NonNull<Head>, state: State) -> Arc<dyn Fly> {
         let flight = head.cast::<Self>().as_ptr().cast_const();
         // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the booking holds its share of it.
