@@ -49,4 +49,9 @@ impl Flights {
     pub(crate) fn land(&self, node: NodeRef) -> Option<Arc<dyn Fly>> {
         self.bucket(node).lock().remove(&node.address())
     }
+
+    /// How many are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|bucket| bucket.lock().len()).sum()
+    }
 }

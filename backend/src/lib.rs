@@ -59,6 +59,7 @@ mod emit;
 mod failure;
 mod handle;
 mod ask;
+mod activity;
 mod persist;
 mod stats;
 mod sync;
@@ -66,6 +67,7 @@ mod sync;
 #[cfg(all(test, larder_model))]
 mod model;
 
+pub use activity::Activity;
 pub use ask::{collect, forget, is_cached, task};
 pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, Stint, current};

@@ -175,6 +175,11 @@ impl WaitGraph {
             .collect()
     }
 
+    /// How many strands wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().blocked.len()
+    }
+
     /// Takes out one registration of `strand` with `on`.
     pub(crate) fn unblock(&self, strand: u64, on: NodeRef) {
         self.0.lock().remove(strand, on);
