@@ -88,7 +88,10 @@ impl Asker {
                         };
                     }
                     let own = own.filter(|_| !self.has_launched);
-                    self.has_launched |= try_launch(local, node, phase, own) && own.is_some();
+                    if let Some(seat) = try_launch(local, node, phase, own) {
+                        self.has_launched |= own.is_some();
+                        self.seat = Some(seat);
+                    }
                 }
                 Phase::Running => {
                     if let Some(asked) = self.wait(local, waker) {

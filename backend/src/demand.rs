@@ -34,6 +34,8 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     if local.begins_demand() {
         local.begin_demand();
     }
+    // A flight that was launched here ends with this demand, if nobody else waits for it.
+    let mut seat = None;
     loop {
         match node.state.phase() {
             Phase::Fresh => return Ok(node),
@@ -45,7 +47,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                 check_cancelled(local)?;
                 if node.task_fn.is_async() {
                     // As a flight, so that others can take it over, and this thread can leave it.
-                    try_launch_here(local, node, phase);
+                    seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
@@ -367,6 +369,7 @@ impl Visit {
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
     fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
         let node = read.node();
+        let mut seat = None;
         loop {
             match node.state.phase() {
                 Phase::Fresh => {
@@ -385,7 +388,7 @@ impl Visit {
                         return Look::Step(Step::Abort(payload));
                     }
                     if node.task_fn.is_async() {
-                        try_launch_here(local, node, phase);
+                        seat = try_launch_here(local, node, phase).or(seat);
                     } else if let Some(marks) = claim(local, node, phase) {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }

@@ -68,6 +68,8 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Forgotten nodes that marks may name (`reclaim.rs`).
+    pub(crate) origins: Mutex<Vec<NodeRef>>,
     /// Twins to be freed when no session is open (`apart.rs`).
     pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
@@ -123,6 +125,7 @@ impl Engine {
             refreshing: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
+            origins: Mutex::default(),
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             chores: AtomicBool::new(false),

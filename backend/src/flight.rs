@@ -94,14 +94,16 @@ struct Core {
 /// What belongs to the driver.
 pub(crate) struct State {
     hold: Hold,
-    /// Its claims are those of `root` and `visits`; they are named while the strand is put on.
+    /// Its claim between polls is that of `root`, which is named while the strand is put on.
     strand: Strand,
     /// The visit of the flight's own node.
     root: Visit,
-    /// Those of its reads that are being verified, outermost first.
+    /// Those of its reads that are being verified, outermost first. None between polls.
     visits: Vec<Visit>,
     /// The async read that verification waits for.
     awaited: Option<Asker>,
+    /// Whether that is a read of the flight's own node.
+    awaits_own_read: bool,
     has_begun: bool,
     frame: Suspended,
 }
@@ -111,13 +113,16 @@ pub(crate) struct State {
 unsafe impl Send for State {}
 
 /// Claims a node that is async or heavy and launches its flight: a heavy one on the crew, another one in the box `own`, if it is
-/// given. `false` if somebody was faster.
-pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> bool {
+/// given. `None` if somebody was faster.
+///
+/// The launcher has the first seat at once: should it be cancelled before it waits, the flight ends with it. A flight without a
+/// seat would be nobody's, and hold the gate for ever.
+pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> Option<Seat> {
     launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters(own) })
 }
 
-/// Claims an async node and launches a flight that its waiters drive, heavy or not. `false` if somebody was faster.
-pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> bool {
+/// Claims an async node and launches a flight that its waiters drive, heavy or not. `None` if somebody was faster.
+pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> Option<Seat> {
     launch_at(local, node, from, Place::Waiters(None))
 }
 
@@ -127,7 +132,7 @@ enum Place<'a> {
     Crew,
 }
 
-fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> bool {
+fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> Option<Seat> {
     let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
@@ -161,13 +166,15 @@ impl State {
     /// That of the flight of a node that has just been claimed by `strand`.
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
-        Self { hold, strand, root, visits, awaited: None, has_begun: false, frame }
+        let (awaited, awaits_own_read, has_begun) = (None, false, false);
+        Self { hold, strand, root, visits, awaited, awaits_own_read, has_begun, frame }
     }
 
     /// Puts the flight's strand on, runs `work` and takes the strand off again.
     fn as_strand<R>(&mut self, local: &Local, work: impl FnOnce(&mut Self) -> R) -> R {
         let mut claimed = local.spare_claims.borrow_mut().pop().unwrap_or_default();
-        claimed.extend(std::iter::once(&self.root).chain(&self.visits).map(|visit| visit.node));
+        debug_assert!(self.visits.is_empty(), "a flight that gives way keeps its own claim only");
+        claimed.push(self.root.node);
         self.strand.claimed = claimed;
         local.switch(&mut self.strand);
         let outcome = on_enough_stack(|| work(self));

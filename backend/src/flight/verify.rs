@@ -1,4 +1,7 @@
 //! Verification by a flight: it gives way where a thread would wait.
+//!
+//! A flight that gives way keeps the claim of its own node only. Threads that wait for that one find the flight by it, and drive
+//! it; for a node that was claimed on the way they could only sleep, perhaps on the very thread that has to drive the flight.
 
 use std::task::Waker;
 
@@ -24,11 +27,18 @@ impl State {
         loop {
             if let Some(awaited) = &mut self.awaited {
                 match awaited.poll(local, waker, None) {
-                    Asked::Waits => return Verified::Waits,
+                    Asked::Waits => {
+                        self.put_back_reads(local);
+                        return Verified::Waits;
+                    }
                     Asked::Holds(_) => {}
                     Asked::Failed(payload) if is_cancelled(&payload) => return self.abort(local, payload),
-                    // A read that failed counts as changed; the body meets the failure itself.
-                    Asked::Failed(_) => self.innermost().must_run(),
+                    // A read that failed counts as changed; the body meets the failure itself. Whoever read it and was put
+                    // back meanwhile is looked at anew.
+                    Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
+                        self.innermost().must_run();
+                    }
+                    Asked::Failed(_) => {}
                 }
                 self.awaited = None;
             }
@@ -36,7 +46,10 @@ impl State {
             let visit = self.innermost();
             match visit.step(local, Patience::GivesWay) {
                 Step::Descend(next) => self.visits.push(next),
-                Step::Await(node) => self.awaited = Some(Asker::new(node)),
+                Step::Await(node) => {
+                    self.awaited = Some(Asker::new(node));
+                    self.awaits_own_read = is_root;
+                }
                 Step::Current if is_root => {
                     let this = local.engine().flights.land(visit.node);
                     visit.confirm(local);
@@ -79,10 +92,15 @@ impl State {
 
     /// All visited nodes go back to where they were.
     pub(super) fn put_back(&mut self, local: &Local) {
+        self.put_back_reads(local);
+        self.root.put_back(local);
+    }
+
+    /// The reads that are being verified go back to where they were, to be looked at again later.
+    fn put_back_reads(&mut self, local: &Local) {
         while let Some(mut visit) = self.visits.pop() {
             visit.put_back(local);
         }
-        self.root.put_back(local);
     }
 
     /// Ends verification without an outcome: all visited nodes go back to where they were.

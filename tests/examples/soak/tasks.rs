@@ -140,6 +140,7 @@ pub(super) async fn anode(inputs: &Inputs, n: u32) -> u64 {
 }
 
 #[task_fn(transient, heavy)]
+#[allow(dead_code, reason = "asked by its handle only")]
 pub(super) fn heavy(inputs: &Inputs, n: u32) -> u64 {
     node(inputs, n).wrapping_mul(3)
 }
