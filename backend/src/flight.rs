@@ -14,8 +14,8 @@
 //!   all waiters are woken: any of them may be held by somebody who does not poll it again. The first to come drives.
 //! * Threads wait by driving, too. So no flight depends on one executor, nor on one waiter.
 //! * A flight holds the gate: while it is under way, its inputs stand still.
-//! * `waiters` is held for moments, and nothing is locked under it. `state` is held while the body runs, by the driver alone:
-//!   `Waiters::driven` says that there is one, so nobody waits for that lock. The same goes for the body.
+//! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nobody waits for that lock. The
+//!   same goes for the body.
 //! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
 //! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. What steers it
 //!   is a [`Core`], compiled once; the types come in through [`Parts`].
@@ -45,8 +45,7 @@ use crate::task_fn::Ran;
 
 pub use body::Deferred;
 pub(crate) use body::book;
-use seats::Wakers;
-pub(crate) use seats::{Seat, Waiters, wake_all};
+pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all};
 pub use thread::block_on;
 pub(crate) use thread::drive;
 use verify::Verified;
@@ -86,7 +85,7 @@ trait Parts {
 
 /// What a flight is but for its body.
 struct Core {
-    waiters: Mutex<Waiters>,
+    seats: Seats,
     state: Mutex<Option<State>>,
     failure: Mutex<Option<Thrown>>,
 }
@@ -189,7 +188,7 @@ impl State {
 impl Core {
     /// That of a flight that has not begun: nobody knows of it.
     fn waiting() -> Self {
-        Self { waiters: Mutex::default(), state: Mutex::default(), failure: Mutex::default() }
+        Self { seats: Seats::default(), state: Mutex::default(), failure: Mutex::default() }
     }
 
     fn begin(&self, state: State) {
@@ -198,22 +197,17 @@ impl Core {
 
     /// See [`Fly::poll`]; `own` makes the flight's own waker.
     fn poll(&self, parts: &dyn Parts, seat: u64, waker: &Waker, own: impl FnOnce() -> Waker) -> bool {
-        if let Some(over) = self.board(seat, waker) {
-            return over;
+        match self.seats.board(seat, waker) {
+            Boarded::Drives => {}
+            Boarded::Waits => return false,
+            Boarded::Over => return true,
         }
         let over = {
             let mut state = self.state.lock();
             let driven = state.as_mut().map_or(Driven::Over, |state| self.drive(parts, state, &own()));
             matches!(driven, Driven::Over).then(|| state.take())
         };
-        let wakers = {
-            let mut waiters = self.waiters.lock();
-            waiters.driven = false;
-            waiters.over = over.is_some();
-            let wake = waiters.over || waiters.woken;
-            if wake { std::mem::take(&mut waiters.wakers) } else { Wakers::default() }
-        };
-        wakers.wake();
+        self.seats.alight(over.is_some());
         let Some(state) = over else { return false };
         // The finished body's drop is the user's code: under no lock that others take, and nobody waits for it.
         drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
@@ -221,46 +215,13 @@ impl Core {
         true
     }
 
-    /// Becomes the driver, or learns that the flight is over, or driven by somebody else.
-    fn board(&self, seat: u64, waker: &Waker) -> Option<bool> {
-        let mut waiters = self.waiters.lock();
-        if waiters.over {
-            return Some(true);
-        }
-        waiters.set_waker(seat, waker);
-        if waiters.driven {
-            return Some(false);
-        }
-        waiters.driven = true;
-        waiters.woken = false;
-        None
-    }
-
     fn leave(&self, parts: &dyn Parts, seat: u64) {
-        let mut waiters = self.waiters.lock();
-        let waker = waiters.leave(seat);
-        let ends = waiters.seats == 0 && !waiters.over;
-        waiters.over |= ends;
-        drop(waiters);
-        drop(waker);
-        if ends {
+        if self.seats.leave(seat) {
             let state = self.state.lock().take();
             if let Some(state) = state {
                 abandon(parts, state);
             }
         }
-    }
-
-    fn wake_waiters(&self) {
-        let wakers = {
-            let mut waiters = self.waiters.lock();
-            if waiters.driven {
-                waiters.woken = true;
-                return;
-            }
-            std::mem::take(&mut waiters.wakers)
-        };
-        wakers.wake();
     }
 
     fn drive(&self, parts: &dyn Parts, state: &mut State, waker: &Waker) -> Driven {

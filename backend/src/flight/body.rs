@@ -105,7 +105,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<
 
 impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K, O, D> {
     fn join(&self) -> Option<u64> {
-        self.core.waiters.lock().join()
+        self.core.seats.join()
     }
 
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
@@ -117,7 +117,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K,
     }
 
     fn wake_waiters(&self) {
-        self.core.wake_waiters();
+        self.core.seats.wake();
     }
 
     fn take_failure(&self) -> Option<Thrown> {
@@ -127,10 +127,10 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K,
 
 impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Wake for Flight<K, O, D> {
     fn wake(self: Arc<Self>) {
-        self.core.wake_waiters();
+        self.core.seats.wake();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.core.wake_waiters();
+        self.core.seats.wake();
     }
 }

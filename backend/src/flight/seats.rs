@@ -4,7 +4,85 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::sync::Mutex;
+
 use super::Fly;
+
+/// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
+#[derive(Default)]
+pub(crate) struct Seats(Mutex<Waiters>);
+
+/// What a waiter may do now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Boarded {
+    /// It drives, until it calls [`Seats::alight`].
+    Drives,
+    /// Somebody else does; it is woken.
+    Waits,
+    /// The flight is over.
+    Over,
+}
+
+impl Seats {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn join(&self) -> Option<u64> {
+        self.0.lock().join()
+    }
+
+    /// Becomes the driver, if nobody is.
+    pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
+        let mut waiters = self.0.lock();
+        if waiters.over {
+            return Boarded::Over;
+        }
+        waiters.set_waker(seat, waker);
+        if waiters.driven {
+            return Boarded::Waits;
+        }
+        waiters.driven = true;
+        waiters.woken = false;
+        Boarded::Drives
+    }
+
+    /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
+    pub(crate) fn alight(&self, over: bool) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            waiters.driven = false;
+            waiters.over = over;
+            let wake = over || waiters.woken;
+            if wake { std::mem::take(&mut waiters.wakers) } else { Wakers::default() }
+        };
+        wakers.wake();
+    }
+
+    /// Gives up a seat. Whether it was the last, so that the flight is over, and the caller has to end it.
+    #[must_use]
+    pub(crate) fn leave(&self, seat: u64) -> bool {
+        let (waker, ends) = {
+            let mut waiters = self.0.lock();
+            let waker = waiters.leave(seat);
+            let ends = waiters.seats == 0 && !waiters.over;
+            waiters.over |= ends;
+            (waker, ends)
+        };
+        drop(waker);
+        ends
+    }
+
+    /// Wakes all waiters; or lets the driver do it when it alights.
+    pub(crate) fn wake(&self) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            if waiters.driven {
+                waiters.woken = true;
+                return;
+            }
+            std::mem::take(&mut waiters.wakers)
+        };
+        wakers.wake();
+    }
+}
 
 /// The waiters of a flight.
 #[derive(Default)]
@@ -12,9 +90,9 @@ pub(crate) struct Waiters {
     pub(crate) seats: usize,
     next_seat: u64,
     pub(crate) wakers: Wakers,
-    pub(super) driven: bool,
+    driven: bool,
     /// Woken while it was driven.
-    pub(super) woken: bool,
+    woken: bool,
     pub(crate) over: bool,
 }
 
