@@ -124,13 +124,13 @@ pub(super) async fn anode(inputs: &Inputs, n: u32) -> u64 {
     if n % 3 == 0 {
         give_way(n % 9 == 0).await;
     }
-    let mut sum = node(&inputs, n / 2);
+    let mut sum = node(inputs, n / 2);
     if n >= 2 {
         if inputs.of(n) % 2 == 0 {
-            sum = sum.wrapping_add(together(below(n).map(|below| anode(&inputs, below)).into()).await);
+            sum = sum.wrapping_add(together(below(n).map(|below| anode(inputs, below)).into()).await);
         } else {
             for below in below(n) {
-                sum = sum.wrapping_add(anode(&inputs, below).await);
+                sum = sum.wrapping_add(anode(inputs, below).await);
             }
         }
     }
@@ -148,7 +148,7 @@ pub(super) fn heavy(inputs: &Inputs, n: u32) -> u64 {
 #[task_fn(transient)]
 pub(super) async fn lifts(inputs: &Inputs, n: u32) -> u64 {
     let mut counted = Counted::new();
-    let sum = heavy::task(&inputs, n).get_async().await.wrapping_add(anode(&inputs, n / 2).await);
+    let sum = heavy::task(inputs, n).get_async().await.wrapping_add(anode(inputs, n / 2).await);
     counted.is_done = true;
     sum
 }
@@ -181,7 +181,7 @@ pub(super) fn fans_out(inputs: &Inputs, n: u32) -> u64 {
 #[task_fn(transient)]
 pub(super) async fn streams(inputs: &Inputs, n: u32) -> u64 {
     let mut counted = Counted::new();
-    let mut results = stream(0..n, 4, async |n| anode(&inputs, n).await);
+    let mut results = stream(0..n, 4, async |n| anode(inputs, n).await);
     let mut sum = 0u64;
     while let Some((_, value)) = results.next().await {
         sum = sum.wrapping_add(value);
@@ -209,7 +209,7 @@ pub(super) fn turns(inputs: &Inputs, n: u32) -> u64 {
 pub(super) async fn aturns(inputs: &Inputs, n: u32) -> u64 {
     let mut counted = Counted::new();
     give_way(false).await;
-    let sum = if inputs.of(n / 2) % 3 == 0 { aturns(&inputs, n ^ 1).await } else { anode(&inputs, n).await };
+    let sum = if inputs.of(n / 2) % 3 == 0 { aturns(inputs, n ^ 1).await } else { anode(inputs, n).await };
     counted.is_done = true;
     sum
 }
