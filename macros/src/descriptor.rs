@@ -92,7 +92,8 @@ fn parts(task: &Task<'_>, wrap: impl Fn(TokenStream) -> TokenStream) -> TokenStr
 /// What makes the descriptor of a sync function.
 fn new(task: &Task<'_>, key: &TokenStream) -> TokenStream {
     let output = task.output();
-    quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>::new)
+    let task_fn = quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>);
+    generated!(#task_fn::new)
 }
 
 /// What makes the descriptor of an async function. The type of its futures is inferred.
