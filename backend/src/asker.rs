@@ -243,7 +243,7 @@ fn lookup(
             Inserted::Existing(node) => node,
         },
     };
-    local.counters.of(node.function).memory_hits.add(1);
+    local.counters.memory_hit(node.function);
     if node.state.is_fresh() {
         local.record_and_remember(node);
         return Ok(node);

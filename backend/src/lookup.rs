@@ -12,7 +12,7 @@ use crate::args::{Args, ArgsSlot};
 use crate::claim::{Phase, StateWord};
 use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
-use crate::local::{Local, Mode};
+use crate::local::Local;
 use crate::marks;
 use crate::node::{Header, NodeRef};
 use crate::persist;
@@ -56,18 +56,14 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
 ) -> NodeRef {
     let raw = task_fn.raw();
     let Some(local) = Local::current() else { outside(raw) };
-    let is_it = |args: &A, node: NodeRef| {
-        // SAFETY: the key is read only if the node's task function is this one, whose types are these.
-        node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
-    };
-    if let Some(node) = local.predicted(|node| is_it(&args, node)) {
+    if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
     let hash = hash_of(raw, &args);
-    if let Some(node) = local.cached(hash, |node| is_it(&args, node)) {
+    if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
-    through_the_table(local, raw, hash, args, is_it)
+    through_the_table::<A, O>(local, raw, hash, args)
 }
 
 /// The hash of a call: of the task function's identity and the arguments.
@@ -79,26 +75,42 @@ pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
     state.finish()
 }
 
-/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function.
+#[inline(always)]
+fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
+    // SAFETY: the key is read only if the node's task function is this one, whose types are these.
+    node.task_fn.is(task_fn) && args.matches(unsafe { node.key::<A::Key, O>() })
+}
+
+/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
+/// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
 #[inline(never)]
-fn through_the_table<A: Args>(
+fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+    let first = local.engine().table.first(hash);
+    if let Some(node) = first
+        && is_it::<A, O>(node, task_fn, &args)
+        && node.state.is_fresh()
+    {
+        local.counters.memory_hit(node.function);
+        local.record_from_table(node);
+        return node;
+    }
+    beyond_a_hit::<A, O>(local, task_fn, hash, args, first)
+}
+
+/// The table does not have the node, or not fresh, or another one of the same hash stands before it.
+#[inline(never)]
+fn beyond_a_hit<A: Args, O>(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
     args: A,
-    is_it: impl Fn(&A, NodeRef) -> bool,
+    first: Option<NodeRef>,
 ) -> NodeRef {
-    let found = {
-        let _comparing = Comparing::begin(local, task_fn);
-        local.engine().table.find(hash, |node| is_it(&args, node))
+    let found = match first {
+        Some(node) if is_it::<A, O>(node, task_fn, &args) => Some(node),
+        Some(_) => local.engine().table.find(hash, |node| is_it::<A, O>(node, task_fn, &args)),
+        None => None,
     };
-    if let Some(node) = found
-        && node.state.is_fresh()
-    {
-        local.counters.of(node.function).memory_hits.add(1);
-        local.remember_and_record(node);
-        return node;
-    }
     let mut slot = StackMagicAnySlot::new(args);
     lookup(local, task_fn, hash, &mut slot, found)
 }
@@ -147,7 +159,7 @@ fn lookup(
             }
         }
     };
-    local.counters.of(node.function).memory_hits.add(1);
+    local.counters.memory_hit(node.function);
     let outcome = demand(local, node);
     hand_out(local, node, outcome, false)
 }
@@ -177,7 +189,6 @@ pub(crate) fn peek(
     hash: u64,
     slot: &ArgsSlot<'_>,
 ) -> Option<NodeRef> {
-    let _comparing = Comparing::begin(local, task_fn);
     local.engine().table.find(hash, |node| is_call(node, task_fn, slot))
 }
 
@@ -217,15 +228,12 @@ fn insert_plain(
         drop(marks::take(&header.work, local.strand.get() as usize));
     }
     let slot = std::cell::RefCell::new(slot);
-    let inserted = {
-        let _comparing = Comparing::begin(local, task_fn);
-        local.engine().table.find_or_insert(
-            hash,
-            |node| is_call(node, task_fn, &slot.borrow()),
-            // SAFETY: `call` pairs a descriptor with arguments of its own key type.
-            || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
-        )
-    };
+    let inserted = local.engine().table.find_or_insert(
+        hash,
+        |node| is_call(node, task_fn, &slot.borrow()),
+        // SAFETY: `call` pairs a descriptor with arguments of its own key type.
+        || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
+    );
     if let (Inserted::New(node), true) = (&inserted, is_claim) {
         if local.begins_demand() {
             local.begin_demand();
@@ -233,33 +241,4 @@ fn insert_plain(
         local.claimed.borrow_mut().push(*node);
     }
     inserted
-}
-
-/// While this lives, comparisons of arguments run under a shard lock, and calling a task is refused.
-struct Comparing<'a>(&'a Local);
-
-impl<'a> Comparing<'a> {
-    #[inline(always)]
-    fn begin(local: &'a Local, task_fn: &RawTaskFn) -> Self {
-        if local.mode.replace(Mode::Comparing) != Mode::Normal {
-            called_while_comparing(task_fn);
-        }
-        Self(local)
-    }
-}
-
-#[cold]
-fn called_while_comparing(task_fn: &RawTaskFn) -> ! {
-    panic!(
-        "task function `{}` was called while arguments were being compared; `Eq` of an argument must not call task \
-         functions",
-        task_fn.site.path
-    )
-}
-
-impl Drop for Comparing<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.0.mode.set(Mode::Normal);
-    }
 }
