@@ -332,8 +332,9 @@ impl Local {
     /// Drops what the current frame has noted more than once.
     fn keep_each_once(&self, reads: &mut Vec<Edge>) {
         let mut seen = self.seen.borrow_mut();
-        let mut kept = self.base.get();
-        for index in kept..reads.len() {
+        let base = self.base.get();
+        let mut kept = base;
+        for index in base..reads.len() {
             if seen.insert(reads[index]) {
                 reads[kept] = reads[index];
                 kept += 1;
