@@ -94,7 +94,22 @@ fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, has
         local.record_from_table(node);
         return node;
     }
-    beyond_a_hit::<A, O>(local, task_fn, hash, args, first)
+    let (node, then) = beyond_a_hit::<A, O>(local, task_fn, hash, args, first);
+    finish(local, node, then)
+}
+
+/// What a call still needs once its node is known.
+///
+/// Bodies nest, so nothing may stay on the stack while one runs that is done with before: the arguments, the search and the
+/// insertion are over when [`finish`] goes on with this.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Nothing: the node holds the value, and has been recorded.
+    HandOut,
+    /// The node is new and claimed: its body is to be run.
+    Run,
+    /// The node is to be made fresh.
+    Demand,
 }
 
 /// The table does not have the node, or not fresh, or another one of the same hash stands before it.
@@ -105,14 +120,19 @@ fn beyond_a_hit<A: Args, O>(
     hash: u64,
     args: A,
     first: Option<NodeRef>,
-) -> NodeRef {
+) -> (NodeRef, Then) {
     let found = match first {
         Some(node) if is_it::<A, O>(node, task_fn, &args) => Some(node),
         Some(_) => local.engine().table.find(hash, |node| is_it::<A, O>(node, task_fn, &args)),
         None => None,
     };
-    let mut slot = StackMagicAnySlot::new(args);
-    lookup(local, task_fn, hash, &mut slot, found)
+    match found {
+        Some(node) => {
+            local.counters.memory_hit(node.function);
+            (node, Then::Demand)
+        }
+        None => miss(local, task_fn, hash, &mut StackMagicAnySlot::new(args)),
+    }
 }
 
 #[cold]
@@ -125,43 +145,45 @@ pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     )
 }
 
-/// Goes on when the read lock has not found a fresh node: makes the one that was `found` fresh, or runs a true miss.
-/// Returns the call's node, fresh and recorded as read.
-fn lookup(
-    local: &Local,
-    task_fn: &'static RawTaskFn,
-    hash: u64,
-    slot: &mut ArgsSlot<'_>,
-    found: Option<NodeRef>,
-) -> NodeRef {
-    let node = match found {
-        Some(node) => node,
-        None => {
-            check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
-            if let (Some(persistence), Some(_), false) =
-                (local.engine().persistence(), task_fn.stored, task_fn.is_async())
-            {
-                return persist::miss(local, persistence, task_fn, hash, slot);
-            }
-            // An async body runs as a flight, which makes its own claim.
-            let phase = if task_fn.is_async() { Phase::Empty } else { Phase::Running };
-            match insert(local, task_fn, hash, slot, phase) {
-                Inserted::New(node) => {
-                    local.counters.of(node.function).misses.add(1);
-                    if task_fn.is_async() {
-                        let outcome = demand(local, node);
-                        return hand_out(local, node, outcome, false);
-                    }
-                    let outcome = execute(local, node).map(|()| node);
-                    return hand_out(local, node, outcome, true);
-                }
-                Inserted::Existing(node) => node,
-            }
+/// Goes on when the read lock has not found the node: probes the store, then inserts.
+fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> (NodeRef, Then) {
+    check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+    if let (Some(persistence), Some(_), false) =
+        (local.engine().persistence(), task_fn.stored, task_fn.is_async())
+    {
+        return (persist::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
+    }
+    // An async body runs as a flight, which makes its own claim.
+    let (phase, then) =
+        if task_fn.is_async() { (Phase::Empty, Then::Demand) } else { (Phase::Running, Then::Run) };
+    match insert(local, task_fn, hash, slot, phase) {
+        Inserted::New(node) => {
+            local.counters.of(node.function).misses.add(1);
+            (node, then)
         }
-    };
-    local.counters.memory_hit(node.function);
-    let outcome = demand(local, node);
-    hand_out(local, node, outcome, false)
+        Inserted::Existing(node) => {
+            local.counters.memory_hit(node.function);
+            (node, Then::Demand)
+        }
+    }
+}
+
+/// Does what a call still needs. Returns the call's node, fresh and recorded as read.
+#[inline(never)]
+fn finish(local: &Local, node: NodeRef, then: Then) -> NodeRef {
+    match then {
+        Then::HandOut => node,
+        Then::Run => {
+            let outcome = execute(local, node);
+            local.record_new(node);
+            outcome.unwrap_or_else(|payload| resume_unwind(payload));
+            node
+        }
+        Then::Demand => {
+            let outcome = demand(local, node);
+            hand_out(local, node, outcome, false)
+        }
+    }
 }
 
 /// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
