@@ -758,6 +758,21 @@ fn address_of(payload: &Payload) -> usize {
     (&raw const **payload).cast::<()>().addr()
 }
 
+/// While this lives, no session is seen on this thread.
+pub(crate) struct OutOfSight(*const Local);
+
+impl OutOfSight {
+    pub(crate) fn begin() -> Self {
+        Self(CURRENT.replace(ptr::null()))
+    }
+}
+
+impl Drop for OutOfSight {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
 /// A session (or a stretch of it) that is current on this thread.
 pub(crate) struct Entered {
     before: *const Local,

@@ -9,6 +9,7 @@ use std::panic::resume_unwind;
 use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
+use crate::aside::meet;
 use crate::claim::{Phase, StateWord};
 use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
@@ -55,7 +56,7 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
     args: A,
 ) -> NodeRef {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { outside(raw) };
+    let Some(local) = Local::current() else { meet(task_fn, args) };
     if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
@@ -140,7 +141,7 @@ fn beyond_a_hit<A: Args, O>(
 pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     panic!(
         "task function `{}` was called outside of a session; call it inside `runtime.run(|| ...)`, or call its plain \
-         body with `{}::uncached(...)`",
+         body with `{}::uncached(...)`, a method's with `larder::ask(|| ...).uncached()`",
         task_fn.site.path, task_fn.site.name
     )
 }
