@@ -1,5 +1,4 @@
 //! Arguments, outputs and call patterns that a runtime would rather not meet.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,4 @@
 //! What hits, misses and lost races allocate, counted by the allocator.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

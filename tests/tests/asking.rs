@@ -1,5 +1,4 @@
 //! `larder::ask`: the other ways to use a call, of methods and whatever else is called.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
