@@ -23,7 +23,6 @@ use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef, RESTORED};
 use crate::persist::{self, Check, Progress, Restored};
-use crate::strand::Strand;
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
 
@@ -35,6 +34,8 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     if local.begins_demand() {
         local.begin_demand();
     }
+    // A flight that was launched here ends with this demand, if nobody else waits for it.
+    let mut seat = None;
     loop {
         match node.state.phase() {
             Phase::Fresh => return Ok(node),
@@ -46,7 +47,7 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                 check_cancelled(local)?;
                 if node.task_fn.is_async() {
                     // As a flight, so that others can take it over, and this thread can leave it.
-                    try_launch_here(local, node, phase);
+                    seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
@@ -69,7 +70,7 @@ fn removed(node: NodeRef) -> TaskError {
 }
 
 /// Whether the session of the current strand is to end.
-#[inline]
+#[inline(always)]
 fn is_to_end(local: &Local) -> bool {
     local.engine().gate.is_cancelling()
         || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
@@ -79,13 +80,16 @@ fn is_to_end(local: &Local) -> bool {
 ///
 /// # Errors
 /// `Cancelled`, if an update wants the open sessions to end, or a token this one.
+#[inline]
 pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if is_to_end(local) {
-        // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
-        local.poison_all();
-        return Err(Box::new(TaskError::Cancelled));
-    }
-    Ok(())
+    if is_to_end(local) { Err(cancelled(local)) } else { Ok(()) }
+}
+
+#[cold]
+fn cancelled(local: &Local) -> Payload {
+    // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
+    local.poison_all();
+    Box::new(TaskError::Cancelled)
 }
 
 /// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
@@ -103,12 +107,9 @@ pub(crate) fn end_restored(local: &Local, node: NodeRef) {
     release(local, node, Phase::Fresh, Marks::None);
 }
 
-/// Claims a node for a strand that is not current. Returns what has to be looked at.
-pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> Option<Visit> {
-    node.state.try_claim(from).then(|| {
-        strand.claimed.push(node);
-        Visit::new(node, from, marks::take(&node.work, strand.id as usize))
-    })
+/// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
+pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state.try_claim(from).then(|| Visit::new(node, from, marks::take(&node.work, strand as usize)))
 }
 
 fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
@@ -368,6 +369,7 @@ impl Visit {
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
     fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
         let node = read.node();
+        let mut seat = None;
         loop {
             match node.state.phase() {
                 Phase::Fresh => {
@@ -386,7 +388,7 @@ impl Visit {
                         return Look::Step(Step::Abort(payload));
                     }
                     if node.task_fn.is_async() {
-                        try_launch_here(local, node, phase);
+                        seat = try_launch_here(local, node, phase).or(seat);
                     } else if let Some(marks) = claim(local, node, phase) {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }

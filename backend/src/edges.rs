@@ -221,10 +221,6 @@ impl Dependents {
         self.0.addr() & (Dependent::PLACED | Dependent::UNPLACED) != 0
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
-    }
-
     pub(crate) fn as_slice(&self) -> &[Dependent] {
         if self.0.is_null() {
             &[]

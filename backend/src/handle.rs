@@ -82,7 +82,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
             return Called::Hit(unsafe { node.value_by_type::<T>() }.clone());
         }
         local.counters.memory_hit(node.function);
-        Called::Miss(Pending::new(local, node, self.clone()))
+        Called::Miss(Pending::new(local, node, Some(self.cell.clone())))
     }
 
     /// The value, or why there is none.

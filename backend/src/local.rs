@@ -90,6 +90,8 @@ pub(crate) struct Local {
     emitted_count: Cell<usize>,
     functions: RefCell<hashbrown::HashMap<std::any::TypeId, u32, FxBuildHasher>>,
     seen: RefCell<FxHashSet<Edge>>,
+    /// Empty lists for the claims of flights that are put on.
+    pub(crate) spare_claims: RefCell<Vec<Vec<NodeRef>>>,
 }
 
 // SAFETY: a `Local` is reachable from other threads only as `Weak<Local>` in its engine's list, through which nothing but
@@ -202,7 +204,7 @@ impl Local {
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
             updating: Cell::new(false),
-            generation: Cell::new(0),
+            generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
             strand: Cell::new(new_strand()),
             lineage: RefCell::default(),
@@ -218,6 +220,7 @@ impl Local {
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
+            spare_claims: RefCell::default(),
         }
     }
 

@@ -93,7 +93,7 @@ impl Table {
         self.map.len()
     }
 
-    /// All nodes, in no order. For use while the gate is held exclusively, or when the engine ends.
+    /// All nodes, in no order. For use while the gate is held, or when the engine ends.
     pub(crate) fn nodes(&self) -> Vec<NodeRef> {
         self.map.iter().map(|entry| *entry.key()).collect()
     }

@@ -4,30 +4,34 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use larder::Runtime;
 use larder::storage::RedbStorage;
+use larder::{Builder, Runtime};
 
-use crate::args::Cache;
+use crate::args::{Cache, Threads};
 use crate::roots::Roots;
 
 /// A runtime that keeps its results where `cache` says. Where that is not possible, nothing is kept, and the reason is
 /// returned.
-pub fn runtime(cache: &Cache, roots: &Roots) -> (Runtime, Option<String>) {
+pub fn runtime(cache: &Cache, threads: Threads, roots: &Roots) -> (Runtime, Option<String>) {
+    let builder = match threads {
+        Threads::PerProcessor => Runtime::builder(),
+        Threads::Number(threads) => Runtime::builder().threads(threads.get()),
+    };
     let dir = match cache {
-        Cache::Nowhere => return (Runtime::new(), None),
+        Cache::Nowhere => return (builder.build(), None),
         Cache::At(dir) => dir.clone(),
         Cache::BelowTheTree => roots.base().join(".larder"),
     };
-    match open(&dir) {
+    match open(builder.clone(), &dir) {
         Ok(runtime) => (runtime, None),
-        Err(reason) => (Runtime::new(), Some(format!("nothing is kept for the next run: {reason}"))),
+        Err(reason) => (builder.build(), Some(format!("nothing is kept for the next run: {reason}"))),
     }
 }
 
-fn open(dir: &Path) -> Result<Runtime, String> {
+fn open(builder: Builder, dir: &Path) -> Result<Runtime, String> {
     prepare(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let storage = RedbStorage::open(store(dir)).map_err(|error| error.to_string())?;
-    Runtime::builder().storage(storage).try_build().map_err(|error| error.to_string())
+    builder.storage(storage).try_build().map_err(|error| error.to_string())
 }
 
 fn store(dir: &Path) -> PathBuf {
