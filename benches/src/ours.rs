@@ -1,8 +1,8 @@
 //! Larder's side. Built with the feature `larder-engine`; without it larder takes part in nothing, and every budget
 //! says `not built`.
 //!
-//! The files mirror `peers`: one call, what follows a change, first builds. Work whose part of the engine is still to
-//! come (storage, async, scopes) is answered with `None` by `enter` until its lane is written.
+//! The files mirror `peers`: one call, what follows a change, first builds, and what stands on disk. Work whose part of
+//! the engine is still to come (async, scopes) is answered with `None` by `enter` until its lane is written.
 
 use crate::lane::{Contestant, Lane};
 use crate::work::Work;
@@ -14,10 +14,13 @@ pub const LARDER: Contestant = Contestant { name: "larder", enter };
 mod call;
 #[cfg(feature = "larder-engine")]
 mod graph;
+pub mod damaged;
+pub mod reopened;
+pub mod stored;
 
 #[cfg(feature = "larder-engine")]
 fn enter(work: Work) -> Option<Lane> {
-    call::enter(work).or_else(|| graph::enter(work))
+    call::enter(work).or_else(|| graph::enter(work)).or_else(|| stored::enter(work))
 }
 
 #[cfg(not(feature = "larder-engine"))]
