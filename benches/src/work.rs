@@ -162,7 +162,7 @@ pub fn record(number: u32) -> Record {
 }
 
 /// How many hits in a store one sample takes.
-pub const STORED_HITS: u32 = 20_000;
+pub const STORED_HITS: u32 = 10_000;
 
 /// How many records a store is probed among.
 pub const STORED: u32 = 100_000;

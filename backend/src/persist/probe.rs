@@ -122,7 +122,9 @@ impl Persistence {
 
     /// Brings what was found for a new node into it, if it is valid; otherwise says how to verify it.
     fn take_in(&self, local: &Local, node: NodeRef, mut probed: Probed) -> Taken {
-        let Some(task) = self.own(node, probed.task.map(|task| task.0)) else { return Taken::Nothing };
+        let key = probed.task.map(|task| task.0);
+        let task = if probed.found { self.own_restored(node, key) } else { self.own(node, key) };
+        let Some(task) = task else { return Taken::Nothing };
         // From here on who changes something finds the node, so what was read before must not have changed since.
         let Probed { buffers, found, changes, .. } = &mut probed;
         let check = |known| Check::begin(task, known, local.engine().epoch());
@@ -148,7 +150,17 @@ impl Persistence {
 
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
     pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
-        let key = key.filter(|key| *self.nodes.shard(*key).entry(*key).or_insert(node) == node);
+        let key = key.filter(|key| self.nodes.own(*key, node));
+        self.name(node, key)
+    }
+
+    /// The same for a new node of which a record was found.
+    fn own_restored(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
+        let key = key.filter(|key| self.nodes.restore(*key, node));
+        self.name(node, key)
+    }
+
+    fn name(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
         let named = Persisted::named(key);
         let extra = node.extra().unwrap_or_else(|| {
             node.extra_or_insert_with(Extra { persisted: Mutex::new(Some(named)), ..Extra::default() })
@@ -172,8 +184,6 @@ impl Persistence {
     /// A node is about to be freed.
     pub(crate) fn disown(&self, node: NodeRef) {
         let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
-        if let Some(key) = persisted.and_then(|persisted| persisted.key) {
-            self.nodes.shard(key).remove(&key);
-        }
+        self.nodes.remove(persisted.and_then(|persisted| persisted.key), node);
     }
 }

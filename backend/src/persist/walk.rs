@@ -99,12 +99,14 @@ impl<'a> Walk<'a> {
             return;
         }
         let node = self.persistence.nodes.get(task.0);
-        if let Some(node) = node {
+        for node in node.into_iter().chain(self.persistence.nodes.twins(task.0)) {
             if node.flag(RESTORED) {
                 reached.clear();
                 memory.mark(node, reached);
                 self.reached(reached);
             }
+        }
+        if let Some(node) = node {
             // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
             if is_stored(node) {
                 return;
@@ -146,7 +148,7 @@ impl<'a> Walk<'a> {
     fn distrust(&mut self, memory: &mut impl MarkInMemory) {
         self.persistence.distrust.store(true, Relaxed);
         let mut reached = Vec::new();
-        for node in self.persistence.nodes.values() {
+        for node in self.persistence.nodes.all() {
             if node.flag(RESTORED) {
                 memory.mark(node, &mut reached);
             }

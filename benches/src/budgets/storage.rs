@@ -8,7 +8,7 @@ use crate::work::{STORED, Work};
 
 pub(super) fn probe() -> Verdict {
     let mut verdict = Verdict::on("probe");
-    let race = Race::over(Work::Probe, &[LARDER, REDB], Pace::STEADY);
+    let race = Race::over(Work::Probe, &[LARDER, REDB], Pace::BRIEF);
     let ratio = race.ratio(LARDER.name, REDB.name);
     verdict.check(Check::at_most(
         "a warm hit of a new runtime, against redb's get and decode",
