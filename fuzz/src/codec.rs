@@ -56,7 +56,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
     };
     let mixed = Mixed {
         shapes: vec![shape(3), Shape::Point],
-        counts: BTreeMap::from([("one".to_owned(), (1, 2, 3, 4, 5)), ("most".to_owned(), (255, 65_535, 1 << 31, 1 << 63, 1 << 127))]),
+        counts: BTreeMap::from([
+            ("one".to_owned(), (1, 2, 3, 4, 5)),
+            ("most".to_owned(), (255, 65_535, 1 << 31, 1 << 63, 1 << 127)),
+        ]),
         letters: ['a', 'ß', '\u{10ffff}'],
         numbers: (1.5, f64::NAN, -1, i64::MIN, i128::MAX),
         texts: HashMap::from([(7, "seven".into())]),

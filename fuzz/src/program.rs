@@ -27,7 +27,9 @@ fn page(input: &Input<u64>, number: u64) -> String {
 
 #[task_fn]
 fn total(input: &Input<u64>) -> u64 {
-    (0..PARTS).map(|number| part(input, number) + page(input, number).trim().parse::<u64>().unwrap_or(0)).sum()
+    (0..PARTS)
+        .map(|number| part(input, number) + page(input, number).trim().parse::<u64>().unwrap_or(0))
+        .sum()
 }
 
 /// The states that are stored, the last one first; then one that is not.

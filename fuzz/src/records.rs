@@ -3,7 +3,8 @@
 use larder::storage::{BackingStorage, MemoryStorage, Table, Visit};
 use larder_backend::storage::ENVELOPE_BYTES;
 use larder_backend::storage::record::{
-    FunctionRecord, InputRecord, MetaRecord, SinceRecord, SourceRecord, TaskRecord, Trace, TraceSearch, find_trace,
+    FunctionRecord, InputRecord, MetaRecord, SinceRecord, SourceRecord, TaskRecord, Trace, TraceSearch,
+    find_trace,
 };
 
 use super::program::{fill, open};
@@ -19,7 +20,8 @@ pub fn run(data: &[u8]) {
         let found = find_trace(&[trace, trace], |key| {
             trace.reads().find(|read| read.key == key).map(|read| read.fingerprint)
         });
-        let repeats = trace.reads().any(|read| trace.reads().any(|other| other.key == read.key && other != read));
+        let repeats =
+            trace.reads().any(|read| trace.reads().any(|other| other.key == read.key && other != read));
         assert!(repeats || found == TraceSearch::Found(0), "its own reads are current");
     }
     let _ = SourceRecord::decode(data).map(|source| source.key());

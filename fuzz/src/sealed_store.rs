@@ -77,5 +77,7 @@ fn stored() -> Records {
 
 /// Some scripts of changes.
 pub fn seeds() -> Vec<Vec<u8>> {
-    (0..64_u8).map(|seed| (0..30).map(|at: u8| seed.wrapping_mul(31).wrapping_add(at.wrapping_mul(seed))).collect()).collect()
+    (0..64_u8)
+        .map(|seed| (0..30).map(|at: u8| seed.wrapping_mul(31).wrapping_add(at.wrapping_mul(seed))).collect())
+        .collect()
 }

@@ -72,7 +72,9 @@ fn quiet() {
 /// Some damages.
 pub fn seeds() -> Vec<Vec<u8>> {
     let edits = (0..64_u32).map(|seed| {
-        (0..=seed % 4).flat_map(|at| [&(seed * 48_611 + at * 7919).to_le_bytes()[..], &[1 << (seed % 8)]].concat()).collect()
+        (0..=seed % 4)
+            .flat_map(|at| [&(seed * 48_611 + at * 7919).to_le_bytes()[..], &[1 << (seed % 8)]].concat())
+            .collect()
     });
     edits.chain([vec![0xff], vec![0xfe, 1, 2, 3], b"\xffredb\x1a\x0a\xa9\x0d\x0a".to_vec()]).collect()
 }

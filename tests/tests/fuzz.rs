@@ -3,7 +3,11 @@
 //! `LARDER_FUZZ_SECONDS=n` is how long each target runs, `LARDER_SEED=n` where the mutations begin; a failure prints its
 //! own. `LARDER_FUZZ_CORPUS=dir` writes the seeds there, by target, for cargo-fuzz to start from.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails here says where, and how far it came")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails here says where, and how far it came"
+)]
 #![allow(unreachable_pub, reason = "the targets are modules of a library elsewhere")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

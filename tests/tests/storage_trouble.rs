@@ -51,7 +51,8 @@ fn a_cap_drops_older_traces_before_tasks() {
         let input = runtime.input("state", state);
         runtime.update(|update| update.set(&input, state)).unwrap();
         take_runs();
-        let sums = runtime.run(|| (0..20).map(|by| scaled(&input, by).trim().parse::<u32>().unwrap()).sum::<u32>());
+        let sums =
+            runtime.run(|| (0..20).map(|by| scaled(&input, by).trim().parse::<u32>().unwrap()).sum::<u32>());
         assert_eq!(sums, state * 190);
         take_runs()
     };
@@ -108,7 +109,8 @@ fn a_report_names_the_size_of_each_function_and_what_is_damaged() {
     runtime.run(|| (1..=3).for_each(|by| drop(scaled(&runtime.input("x", 1), by))));
     let report = runtime.storage_report().unwrap().unwrap();
     assert!(report.is_sound());
-    let sizes: Vec<_> = report.functions.iter().map(|(_, size)| (&*size.path, size.tasks, size.bytes)).collect();
+    let sizes: Vec<_> =
+        report.functions.iter().map(|(_, size)| (&*size.path, size.tasks, size.bytes)).collect();
     assert!(sizes[0].0.ends_with("::page") && sizes[0].1 == 50 && sizes[0].2 > 100_000, "{sizes:?}");
     assert!(sizes[1].0.ends_with("::scaled") && sizes[1].1 == 3 && sizes[1].2 > 6000, "{sizes:?}");
     drop(runtime);
@@ -125,7 +127,10 @@ const STORE: &str = "LARDER_TEST_STORE";
 /// Runs one of the tests below that are children, in a process of its own.
 fn child(name: &str, path: &Path, round: u32) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(STORE, path).env(ROUND, round.to_string());
+    command
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(STORE, path)
+        .env(ROUND, round.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -191,7 +196,10 @@ fn a_store_in_a_folder_that_cannot_be_written_is_read_by_choice() {
         assert_eq!(pages(runtime, 0..15), 0, "in memory they stay");
     }
     drop(runtimes);
-    #[allow(clippy::permissions_set_readonly_false, reason = "it is a folder of this test, about to be removed")]
+    #[allow(
+        clippy::permissions_set_readonly_false,
+        reason = "it is a folder of this test, about to be removed"
+    )]
     permissions.set_readonly(false);
     std::fs::set_permissions(folder.path(), permissions).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), before);

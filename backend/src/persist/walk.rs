@@ -172,6 +172,7 @@ impl<'a> Walk<'a> {
     /// Hands the marks over, with what else is in the group. Returns whether the store will hold it: if not, what the
     /// group says of leaves is not stored.
     pub(crate) fn hand_over(mut self) -> bool {
+        self.persistence.counts.walked.add_all(self.seen.len());
         if self.is_complete {
             self.persistence.hand_over(&mut self.group, self.changes)
         } else {

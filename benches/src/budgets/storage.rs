@@ -62,12 +62,7 @@ fn after_one_change(verdict: &mut Verdict) {
         let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
         verdict.figure(LARDER.name, &when("open and root"), milliseconds(round.total), "ms");
         verdict.figure(LARDER.name, &when("of it stamping"), milliseconds(round.stamping), "ms");
-        verdict.figure(
-            LARDER.name,
-            &when("marked, run or used"),
-            round.handed_over as f64,
-            "records handed over",
-        );
+        verdict.figure(LARDER.name, &when("walked and marked"), round.walked as f64, "tasks");
         verdict.figure(LARDER.name, &when("taken out of the store"), round.restored as f64, "tasks");
         verdict.figure(LARDER.name, &when("verified by record"), round.verified as f64, "tasks");
         verdict.figure(LARDER.name, &when("run"), round.runs as f64, "bodies");

@@ -61,8 +61,8 @@ pub struct Reopened {
     pub restored: u64,
     /// Tasks found current by their record.
     pub verified: u64,
-    /// Tasks and leaves that the walk after a change met: all that was handed to the store to be marked.
-    pub handed_over: u64,
+    /// Stored tasks that the walk after a change met.
+    pub walked: u64,
 }
 
 impl Tree {
@@ -101,7 +101,7 @@ impl Tree {
             runs: stats.runs(),
             restored: storage.restored,
             verified: storage.verified,
-            handed_over: storage.writer.accepted,
+            walked: storage.walked,
         }
     }
 
