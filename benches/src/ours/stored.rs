@@ -37,12 +37,17 @@ fn over(storage: impl BackingStorage) -> Runtime {
     Runtime::builder().storage(storage).try_build().expect("the store can be used")
 }
 
+/// The store at `path` with the records of all numbers.
+pub(crate) fn filled(path: &Path) -> Arc<RedbStorage> {
+    let storage = Arc::new(RedbStorage::open(path).expect("a new store can be opened"));
+    over(Arc::clone(&storage)).run(|| (0..STORED).for_each(|number| drop(record_of(number))));
+    storage
+}
+
 /// Hits of a new runtime each time, over one store.
 fn probes() -> Option<Lane> {
     let folder = folder();
-    let storage =
-        Arc::new(RedbStorage::open(folder.path().join("store")).expect("a new store can be opened"));
-    over(Arc::clone(&storage)).run(|| (0..STORED).for_each(|number| drop(record_of(number))));
+    let storage = filled(&folder.path().join("store"));
     let mut samples = 0;
     Some(Box::new(move || {
         let _alive = &folder;

@@ -2,22 +2,23 @@
 
 use crate::lane::{Contestant, Lane, timed};
 use crate::work::{Record, STORED, STORED_HITS, Work, record, scattered};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
 use std::hint::black_box;
 
-/// redb by itself: a point read in a snapshot that stays open, and the value decoded.
+/// redb by itself, on a store that larder has filled: a point read in a snapshot that stays open, and the output in that
+/// record decoded where it stands. No checksum is verified, and nothing is kept.
 pub const REDB: Contestant = Contestant { name: "redb", enter };
 
-const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
-
-/// What stands before the value in a record of larder's: seal, flags, key, fingerprint. The pages are to hold as much.
-const HEAD: usize = 84;
+const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("larder.tasks");
 
 fn enter(work: Work) -> Option<Lane> {
     let Work::Probe = work else { return None };
     let folder = tempfile::tempdir().expect("the system's folder for temporary files can be written");
-    let database = filled(&folder.path().join("redb"));
-    let keys: Vec<[u8; 16]> = (0..STORED).map(key).collect();
+    let path = folder.path().join("store");
+    drop(crate::ours::stored::filled(&path));
+    let database = Database::builder().set_cache_size(256 << 20).open(path).expect("it is a database");
+    let keys = keys(&database);
     let mut samples = 0;
     Some(Box::new(move || {
         let _alive = &folder;
@@ -28,36 +29,53 @@ fn enter(work: Work) -> Option<Lane> {
             for number in scattered(samples) {
                 let found = table.get(&keys[number as usize][..]).expect("the file can be read");
                 let found = found.expect("every number has a record");
-                black_box(decode(&found.value()[HEAD..]));
+                black_box(decode::<Record>(output(found.value())));
             }
         })
     }))
 }
 
-/// Uniform, as digests are.
-fn key(number: u32) -> [u8; 16] {
-    xxhash_rust::xxh3::xxh3_128(&number.to_le_bytes()).to_be_bytes()
-}
-
-fn filled(path: &std::path::Path) -> Database {
-    let database =
-        Database::builder().set_cache_size(256 << 20).create(path).expect("a database can be made");
-    let transaction = database.begin_write().expect("nobody else writes");
-    let mut numbers: Vec<u32> = (0..STORED).collect();
-    numbers.sort_by_key(|number| key(*number));
-    let mut table = transaction.open_table(TABLE).expect("the table can be made");
-    for number in numbers {
-        let mut value = vec![0; HEAD];
-        let config = bincode::config::standard();
-        bincode::serde::encode_into_std_write(record(number), &mut value, config).expect("it can be encoded");
-        table.insert(&key(number)[..], &value[..]).expect("the disk takes it");
+/// The key of each number's record.
+fn keys(database: &Database) -> Vec<[u8; 16]> {
+    let mut keys = vec![[0; 16]; STORED as usize];
+    let table =
+        database.begin_read().expect("the database is open").open_table(TABLE).expect("the table is there");
+    for entry in table.iter().expect("the file can be read") {
+        let (key, value) = entry.expect("the file can be read");
+        let (arguments, _) = parts(value.value());
+        let number: u32 = decode(&arguments[FUNCTION..]);
+        assert_eq!(
+            decode::<Record>(output(value.value())),
+            record(number),
+            "the layout of records has changed"
+        );
+        keys[number as usize] = key.value().try_into().expect("a key is a digest");
     }
-    drop(table);
-    transaction.commit().expect("the disk takes it");
-    database
+    keys
 }
 
-fn decode(bytes: &[u8]) -> Record {
+/// The bytes of a function's id before the arguments.
+const FUNCTION: usize = 16;
+
+/// The encoded key in a record, and what follows it: docs/storage-format.md, sections 3 and 5.
+fn parts(record: &[u8]) -> (&[u8], &[u8]) {
+    const SEAL_FLAGS_GENERATION: usize = 9 + 1 + 8;
+    counted(&record[SEAL_FLAGS_GENERATION..])
+}
+
+/// The encoded output in a record.
+fn output(record: &[u8]) -> &[u8] {
+    const FINGERPRINT_PLACE: usize = 16 + 1;
+    counted(&parts(record).1[FINGERPRINT_PLACE..]).0
+}
+
+/// Bytes behind their length, and what follows them.
+fn counted(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (length, rest) = bytes.split_first_chunk().expect("a length stands here");
+    rest.split_at(u32::from_le_bytes(*length) as usize)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
     let config = bincode::config::standard().with_limit::<{ 256 << 20 }>();
     bincode::serde::decode_from_slice(bytes, config).expect("it was encoded so").0
 }
