@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use crate::apart::run_apart;
 use crate::args::{Args, ArgsSlot};
+use crate::aside::meet;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
@@ -16,7 +17,7 @@ use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::Task;
 use crate::local::Local;
-use crate::lookup::{hand_out, hash_of, insert, outside, peek};
+use crate::lookup::{hand_out, hash_of, insert, peek};
 use crate::node::NodeRef;
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
@@ -194,7 +195,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
     args: A,
 ) -> Called<O> {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { outside(raw) };
+    let Some(local) = Local::current() else { meet(task_fn, args) };
     let is_it = |node: NodeRef| {
         // SAFETY: the key is read only if the node's task function is this one, whose types are these.
         node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
@@ -243,7 +244,7 @@ fn lookup(
             Inserted::Existing(node) => node,
         },
     };
-    local.counters.of(node.function).memory_hits.add(1);
+    local.counters.memory_hit(node.function);
     if node.state.is_fresh() {
         local.record_and_remember(node);
         return Ok(node);

@@ -35,10 +35,10 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
     outcome
 }
 
-#[inline(never)]
+#[inline(always)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut published = false;
-    let mut outcome = on_enough_stack(|| {
+    let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
@@ -49,16 +49,28 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    let mut caused = None;
-    if let (Err(payload), false) = (&mut outcome, published) {
-        if let Some(error) = local.poison_of_innermost() {
-            // Whatever the body made of the error that it met, this is why it failed.
-            caused = Some(std::mem::replace(payload, Box::new(error)));
-        }
-        fail(local, node, payload);
+    match outcome {
+        Err(payload) if !published => Err(failed(local, node, payload)),
+        outcome => outcome,
     }
-    drop(caused);
-    outcome
+}
+
+/// The body has panicked, or what completes its run has. Returns why.
+#[cold]
+#[inline(never)]
+fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    // Whatever the body made of an error that it met, that is why it failed.
+    let payload = match local.poison_of_innermost() {
+        Some(error) => {
+            let caused: Payload = Box::new(error);
+            fail(local, node, &caused);
+            drop(payload);
+            return caused;
+        }
+        None => payload,
+    };
+    fail(local, node, &payload);
+    payload
 }
 
 /// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
@@ -79,7 +91,18 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 
 #[inline]
 pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
-    if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
+    if cfg!(miri) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
+        run()
+    } else {
+        on_new_segment(run)
+    }
+}
+
+/// What it takes to change stacks is not to stand on each of them.
+#[cold]
+#[inline(never)]
+fn on_new_segment<R>(run: impl FnOnce() -> R) -> R {
+    stacker::grow(SEGMENT, run)
 }
 
 /// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies

@@ -58,6 +58,7 @@ mod emit;
 mod failure;
 mod handle;
 mod ask;
+mod aside;
 mod persist;
 mod stats;
 mod sync;
@@ -65,6 +66,7 @@ mod sync;
 #[cfg(all(test, larder_model))]
 mod model;
 
+pub use aside::{Ask, ask};
 pub use ask::{collect, forget, is_cached, task};
 pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, Stint, current};

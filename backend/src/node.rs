@@ -86,12 +86,12 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
+    pub(crate) hash: u64,
     // What a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
     /// Index of the task function in its engine's registry.
     pub(crate) function: u32,
     pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
 }
 
 /// A node with its types.

@@ -191,6 +191,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
 }
 
 impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
+    /// Runs the body on a key, with no node. None if it is an async one, or there is none.
+    pub(crate) fn run_plain(&self, key: &K) -> Option<O> {
+        let Erased(body) = self.raw.body.filter(|_| !self.raw.is_async())?;
+        if let Some(Erased(resolve)) = self.raw.resolve {
+            // SAFETY: erased from this type in `resolve`.
+            unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+        }
+        // SAFETY: erased from this type in `new`, as the function is not async.
+        Some(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) })
+    }
+
     /// Describes a leaf: a node that has a value but no body (an input, a source).
     pub(crate) const fn leaf(id: TypeId, site: Site) -> Self {
         let raw = RawTaskFn {

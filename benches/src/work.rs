@@ -44,6 +44,12 @@ pub enum Work {
         /// How many entries each reader reads.
         reads: u32,
     },
+    /// Live bytes after a first build of a grid of `side` times `side` tasks, each of which reads two others. Unit: one
+    /// task with its two edges; the sample is bytes.
+    GridFootprint {
+        /// How long a side is.
+        side: u32,
+    },
     /// After an unrelated write over a fresh graph (a root over groups of 1,000 leaves, which all read one input that
     /// stays as it is), a hit of the root. Unit: the write and the hit.
     UnrelatedWrite {

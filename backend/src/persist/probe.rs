@@ -97,7 +97,7 @@ pub(crate) fn miss(
         }
         Inserted::Existing(node) => {
             drop(probed);
-            local.counters.of(function).memory_hits.add(1);
+            local.counters.memory_hit(function);
             let outcome = demand(local, node);
             hand_out(local, node, outcome, false)
         }
