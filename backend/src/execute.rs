@@ -195,7 +195,7 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let (demand, head) = (local.demand.get(), local.head_of_innermost());
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
+        *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);

@@ -141,10 +141,11 @@ impl Header {
         unsafe { extra.as_ref() }
     }
     pub(crate) fn extra_or_insert(&self) -> &Extra {
-        if let Some(extra) = self.extra() {
-            return extra;
-        }
-        let new = Box::into_raw(Box::<Extra>::default());
+        self.extra().unwrap_or_else(|| self.extra_or_insert_with(Extra::default()))
+    }
+    /// The one that is there, or `extra`.
+    pub(crate) fn extra_or_insert_with(&self, extra: Extra) -> &Extra {
+        let new = Box::into_raw(Box::new(extra));
         // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
         match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
             // SAFETY: in place now, so it stays until the header is dropped.
