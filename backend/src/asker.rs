@@ -11,13 +11,13 @@ use crate::apart::run_apart;
 use crate::args::{Args, ArgsSlot};
 use crate::carry::Hold;
 use crate::claim::Phase;
-use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
+use crate::demand::{Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::Task;
 use crate::local::Local;
 use crate::lookup::{hand_out, hash_of, insert, outside, peek};
-use crate::node::NodeRef;
+use crate::node::{NodeRef, RESOLVED};
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
@@ -67,7 +67,7 @@ impl Asker {
                     if let Err(payload) = check_cancelled(local) {
                         return Asked::Failed(payload);
                     }
-                    if !(node.task_fn.is_async() || node.task_fn.heavy) {
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(RESOLVED) {
                         return match demand(local, node) {
                             Ok(holder) => Asked::Holds(holder),
                             Err(payload) => Asked::Failed(payload),
@@ -127,7 +127,7 @@ impl Asker {
             return None;
         }
         self.unregister();
-        match block(local, self.node) {
+        match block(local, self.node, Patience::GivesWay) {
             Ok(Waited::Over) => {
                 self.registered = Some(local.strand.get());
                 None

@@ -28,6 +28,7 @@ use crate::args::Key;
 use crate::asker::{Asked, Asker};
 use crate::carry::Hold;
 use crate::claim::Phase;
+use crate::cycle;
 use crate::demand::{Patience, Step, Visit, try_claim_as};
 use crate::execute::{Payload, complete, execute, fail, on_enough_stack};
 use crate::failure::TaskError;
@@ -385,10 +386,13 @@ impl<F> State<F> {
                     let node = visit.node;
                     self.visits.pop();
                     match execute(local, node) {
-                        Err(payload) if is_cancelled(&payload) => return self.abort(local, payload),
+                        Err(payload) if is_cancelled(&payload) && !self.gives_way(local) => {
+                            return self.abort(local, payload);
+                        }
                         Err(_) | Ok(()) => {}
                     }
                 }
+                Step::Abort(_) if self.gives_way(local) => {}
                 Step::Abort(payload) => return self.abort(local, payload),
             }
         }
@@ -396,6 +400,15 @@ impl<F> State<F> {
 
     fn innermost(&mut self) -> &mut Visit {
         self.visits.last_mut().unwrap_or(&mut self.root)
+    }
+
+    /// Whether what was visited had to be given up for another strand that works on the same cycle; it is looked at again.
+    fn gives_way(&mut self, local: &Local) -> bool {
+        let gives_way = cycle::is_giving_way(local);
+        while let Some(mut visit) = if gives_way { self.visits.pop() } else { None } {
+            visit.put_back(local);
+        }
+        gives_way && cycle::wait_for_way(local).is_ok()
     }
 
     /// All visited nodes go back to where they were.

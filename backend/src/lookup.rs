@@ -10,6 +10,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
 use crate::claim::{Phase, StateWord};
+use crate::cycle;
 use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
 use crate::local::{Local, Mode};
@@ -140,7 +141,7 @@ fn lookup(
                         let outcome = demand(local, node);
                         return hand_out(local, node, outcome, false);
                     }
-                    let outcome = execute(local, node).map(|()| node);
+                    let outcome = cycle::outcome(local, node, execute(local, node));
                     return hand_out(local, node, outcome, true);
                 }
                 Inserted::Existing(node) => node,

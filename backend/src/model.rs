@@ -207,7 +207,7 @@ impl Nodes {
                 Phase::Running => {
                     let waiter = Waiter { strand, claimed, lineage: None, beneath: None };
                     if let Err(refused) = self.waits.block(waiter, node) {
-                        let Refused::Cycle(cycle) = refused else {
+                        let Refused::Cycle(cycle, _) = refused else {
                             panic!("nobody stands on another's stack")
                         };
                         assert!(cycle.contains(&node) && claimed.iter().any(|node| cycle.contains(node)));

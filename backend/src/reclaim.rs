@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
+use crate::cycle;
 use crate::engine::Engine;
 use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::marks;
@@ -75,7 +76,7 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
 /// Takes the outputs of `nodes`, and those nodes out of everything that nobody depends on or holds a handle to.
 fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     let mut garbage = Garbage::default();
-    for &node in nodes {
+    for node in cycle::whole_components(nodes) {
         node.clear_flag(DROP_QUEUED);
         if let Some(persistence) = exclusive.engine.persistence() {
             persistence.forget(node);
