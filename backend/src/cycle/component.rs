@@ -52,6 +52,10 @@ pub(super) struct Component {
     readings: FxHashSet<(usize, usize)>,
     /// All twins that hold its provisional values.
     pub(super) twins: FxHashSet<NodeRef>,
+    /// Those of them that no later round reads.
+    unused: Vec<NodeRef>,
+    /// The members that are due.
+    due: Vec<usize>,
 }
 
 /// A run of a body.
@@ -183,6 +187,8 @@ impl Component {
             evaluating: Vec::new(),
             readings: FxHashSet::default(),
             twins: FxHashSet::default(),
+            unused: Vec::new(),
+            due: Vec::new(),
         }
     }
 
@@ -232,6 +238,45 @@ impl Component {
         self.twins.insert(twin);
     }
 
+    /// Takes out the twins that neither a later round nor a new beginning reads.
+    pub(super) fn take_unused(&mut self) -> Vec<NodeRef> {
+        let unused = std::mem::take(&mut self.unused);
+        unused.into_iter().filter(|twin| self.twins.remove(twin)).collect()
+    }
+
+    /// A member has run in this round: its last run is `run` from now on. If its value is the `same`, it stays the one that others
+    /// have seen.
+    pub(super) fn keep_last(&mut self, number: usize, mut run: Run, same: bool) {
+        let member = &mut self.members[number];
+        let superseded = match member.last.take() {
+            Some(before) if same => std::mem::replace(&mut run.twin, before.twin),
+            Some(before) => before.twin,
+            None => run.twin,
+        };
+        let first = member.first.as_ref().map(|run| run.twin);
+        if superseded != run.twin && Some(superseded) != first && Some(superseded) != member.initial {
+            self.unused.push(superseded);
+        }
+        member.last = Some(run);
+        if !same {
+            member.changed = self.round;
+            member.changes += 1;
+        }
+        self.note_readers(number);
+    }
+
+    /// The fixpoint tasks that may change in the next round, in the order in which they were found.
+    pub(super) fn take_due(&mut self) -> Vec<usize> {
+        let mut due = std::mem::take(&mut self.due);
+        due.sort_unstable();
+        due.iter().for_each(|number| self.members[*number].is_due = false);
+        due
+    }
+
+    pub(super) fn clear_due(&mut self) {
+        self.take_due();
+    }
+
     /// The component fails. Of several errors the first by its text counts, but for a cancellation, which is no outcome.
     pub(super) fn fail(&mut self, error: TaskError, payload: Option<Payload>) {
         let counts = match &self.failed {
@@ -279,7 +324,9 @@ impl Component {
             for at in 0..self.members[number].readers.len() {
                 let reader = self.members[number].readers[at];
                 if self.members[reader].is_fixpoint() {
-                    self.members[reader].is_due = true;
+                    if !std::mem::replace(&mut self.members[reader].is_due, true) {
+                        self.due.push(reader);
+                    }
                 } else if seen.insert(reader) {
                     work.push(reader);
                 }

@@ -159,20 +159,6 @@ pub(super) fn free(twins: impl IntoIterator<Item = NodeRef>) {
     }
 }
 
-impl Component {
-    /// Takes out the twins that neither this round nor a new beginning reads.
-    pub(super) fn take_unused(&mut self) -> Vec<NodeRef> {
-        let mut used = FxHashSet::default();
-        for member in &self.members {
-            let runs = [&member.first, &member.last, &member.next].into_iter().flatten();
-            used.extend(member.initial.into_iter().chain(runs.map(|run| run.twin)));
-        }
-        let unused: Vec<_> = self.twins.iter().copied().filter(|twin| !used.contains(twin)).collect();
-        self.twins.retain(|twin| used.contains(twin));
-        unused
-    }
-}
-
 impl Resolved {
     /// The component of these members: what they have read of others, in the order in which they came to it.
     fn of(members: &[Member]) -> Self {

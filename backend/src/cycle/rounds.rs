@@ -110,7 +110,7 @@ impl Rounds<'_> {
         for round in 2.. {
             let due = self.with(|component| {
                 component.round = round;
-                take_due(component)
+                component.take_due()
             })?;
             // A member may fail in a round that another one makes void: so all run before either is acted on.
             for number in &due {
@@ -181,6 +181,7 @@ impl Rounds<'_> {
                 member.checked = 1;
                 member.is_due = false;
             }
+            component.clear_due();
             for number in 0..component.members.len() {
                 component.note_readers(number);
             }
@@ -238,21 +239,7 @@ impl Rounds<'_> {
             let run = self.run(number)?;
             let before = self.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?;
             let same = before.map(|before| self.same(before, run.twin)).transpose()?;
-            self.with(|component| {
-                if same != Some(true) {
-                    component.members[number].changed = component.round;
-                }
-                let superseded = if same == Some(true) {
-                    // The value stays the one that others have seen.
-                    let twin = before.unwrap_or(run.twin);
-                    component.members[number].last = Some(Run { twin, ..run });
-                    None
-                } else {
-                    component.members[number].last.replace(run)
-                };
-                drop(superseded);
-                component.note_readers(number);
-            })?;
+            self.with(|component| component.keep_last(number, run, same == Some(true)))?;
         }
         self.with(|component| component.members[number].checked = component.round)
     }
@@ -323,21 +310,12 @@ impl Rounds<'_> {
             let Some((before, now)) = pair else { continue };
             let same = self.same(before, now)?;
             self.with(|component| {
-                let round = component.round;
-                let member = &mut component.members[*number];
-                let Some(run) = member.next.take() else { return };
-                if same {
-                    member.last = Some(Run { twin: before, ..run });
-                } else {
-                    member.last = Some(run);
-                    member.changed = round;
-                    member.changes += 1;
+                let Some(run) = component.members[*number].next.take() else { return };
+                component.keep_last(*number, run, same);
+                if !same {
+                    component.mark_due(*number);
                 }
-                component.note_readers(*number);
             })?;
-            if !same {
-                self.with(|component| component.mark_due(*number))?;
-            }
         }
         self.bound(due)?;
         self.sweep()
@@ -376,12 +354,6 @@ impl Rounds<'_> {
             }
         }
     }
-}
-
-/// The fixpoint tasks that may change in the next round.
-fn take_due(component: &mut Component) -> Vec<usize> {
-    let members = component.members.iter_mut().enumerate();
-    members.filter_map(|(number, member)| std::mem::take(&mut member.is_due).then_some(number)).collect()
 }
 
 /// A shortest cycle of reads through a member, which comes first.
