@@ -3,8 +3,8 @@
 //! # What is computed
 //! A task whose function has an initial value (`cycle_initial`) is a *fixpoint task*. Tasks that depend on each other are a
 //! *component*. In round 0 each fixpoint task of it has its initial value; in round *n* each has what its body returns when it
-//! reads the values of round *n - 1*. Other tasks of the component are part of the bodies that read them: in each round they
-//! have what their body returns in it. The values of the first round that changes nothing are the component's.
+//! reads the values of round *n - 1*. Other tasks of the component are as if they were part of the bodies that read them: in each
+//! round they have what their body returns in it. The values of the first round that changes nothing are the component's.
 //!
 //! So no value depends on which task was asked first, nor on the order in which bodies run. A cycle without a fixpoint task stays an
 //! error, and so does one that goes through an async function, a scope or carried work.

@@ -63,6 +63,7 @@ fn expr() -> impl Strategy<Value = Expr> {
         prop_oneof![
             3 => (boxed(), boxed()).prop_map(|(left, right)| Expr::Add(left, right)),
             3 => (boxed(), 1i64..4).prop_map(|(of, by)| Expr::Modulo(of, by)),
+            4 => (boxed(), boxed(), 0i64..9).prop_map(|(left, right, most)| Expr::Max(left, right, most)),
             3 => (boxed(), boxed(), boxed()).prop_map(|(condition, yes, no)| Expr::If(condition, yes, no)),
             2 => (boxed(), references(5)).prop_map(|(which, of)| Expr::Pick(which, of)),
             1 => (boxed(), references(4)).prop_map(|(count, of)| Expr::Loop(count, of)),
@@ -72,8 +73,20 @@ fn expr() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn node() -> impl Strategy<Value = Node> {
+/// Which cycles a program may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cycles {
+    /// None.
+    No,
+    /// Some, none of which has a value.
+    Failing,
+    /// Some, and some of these have an initial value.
+    Fixpoints,
+}
+
+fn node(cycles: Cycles) -> impl Strategy<Value = Node> {
     let kind = prop_oneof![
+        u32::from(cycles == Cycles::Fixpoints) * 20 => Just(Kind::Fixpoint),
         8 => Just(Kind::Plain),
         2 => Just(Kind::Named),
         2 => Just(Kind::Method),
@@ -84,8 +97,9 @@ fn node() -> impl Strategy<Value = Node> {
 }
 
 /// Most programs are small: what goes wrong in a large one mostly does in a small one, which shrinks faster.
-fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
-    let (many, most) = if cyclic { (20, 40) } else { (60, 400) };
+fn nodes(cycles: Cycles) -> impl Strategy<Value = Vec<Node>> {
+    let (many, most) = if cycles == Cycles::No { (60, 400) } else { (20, 40) };
+    let node = move || node(cycles);
     prop_oneof![
         12 => prop::collection::vec(node(), 1..12),
         6 => prop::collection::vec(node(), 8..many),
@@ -94,11 +108,11 @@ fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
 }
 
 /// A random program.
-pub fn program(cyclic: bool, catching: bool) -> impl Strategy<Value = Program> {
-    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic)).prop_map(move |(inputs, nodes)| Program {
+pub fn program(cycles: Cycles, catching: bool) -> impl Strategy<Value = Program> {
+    (prop::collection::vec(0i64..5, 1..6), nodes(cycles)).prop_map(move |(inputs, nodes)| Program {
         inputs,
         nodes,
-        cyclic,
+        cyclic: cycles != Cycles::No,
         catching,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`program`]: a program as data, and how one expression of it is evaluated.
 //! * [`naive`]: evaluates everything from scratch; what the engine must agree with.
+//! * [`kleene`]: the same for programs with cycles that have initial values.
 //! * [`world`]: evaluates by task functions on a runtime.
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
 //! * [`deadline`]: makes a hang a failure.
@@ -9,6 +10,7 @@
 
 pub mod deadline;
 pub mod generate;
+pub mod kleene;
 pub mod ledger;
 pub mod naive;
 pub mod program;

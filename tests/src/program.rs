@@ -19,6 +19,8 @@ pub enum Kind {
     NoEq,
     /// A function that runs once per session, and may read what is outside of the runtime.
     Volatile,
+    /// A function with an initial value, from which cycles are resolved.
+    Fixpoint,
 }
 
 /// One way to read a node.
@@ -57,6 +59,8 @@ pub enum Expr {
     Add(Box<Expr>, Box<Expr>),
     /// A remainder: different values become equal.
     Modulo(Box<Expr>, i64),
+    /// The larger one, or a bound if that is less: what cycles converge by.
+    Max(Box<Expr>, Box<Expr>, i64),
     /// The second unless the first is even, then the third.
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Panics if the expression is the number modulo 4.
@@ -108,6 +112,10 @@ pub enum Failure {
     Removed,
     /// The node depends on itself.
     Cycle,
+    /// The node lies on a cycle that comes to no fixpoint.
+    NoFixpoint,
+    /// No failure, but that something was found out on the way: for evaluation from scratch.
+    Found,
 }
 
 /// What an expression reads from.
@@ -134,6 +142,9 @@ pub trait Reader {
 /// So many files are outside of a program.
 pub const FILES: usize = 3;
 
+/// In so many rounds the value of a fixpoint task may change.
+pub const ROUNDS: u32 = 12;
+
 /// Values stay below this.
 const MODULUS: i64 = 10_007;
 
@@ -150,6 +161,21 @@ impl Program {
             0 => None,
             _ if far => Some(raw % from),
             _ => Some(from - 1 - raw % from.min(8)),
+        }
+    }
+
+    /// Whether cycles may have initial values. Then nothing is collected, and nothing caught.
+    #[must_use]
+    pub fn has_fixpoints(&self) -> bool {
+        self.nodes.iter().any(|node| node.kind == Kind::Fixpoint)
+    }
+
+    /// The initial value of a task, if it has one.
+    #[must_use]
+    pub fn initial(&self, key: Key) -> Option<i64> {
+        match key {
+            Key::Node(id) if self.nodes[id].kind == Kind::Fixpoint => Some(initial(id)),
+            Key::Node(_) | Key::Through(_) => None,
         }
     }
 
@@ -179,7 +205,7 @@ impl Program {
                 None => 0,
             },
             Expr::Attempt(of) => match self.resolve(id, *of) {
-                Some(of) if self.catching => reader.attempt(of).unwrap_or(-7),
+                Some(of) if self.catching && !self.has_fixpoints() => reader.attempt(of).unwrap_or(-7),
                 Some(of) => reader.read(How::Call, of)?,
                 None => 0,
             },
@@ -201,6 +227,10 @@ impl Program {
                 (self.expression(id, left, reader)? + self.expression(id, right, reader)?) % MODULUS
             }
             Expr::Modulo(of, by) => self.expression(id, of, reader)?.rem_euclid(*by),
+            Expr::Max(left, right, most) => {
+                let left = self.expression(id, left, reader)?;
+                left.max(self.expression(id, right, reader)?).min(*most)
+            }
             Expr::If(condition, yes, no) => {
                 let condition = self.expression(id, condition, reader)?;
                 self.expression(id, if condition % 2 == 0 { no } else { yes }, reader)?
@@ -218,7 +248,7 @@ impl Program {
                 value
             }
             Expr::Collect(of) => match self.resolve(id, *of) {
-                Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
+                Some(of) if !self.has_handles(of) || self.has_fixpoints() => reader.read(How::Call, of)?,
                 Some(of) => {
                     reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
                 }
@@ -234,6 +264,12 @@ impl Program {
         }
         Ok(sum)
     }
+}
+
+/// The initial value of the fixpoint task of an id.
+#[must_use]
+pub fn initial(id: usize) -> i64 {
+    i64::try_from(id % 3).expect("less than three")
 }
 
 /// Writes an expression with its references resolved, as it stands in node `from` of a program.
@@ -259,6 +295,7 @@ impl fmt::Display for Shown<'_> {
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
             Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),
             Expr::Modulo(of, by) => write!(f, "({} % {by})", sub(of)),
+            Expr::Max(left, right, most) => write!(f, "max({}, {}, at most {most})", sub(left), sub(right)),
             Expr::If(condition, yes, no) => {
                 write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no))
             }

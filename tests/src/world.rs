@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
-use crate::program::{FILES, Failure, How, Key, Kind, Program, Reader};
+use crate::program::{FILES, Failure, How, Key, Kind, Program, ROUNDS, Reader, initial};
 
 /// A program on a runtime of its own.
 pub struct World {
@@ -250,6 +250,7 @@ impl World {
             Kind::Named => named::forget(self.id, &id.to_string()),
             Kind::NoEq => unequal::forget(self.id, id),
             Kind::Volatile => volatile::forget(self.id, id),
+            Kind::Fixpoint => fixpoint::forget(self.id, id),
         };
         if known {
             self.ledger().forgotten(Key::Node(id));
@@ -386,6 +387,12 @@ pub fn volatile(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
+/// The nodes of kind [`Kind::Fixpoint`].
+#[task_fn(cycle_initial = initial(id), cycle_rounds = ROUNDS)]
+pub fn fixpoint(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 struct Receiver(u32);
 
@@ -412,6 +419,7 @@ fn call(world: u32, program: &Program, id: usize) -> i64 {
         Kind::Method => Receiver(world).method(id),
         Kind::NoEq => unequal(world, id),
         Kind::Volatile => volatile(world, id),
+        Kind::Fixpoint => fixpoint(world, id),
     }
 }
 
@@ -423,6 +431,7 @@ fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
         Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::task(world, id),
         Kind::Volatile => volatile::task(world, id),
+        Kind::Fixpoint => fixpoint::task(world, id),
     }
 }
 
@@ -433,6 +442,7 @@ fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
         Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::collect(world, id),
         Kind::Volatile => volatile::collect(world, id),
+        Kind::Fixpoint => fixpoint::collect(world, id),
     }
 }
 

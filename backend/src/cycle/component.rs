@@ -85,7 +85,9 @@ pub(super) struct Member {
     /// In how many rounds the value has changed.
     pub(super) changes: u32,
     /// It may have to run in the next round.
-    pub(super) is_due: bool,
+    is_due: bool,
+    /// The last round in which it might have had to run.
+    due_in: u32,
     /// Who has read it, by number.
     pub(super) readers: Vec<usize>,
     /// What it has read in all rounds, each once.
@@ -265,16 +267,23 @@ impl Component {
         self.note_readers(number);
     }
 
-    /// The fixpoint tasks that may change in the next round, in the order in which they were found.
-    pub(super) fn take_due(&mut self) -> Vec<usize> {
+    /// Begins a round. The members that may have to run in it, in the order in which they were found.
+    pub(super) fn begin_round(&mut self, round: u32) -> Vec<usize> {
+        self.round = round;
         let mut due = std::mem::take(&mut self.due);
         due.sort_unstable();
-        due.iter().for_each(|number| self.members[*number].is_due = false);
+        for number in &due {
+            let member = &mut self.members[*number];
+            member.is_due = false;
+            member.due_in = round;
+        }
         due
     }
 
-    pub(super) fn clear_due(&mut self) {
-        self.take_due();
+    /// Whether a member may have to run in the round under way, and has not been looked at.
+    pub(super) fn is_to_be_checked(&self, number: usize) -> bool {
+        let member = &self.members[number];
+        member.due_in == self.round && member.checked != self.round
     }
 
     /// The component fails. Of several errors the first by its text counts, but for a cancellation, which is no outcome.
@@ -316,19 +325,19 @@ impl Component {
         }
     }
 
-    /// All fixpoint tasks that may come to another value in the next round because a member has changed.
+    /// All members that may come to another value in the next round because a fixpoint task has changed: those that have read it,
+    /// and those that have read them in the same round.
     pub(super) fn mark_due(&mut self, changed: usize) {
         let mut work = vec![changed];
-        let mut seen = FxHashSet::default();
         while let Some(number) = work.pop() {
             for at in 0..self.members[number].readers.len() {
                 let reader = self.members[number].readers[at];
-                if self.members[reader].is_fixpoint() {
-                    if !std::mem::replace(&mut self.members[reader].is_due, true) {
-                        self.due.push(reader);
+                let member = &mut self.members[reader];
+                if !std::mem::replace(&mut member.is_due, true) {
+                    self.due.push(reader);
+                    if !member.is_fixpoint() {
+                        work.push(reader);
                     }
-                } else if seen.insert(reader) {
-                    work.push(reader);
                 }
             }
         }
@@ -348,6 +357,7 @@ impl Member {
             checked: 0,
             changes: 0,
             is_due: false,
+            due_in: 0,
             readers: Vec::new(),
             reads: Vec::new(),
             seen: FxHashSet::default(),

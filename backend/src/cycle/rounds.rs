@@ -1,8 +1,7 @@
 //! The rounds of a component, from the second on, until one changes nothing.
 //!
-//! Only what has to run runs: a fixpoint task if something that its last run read has changed in the round before, another
-//! member if it is read and the same holds for it, or if another such member that it read has come to another value in this
-//! round. A run that is left out would have returned what the one before did.
+//! Only what has to run runs: a member whose last run read a fixpoint task that has changed in the round before, or another member
+//! that has come to another value in this round. A run that is left out would have returned what the one before did.
 //!
 //! The component is the last one of the strand while its rounds run, or has become a part of another one; then its rounds
 //! are void. No borrow of it is held while the user's code runs.
@@ -108,10 +107,7 @@ impl Rounds<'_> {
     fn from_the_first(&self) -> Result<(), Stop> {
         self.begin()?;
         for round in 2.. {
-            let due = self.with(|component| {
-                component.round = round;
-                component.take_due()
-            })?;
+            let due = self.with(|component| component.begin_round(round))?;
             // A member may fail in a round that another one makes void: so all run before either is acted on.
             for number in &due {
                 match self.refresh(*number) {
@@ -121,9 +117,6 @@ impl Rounds<'_> {
                 if self.is_cancelled()? {
                     return Err(Stop::Failed);
                 }
-            }
-            if due.is_empty() {
-                self.evaluate_all()?;
             }
             self.check()?;
             if due.is_empty() {
@@ -179,9 +172,8 @@ impl Rounds<'_> {
                 member.changed = u32::from(changed);
                 member.changes = u32::from(changed);
                 member.checked = 1;
-                member.is_due = false;
             }
-            component.clear_due();
+            component.begin_round(1);
             for number in 0..component.members.len() {
                 component.note_readers(number);
             }
@@ -193,8 +185,11 @@ impl Rounds<'_> {
         })
     }
 
-    /// Brings a fixpoint task up to the round, by running its body if need be.
+    /// Brings a member up to the round, by running its body if need be.
     fn refresh(&self, number: usize) -> Result<(), Stop> {
+        if !self.with(|component| component.members[number].is_fixpoint())? {
+            return self.evaluate(number);
+        }
         if !self.has_changed_reads(number)? {
             return self.with(|component| component.members[number].checked = component.round);
         }
@@ -208,7 +203,7 @@ impl Rounds<'_> {
     /// Brings a member that is no fixpoint task up to the round.
     fn evaluate(&self, number: usize) -> Result<(), Stop> {
         let cyclic = self.with(|component| {
-            if component.members[number].checked == component.round {
+            if !component.is_to_be_checked(number) {
                 return Ok(true);
             }
             match component.evaluating.iter().position(|other| *other == number) {
@@ -242,14 +237,6 @@ impl Rounds<'_> {
             self.with(|component| component.keep_last(number, run, same == Some(true)))?;
         }
         self.with(|component| component.members[number].checked = component.round)
-    }
-
-    fn evaluate_all(&self) -> Result<(), Stop> {
-        let numbers = self.with(|component| {
-            let members = component.members.iter().enumerate();
-            members.filter(|(_, member)| !member.is_fixpoint()).map(|(number, _)| number).collect::<Vec<_>>()
-        })?;
-        numbers.into_iter().try_for_each(|number| self.evaluate(number))
     }
 
     /// Whether the last run of a member read something else than it would read now.
