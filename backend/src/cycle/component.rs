@@ -44,6 +44,10 @@ pub(super) struct Component {
     pub(super) round: u32,
     /// A task has joined that the rounds did not know.
     pub(super) grown: bool,
+    /// The task whose body was the last of the first ones to end.
+    pub(super) head: Option<NodeRef>,
+    /// What members have read in later rounds only, in order.
+    pub(super) later: Vec<Edge>,
     failed: Option<TaskError>,
     pub(super) payload: Option<Payload>,
     /// The members that are being evaluated in this round as part of another's body, outermost first.
@@ -92,6 +96,8 @@ pub(super) struct Member {
     pub(super) readers: Vec<usize>,
     /// What it has read in all rounds, each once.
     pub(super) reads: Vec<Edge>,
+    /// So many of these in the first one.
+    pub(super) first_reads: usize,
     seen: FxHashSet<Edge>,
     /// It was released before its body has run.
     pub(super) has_left: bool,
@@ -184,6 +190,8 @@ impl Component {
             is_in_rounds: false,
             round: 0,
             grown: false,
+            head: None,
+            later: Vec::new(),
             failed: None,
             payload: None,
             evaluating: Vec::new(),
@@ -200,6 +208,7 @@ impl Component {
             self.members.push(member);
         }
         self.twins.extend(other.twins);
+        self.later.extend(other.later);
         if let Some(error) = other.failed {
             self.fail(error, other.payload);
         }
@@ -223,11 +232,14 @@ impl Component {
     }
 
     pub(super) fn note_reads(&mut self, node: NodeRef, reads: &[Edge]) {
+        let begun = self.has_first(node);
         let member = self.member(node);
-        for read in reads {
-            if member.seen.insert(*read) {
-                member.reads.push(*read);
-            }
+        let new = reads.iter().copied().filter(|read| member.seen.insert(*read)).collect::<Vec<_>>();
+        member.reads.extend_from_slice(&new);
+        if begun {
+            self.later.extend(new);
+        } else {
+            member.first_reads = member.reads.len();
         }
     }
 
@@ -360,6 +372,7 @@ impl Member {
             due_in: 0,
             readers: Vec::new(),
             reads: Vec::new(),
+            first_reads: 0,
             seen: FxHashSet::default(),
             has_left: false,
         }

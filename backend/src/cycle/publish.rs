@@ -47,8 +47,8 @@ pub(super) fn publish(local: &Local) -> Result<(), Stopped> {
         }
     }
     let Some(component) = local.cycles.borrow_mut().pop() else { return Err(Stopped::Merged) };
+    let resolved = Arc::new(Resolved::of(&component));
     let Component { members, twins, .. } = component;
-    let resolved = Arc::new(Resolved::of(&members));
     // The first is the one that all others are found by: it comes last.
     for (member, judged) in members.into_iter().zip(judged).rev() {
         publish_member(local, member, &judged, &resolved);
@@ -160,29 +160,55 @@ pub(super) fn free(twins: impl IntoIterator<Item = NodeRef>) {
 }
 
 impl Resolved {
-    /// The component of these members: what they have read of others, in the order in which they came to it.
-    fn of(members: &[Member]) -> Self {
-        let number: rustc_hash::FxHashMap<NodeRef, usize> =
-            members.iter().enumerate().map(|(number, member)| (member.node, number)).collect();
-        let mut externals = Vec::new();
-        let (mut seen, mut entered) = (FxHashSet::<Edge>::default(), vec![false; members.len()]);
-        for start in 0..members.len() {
-            let mut path = if entered[start] { Vec::new() } else { vec![(start, 0)] };
-            entered[start] = true;
-            while let Some((at, next)) = path.last_mut() {
-                let Some(read) = members[*at].reads.get(*next) else {
-                    path.pop();
-                    continue;
-                };
-                *next += 1;
-                match number.get(&read.node()) {
-                    Some(member) if !std::mem::replace(&mut entered[*member], true) => path.push((*member, 0)),
-                    Some(_) => {}
-                    None if seen.insert(*read) => externals.push(*read),
-                    None => {}
-                }
+    /// What is kept of a component: its members, and what they have read of others in the order in which they came to it. In round
+    /// 1 that is depth first from the head, as bodies call each other.
+    fn of(component: &Component) -> Self {
+        let mut order = Order { component, entered: vec![false; component.members.len()], externals: Vec::new() };
+        if let Some(head) = component.head {
+            order.enter(head);
+        }
+        for read in &component.later {
+            order.come_to(*read);
+        }
+        let mut seen = FxHashSet::default();
+        order.externals.retain(|read| seen.insert(*read));
+        let members = component.members.iter().map(|member| member.node).collect();
+        Self { members, externals: order.externals }
+    }
+}
+
+struct Order<'a> {
+    component: &'a Component,
+    entered: Vec<bool>,
+    externals: Vec<Edge>,
+}
+
+impl Order<'_> {
+    fn come_to(&mut self, read: Edge) {
+        match self.component.number(read.node()) {
+            Some(_) => self.enter(read.node()),
+            None => self.externals.push(read),
+        }
+    }
+
+    /// Goes through the first reads of a member, and of those that they lead to.
+    fn enter(&mut self, node: NodeRef) {
+        let mut path = Vec::new();
+        let mut next = Some(node);
+        loop {
+            let number = next.take().and_then(|node| self.component.number(node));
+            if let Some(number) = number
+                && !std::mem::replace(&mut self.entered[number], true)
+            {
+                let member = &self.component.members[number];
+                path.push(member.reads[..member.first_reads].iter());
+            }
+            let Some(reads) = path.last_mut() else { return };
+            match reads.next() {
+                None => drop(path.pop()),
+                Some(read) if self.component.number(read.node()).is_some() => next = Some(read.node()),
+                Some(read) => self.externals.push(*read),
             }
         }
-        Self { members: members.iter().map(|member| member.node).collect(), externals }
     }
 }
