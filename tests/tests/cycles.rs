@@ -298,6 +298,66 @@ fn a_long_ring_is_resolved_by_work_in_proportion_to_its_length() {
     });
 }
 
+#[task_fn(transient, cycle_initial = 1, cycle_rounds = 10)]
+fn opens(n: u32) -> u32 {
+    swaps(n).min(0)
+}
+
+#[task_fn(transient, cycle_initial = 0, cycle_rounds = 10)]
+fn swaps(n: u32) -> u32 {
+    swaps_when_open(n)
+}
+
+#[task_fn(transient, cycle_initial = 1, cycle_rounds = 10)]
+fn swaps_when_open(n: u32) -> u32 {
+    if opens(n) == 1 { 0 } else { swaps(n) }
+}
+
+/// In the round in which `swaps_when_open` read `swaps` for the first time, that changed. Who was to run in the next round had been
+/// gathered before the new reader was known, so it kept a value that no further round gave it, and the rounds ended.
+#[test]
+fn a_change_is_seen_by_who_reads_it_for_the_first_time_in_the_same_round() {
+    for first in 0..3 {
+        let runtime = Runtime::new();
+        let answer = runtime.try_run(|| match first {
+            0 => opens(0),
+            1 => swaps(0),
+            _ => swaps_when_open(0),
+        });
+        assert!(matches!(answer, Err(TaskError::NoFixpoint(_))), "{answer:?}");
+    }
+}
+
+#[task_fn(transient)]
+fn leads_there(n: u32) -> u32 {
+    falls(n)
+}
+
+#[task_fn(transient, cycle_initial = 1)]
+fn falls(n: u32) -> u32 {
+    leads_back(n).min(0)
+}
+
+#[task_fn(transient)]
+fn leads_back(n: u32) -> u32 {
+    if falls(n) == 1 { 0 } else { leads_there(n) }
+}
+
+/// `falls` and `leads_back` are a cycle of their own in round 1, and `leads_there` joins in round 2. By then the body of `falls` had
+/// ended, so that no task with an initial value was seen on the way, and it was called a cycle without one.
+#[test]
+fn a_cycle_that_closes_in_a_later_round_has_the_initial_value_of_the_inner_one() {
+    for first in 0..3 {
+        let runtime = Runtime::new();
+        let answer = runtime.run(|| match first {
+            0 => leads_there(0),
+            1 => falls(0),
+            _ => leads_back(0),
+        });
+        assert_eq!(answer, 0);
+    }
+}
+
 #[task_fn(transient, cycle_initial = 0)]
 fn fails_in_a_round(x: &Input<u32>) -> u32 {
     let before = other_half(x);

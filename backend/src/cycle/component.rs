@@ -123,6 +123,11 @@ impl Cycles {
         self.components.is_empty()
     }
 
+    /// Whether the rounds of a component whose head stood further in than `low` are under way.
+    pub(super) fn has_rounds_above(&self, low: usize) -> bool {
+        self.components.iter().any(|component| component.is_in_rounds && component.low > low)
+    }
+
     pub(super) fn begin_rounds(&mut self) -> Option<u64> {
         let component = self.components.last_mut()?;
         component.is_in_rounds = true;

@@ -75,7 +75,11 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         return Some(Answer::Dissolve(low + offset));
     }
     let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
-    let can_begin = parked.is_some() || is_fixpoint(&node) || on_the_way.iter().skip(1).any(is_fixpoint);
+    // The rounds of a component have a fixpoint task among them, though its body may have ended.
+    let can_begin = parked.is_some()
+        || is_fixpoint(&node)
+        || on_the_way.iter().skip(1).any(is_fixpoint)
+        || cycles.has_rounds_above(low);
     let is_plain = |node: &NodeRef| is_own(local, *node) && !node.task_fn.is_async();
     if !can_begin || !on_the_way.iter().all(is_plain) {
         return None;

@@ -289,6 +289,7 @@ impl Rounds<'_> {
 
     /// The values of the round come into use.
     fn commit(&self, due: &[usize]) -> Result<(), Stop> {
+        let mut changed = Vec::new();
         for number in due {
             let pair = self.with(|component| {
                 let member = &component.members[*number];
@@ -299,11 +300,11 @@ impl Rounds<'_> {
             self.with(|component| {
                 let Some(run) = component.members[*number].next.take() else { return };
                 component.keep_last(*number, run, same);
-                if !same {
-                    component.mark_due(*number);
-                }
+                changed.extend((!same).then_some(*number));
             })?;
         }
+        // Not before all who have read something in this round are known.
+        self.with(|component| changed.iter().for_each(|number| component.mark_due(*number)))?;
         self.bound(due)?;
         self.sweep()
     }
