@@ -100,7 +100,6 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
     {
         let mut cycles = local.cycles.borrow_mut();
         let component = cycles.innermost(local.claimed.borrow().len() - 1);
-        component.head = Some(node);
         component.own(twin);
         component.note_reads(node, &run.reads);
         component.keep_first(node, run);

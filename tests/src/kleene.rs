@@ -267,7 +267,7 @@ impl Reader for Kleene<'_> {
             How::Through => self.task(Key::Through(id)),
         }
     }
-    fn attempt(&mut self, _: usize) -> Option<i64> {
+    fn attempt(&mut self, _: usize) -> Result<Option<i64>, Failure> {
         unreachable!("programs with fixpoints catch nothing")
     }
     fn emit(&mut self, _: i64) {}

@@ -5,6 +5,7 @@
 //! * [`kleene`]: the same for programs with cycles that have initial values.
 //! * [`world`]: evaluates by task functions on a runtime.
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
+//! * `suspended`: the bodies of async nodes.
 //! * [`deadline`]: makes a hang a failure.
 //! * [`generate`]: random programs, and what is done to them.
 
@@ -14,4 +15,5 @@ pub mod kleene;
 pub mod ledger;
 pub mod naive;
 pub mod program;
+mod suspended;
 pub mod world;

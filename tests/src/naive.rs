@@ -159,8 +159,8 @@ impl Reader for Naive<'_> {
             How::Through => self.task(Key::Through(id)),
         }
     }
-    fn attempt(&mut self, id: usize) -> Option<i64> {
-        self.task(Key::Node(id)).ok()
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {
+        Ok(self.task(Key::Node(id)).ok())
     }
     fn emit(&mut self, value: i64) {
         if let Some(frame) = self.stack.last_mut() {

@@ -19,6 +19,8 @@ pub enum Kind {
     NoEq,
     /// A function that runs once per session, and may read what is outside of the runtime.
     Volatile,
+    /// An async function.
+    Async,
     /// A function with an initial value, from which cycles are resolved.
     Fixpoint,
 }
@@ -51,6 +53,8 @@ pub enum Expr {
     Attempt(Ref),
     /// The sum of several nodes.
     Sum(Vec<Ref>),
+    /// The sum of several nodes, read at once on several threads.
+    Scope(Vec<Ref>),
     /// The sum of the first so many of several nodes, again and again.
     Loop(Box<Expr>, Vec<Ref>),
     /// One of several nodes.
@@ -131,8 +135,19 @@ pub trait Reader {
     fn outside(&mut self, number: u16) -> i64;
     /// The value of a node, read in some way.
     fn read(&mut self, how: How, id: usize) -> Result<i64, Failure>;
+    /// The sum of nodes that are all read, even if one fails.
+    ///
+    /// # Errors
+    /// The failure of the first one that failed.
+    fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
+        let values: Vec<_> = ids.iter().map(|id| self.read(How::Call, *id)).collect();
+        values.into_iter().try_fold(0, |sum, value| Ok((sum + value?) % MODULUS))
+    }
     /// The value of a node, or its failure, caught.
-    fn attempt(&mut self, id: usize) -> Option<i64>;
+    ///
+    /// # Errors
+    /// [`Failure::Found`] alone.
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure>;
     /// Emits a value.
     fn emit(&mut self, value: i64);
     /// All that a node and what it depends on emitted.
@@ -146,7 +161,7 @@ pub const FILES: usize = 3;
 pub const ROUNDS: u32 = 12;
 
 /// Values stay below this.
-const MODULUS: i64 = 10_007;
+pub const MODULUS: i64 = 10_007;
 
 impl Program {
     /// The id that a reference in node `from` stands for: a near one or a far one, lower than `from` unless the program
@@ -205,11 +220,15 @@ impl Program {
                 None => 0,
             },
             Expr::Attempt(of) => match self.resolve(id, *of) {
-                Some(of) if self.catching && !self.has_fixpoints() => reader.attempt(of).unwrap_or(-7),
+                Some(of) if self.catching && !self.has_fixpoints() => reader.attempt(of)?.unwrap_or(-7),
                 Some(of) => reader.read(How::Call, of)?,
                 None => 0,
             },
             Expr::Sum(of) => self.sum(id, of, reader)?,
+            Expr::Scope(of) => {
+                let of: Vec<_> = of.iter().filter_map(|of| self.resolve(id, *of)).collect();
+                reader.read_all(&of)?
+            }
             Expr::Loop(count, of) => {
                 let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
                 let twice: Vec<Ref> =
@@ -291,6 +310,7 @@ impl fmt::Display for Shown<'_> {
             Expr::Attempt(of) if program.catching => write!(f, "attempt({})", name(of)),
             Expr::Attempt(of) => write!(f, "{}", name(of)),
             Expr::Sum(of) => write!(f, "sum[{}]", names(of)),
+            Expr::Scope(of) => write!(f, "scope[{}]", names(of)),
             Expr::Loop(count, of) => write!(f, "first({} of [{}]...)", sub(count), names(of)),
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
             Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),

@@ -3,8 +3,15 @@
 //!
 //! `LARDER_ROUNDS=n` runs n times as many cases; `LARDER_SEED=n` starts from another seed.
 
-use larder::TaskError;
-use larder_tests::generate::{Cycles, End, Step, program, steps, steps_over_a_store};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+
+use larder::{CancelToken, TaskError};
+use larder_tests::generate::{
+    Cycles, End, Executor, Flavour, Step, program, steps, steps_over_a_store, steps_with_futures,
+};
 use larder_tests::naive::Naive;
 use larder_tests::program::{FILES, Failure, Program};
 use larder_tests::world::{Registered, World};
@@ -84,6 +91,90 @@ fn ask_and_cancel(world: &World, roots: &[u16], bodies: u32, change: impl FnOnce
     })
 }
 
+/// Sleeps until a future wakes it.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+fn tokio() -> &'static tokio::runtime::Runtime {
+    static TOKIO: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    TOKIO.get_or_init(|| {
+        let builder = &mut tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).build().expect("threads can be had")
+    })
+}
+
+/// Asks for nodes at once in one session; the answers are in the order in which they come.
+async fn ask_by_futures(world: &World, roots: &[u16]) -> Answers<i64> {
+    let asks = async {
+        let ask = |root: usize| Box::pin(async move { (root, world.ask_async(root).await) });
+        let mut asking: Vec<_> = world.roots(roots).into_iter().map(ask).collect();
+        let mut answers = Vec::new();
+        poll_fn(|context| {
+            asking.retain_mut(|ask| match ask.as_mut().poll(context) {
+                Poll::Ready(answer) => {
+                    answers.push(answer);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if asking.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        answers
+    };
+    world.runtime.try_run_async(asks).await.expect("every answer is caught")
+}
+
+fn ask_on(executor: Executor, world: &World, roots: &[u16]) -> Answers<i64> {
+    match executor {
+        Executor::Thread => block_on(ask_by_futures(world, roots)),
+        Executor::Tokio => tokio().block_on(ask_by_futures(world, roots)),
+        Executor::Smol => smol::block_on(ask_by_futures(world, roots)),
+    }
+}
+
+/// Polls a session of futures so many times, and drops it if it has not ended then.
+fn ask_and_drop(world: &World, roots: &[u16], polls: u32) -> Answers<i64> {
+    let mut asks = pin!(ask_by_futures(world, roots));
+    for _ in 0..polls {
+        if let Poll::Ready(answers) = asks.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return answers;
+        }
+    }
+    Vec::new()
+}
+
+/// Asks for nodes in a session with a token, which is cancelled after so many bodies.
+fn ask_with_token(world: &World, roots: &[u16], bodies: u32) -> Answers<i64> {
+    let token = CancelToken::new();
+    world.set_fuse(bodies);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let answers = world.runtime.run_with(&token, || ask(world, roots));
+            world.end_fuse();
+            answers.unwrap_or_default()
+        });
+        world.at_the_end_of_the_fuse(|| token.cancel());
+        asking.join().expect("a session is no panic")
+    })
+}
+
 fn compare(
     world: &World,
     naive: &mut Naive<'_>,
@@ -114,6 +205,22 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
                 if got.as_ref().ok() != wanted.as_ref().ok() {
                     return Err(format!("n{root} emitted {got:?}, and from scratch {wanted:?}"));
                 }
+            }
+        }
+        Step::AskOn(executor, roots) => {
+            compare(world, &mut naive, ask_on(*executor, world, roots), false)?;
+        }
+        Step::Drop(roots, polls) => {
+            compare(world, &mut naive, ask_and_drop(world, roots, *polls), false)?;
+            // What may have been begun.
+            for root in world.roots(roots) {
+                let _ = naive.value(root);
+            }
+        }
+        Step::Token(roots, bodies) => {
+            compare(world, &mut naive, ask_with_token(world, roots, *bodies), true)?;
+            for root in world.roots(roots) {
+                let _ = naive.value(root);
             }
         }
         Step::Update(sets) => {
@@ -195,13 +302,21 @@ fn number(variable: &str) -> Option<u32> {
 }
 
 fn check(cases: u32, cycles: Cycles, threads: usize, cancel: bool) {
-    let strategy = (program(cycles, cycles == Cycles::No || threads == 1), steps(threads, cancel));
+    let catching = cycles == Cycles::No || threads == 1;
+    let strategy = (program(Flavour { cycles, catching, concurrent: false }), steps(threads, cancel));
     check_by(cases, strategy, run);
 }
 
 fn check_stored(cases: u32, cycles: Cycles, threads: usize) {
-    let strategy = (program(cycles, cycles == Cycles::No || threads == 1), steps_over_a_store(threads));
+    let catching = cycles == Cycles::No || threads == 1;
+    let strategy = (program(Flavour { cycles, catching, concurrent: false }), steps_over_a_store(threads));
     check_by(cases, strategy, run_stored);
+}
+
+/// Programs with async nodes and scopes.
+fn check_concurrent(cases: u32, cycles: Cycles, threads: usize) {
+    let flavour = Flavour { cycles, catching: cycles == Cycles::No, concurrent: true };
+    check_by(cases, (program(flavour), steps_with_futures(threads)), run);
 }
 
 fn check_by(
@@ -278,4 +393,19 @@ fn cycles_entered_by_several_threads_come_to_the_same_fixpoint() {
 #[test]
 fn over_a_store_cycles_come_to_the_fixpoint_of_evaluation_from_scratch() {
     check_stored(100, Cycles::Fixpoints, 1);
+}
+
+#[test]
+fn async_functions_and_scopes_agree_with_evaluation_from_scratch() {
+    check_concurrent(200, Cycles::No, 1);
+}
+
+#[test]
+fn async_functions_and_scopes_on_several_threads_agree_with_evaluation_from_scratch() {
+    check_concurrent(150, Cycles::No, 3);
+}
+
+#[test]
+fn cycles_through_async_functions_and_scopes_fail_and_others_do_not() {
+    check_concurrent(150, Cycles::Failing, 3);
 }

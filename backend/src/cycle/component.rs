@@ -44,8 +44,6 @@ pub(super) struct Component {
     pub(super) round: u32,
     /// A task has joined that the rounds did not know.
     pub(super) grown: bool,
-    /// The task whose body was the last of the first ones to end.
-    pub(super) head: Option<NodeRef>,
     /// What members have read in later rounds only, in order.
     pub(super) later: Vec<Edge>,
     failed: Option<TaskError>,
@@ -195,7 +193,6 @@ impl Component {
             is_in_rounds: false,
             round: 0,
             grown: false,
-            head: None,
             later: Vec::new(),
             failed: None,
             payload: None,

@@ -4,13 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::FxHashSet;
-
 use super::component::{Component, Member};
 use super::resolved::Resolved;
 use super::rounds::Stopped;
 use crate::claim::Phase;
-use crate::edges::Edge;
 use crate::execute::{list_to_run_again, relink, replace_emitted};
 use crate::extra::Failure;
 use crate::failure::TaskError;
@@ -47,8 +44,9 @@ pub(super) fn publish(local: &Local) -> Result<(), Stopped> {
         }
     }
     let Some(component) = local.cycles.borrow_mut().pop() else { return Err(Stopped::Merged) };
-    let resolved = Arc::new(Resolved::of(&component));
-    let Component { members, twins, .. } = component;
+    let Component { members, twins, later, .. } = component;
+    let first_reads = members.iter().map(|member| (member.node, member.first_reads));
+    let resolved = Arc::new(Resolved::new(first_reads, later));
     // The first is the one that all others are found by: it comes last.
     for (member, judged) in members.into_iter().zip(judged).rev() {
         publish_member(local, member, &judged, &resolved);
@@ -156,59 +154,5 @@ pub(super) fn free(twins: impl IntoIterator<Item = NodeRef>) {
         // SAFETY: 1. the component alone has handed the twin out, to bodies of its members, and these have ended; 2. it is in no
         // list any more. A value whose drop panics is gone all the same.
         drop(catch_unwind(AssertUnwindSafe(|| unsafe { twin.free_twin() })));
-    }
-}
-
-impl Resolved {
-    /// What is kept of a component: its members, and what they have read of others in the order in which they came to it. In round
-    /// 1 that is depth first from the head, as bodies call each other.
-    fn of(component: &Component) -> Self {
-        let mut order = Order { component, entered: vec![false; component.members.len()], externals: Vec::new() };
-        if let Some(head) = component.head {
-            order.enter(head);
-        }
-        for read in &component.later {
-            order.come_to(*read);
-        }
-        let mut seen = FxHashSet::default();
-        order.externals.retain(|read| seen.insert(*read));
-        let members = component.members.iter().map(|member| member.node).collect();
-        Self { members, externals: order.externals }
-    }
-}
-
-struct Order<'a> {
-    component: &'a Component,
-    entered: Vec<bool>,
-    externals: Vec<Edge>,
-}
-
-impl Order<'_> {
-    fn come_to(&mut self, read: Edge) {
-        match self.component.number(read.node()) {
-            Some(_) => self.enter(read.node()),
-            None => self.externals.push(read),
-        }
-    }
-
-    /// Goes through the first reads of a member, and of those that they lead to.
-    fn enter(&mut self, node: NodeRef) {
-        let mut path = Vec::new();
-        let mut next = Some(node);
-        loop {
-            let number = next.take().and_then(|node| self.component.number(node));
-            if let Some(number) = number
-                && !std::mem::replace(&mut self.entered[number], true)
-            {
-                let member = &self.component.members[number];
-                path.push(member.reads[..member.first_reads].iter());
-            }
-            let Some(reads) = path.last_mut() else { return };
-            match reads.next() {
-                None => drop(path.pop()),
-                Some(read) if self.component.number(read.node()).is_some() => next = Some(read.node()),
-                Some(read) => self.externals.push(*read),
-            }
-        }
     }
 }

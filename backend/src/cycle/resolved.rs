@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::read::is_own;
 use super::way;
@@ -25,9 +25,78 @@ use crate::node::{MUST_RUN, NodeRef, RESOLVED};
 
 /// A component that has been resolved.
 pub(crate) struct Resolved {
-    pub(super) members: Vec<NodeRef>,
-    /// What they have read of others, each once, in order.
-    pub(super) externals: Vec<Edge>,
+    members: Vec<NodeRef>,
+    /// The number of each member, and how many of its reads were made in round 1.
+    index: FxHashMap<NodeRef, (usize, usize)>,
+    /// What was read in later rounds only, in order.
+    later: Vec<Edge>,
+}
+
+impl Resolved {
+    /// Of members, each with the number of its reads in round 1.
+    pub(super) fn new(members: impl Iterator<Item = (NodeRef, usize)>, later: Vec<Edge>) -> Self {
+        let index: FxHashMap<_, _> =
+            members.enumerate().map(|(number, (node, reads))| (node, (number, reads))).collect();
+        let mut members: Vec<_> = index.keys().copied().collect();
+        members.sort_unstable_by_key(|node| index[node].0);
+        Self { members, index, later }
+    }
+}
+
+/// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
+/// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
+struct Externals<'a> {
+    resolved: &'a Resolved,
+    entered: Vec<bool>,
+    /// The members on the way, with how many of their reads are done.
+    path: Vec<(NodeRef, usize)>,
+    later: std::slice::Iter<'a, Edge>,
+}
+
+impl<'a> Externals<'a> {
+    fn of(resolved: &'a Resolved, asked: NodeRef) -> Self {
+        let entered = vec![false; resolved.members.len()];
+        let mut externals = Self { resolved, entered, path: Vec::new(), later: resolved.later.iter() };
+        externals.enter(asked);
+        externals
+    }
+
+    fn enter(&mut self, node: NodeRef) {
+        let number = self.resolved.index[&node].0;
+        if !std::mem::replace(&mut self.entered[number], true) {
+            self.path.push((node, 0));
+        }
+    }
+
+    fn next_read(&mut self) -> Option<Edge> {
+        while let Some((node, done)) = self.path.last_mut() {
+            let first_reads = self.resolved.index[node].1;
+            // SAFETY: the claim is held.
+            let read = unsafe { node.deps() }.as_slice()[..first_reads].get(*done);
+            match read {
+                Some(read) => {
+                    *done += 1;
+                    return Some(*read);
+                }
+                None => self.path.pop(),
+            };
+        }
+        self.later.next().copied()
+    }
+}
+
+impl Iterator for Externals<'_> {
+    type Item = Edge;
+
+    fn next(&mut self) -> Option<Edge> {
+        loop {
+            let read = self.next_read()?;
+            if !self.resolved.index.contains_key(&read.node()) {
+                return Some(read);
+            }
+            self.enter(read.node());
+        }
+    }
 }
 
 // SAFETY: nodes and edges may be used from any thread of a session (see `NodeRef`); members are never freed before the engine,
@@ -59,7 +128,7 @@ pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, Pa
         Phase::Running => wait_for(local, first),
         phase => {
             if let Some(marks) = claim(local, first, phase) {
-                on_enough_stack(|| Verification::of(local, &resolved, phase, marks).go_through())?;
+                on_enough_stack(|| Verification::of(local, &resolved, phase, marks).go_through(node))?;
             }
             Ok(Waited::Over)
         }
@@ -82,7 +151,7 @@ impl<'a> Verification<'a> {
         Self { local, resolved, depth, before: vec![(phase, marks)] }
     }
 
-    fn go_through(mut self) -> Result<(), Payload> {
+    fn go_through(mut self, asked: NodeRef) -> Result<(), Payload> {
         if !of(self.resolved.members[0]).is_some_and(|now| Arc::ptr_eq(&now, self.resolved)) {
             // It has been dissolved meanwhile.
             self.put_back();
@@ -96,7 +165,7 @@ impl<'a> Verification<'a> {
                 None => unreachable!("the members of a component are claimed by who has the first"),
             }
         }
-        match self.is_current() {
+        match self.is_current(asked) {
             Ok(true) => self.confirm(),
             Ok(false) => self.dissolve(),
             Err(payload) if is_cancelled(&payload) && way::is_cleared_from(self.local, self.depth) => {
@@ -113,13 +182,13 @@ impl<'a> Verification<'a> {
     }
 
     /// Whether nothing has changed that the members have read of others.
-    fn is_current(&self) -> Result<bool, Payload> {
+    fn is_current(&self, asked: NodeRef) -> Result<bool, Payload> {
         let members = &self.resolved.members;
         if members.iter().any(|member| member.flag(MUST_RUN)) || self.before.iter().any(|(phase, _)| *phase == Phase::Empty) {
             return Ok(false);
         }
         let verified_at = members[0].verified_at.load(Relaxed);
-        for read in &self.resolved.externals {
+        for read in Externals::of(self.resolved, asked) {
             let node = read.node();
             if !node.state.is_fresh() {
                 match demand(self.local, node) {
