@@ -87,15 +87,17 @@ impl Asker {
     /// Waits for a claimed node; `None` if it is worth another look.
     fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
         let node = self.node;
+        // First of all a seat: this asker may have launched the flight, which ends with the last one who leaves it.
+        if self.seat.is_none() {
+            self.seat = local.engine().flights.of(node).and_then(Seat::take);
+        }
         if let Err(payload) = check_cancelled(local) {
+            self.stop_waiting();
             return Some(Asked::Failed(payload));
         }
         if let Some(asked) = self.register(local) {
+            self.stop_waiting();
             return Some(asked);
-        }
-        if self.seat.is_none() {
-            let flight = local.engine().flights.of(node);
-            self.seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
         }
         let Some(Seat { flight, seat }) = &self.seat else {
             let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);

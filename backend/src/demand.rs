@@ -18,7 +18,7 @@ use crate::cycle;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
-use crate::flight::{drive, try_launch_here};
+use crate::flight::{Seat, drive, try_launch_here};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
@@ -147,6 +147,8 @@ pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) 
 /// The cycle that waiting would close; the panic that ended the node's flight.
 pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
+    // First of all a seat: this thread may have launched the flight, which ends with the last one who leaves it.
+    let _seat = engine.flights.of(node).and_then(Seat::take);
     check_cancelled(local)?;
     if block(local, node, Patience::Blocks)? == Waited::Never {
         return Ok(Waited::Never);
