@@ -103,7 +103,14 @@ impl Asker {
             let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
             return if waits { Some(waits_unless_cancelled(local)) } else { None };
         };
-        if flight.clone().poll(*seat, waker) { None } else { Some(waits_unless_cancelled(local)) }
+        if !flight.clone().poll(*seat, waker) {
+            return Some(waits_unless_cancelled(local));
+        }
+        if node.state.phase() == Phase::Running {
+            // Somebody has begun anew already: the flight that this one waited for tells nothing of that.
+            return self.failure(local).map(Asked::Failed);
+        }
+        None
     }
 
     /// Ends a wait, if there was one; the failure that it ended with.
