@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use crate::claim::Phase;
 use crate::counters::Counters;
+use crate::cycle;
 use crate::edges::{Dependent, Deps, Edge};
 use crate::emit::EmittedValue;
 use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, RESTORED, SOURCE};
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -32,25 +33,28 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let outcome = run_body(local, node);
     local.end_frame(frame);
     timer.stop(local, node);
-    outcome
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(payload) => cycle::after_run(local, payload),
+    }
 }
 
 #[inline(always)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    let mut published = false;
+    let mut completed = None;
     let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
                 node.task_fn.run(node, &mut |ran| {
-                    complete(local, node, ran);
-                    published = true;
+                    completed = Some(complete(local, node, ran));
                 });
             }
         }))
     });
     match outcome {
-        Err(payload) if !published => Err(failed(local, node, payload)),
+        _ if completed == Some(Completed::Parked) => Err(cycle::parked()),
+        Err(payload) if completed.is_none() => Err(failed(local, node, payload)),
         outcome => outcome,
     }
 }
@@ -105,10 +109,23 @@ fn on_new_segment<R>(run: impl FnOnce() -> R) -> R {
     stacker::grow(SEGMENT, run)
 }
 
+/// What became of a finished run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// The node is FRESH.
+    Published,
+    /// The node lies on a cycle that is being resolved, and stays claimed.
+    Parked,
+}
+
 /// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
 /// nest, and the depth of the stack is what a first build of a deep graph costs.
 #[inline(never)]
-pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
+    if let Ran::Provisional(twin) = ran {
+        cycle::park(local, node, twin);
+        return Completed::Parked;
+    }
     let engine = local.engine();
     if !local.settle_carried() {
         node.set_flag(FAILED);
@@ -129,7 +146,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let unchanged = !node.flag(FAILED)
         && match ran {
             Ran::Equal => true,
-            Ran::Changed => false,
+            Ran::Changed | Ran::Provisional(_) => false,
             // A forgotten output that is computed again from unchanged reads is what it was.
             Ran::First => node.flag(FORGOTTEN) && !node.flag(MARKED),
         };
@@ -165,10 +182,11 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     end_claim(local, node, Phase::Fresh);
     drop(replaced);
+    Completed::Published
 }
 
 #[cold]
-fn unfinished(node: NodeRef) -> TaskError {
+pub(crate) fn unfinished(node: NodeRef) -> TaskError {
     let message =
         "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
     TaskError::Panicked { task: format!("{node:?}"), message }
@@ -180,6 +198,9 @@ fn unfinished(node: NodeRef) -> TaskError {
 #[cold]
 #[inline(never)]
 pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    if node.flag(ON_CYCLE) {
+        return cycle::park_failed(local, node, payload);
+    }
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
@@ -232,7 +253,7 @@ fn keeps(node: NodeRef) -> bool {
 
 /// Lists a task that has run, well or not, to run again in the next session.
 #[inline(never)]
-fn list_to_run_again(local: &Local, node: NodeRef) {
+pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
     let engine = local.engine();
     engine.volatiles.lock().push(node);
     engine.has_chores();
@@ -289,7 +310,7 @@ fn keep_emitted(local: &Local, node: NodeRef) -> bool {
 }
 
 #[inline(never)]
-fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
+pub(crate) fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     let mut place = node.extra_or_insert().emitted.lock();
     let equal =
         place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::cycle::Resolved;
 use crate::emit::EmittedValue;
 use crate::failure::TaskError;
 use crate::handle::HandleCell;
@@ -21,6 +22,8 @@ pub(crate) struct Extra {
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// With a store: what is stored of the node.
     pub(crate) persisted: Mutex<Option<Persisted>>,
+    /// The component that the task was resolved in, if it lies on a cycle.
+    pub(crate) resolved: Mutex<Option<Arc<Resolved>>>,
 }
 
 /// A failed run.

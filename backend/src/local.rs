@@ -18,6 +18,7 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::carry::{Arrived, Sink};
 use crate::counters::CounterTable;
+use crate::cycle::Cycles;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
@@ -84,6 +85,8 @@ pub(crate) struct Local {
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     /// Cycles through tasks of the lineage.
     pub(crate) escaped: RefCell<Vec<Arc<CycleError>>>,
+    /// The cycles that are being resolved.
+    pub(crate) cycles: RefCell<Cycles>,
     // The rest.
     emitted: RefCell<Vec<EmittedValue>>,
     /// The length of `emitted`.
@@ -100,12 +103,12 @@ unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
 
-/// A claimed task that lies on a cycle.
+/// A claimed task that lies on a cycle, or is to be given up.
 pub(crate) struct Poisoned {
     depth: usize,
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
-    cycle: Arc<CycleError>,
+    error: TaskError,
 }
 
 /// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
@@ -216,6 +219,7 @@ impl Local {
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             escaped: RefCell::default(),
+            cycles: RefCell::default(),
             emitted: RefCell::default(),
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
@@ -679,26 +683,27 @@ impl Local {
         }
         let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
         if let Some(low) = first {
-            self.poison_from(low, cycle);
+            self.poison_from(low, &TaskError::Cycle(cycle.clone()));
         }
     }
 
     /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
     /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
     pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
-        if let (Some(Head { depth, node }), TaskError::Cycle(cycle)) = (head, error)
+        if let (Some(Head { depth, node }), TaskError::Cycle(_)) = (head, error)
             && self.claimed.borrow().get(depth) == Some(&node)
         {
-            self.poison_from(depth, cycle);
+            self.poison_from(depth, error);
         }
     }
 
-    fn poison_from(&self, low: usize, cycle: &Arc<CycleError>) {
+    /// All claimed tasks from a depth on fail with `error`, whatever their bodies return.
+    pub(crate) fn poison_from(&self, low: usize, error: &TaskError) {
         let mut poisoned = self.poisoned.borrow_mut();
         for depth in low..self.claimed.borrow().len() {
             match poisoned.iter_mut().find(|other| other.depth == depth) {
                 Some(other) => other.low = other.low.min(low),
-                None => poisoned.push(Poisoned { depth, low, cycle: cycle.clone() }),
+                None => poisoned.push(Poisoned { depth, low, error: error.clone() }),
             }
         }
     }
@@ -740,7 +745,7 @@ impl Local {
         let poisoned = self.poisoned.borrow();
         let innermost = self.claimed.borrow().len().checked_sub(1)?;
         let poisoned = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?;
-        Some(TaskError::Cycle(poisoned.cycle.clone()))
+        Some(poisoned.error.clone())
     }
 
     /// Ends the innermost claim, and its poison with it.

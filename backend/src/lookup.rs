@@ -11,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 use crate::args::{Args, ArgsSlot};
 use crate::aside::meet;
 use crate::claim::{Phase, StateWord};
+use crate::cycle;
 use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
 use crate::local::Local;
@@ -175,10 +176,8 @@ fn finish(local: &Local, node: NodeRef, then: Then) -> NodeRef {
     match then {
         Then::HandOut => node,
         Then::Run => {
-            let outcome = execute(local, node);
-            local.record_new(node);
-            outcome.unwrap_or_else(|payload| resume_unwind(payload));
-            node
+            let outcome = cycle::outcome(local, node, execute(local, node));
+            hand_out(local, node, outcome, true)
         }
         Then::Demand => {
             let outcome = demand(local, node);

@@ -19,6 +19,8 @@ pub enum Reason {
     SourceChanged,
     /// The function is volatile or its results expire.
     DoesNotLast,
+    /// It lies on a cycle that was resolved by iteration.
+    OnCycle,
     /// Arguments, output or emitted values could not be encoded.
     NotEncoded,
     /// What it encodes to does not decode to the same.
@@ -39,6 +41,7 @@ impl Reason {
             Self::Collects => "it collects emitted values",
             Self::SourceChanged => "a source changed while it was read",
             Self::DoesNotLast => "it is volatile, or expires",
+            Self::OnCycle => "it lies on a cycle",
             Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
             Self::NoRoundTrip => "what it encodes to does not decode to the same value",
             Self::AmbiguousKey => "another task has the same persistent key",

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::{Change, Check, Origin, Persisted, Persistence};
 use crate::args::ArgsSlot;
 use crate::claim::Phase;
+use crate::cycle;
 use crate::demand::{demand, end_restored, make};
 use crate::execute::execute;
 use crate::extra::Extra;
@@ -93,7 +94,7 @@ pub(crate) fn miss(
                     execute(local, node)
                 }
             };
-            hand_out(local, node, outcome.map(|()| node), true)
+            hand_out(local, node, cycle::outcome(local, node, outcome), true)
         }
         Inserted::Existing(node) => {
             drop(probed);

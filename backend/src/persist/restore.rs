@@ -11,7 +11,7 @@ use crate::emit::EmittedValue;
 use crate::execute::relink;
 use crate::extra::Extra;
 use crate::local::Local;
-use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, RESTORED};
+use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
 use crate::storage::record::Trace;
 use crate::storage::{Digest, Rejected, TaskKey};
 
@@ -22,7 +22,7 @@ pub(crate) struct Restored(#[expect(dead_code, reason = "dropped, and nothing el
 /// that it was claimed in.
 pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
     let persistence = local.engine().persistence()?;
-    if node.flag(MUST_RUN | FORGOTTEN) || !lasts(node) {
+    if node.flag(MUST_RUN | FORGOTTEN | ON_CYCLE) || !lasts(node) {
         return None;
     }
     persistence.consult(local, node, from)
