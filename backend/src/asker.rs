@@ -10,17 +10,20 @@ use std::task::Waker;
 
 use crate::apart::run_apart;
 use crate::args::{Args, ArgsSlot};
+use crate::aside::meet;
 use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
-use crate::demand::{Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
+use crate::demand::{
+    Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile,
+};
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::HandleCell;
 use crate::local::Local;
-use crate::lookup::{hand_out, hash_of, insert, outside, peek};
-use crate::node::NodeRef;
+use crate::lookup::{hand_out, hash_of, insert, peek};
+use crate::node::{NodeRef, RESOLVED};
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
@@ -81,7 +84,7 @@ impl Asker {
                     if let Err(payload) = check_cancelled(local) {
                         return Asked::Failed(payload);
                     }
-                    if !(node.task_fn.is_async() || node.task_fn.heavy) {
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(RESOLVED) {
                         return match demand(local, node) {
                             Ok(holder) => Asked::Holds(holder),
                             Err(payload) => Asked::Failed(payload),
@@ -105,21 +108,29 @@ impl Asker {
     /// Waits for a claimed node; `None` if it is worth another look.
     fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
         let node = self.node;
+        if self.seat.is_none() {
+            self.seat = local.engine().flights.of(node).and_then(Seat::take);
+        }
         if let Err(payload) = check_cancelled(local) {
+            self.stop_waiting();
             return Some(Asked::Failed(payload));
         }
         if let Some(asked) = self.register(local) {
+            self.stop_waiting();
             return Some(asked);
-        }
-        if self.seat.is_none() {
-            let flight = local.engine().flights.of(node);
-            self.seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
         }
         let Some(Seat { flight, seat }) = &self.seat else {
             let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
             return if waits { Some(waits_unless_cancelled(local)) } else { None };
         };
-        if flight.clone().poll(*seat, waker) { None } else { Some(waits_unless_cancelled(local)) }
+        if !flight.clone().poll(*seat, waker) {
+            return Some(waits_unless_cancelled(local));
+        }
+        if node.state.phase() == Phase::Running {
+            // Somebody has begun anew already: the flight that this one waited for tells nothing of that.
+            return self.failure(local).map(Asked::Failed);
+        }
+        None
     }
 
     /// Ends a wait, if there was one; the failure that it ended with.
@@ -145,7 +156,7 @@ impl Asker {
             return None;
         }
         self.unregister();
-        match block(local, self.node) {
+        match block(local, self.node, Patience::GivesWay) {
             Ok(Waited::Over) => {
                 self.registered = local.strand.get();
                 None
@@ -209,7 +220,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
     args: A,
 ) -> Called<O> {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { outside(raw) };
+    let Some(local) = Local::current() else { meet(task_fn, args) };
     let is_it = |node: NodeRef| {
         // SAFETY: the key is read only if the node's task function is this one, whose types are these.
         node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
@@ -258,7 +269,7 @@ fn lookup(
             Inserted::Existing(node) => node,
         },
     };
-    local.counters.of(node.function).memory_hits.add(1);
+    local.counters.memory_hit(node.function);
     if node.state.is_fresh() {
         local.record_and_remember(node);
         return Ok(node);

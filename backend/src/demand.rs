@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::apart::run_apart;
 use crate::claim::Phase;
+use crate::cycle;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
@@ -21,7 +22,7 @@ use crate::flight::{drive, try_launch_here};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
-use crate::node::{MUST_RUN, NodeRef, RESTORED};
+use crate::node::{MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
 use crate::persist::{self, Check, Progress, Restored};
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
@@ -31,6 +32,14 @@ use crate::waits::{Refused, Waiter};
 /// # Errors
 /// The payload of the panic, cycle or cancellation that kept it from becoming so.
 pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    match demand_once(local, node) {
+        Ok(holder) => Ok(holder),
+        Err(payload) => cycle::resume(local, node, payload),
+    }
+}
+
+/// As [`demand`], but for what `cycle.rs` makes of a failure.
+pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     if local.begins_demand() {
         local.begin_demand();
     }
@@ -45,7 +54,11 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                     return Err(Box::new(error));
                 }
                 check_cancelled(local)?;
-                if node.task_fn.is_async() {
+                if node.flag(RESOLVED) {
+                    if cycle::verify_resolved(local, node)? == Waited::Never {
+                        return run_apart(local, node);
+                    }
+                } else if node.task_fn.is_async() {
                     // As a flight, so that others can take it over, and this thread can leave it.
                     seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
@@ -53,6 +66,9 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
                 }
             }
             Phase::Running => {
+                if let Some(outcome) = cycle::read_claimed(local, node) {
+                    return outcome;
+                }
                 if wait_for(local, node)? == Waited::Never {
                     return run_apart(local, node);
                 }
@@ -112,7 +128,7 @@ pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<V
     node.state.try_claim(from).then(|| Visit::new(node, from, marks::take(&node.work, strand as usize)))
 }
 
-fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
+pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
         marks::take(&node.work, local.strand.get() as usize)
@@ -120,7 +136,7 @@ fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
 }
 
 /// Ends a claim without a run.
-fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
+pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     marks::put(&node.work, marks);
     local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());
@@ -130,10 +146,10 @@ fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
 ///
 /// # Errors
 /// The cycle that waiting would close; the panic that ended the node's flight.
-fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
     check_cancelled(local)?;
-    if block(local, node)? == Waited::Never {
+    if block(local, node, Patience::Blocks)? == Waited::Never {
         return Ok(Waited::Never);
     }
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
@@ -166,10 +182,10 @@ pub(crate) enum Waited {
 ///
 /// # Errors
 /// The cycle that waiting would close.
-pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<Waited, Payload> {
     let registered = {
-        let (claimed, lineage, beneath) =
-            (local.claimed.borrow(), local.lineage.borrow(), local.beneath.borrow());
+        let claimed = cycle::all_claims(local);
+        let (lineage, beneath) = (local.lineage.borrow(), local.beneath.borrow());
         let waiter = Waiter {
             strand: local.strand.get(),
             claimed: &claimed,
@@ -181,7 +197,10 @@ pub(crate) fn block(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     match registered {
         Ok(()) => Ok(Waited::Over),
         Err(Refused::Stacked) => Ok(Waited::Never),
-        Err(Refused::Cycle(path)) => {
+        Err(Refused::Cycle(path, closes_at)) => {
+            if let Some(payload) = cycle::give_way(local, node, &path, closes_at, patience) {
+                return Err(payload);
+            }
             let cycle = Arc::new(CycleError::new(&path));
             local.poison_cycle(&cycle);
             Err(Box::new(TaskError::Cycle(cycle)))
@@ -257,7 +276,11 @@ impl Visit {
     /// The node goes back to where it was before it was claimed.
     pub(crate) fn put_back(&mut self, local: &Local) {
         let marks = std::mem::replace(&mut self.marks, Marks::None);
+        if self.node.flag(ON_CYCLE) {
+            cycle::give_up(local, self.node);
+        }
         release(local, self.node, self.phase, marks);
+        cycle::after_release(local);
     }
 
     /// The node is current.
@@ -283,7 +306,7 @@ impl Visit {
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
-        if self.runs {
+        if self.runs || self.node.flag(ON_CYCLE) {
             return Step::Run;
         }
         if matches!(self.store, Store::Asked(_)) {
@@ -313,6 +336,8 @@ impl Visit {
                 }
                 Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node)) {
                     Look::Step(step) => return step,
+                    // What the node read before tells nothing of the rounds that led to its value.
+                    Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
                     Look::Changed | Look::Unchanged => {
                         if !node.state.is_fresh()
                             && let Store::Asked(check) = &mut self.store
@@ -381,6 +406,15 @@ impl Visit {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
                         return Look::Changed;
                     }
+                    if node.flag(RESOLVED) {
+                        match cycle::verify_resolved(local, node) {
+                            Ok(Waited::Over) => continue,
+                            Err(payload) if is_cancelled(&payload) => {
+                                return Look::Step(Step::Abort(payload));
+                            }
+                            Ok(Waited::Never) | Err(_) => return Look::Changed,
+                        }
+                    }
                     if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
                         return Look::Step(Step::Await(node));
                     }
@@ -393,6 +427,8 @@ impl Visit {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
+                // The body runs, and meets the cycle itself.
+                Phase::Running if cycle::is_own(local, node) => return Look::Changed,
                 Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
                 Phase::Running => {
                     match wait_for(local, node) {

@@ -91,8 +91,8 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
 fn refuse_twin(node: NodeRef) {
     assert!(
         !node.flag(TWIN),
-        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, and works on a \
-         stolen job meanwhile; collect them outside of the job",
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, as part of a \
+         cycle or of what a stolen job interrupted; collect them outside of the cycle or the job",
         node.task_fn.site().name
     );
 }

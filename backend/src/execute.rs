@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use crate::claim::Phase;
 use crate::counters::Counters;
+use crate::cycle;
 use crate::edges::{Dependent, Deps, Edge};
 use crate::emit::EmittedValue;
 use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, RESTORED, SOURCE};
+use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -32,33 +33,48 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let outcome = run_body(local, node);
     local.end_frame(frame);
     timer.stop(local, node);
-    outcome
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(payload) => cycle::after_run(local, payload),
+    }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
-    let mut published = false;
-    let mut outcome = on_enough_stack(|| {
+    let mut completed = None;
+    let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
                 node.task_fn.run(node, &mut |ran| {
-                    complete(local, node, ran);
-                    published = true;
+                    completed = Some(complete(local, node, ran));
                 });
             }
         }))
     });
-    let mut caused = None;
-    if let (Err(payload), false) = (&mut outcome, published) {
-        if let Some(error) = local.poison_of_innermost() {
-            // Whatever the body made of the error that it met, this is why it failed.
-            caused = Some(std::mem::replace(payload, Box::new(error)));
-        }
-        fail(local, node, payload);
+    match outcome {
+        _ if completed == Some(Completed::Parked) => Err(cycle::parked()),
+        Err(payload) if completed.is_none() => Err(failed(local, node, payload)),
+        outcome => outcome,
     }
-    drop(caused);
-    outcome
+}
+
+/// The body has panicked, or what completes its run has. Returns why.
+#[cold]
+#[inline(never)]
+fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    // Whatever the body made of an error that it met, that is why it failed.
+    let payload = match local.poison_of_innermost() {
+        Some(error) => {
+            let caused: Payload = Box::new(error);
+            fail(local, node, &caused);
+            drop(payload);
+            return caused;
+        }
+        None => payload,
+    };
+    fail(local, node, &payload);
+    payload
 }
 
 /// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
@@ -79,13 +95,37 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 
 #[inline]
 pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
-    if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
+    if cfg!(miri) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
+        run()
+    } else {
+        on_new_segment(run)
+    }
+}
+
+/// What it takes to change stacks is not to stand on each of them.
+#[cold]
+#[inline(never)]
+fn on_new_segment<R>(run: impl FnOnce() -> R) -> R {
+    stacker::grow(SEGMENT, run)
+}
+
+/// What became of a finished run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// The node is FRESH.
+    Published,
+    /// The node lies on a cycle that is being resolved, and stays claimed.
+    Parked,
 }
 
 /// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
 /// nest, and the depth of the stack is what a first build of a deep graph costs.
 #[inline(never)]
-pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
+    if let Ran::Provisional(twin) = ran {
+        cycle::park(local, node, twin);
+        return Completed::Parked;
+    }
     let engine = local.engine();
     if !local.settle_carried() {
         node.set_flag(FAILED);
@@ -106,7 +146,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     let unchanged = !node.flag(FAILED)
         && match ran {
             Ran::Equal => true,
-            Ran::Changed => false,
+            Ran::Changed | Ran::Provisional(_) => false,
             // A forgotten output that is computed again from unchanged reads is what it was.
             Ran::First => node.flag(FORGOTTEN) && !node.flag(MARKED),
         };
@@ -142,10 +182,11 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) {
     }
     end_claim(local, node, Phase::Fresh);
     drop(replaced);
+    Completed::Published
 }
 
 #[cold]
-fn unfinished(node: NodeRef) -> TaskError {
+pub(crate) fn unfinished(node: NodeRef) -> TaskError {
     let message =
         "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
     TaskError::Panicked { task: format!("{node:?}"), message }
@@ -157,6 +198,9 @@ fn unfinished(node: NodeRef) -> TaskError {
 #[cold]
 #[inline(never)]
 pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    if node.flag(ON_CYCLE) {
+        return cycle::park_failed(local, node, payload);
+    }
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
@@ -172,7 +216,7 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let (demand, head) = (local.demand.get(), local.head_of_innermost());
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
+        *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);
@@ -209,7 +253,7 @@ fn keeps(node: NodeRef) -> bool {
 
 /// Lists a task that has run, well or not, to run again in the next session.
 #[inline(never)]
-fn list_to_run_again(local: &Local, node: NodeRef) {
+pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
     let engine = local.engine();
     engine.volatiles.lock().push(node);
     engine.has_chores();
@@ -266,7 +310,7 @@ fn keep_emitted(local: &Local, node: NodeRef) -> bool {
 }
 
 #[inline(never)]
-fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
+pub(crate) fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
     let mut place = node.extra_or_insert().emitted.lock();
     let equal =
         place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::cycle::Resolved;
 use crate::emit::EmittedValue;
 use crate::failure::TaskError;
 use crate::handle::HandleCell;
@@ -17,10 +18,12 @@ pub(crate) struct Extra {
     pub(crate) handle: Mutex<Option<Arc<HandleCell>>>,
     /// What the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
-    /// How the last run failed, and in whose demand.
-    pub(crate) failure: Mutex<Option<Failure>>,
+    /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.
+    pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// With a store: what is stored of the node.
     pub(crate) persisted: Mutex<Option<Persisted>>,
+    /// The component that the task was resolved in, if it lies on a cycle.
+    pub(crate) resolved: Mutex<Option<Arc<Resolved>>>,
 }
 
 /// A failed run.

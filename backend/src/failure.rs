@@ -35,12 +35,46 @@ impl fmt::Display for CycleError {
 }
 impl std::error::Error for CycleError {}
 
+/// A cycle whose tasks do not come to a fixpoint within the bound on rounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FixpointError {
+    /// The tasks on a cycle through the one whose value does not settle, which comes first, as calls with their arguments.
+    pub path: Vec<String>,
+    /// In how many rounds the value of that task may change (`cycle_rounds`).
+    pub rounds: u32,
+}
+
+impl FixpointError {
+    pub(crate) fn new(path: &[NodeRef], rounds: u32) -> Self {
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), rounds }
+    }
+}
+
+impl fmt::Display for FixpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.path.first().map_or("?", String::as_str);
+        write!(
+            f,
+            "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again: ",
+            self.rounds
+        )?;
+        for task in &self.path {
+            write!(f, "{task} -> ")?;
+        }
+        f.write_str(first)
+    }
+}
+impl std::error::Error for FixpointError {}
+
 /// Why a session, or a call in it, ended without a value.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TaskError {
     /// The task depends on itself.
     Cycle(Arc<CycleError>),
+    /// The task lies on a cycle that is resolved by iteration, and comes to no fixpoint.
+    NoFixpoint(Arc<FixpointError>),
     /// The session was cancelled, by an update or by its token.
     Cancelled,
     /// A body panicked.
@@ -56,6 +90,7 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cycle(cycle) => cycle.fmt(f),
+            Self::NoFixpoint(error) => error.fmt(f),
             Self::Cancelled => f.write_str("the session was cancelled"),
             Self::Panicked { task, message } => write!(f, "task {task} panicked: {message}"),
         }
@@ -66,6 +101,7 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Cycle(cycle) => Some(&**cycle),
+            Self::NoFixpoint(error) => Some(&**error),
             _ => None,
         }
     }

@@ -45,7 +45,7 @@ impl Flights {
         let flight = launch()?;
         let before = bucket.insert(node.address(), flight.clone());
         debug_assert!(before.is_none(), "a flight is taken out before its claim ends");
-        flight.join().map(|seat| Seat { flight, seat })
+        Seat::take(flight)
     }
 
     /// Takes the flight of a node out.

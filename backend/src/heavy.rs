@@ -10,6 +10,7 @@ use std::thread::{self, Thread};
 
 use crate::carry::Hold;
 use crate::crew::OwnedWork;
+use crate::cycle;
 use crate::demand::{Visit, verify};
 use crate::flight::{Fly, Thrown, Waiters};
 use crate::local::Local;
@@ -55,7 +56,10 @@ impl Parcel {
         if is_wanted {
             let _runs = engine.runners.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
-            if let Err(payload) = outcome.unwrap_or_else(Err) {
+            // Where it has given way to another strand, those who wait look again.
+            if let Err(payload) = outcome.unwrap_or_else(Err)
+                && !(cycle::is_giving_way(&local) && cycle::wait_for_way(&local).is_ok())
+            {
                 *flight.failure.lock() = Some((payload, local.last_panic.take()));
             }
         } else {

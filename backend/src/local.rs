@@ -18,6 +18,7 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::carry::{Arrived, Sink};
 use crate::counters::CounterTable;
+use crate::cycle::Cycles;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::engine::Engine;
@@ -35,15 +36,6 @@ thread_local! {
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How calls on this thread are answered at the moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
-    /// Looked up, and run on a miss.
-    Normal,
-    /// A comparison of arguments runs under a shard lock: calling a task is an error.
-    Comparing,
-}
-
 pub(crate) struct Local {
     // The hot part.
     predicted: Cell<*const Edge>,
@@ -58,6 +50,8 @@ pub(crate) struct Local {
     duplicates: Cell<bool>,
     carrying: Cell<bool>,
     base: Cell<usize>,
+    /// The position in `reads` from which the body may go through them again (`is_repeated`).
+    repeated: Cell<usize>,
     emitted_base: Cell<usize>,
     /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
     carried: RefCell<Option<Arc<Sink>>>,
@@ -70,7 +64,6 @@ pub(crate) struct Local {
     pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
-    pub(crate) mode: Cell<Mode>,
     // The strand (`strand.rs`).
     /// Names this thread of control in claims. A multiple of four.
     pub(crate) strand: Cell<u64>,
@@ -92,6 +85,8 @@ pub(crate) struct Local {
     pub(crate) claimed: RefCell<Vec<NodeRef>>,
     /// Cycles through tasks of the lineage.
     pub(crate) escaped: RefCell<Vec<Arc<CycleError>>>,
+    /// The cycles that are being resolved.
+    pub(crate) cycles: RefCell<Cycles>,
     // The rest.
     emitted: RefCell<Vec<EmittedValue>>,
     /// The length of `emitted`.
@@ -108,12 +103,12 @@ unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
 
-/// A claimed task that lies on a cycle.
+/// A claimed task that lies on a cycle, or is to be given up.
 pub(crate) struct Poisoned {
     depth: usize,
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
-    cycle: Arc<CycleError>,
+    error: TaskError,
 }
 
 /// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
@@ -205,6 +200,7 @@ impl Local {
             carrying: Cell::new(false),
             carried: RefCell::default(),
             base: Cell::new(0),
+            repeated: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
             engine_id: engine.id,
@@ -213,7 +209,6 @@ impl Local {
             updating: Cell::new(false),
             generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
-            mode: Cell::new(Mode::Normal),
             strand: Cell::new(new_strand()),
             lineage: RefCell::default(),
             beneath: RefCell::default(),
@@ -224,6 +219,7 @@ impl Local {
             last_panic: RefCell::default(),
             claimed: RefCell::default(),
             escaped: RefCell::default(),
+            cycles: RefCell::default(),
             emitted: RefCell::default(),
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
@@ -321,7 +317,38 @@ impl Local {
     #[inline(always)]
     fn push(&self, edge: Edge) {
         // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type.
-        unsafe { (*self.reads.get()).push(edge) };
+        let reads = unsafe { &mut *self.reads.get() };
+        if reads.len() == reads.capacity() {
+            self.make_room();
+        }
+        reads.push(edge);
+    }
+
+    /// A body that goes on reading the same must not take more and more memory.
+    #[cold]
+    fn make_room(&self) {
+        // SAFETY: as in `push`.
+        let reads = unsafe { &mut *self.reads.get() };
+        if self.duplicates.get() && reads.len() - self.base.get() > 4096 {
+            self.keep_each_once(reads);
+            self.repeated.set(self.base.get());
+        }
+        reads.reserve((reads.capacity() / 2).max(64));
+    }
+
+    /// Drops what the current frame has noted more than once.
+    fn keep_each_once(&self, reads: &mut Vec<Edge>) {
+        let mut seen = self.seen.borrow_mut();
+        let base = self.base.get();
+        let mut kept = base;
+        for index in base..reads.len() {
+            if seen.insert(reads[index]) {
+                reads[kept] = reads[index];
+                kept += 1;
+            }
+        }
+        reads.truncate(kept);
+        seen.clear();
     }
 
     /// Notes a read of the current body. `perhaps_again` says that the body may have noted it before.
@@ -331,6 +358,9 @@ impl Local {
             return;
         }
         if perhaps_again {
+            if self.is_repeated(edge) {
+                return;
+            }
             self.duplicates.set(true);
         }
         if self.carrying.get() {
@@ -341,6 +371,32 @@ impl Local {
             self.resynchronise(next, edge);
         }
         self.push(edge);
+    }
+
+    /// Whether `edge` is the next of the reads that the body has noted already and now goes through again, in a loop over
+    /// more nodes than the thread cache remembers. Such a loop would note each of them each time.
+    #[inline]
+    fn is_repeated(&self, edge: Edge) -> bool {
+        // SAFETY: as in `push`.
+        let reads = unsafe { &*self.reads.get() };
+        let (base, next) = (self.base.get(), self.repeated.get());
+        let found = if reads.get(next) == Some(&edge) {
+            next
+        } else if reads.get(base) == Some(&edge) {
+            base
+        } else if next == base {
+            return false;
+        } else {
+            // The thread cache may have answered some in between.
+            let ahead = reads.get(next + 1..).unwrap_or_default().iter().take(8);
+            let Some(skipped) = ahead.copied().position(|read| read == edge) else {
+                self.repeated.set(base);
+                return false;
+            };
+            next + 1 + skipped
+        };
+        self.repeated.set(found + 1);
+        true
     }
 
     /// Moves the prediction behind `edge` if it is among the next few.
@@ -368,15 +424,19 @@ impl Local {
         self.record(Edge::value_of(node), false);
     }
 
-    /// Remembers a node that the thread cache did not have, and notes it as read.
-    #[inline]
-    pub(crate) fn remember_and_record(&self, node: NodeRef) {
-        if self.cache.is_bypassed() {
-            return self.record(Edge::value_of(node), true);
+    /// Notes a read that the table answered, of a node that the thread cache did not have, and remembers it there.
+    #[inline(always)]
+    pub(crate) fn record_from_table(&self, node: NodeRef) {
+        if !self.cache.is_bypassed() {
+            self.remember(node);
         }
+        self.record(Edge::value_of(node), true);
+    }
+
+    #[inline(never)]
+    fn remember(&self, node: NodeRef) {
         self.cache.note_miss(self.counters.near_hits(node.function));
         self.cache.insert(node, self.execution.get());
-        self.record(Edge::value_of(node), true);
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
@@ -415,6 +475,7 @@ impl Local {
         self.last_execution.set(execution);
         // SAFETY: as in `push`.
         let base = unsafe { (*self.reads.get()).len() };
+        self.repeated.set(base);
         let range = before.as_ptr_range();
         SavedFrame {
             predicted: self.predicted.replace(range.start),
@@ -492,6 +553,7 @@ impl Local {
             *self.carried.borrow_mut() = saved.carried;
         }
         self.base.set(saved.base);
+        self.repeated.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
         // Work that is carried out of a session needs no frame: it holds the session open itself.
         if let (Some(sink), true) = (carried, recorded) {
@@ -505,16 +567,7 @@ impl Local {
         let reads = unsafe { &mut *self.reads.get() };
         let base = self.base.get();
         if self.duplicates.get() {
-            let mut seen = self.seen.borrow_mut();
-            let mut kept = base;
-            for index in base..reads.len() {
-                if seen.insert(reads[index]) {
-                    reads[kept] = reads[index];
-                    kept += 1;
-                }
-            }
-            reads.truncate(kept);
-            seen.clear();
+            self.keep_each_once(reads);
         }
         use_reads(&reads[base..])
     }
@@ -630,26 +683,27 @@ impl Local {
         }
         let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
         if let Some(low) = first {
-            self.poison_from(low, cycle);
+            self.poison_from(low, &TaskError::Cycle(cycle.clone()));
         }
     }
 
     /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
     /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
     pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
-        if let (Some(Head { depth, node }), TaskError::Cycle(cycle)) = (head, error)
+        if let (Some(Head { depth, node }), TaskError::Cycle(_)) = (head, error)
             && self.claimed.borrow().get(depth) == Some(&node)
         {
-            self.poison_from(depth, cycle);
+            self.poison_from(depth, error);
         }
     }
 
-    fn poison_from(&self, low: usize, cycle: &Arc<CycleError>) {
+    /// All claimed tasks from a depth on fail with `error`, whatever their bodies return.
+    pub(crate) fn poison_from(&self, low: usize, error: &TaskError) {
         let mut poisoned = self.poisoned.borrow_mut();
         for depth in low..self.claimed.borrow().len() {
             match poisoned.iter_mut().find(|other| other.depth == depth) {
                 Some(other) => other.low = other.low.min(low),
-                None => poisoned.push(Poisoned { depth, low, cycle: cycle.clone() }),
+                None => poisoned.push(Poisoned { depth, low, error: error.clone() }),
             }
         }
     }
@@ -691,7 +745,7 @@ impl Local {
         let poisoned = self.poisoned.borrow();
         let innermost = self.claimed.borrow().len().checked_sub(1)?;
         let poisoned = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?;
-        Some(TaskError::Cycle(poisoned.cycle.clone()))
+        Some(poisoned.error.clone())
     }
 
     /// Ends the innermost claim, and its poison with it.
@@ -710,6 +764,21 @@ impl Local {
 
 fn address_of(payload: &Payload) -> usize {
     (&raw const **payload).cast::<()>().addr()
+}
+
+/// While this lives, no session is seen on this thread.
+pub(crate) struct OutOfSight(*const Local);
+
+impl OutOfSight {
+    pub(crate) fn begin() -> Self {
+        Self(CURRENT.replace(ptr::null()))
+    }
+}
+
+impl Drop for OutOfSight {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
 }
 
 /// A session (or a stretch of it) that is current on this thread.

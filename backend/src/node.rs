@@ -61,6 +61,10 @@ pub(crate) const DROP_QUEUED: u16 = 16;
 pub(crate) const RESTORED: u16 = 2048;
 /// A source whose content cannot be had any more as it was observed.
 pub(crate) const LOST: u16 = 4096;
+/// Claimed, and a member of a component that is being resolved: what its body returns is provisional (see `cycle.rs`).
+pub(crate) const ON_CYCLE: u16 = 8192;
+/// A member of a resolved component, which is verified as one (see `cycle/resolved.rs`).
+pub(crate) const RESOLVED: u16 = 16384;
 
 /// The type-erased part of a node.
 #[repr(C)]
@@ -86,12 +90,12 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
+    pub(crate) hash: u64,
     // What a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
     /// Index of the task function in its engine's registry.
     pub(crate) function: u32,
     pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
 }
 
 /// A node with its types.
@@ -141,10 +145,11 @@ impl Header {
         unsafe { extra.as_ref() }
     }
     pub(crate) fn extra_or_insert(&self) -> &Extra {
-        if let Some(extra) = self.extra() {
-            return extra;
-        }
-        let new = Box::into_raw(Box::<Extra>::default());
+        self.extra().unwrap_or_else(|| self.extra_or_insert_with(Extra::default()))
+    }
+    /// The one that is there, or `extra`.
+    pub(crate) fn extra_or_insert_with(&self, extra: Extra) -> &Extra {
+        let new = Box::into_raw(Box::new(extra));
         // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
         match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
             // SAFETY: in place now, so it stays until the header is dropped.
@@ -278,6 +283,15 @@ impl NodeRef {
         unsafe { (self.task_fn.ops.free_twin)(self) }
     }
 
+    /// Moves the value of a twin into its node; what the node held goes to the twin.
+    ///
+    /// # Safety
+    /// The caller holds the claim of the node, `twin` is a twin of it with a value, and nobody else uses that.
+    pub(crate) unsafe fn adopt(self, twin: Self) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.task_fn.ops.adopt)(self, twin) }
+    }
+
     /// Moves the output out, if there is one.
     ///
     /// # Safety
@@ -351,6 +365,7 @@ pub(crate) struct Ops {
     free: unsafe fn(NodeRef),
     free_twin: unsafe fn(NodeRef),
     take_value: unsafe fn(NodeRef) -> Box<dyn Any + Send>,
+    adopt: unsafe fn(NodeRef, NodeRef),
 }
 
 impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
@@ -362,6 +377,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         free: Self::free,
         free_twin: Self::free_twin,
         take_value: Self::take_value,
+        adopt: Self::adopt,
     };
 
     unsafe fn allocate(header: Header, slot: &mut ArgsSlot<'_>) -> NodeRef {
@@ -392,7 +408,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
     /// A node without a key that holds `value`, for readers of `node` that cannot wait for it (`apart.rs`).
     pub(crate) fn twin(node: NodeRef, value: O) -> NodeRef {
         let header = Header::new(node.task_fn, node.function, node.hash, StateWord::new(Phase::Fresh));
-        header.set_flag(TWIN);
+        header.set_flag(TWIN | HAS_VALUE);
         let mut twin: Box<MaybeUninit<Self>> = Box::new_uninit();
         let place = twin.as_mut_ptr();
         // SAFETY: a fresh allocation of the node's layout. The key stays uninitialised: nothing looks for a twin by its key,
@@ -405,13 +421,32 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
     }
 
     unsafe fn free_twin(node: NodeRef) {
-        // SAFETY: 1. the caller is the last user; 2. `twin` initialised header and value; 3. the type is that of the allocation.
+        // SAFETY: 1. the caller is the last user; 2. `twin` initialised header and value, and the flag says whether the value is
+        // still there; 3. the type is that of the allocation.
         unsafe {
             let twin = node.0.as_ptr().cast::<MaybeUninit<Self>>();
             let place = (*twin).as_mut_ptr();
+            if (*place).header.flag(HAS_VALUE) {
+                (*place).value.get_mut().assume_init_drop();
+            }
             ptr::drop_in_place(&raw mut (*place).header);
-            (*place).value.get_mut().assume_init_drop();
             drop(Box::from_raw(twin));
+        }
+    }
+
+    unsafe fn adopt(node: NodeRef, twin: NodeRef) {
+        // SAFETY: 1. the caller holds the claim of the node and is the only user of the twin's value; 2. both are of this type; 3. a
+        // value is read where the flag says that there is one, and the flags follow it.
+        unsafe {
+            let place = UnsafeCell::raw_get(&raw const (*node.0.as_ptr().cast::<Self>()).value);
+            let other = UnsafeCell::raw_get(&raw const (*twin.0.as_ptr().cast::<Self>()).value);
+            if node.flag(HAS_VALUE) {
+                ptr::swap(place, other);
+            } else {
+                ptr::copy_nonoverlapping(other, place, 1);
+                twin.clear_flag(HAS_VALUE);
+                node.set_flag(HAS_VALUE);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
+use crate::cycle;
 use crate::engine::{Engine, new_generation};
 use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::marks::{self, Marks, Single};
@@ -77,7 +78,8 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
 fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
     let engine = exclusive.engine;
     let mut unheld = HashSet::new();
-    for &node in nodes {
+    let nodes = cycle::whole_components(nodes);
+    for &node in &nodes {
         node.clear_flag(DROP_QUEUED);
         if let Some(persistence) = engine.persistence() {
             persistence.forget(node);

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::cycle::{self, Cycles};
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
 use crate::failure::{CycleError, TaskError};
@@ -88,6 +89,8 @@ pub(crate) struct Strand {
     pub(crate) last_panic: Option<(usize, TaskError)>,
     /// Cycles that go through tasks of the lineage: whoever waits there must not swallow them.
     pub(crate) escaped: Vec<Arc<CycleError>>,
+    /// The cycles that it is resolving.
+    pub(crate) cycles: Cycles,
 }
 
 impl Strand {
@@ -104,6 +107,7 @@ impl Strand {
             poisoned: Vec::new(),
             last_panic: None,
             escaped: Vec::new(),
+            cycles: Cycles::default(),
         }
     }
 
@@ -143,7 +147,7 @@ impl Gathered {
 impl Local {
     /// The current strand, as one that waits for what it starts now.
     pub(crate) fn lineage(&self) -> Arc<Lineage> {
-        let claimed = self.claimed.borrow().clone();
+        let claimed = cycle::all_claims(self);
         let demand = (!self.begins_demand()).then(|| self.demand.get());
         let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
         let token = self.token.borrow().clone();
@@ -168,6 +172,7 @@ impl Local {
         std::mem::swap(&mut *self.poisoned.borrow_mut(), &mut strand.poisoned);
         std::mem::swap(&mut *self.last_panic.borrow_mut(), &mut strand.last_panic);
         std::mem::swap(&mut *self.escaped.borrow_mut(), &mut strand.escaped);
+        std::mem::swap(&mut *self.cycles.borrow_mut(), &mut strand.cycles);
     }
 
     /// Takes on what befell a strand that worked for the current one.

@@ -17,7 +17,7 @@ use crate::demand::check_cancelled;
 use crate::flight::{Deferred, block_on, book};
 use crate::input::Change;
 use crate::local::Local;
-use crate::node::{Node, NodeRef, Ops, replace_value};
+use crate::node::{HAS_VALUE, Node, NodeRef, ON_CYCLE, Ops, replace_value};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
 
@@ -52,6 +52,9 @@ pub struct RawTaskFn {
     resolve: Option<Erased>,
     uncached_if: Option<Erased>,
     uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
+    cycle: Option<Cycle>,
+    initial_shim: unsafe fn(Erased, NodeRef) -> NodeRef,
+    same_shim: unsafe fn(Erased, NodeRef, NodeRef) -> bool,
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
@@ -74,6 +77,12 @@ type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 /// Makes the box of a call, with the flight.
 type Book = fn(Option<Call>) -> Booking;
 
+/// How a function on a cycle is resolved.
+struct Cycle {
+    initial: Erased,
+    rounds: u32,
+}
+
 /// What running a body did to the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
@@ -83,6 +92,8 @@ pub(crate) enum Ran {
     Changed,
     /// The value equals the one before, which was kept.
     Equal,
+    /// Nothing: the node lies on a cycle that is being resolved, and this twin holds the value for now.
+    Provisional(NodeRef),
 }
 
 /// The descriptor of a task function from `K` (its owned arguments) to `O`.
@@ -163,6 +174,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
+    /// Resolves cycles through this function by iteration from `initial`; the value of a task may change in `rounds` rounds
+    /// at most.
+    #[must_use]
+    pub const fn cycle(mut self, initial: fn(&K) -> O, rounds: u32) -> Self {
+        assert!(rounds > 0, "`cycle_rounds` has to leave at least one round");
+        // SAFETY: as in `new`.
+        let initial = Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(initial) });
+        self.raw.cycle = Some(Cycle { initial, rounds });
+        self
+    }
+
     /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
     /// `same_stamp` says of the last observation that something may have changed.
     #[must_use]
@@ -191,6 +213,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
 }
 
 impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
+    /// Runs the body on a key, with no node. None if it is an async one, or there is none.
+    pub(crate) fn run_plain(&self, key: &K) -> Option<O> {
+        let Erased(body) = self.raw.body.filter(|_| !self.raw.is_async())?;
+        if let Some(Erased(resolve)) = self.raw.resolve {
+            // SAFETY: erased from this type in `resolve`.
+            unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+        }
+        // SAFETY: erased from this type in `new`, as the function is not async.
+        Some(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) })
+    }
+
     /// Describes a leaf: a node that has a value but no body (an input, a source).
     pub(crate) const fn leaf(id: TypeId, site: Site) -> Self {
         let raw = RawTaskFn {
@@ -206,6 +239,9 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             resolve: None,
             uncached_if: None,
             uncached_shim: is_uncached::<K, O>,
+            cycle: None,
+            initial_shim: initial::<K, O>,
+            same_shim: same::<K, O>,
             same_stamp: None,
             observe: None,
             book: None,
@@ -307,6 +343,34 @@ impl RawTaskFn {
 
     pub(crate) fn is_leaf(&self) -> bool {
         self.body.is_none()
+    }
+
+    /// Whether a cycle through this function has a value to begin with.
+    pub(crate) fn has_initial(&self) -> bool {
+        self.cycle.is_some()
+    }
+
+    /// In how many rounds the value of a task on a cycle may change; none if it has no initial value.
+    pub(crate) fn rounds(&self) -> Option<u32> {
+        self.cycle.as_ref().map(|cycle| cycle.rounds)
+    }
+
+    /// A twin of a node that holds its initial value, if it has one. Runs code of the user's.
+    ///
+    /// # Safety
+    /// `node` is alive, and this is its task function.
+    pub(crate) unsafe fn initial(&self, node: NodeRef) -> Option<NodeRef> {
+        // SAFETY: passed on to the caller; the shim was made for the types that `initial` was erased from.
+        self.cycle.as_ref().map(|cycle| unsafe { (self.initial_shim)(cycle.initial, node) })
+    }
+
+    /// Whether the outputs of two nodes, or of their twins, are equal. Runs code of the user's.
+    ///
+    /// # Safety
+    /// This is the task function of both, both have an output, and nobody changes it meanwhile.
+    pub(crate) unsafe fn same(&self, one: NodeRef, other: NodeRef) -> bool {
+        // SAFETY: passed on to the caller; the shim was made for the types that `cutoff` was erased from.
+        self.cutoff.is_some_and(|cutoff| unsafe { (self.same_shim)(cutoff, one, other) })
     }
 
     /// Runs the body of a claimed node and puts the output in place; calls `done` before the replaced output is dropped.
@@ -487,7 +551,10 @@ unsafe fn put<K: Key, O: Send + Sync + 'static>(
     new: O,
     done: &mut dyn FnMut(Ran),
 ) {
-    if !node.flag(crate::node::HAS_VALUE) {
+    if node.flag(ON_CYCLE) {
+        return done(Ran::Provisional(Node::<K, O>::twin(node, new)));
+    }
+    if !node.flag(HAS_VALUE) {
         // SAFETY: the claim is held, the types are the node's.
         unsafe { replace_value::<K, O>(node, new) };
         return done(Ran::First);
@@ -530,6 +597,27 @@ type Equal<O> = fn(&O, &O) -> bool;
 unsafe fn is_uncached<K: Key, O: Send + Sync + 'static>(Erased(erased): Erased, node: NodeRef) -> bool {
     // SAFETY: passed on to the caller.
     unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> bool>(erased)(node.value::<K, O>()) }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cycle`] for `K` and `O`, which are the node's types.
+unsafe fn initial<K: Key, O: Send + Sync + 'static>(Erased(erased): Erased, node: NodeRef) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let value = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(erased)(node.key::<K, O>()) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cutoff`] for `O`; both nodes' types are `K` and `O`, and both have an output.
+unsafe fn same<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    one: NodeRef,
+    other: NodeRef,
+) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        std::mem::transmute::<unsafe fn(), Equal<O>>(erased)(one.value::<K, O>(), other.value::<K, O>())
+    }
 }
 
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].

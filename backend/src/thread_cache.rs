@@ -63,17 +63,15 @@ impl ThreadCache {
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, &Entry)> {
         let [first, second] = &self.set(hash).ways;
-        if first.hash.get() == hash
-            && let Some(node) = first.node.get()
-            && is(node)
-        {
-            return Some((node, first));
-        }
-        if second.hash.get() == hash
-            && let Some(node) = second.node.get()
-            && is(node)
-        {
-            return Some((node, second));
+        for entry in [first, second] {
+            if entry.hash.get() == hash
+                && let Some(node) = entry.node.get()
+                && is(node)
+                // A comparison may call tasks, which come here, too.
+                && entry.node.get() == Some(node)
+            {
+                return Some((node, entry));
+            }
         }
         None
     }

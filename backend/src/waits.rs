@@ -116,8 +116,8 @@ pub(crate) struct Waiter<'a> {
 
 /// Why a strand must not wait.
 pub(crate) enum Refused {
-    /// The tasks on the cycle.
-    Cycle(Vec<NodeRef>),
+    /// The tasks on the cycle, and that of the waiter's, or of its lineage's, at which it closes.
+    Cycle(Vec<NodeRef>, NodeRef),
     /// Its wait would never end, because of whom it stands on.
     Stacked,
 }
@@ -154,7 +154,8 @@ impl WaitGraph {
     pub(crate) fn block(&self, waiter: Waiter<'_>, on: NodeRef) -> Result<(), Refused> {
         let mut graph = self.0.lock();
         if let Some(way) = graph.way_back(waiter, on, Link::Part) {
-            return Err(Refused::Cycle(cycle(waiter, &way)));
+            let closes_at = way.last().map_or(on, |(node, _)| *node);
+            return Err(Refused::Cycle(cycle(waiter, &way), closes_at));
         }
         if (graph.stacked > 0 || waiter.is_stacked()) && graph.way_back(waiter, on, Link::Stack).is_some() {
             return Err(Refused::Stacked);

@@ -46,6 +46,7 @@ pub(crate) fn function(function: &Function, params: &[Param], options: &Options,
         unused_are_unread(params, body.stream(), errors);
         asynchrony(sig, &body.stream(), options, errors);
     }
+    cycles(sig, options, errors);
 }
 
 fn qualifiers(sig: &Signature, errors: &mut Errors) {
@@ -172,6 +173,23 @@ fn asynchrony(sig: &Signature, body: &TokenStream, options: &Options, errors: &m
         (None, Some(bytes)) => errors.at(
             bytes,
             "`max_future` bounds the future of an `async fn`, and this function has none; remove it",
+        ),
+        _ => {}
+    }
+}
+
+fn cycles(sig: &Signature, options: &Options, errors: &mut Errors) {
+    match (&options.cycle_initial, &options.cycle_rounds) {
+        (Some(initial), _) if sig.asyncness.is_some() => errors.at(
+            initial,
+            "an `async fn` cannot have `cycle_initial`: a body that is resolved by iteration runs several times in one \
+             go, and cannot be suspended in between; move the part that depends on itself to a plain function, which \
+             this one can call, and await what that needs before",
+        ),
+        (None, Some(rounds)) => errors.at(
+            rounds,
+            "`cycle_rounds` bounds how a cycle is resolved, and without an initial value it is not; add \
+             `cycle_initial = ..`, or remove it",
         ),
         _ => {}
     }

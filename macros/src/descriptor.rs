@@ -10,9 +10,9 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Index, Lit};
 
-use crate::blame;
-use crate::expand::{Task, generated, generated_at};
+use crate::expand::{Task, bindings, bound_receiver, generated, generated_at};
 use crate::params::{Passing, Role};
+use crate::{blame, body};
 
 /// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
 pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
@@ -146,7 +146,9 @@ pub(crate) fn asserts(task: &Task<'_>) -> TokenStream {
         }
     });
     let output = assert(generated!(assert_output), task.output());
-    generated!(#this #(#params)* #output)
+    let compared = task.options.cycle_initial.is_some() && task.options.eq.is_none();
+    let compared = compared.then(|| assert(generated!(assert_compared), task.output()));
+    generated!(#this #(#params)* #output #compared)
 }
 
 /// The same for what storing needs, which only the descriptor asks for.
@@ -218,6 +220,7 @@ fn options(task: &Task<'_>) -> TokenStream {
     if let Some(span) = options.no_errors {
         calls.extend(quote_spanned!(generated_at(span)=> .uncached_if(|output: &#output| output.is_err())));
     }
+    calls.extend(cycle(task));
     let first = usize::from(task.receiver().is_some());
     let handles: Vec<Lit> = task
         .kept()
@@ -229,6 +232,23 @@ fn options(task: &Task<'_>) -> TokenStream {
         calls.extend(generated!(.resolve(|key: &#key| { #(#p::resolve(&key.#handles);)* })));
     }
     calls
+}
+
+/// In how many rounds the value of a task on a cycle may change, unless the function says something else.
+const ROUNDS: u32 = 200;
+
+/// The initial value is an expression in the parameters.
+fn cycle(task: &Task<'_>) -> Option<TokenStream> {
+    let initial = task.options.cycle_initial.as_ref()?;
+    let (key, output) = (key(task), task.output());
+    let rounds = match &task.options.cycle_rounds {
+        Some(rounds) => rounds.to_token_stream(),
+        None => ROUNDS.to_token_stream(),
+    };
+    let this = bound_receiver(task);
+    let bindings = bindings(task, &generated!(#[allow(unused_variables, unused_mut, clippy::all)]));
+    let initial = body::rename_self(initial.to_token_stream());
+    Some(generated!(.cycle(|key: &#key| -> #output { #this #bindings #initial }, #rounds)))
 }
 
 fn generated_span() -> proc_macro2::Span {

@@ -218,12 +218,19 @@ fn method(task: &Task<'_>) -> TokenStream {
 
 /// The body of a method with its parameters bound from the key.
 fn method_body(task: &Task<'_>) -> TokenStream {
-    let this = task.receiver().map(|receiver| {
-        // With the hygiene of the `self` that it stands for.
-        let this = Ident::new(body::THIS, receiver.self_token.span);
-        let fetch = descriptor::fetch_receiver(task);
-        generated!(let #this: &Self = #fetch;)
+    let this = bound_receiver(task);
+    let bindings = bindings(task, &TokenStream::new());
+    let body = task.function.body.as_ref().map(|body| {
+        let mut renamed = Group::new(body.delimiter(), body::rename_self(body.stream()));
+        // Generated braces, or `unused_braces` would take them for needless ones of the user's.
+        renamed.set_span(generated_at(body.span()));
+        renamed
     });
+    generated!(#this #bindings #body)
+}
+
+/// The parameters, bound from the key as the signature has them, each under `allowed`.
+pub(crate) fn bindings(task: &Task<'_>, allowed: &TokenStream) -> TokenStream {
     let bindings = task.kept().zip(descriptor::fetches(task)).map(|(param, fetch)| {
         let Param { attrs, pat, passing, .. } = param;
         let attrs = attrs.iter().filter(|attr| matches!(attr.style, AttrStyle::Outer));
@@ -231,15 +238,19 @@ fn method_body(task: &Task<'_>) -> TokenStream {
             Passing::Borrowed(ty) => generated!(&#ty),
             Passing::Owned(ty) => Type::to_token_stream(ty),
         };
-        generated!(#(#attrs)* let #pat: #ty = #fetch;)
+        generated!(#(#attrs)* #allowed let #pat: #ty = #fetch;)
     });
-    let body = task.function.body.as_ref().map(|body| {
-        let mut renamed = Group::new(body.delimiter(), body::rename_self(body.stream()));
-        // Generated braces, or `unused_braces` would take them for needless ones of the user's.
-        renamed.set_span(generated_at(body.span()));
-        renamed
-    });
-    generated!(#this #(#bindings)* #body)
+    generated!(#(#bindings)*)
+}
+
+/// The receiver, bound from the key under the name that it has in [`body::rename_self`].
+pub(crate) fn bound_receiver(task: &Task<'_>) -> Option<TokenStream> {
+    task.receiver().map(|receiver| {
+        // With the hygiene of the `self` that it stands for.
+        let this = Ident::new(body::THIS, receiver.self_token.span);
+        let fetch = descriptor::fetch_receiver(task);
+        generated!(let #this: &Self = #fetch;)
+    })
 }
 
 /// The attributes that govern how a body is compiled and linted, as opposed to those about the function's name.

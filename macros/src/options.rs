@@ -20,10 +20,12 @@ pub(crate) struct Options {
     pub(crate) version: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
     pub(crate) max_future: Option<Expr>,
+    pub(crate) cycle_initial: Option<Expr>,
+    pub(crate) cycle_rounds: Option<Expr>,
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 11] = [
+const KNOWN: [(&str, Option<&str>); 13] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
@@ -33,12 +35,14 @@ const KNOWN: [(&str, Option<&str>); 11] = [
     ("ttl", Some("Duration::from_secs(60)")),
     ("volatile", None),
     ("heavy", None),
+    ("cycle_initial", Some("Vec::new()")),
+    ("cycle_rounds", Some("200")),
     ("max_future", Some("1024")),
     ("no_companion", None),
 ];
 
 /// Pairs that cannot stand together, with the reason.
-const CONTRADICTIONS: [(&str, &str, &str); 3] = [
+const CONTRADICTIONS: [(&str, &str, &str); 4] = [
     ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
     (
         "transient",
@@ -49,6 +53,11 @@ const CONTRADICTIONS: [(&str, &str, &str); 3] = [
         "volatile",
         "ttl",
         "the body runs again in every session anyway, so that nothing lives to expire; keep one",
+    ),
+    (
+        "no_eq",
+        "cycle_initial",
+        "a cycle is resolved when no result differs from the one before, so that they have to be compared; keep one",
     ),
 ];
 
@@ -129,6 +138,8 @@ impl Options {
             "version" => &mut self.version,
             "ttl" => &mut self.ttl,
             "max_future" => &mut self.max_future,
+            "cycle_initial" => &mut self.cycle_initial,
+            "cycle_rounds" => &mut self.cycle_rounds,
             _ => unreachable!("`{name}` is listed with a value in `KNOWN`"),
         }
     }

@@ -40,6 +40,17 @@ pub mod v1 {
     #[diagnostic::do_not_recommend]
     impl<T: Clone + Send + Sync + 'static> Output for T {}
 
+    /// What the output of a task function with an initial value must be.
+    #[diagnostic::on_unimplemented(
+        message = "results of type `{Self}` cannot be compared, which resolving a cycle needs",
+        label = "not `PartialEq`",
+        note = "a cycle is resolved when no result differs from the one before: derive `PartialEq`, or say how to compare \
+                by `eq = ..`"
+    )]
+    pub trait Compared: PartialEq {}
+    #[diagnostic::do_not_recommend]
+    impl<T: PartialEq> Compared for T {}
+
     /// What a by-value parameter must be.
     #[diagnostic::on_unimplemented(
         message = "`{Self}` cannot be an argument of a task function",
@@ -64,6 +75,8 @@ pub mod v1 {
 
     /// States, at the place of the type, that it can be an output.
     pub fn assert_output<T: Output>() {}
+    /// States, at the place of the type, that it can be an output on a cycle.
+    pub fn assert_compared<T: Compared>() {}
     /// States, at the place of the type, that it can be a by-value parameter.
     pub fn assert_arg<T: ValueArg>() {}
     /// States, at the place of the type, that it can stand behind a reference parameter.

@@ -22,10 +22,27 @@ pub enum Step {
     /// The runtime ends, well or in a crash, and another one goes on over the same store. In between, files and inputs may
     /// change.
     Restart(End, Vec<(u16, i64)>, Vec<(u16, Option<i64>)>),
+    /// Asks for nodes at once, by futures in one session on some executor.
+    AskOn(Executor, Vec<u16>),
+    /// The same, and drops the session after so many polls.
+    Drop(Vec<u16>, u32),
+    /// Asks for nodes in a session whose token is cancelled after so many bodies.
+    Token(Vec<u16>, u32),
     /// Forgets nodes.
     Forget(Vec<u16>),
     /// Asks for nodes, and updates with cancellation after so many bodies.
     Cancel(Vec<u16>, u32, Vec<(u16, Option<i64>)>),
+}
+
+/// What polls futures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// A thread that sleeps until it is woken.
+    Thread,
+    /// Tokio, with several threads.
+    Tokio,
+    /// Smol.
+    Smol,
 }
 
 /// How a runtime ends.
@@ -45,7 +62,7 @@ fn references(most: usize) -> impl Strategy<Value = Vec<Ref>> {
     prop::collection::vec(reference(), 0..most)
 }
 
-fn expr() -> impl Strategy<Value = Expr> {
+fn expr(concurrent: bool) -> impl Strategy<Value = Expr> {
     let how = prop_oneof![4 => Just(How::Call), 2 => Just(How::Handle), 1 => Just(How::Through)];
     let leaf = prop_oneof![
         1 => (-2i64..4).prop_map(Expr::Const),
@@ -56,6 +73,8 @@ fn expr() -> impl Strategy<Value = Expr> {
         2 => reference().prop_map(Expr::Attempt),
         2 => references(6).prop_map(Expr::Sum),
         1 => references(60).prop_map(Expr::Sum),
+        u32::from(concurrent) * 3 => references(6).prop_map(Expr::Scope),
+        u32::from(concurrent) => references(60).prop_map(Expr::Scope),
         1 => reference().prop_map(Expr::Collect),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -63,6 +82,7 @@ fn expr() -> impl Strategy<Value = Expr> {
         prop_oneof![
             3 => (boxed(), boxed()).prop_map(|(left, right)| Expr::Add(left, right)),
             3 => (boxed(), 1i64..4).prop_map(|(of, by)| Expr::Modulo(of, by)),
+            4 => (boxed(), boxed(), 0i64..9).prop_map(|(left, right, most)| Expr::Max(left, right, most)),
             3 => (boxed(), boxed(), boxed()).prop_map(|(condition, yes, no)| Expr::If(condition, yes, no)),
             2 => (boxed(), references(5)).prop_map(|(which, of)| Expr::Pick(which, of)),
             1 => (boxed(), references(4)).prop_map(|(count, of)| Expr::Loop(count, of)),
@@ -72,20 +92,45 @@ fn expr() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn node() -> impl Strategy<Value = Node> {
+/// Which cycles a program may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cycles {
+    /// None.
+    No,
+    /// Some, none of which has a value.
+    Failing,
+    /// Some, and some of these have an initial value.
+    Fixpoints,
+}
+
+/// What programs are like.
+#[derive(Clone, Copy, Debug)]
+pub struct Flavour {
+    /// Which cycles they have.
+    pub cycles: Cycles,
+    /// Whether nodes catch failures.
+    pub catching: bool,
+    /// Whether they have async nodes and scopes.
+    pub concurrent: bool,
+}
+
+fn node(flavour: Flavour) -> impl Strategy<Value = Node> {
     let kind = prop_oneof![
+        u32::from(flavour.cycles == Cycles::Fixpoints) * 20 => Just(Kind::Fixpoint),
+        u32::from(flavour.concurrent) * 12 => Just(Kind::Async),
         8 => Just(Kind::Plain),
         2 => Just(Kind::Named),
         2 => Just(Kind::Method),
         1 => Just(Kind::NoEq),
         1 => Just(Kind::Volatile),
     ];
-    (kind, expr()).prop_map(|(kind, expr)| Node { kind, expr })
+    (kind, expr(flavour.concurrent)).prop_map(|(kind, expr)| Node { kind, expr })
 }
 
 /// Most programs are small: what goes wrong in a large one mostly does in a small one, which shrinks faster.
-fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
-    let (many, most) = if cyclic { (20, 40) } else { (60, 400) };
+fn nodes(flavour: Flavour) -> impl Strategy<Value = Vec<Node>> {
+    let (many, most) = if flavour.cycles == Cycles::No { (60, 400) } else { (20, 40) };
+    let node = move || node(flavour);
     prop_oneof![
         12 => prop::collection::vec(node(), 1..12),
         6 => prop::collection::vec(node(), 8..many),
@@ -94,12 +139,12 @@ fn nodes(cyclic: bool) -> impl Strategy<Value = Vec<Node>> {
 }
 
 /// A random program.
-pub fn program(cyclic: bool, catching: bool) -> impl Strategy<Value = Program> {
-    (prop::collection::vec(0i64..5, 1..6), nodes(cyclic)).prop_map(move |(inputs, nodes)| Program {
+pub fn program(flavour: Flavour) -> impl Strategy<Value = Program> {
+    (prop::collection::vec(0i64..5, 1..6), nodes(flavour)).prop_map(move |(inputs, nodes)| Program {
         inputs,
         nodes,
-        cyclic,
-        catching,
+        cyclic: flavour.cycles != Cycles::No,
+        catching: flavour.catching,
     })
 }
 
@@ -122,6 +167,18 @@ pub fn steps_over_a_store(threads: usize) -> impl Strategy<Value = Vec<Step>> {
         10 => steps(threads, false),
         2 => Just(vec![Step::Flush]),
         5 => (end, writes, sets).prop_map(|(end, writes, sets)| vec![Step::Restart(end, writes, sets)]),
+    ];
+    prop::collection::vec(step, 1..8).prop_map(|steps| steps.concat())
+}
+
+/// Random steps, some of them by futures, some of which end early.
+pub fn steps_with_futures(threads: usize) -> impl Strategy<Value = Vec<Step>> {
+    let executor = prop_oneof![Just(Executor::Thread), Just(Executor::Tokio), Just(Executor::Smol)];
+    let step = prop_oneof![
+        8 => steps(threads, true),
+        6 => (executor, roots()).prop_map(|(executor, roots)| vec![Step::AskOn(executor, roots)]),
+        2 => (roots(), 0u32..12).prop_map(|(roots, polls)| vec![Step::Drop(roots, polls)]),
+        2 => (roots(), 0u32..20).prop_map(|(roots, bodies)| vec![Step::Token(roots, bodies)]),
     ];
     prop::collection::vec(step, 1..8).prop_map(|steps| steps.concat())
 }

@@ -48,6 +48,8 @@ pub struct Ledger {
     violations: Vec<(Key, Vec<Read>, String)>,
     /// The tasks that have run in this step.
     ran: HashSet<Key>,
+    /// The tasks that lie on a cycle that was resolved, or once did: they have run in rounds, or with others.
+    on_cycles: HashSet<Key>,
 }
 
 impl Ledger {
@@ -63,6 +65,7 @@ impl Ledger {
             tasks,
             violations: Vec::new(),
             ran: HashSet::new(),
+            on_cycles: HashSet::new(),
         }
     }
 
@@ -90,11 +93,16 @@ impl Ledger {
         let failed = |key: &Key| outcome(*key) == Some(false);
         let read_failed = |read: &Read| matches!(read, Read::Value(key) if failed(key));
         for (key, reads, text) in self.violations.drain(..) {
-            if !failed(&key) && !reads.iter().any(read_failed) {
+            if !failed(&key) && !reads.iter().any(read_failed) && !self.on_cycles.contains(&key) {
                 violations.push(text);
             }
         }
         if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
+    }
+
+    /// These tasks lie on cycles that were resolved: from here on there is no telling how often they run.
+    pub fn on_cycles(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.on_cycles.extend(keys);
     }
 
     pub(crate) fn input_changed(&mut self, number: usize) {
@@ -103,8 +111,12 @@ impl Ledger {
     }
 
     pub(crate) fn forgotten(&mut self, key: Key) {
-        if let Some(record) = self.tasks.get_mut(&key) {
-            record.forgotten = true;
+        // With one task on a cycle, all of that cycle are forgotten.
+        let others = if self.on_cycles.contains(&key) { self.on_cycles.iter() } else { Default::default() };
+        for key in others.chain([&key]) {
+            if let Some(record) = self.tasks.get_mut(key) {
+                record.forgotten = true;
+            }
         }
     }
 

@@ -2,14 +2,18 @@
 //!
 //! * [`program`]: a program as data, and how one expression of it is evaluated.
 //! * [`naive`]: evaluates everything from scratch; what the engine must agree with.
+//! * [`kleene`]: the same for programs with cycles that have initial values.
 //! * [`world`]: evaluates by task functions on a runtime.
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
+//! * `suspended`: the bodies of async nodes.
 //! * [`deadline`]: makes a hang a failure.
 //! * [`generate`]: random programs, and what is done to them.
 
 pub mod deadline;
 pub mod generate;
+pub mod kleene;
 pub mod ledger;
 pub mod naive;
 pub mod program;
+mod suspended;
 pub mod world;

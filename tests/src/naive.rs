@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::kleene::Kleene;
 use crate::program::{Failure, How, Key, Program, Reader};
 
 /// What a task came to.
@@ -24,6 +25,8 @@ pub struct Naive<'a> {
     known: HashMap<Key, Outcome>,
     /// The tasks that are being evaluated, outermost first.
     stack: Vec<Frame>,
+    /// Evaluates instead where cycles have initial values.
+    kleene: Option<Kleene<'a>>,
 }
 
 /// A task that is being evaluated.
@@ -43,7 +46,8 @@ impl<'a> Naive<'a> {
         outside: &'a [i64],
         files: &'a [i64],
     ) -> Self {
-        Self { program, inputs, outside, files, known: HashMap::new(), stack: Vec::new() }
+        let kleene = program.has_fixpoints().then(|| Kleene::new(program, inputs, outside, files));
+        Self { program, inputs, outside, files, known: HashMap::new(), stack: Vec::new(), kleene }
     }
 
     /// The value of a node.
@@ -51,6 +55,9 @@ impl<'a> Naive<'a> {
     /// # Errors
     /// Its failure.
     pub fn value(&mut self, id: usize) -> Result<i64, Failure> {
+        if let Some(kleene) = &mut self.kleene {
+            return kleene.value(Key::Node(id));
+        }
         self.task(Key::Node(id))
     }
 
@@ -68,7 +75,16 @@ impl<'a> Naive<'a> {
     /// Whether a task has a value, if it was reached at all.
     #[must_use]
     pub fn outcome(&self, key: Key) -> Option<bool> {
+        if let Some(kleene) = &self.kleene {
+            return kleene.known(key).map(|known| known.is_ok());
+        }
         Some(matches!(self.known.get(&key)?.value, Some(Ok(_))))
+    }
+
+    /// The tasks that lie on a cycle with an initial value.
+    #[must_use]
+    pub fn members(&self) -> Vec<Key> {
+        self.kleene.iter().flat_map(|kleene| kleene.members().iter().copied()).collect()
     }
 
     fn gather(&self, key: Key, seen: &mut HashSet<Key>, found: &mut Vec<i64>) {
@@ -143,8 +159,8 @@ impl Reader for Naive<'_> {
             How::Through => self.task(Key::Through(id)),
         }
     }
-    fn attempt(&mut self, id: usize) -> Option<i64> {
-        self.task(Key::Node(id)).ok()
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {
+        Ok(self.task(Key::Node(id)).ok())
     }
     fn emit(&mut self, value: i64) {
         if let Some(frame) = self.stack.last_mut() {

@@ -19,6 +19,10 @@ pub enum Kind {
     NoEq,
     /// A function that runs once per session, and may read what is outside of the runtime.
     Volatile,
+    /// An async function.
+    Async,
+    /// A function with an initial value, from which cycles are resolved.
+    Fixpoint,
 }
 
 /// One way to read a node.
@@ -49,6 +53,8 @@ pub enum Expr {
     Attempt(Ref),
     /// The sum of several nodes.
     Sum(Vec<Ref>),
+    /// The sum of several nodes, read at once on several threads.
+    Scope(Vec<Ref>),
     /// The sum of the first so many of several nodes, again and again.
     Loop(Box<Expr>, Vec<Ref>),
     /// One of several nodes.
@@ -57,6 +63,8 @@ pub enum Expr {
     Add(Box<Expr>, Box<Expr>),
     /// A remainder: different values become equal.
     Modulo(Box<Expr>, i64),
+    /// The larger one, or a bound if that is less: what cycles converge by.
+    Max(Box<Expr>, Box<Expr>, i64),
     /// The second unless the first is even, then the third.
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Panics if the expression is the number modulo 4.
@@ -108,6 +116,10 @@ pub enum Failure {
     Removed,
     /// The node depends on itself.
     Cycle,
+    /// The node lies on a cycle that comes to no fixpoint.
+    NoFixpoint,
+    /// No failure, but that something was found out on the way: for evaluation from scratch.
+    Found,
 }
 
 /// What an expression reads from.
@@ -123,8 +135,19 @@ pub trait Reader {
     fn outside(&mut self, number: u16) -> i64;
     /// The value of a node, read in some way.
     fn read(&mut self, how: How, id: usize) -> Result<i64, Failure>;
+    /// The sum of nodes that are all read, even if one fails.
+    ///
+    /// # Errors
+    /// The failure of the first one that failed.
+    fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
+        let values: Vec<_> = ids.iter().map(|id| self.read(How::Call, *id)).collect();
+        values.into_iter().try_fold(0, |sum, value| Ok((sum + value?) % MODULUS))
+    }
     /// The value of a node, or its failure, caught.
-    fn attempt(&mut self, id: usize) -> Option<i64>;
+    ///
+    /// # Errors
+    /// [`Failure::Found`] alone.
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure>;
     /// Emits a value.
     fn emit(&mut self, value: i64);
     /// All that a node and what it depends on emitted.
@@ -134,8 +157,11 @@ pub trait Reader {
 /// So many files are outside of a program.
 pub const FILES: usize = 3;
 
+/// In so many rounds the value of a fixpoint task may change.
+pub const ROUNDS: u32 = 12;
+
 /// Values stay below this.
-const MODULUS: i64 = 10_007;
+pub const MODULUS: i64 = 10_007;
 
 impl Program {
     /// The id that a reference in node `from` stands for: a near one or a far one, lower than `from` unless the program
@@ -150,6 +176,21 @@ impl Program {
             0 => None,
             _ if far => Some(raw % from),
             _ => Some(from - 1 - raw % from.min(8)),
+        }
+    }
+
+    /// Whether cycles may have initial values. Then nothing is collected, and nothing caught.
+    #[must_use]
+    pub fn has_fixpoints(&self) -> bool {
+        self.nodes.iter().any(|node| node.kind == Kind::Fixpoint)
+    }
+
+    /// The initial value of a task, if it has one.
+    #[must_use]
+    pub fn initial(&self, key: Key) -> Option<i64> {
+        match key {
+            Key::Node(id) if self.nodes[id].kind == Kind::Fixpoint => Some(initial(id)),
+            Key::Node(_) | Key::Through(_) => None,
         }
     }
 
@@ -179,11 +220,15 @@ impl Program {
                 None => 0,
             },
             Expr::Attempt(of) => match self.resolve(id, *of) {
-                Some(of) if self.catching => reader.attempt(of).unwrap_or(-7),
+                Some(of) if self.catching && !self.has_fixpoints() => reader.attempt(of)?.unwrap_or(-7),
                 Some(of) => reader.read(How::Call, of)?,
                 None => 0,
             },
             Expr::Sum(of) => self.sum(id, of, reader)?,
+            Expr::Scope(of) => {
+                let of: Vec<_> = of.iter().filter_map(|of| self.resolve(id, *of)).collect();
+                reader.read_all(&of)?
+            }
             Expr::Loop(count, of) => {
                 let count = self.expression(id, count, reader)?.rem_euclid(6) as usize;
                 let twice: Vec<Ref> =
@@ -201,6 +246,10 @@ impl Program {
                 (self.expression(id, left, reader)? + self.expression(id, right, reader)?) % MODULUS
             }
             Expr::Modulo(of, by) => self.expression(id, of, reader)?.rem_euclid(*by),
+            Expr::Max(left, right, most) => {
+                let left = self.expression(id, left, reader)?;
+                left.max(self.expression(id, right, reader)?).min(*most)
+            }
             Expr::If(condition, yes, no) => {
                 let condition = self.expression(id, condition, reader)?;
                 self.expression(id, if condition % 2 == 0 { no } else { yes }, reader)?
@@ -218,7 +267,7 @@ impl Program {
                 value
             }
             Expr::Collect(of) => match self.resolve(id, *of) {
-                Some(of) if !self.has_handles(of) => reader.read(How::Call, of)?,
+                Some(of) if !self.has_handles(of) || self.has_fixpoints() => reader.read(How::Call, of)?,
                 Some(of) => {
                     reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
                 }
@@ -234,6 +283,12 @@ impl Program {
         }
         Ok(sum)
     }
+}
+
+/// The initial value of the fixpoint task of an id.
+#[must_use]
+pub fn initial(id: usize) -> i64 {
+    i64::try_from(id % 3).expect("less than three")
 }
 
 /// Writes an expression with its references resolved, as it stands in node `from` of a program.
@@ -255,10 +310,12 @@ impl fmt::Display for Shown<'_> {
             Expr::Attempt(of) if program.catching => write!(f, "attempt({})", name(of)),
             Expr::Attempt(of) => write!(f, "{}", name(of)),
             Expr::Sum(of) => write!(f, "sum[{}]", names(of)),
+            Expr::Scope(of) => write!(f, "scope[{}]", names(of)),
             Expr::Loop(count, of) => write!(f, "first({} of [{}]...)", sub(count), names(of)),
             Expr::Pick(which, of) => write!(f, "[{}][{}]", names(of), sub(which)),
             Expr::Add(left, right) => write!(f, "({} + {})", sub(left), sub(right)),
             Expr::Modulo(of, by) => write!(f, "({} % {by})", sub(of)),
+            Expr::Max(left, right, most) => write!(f, "max({}, {}, at most {most})", sub(left), sub(right)),
             Expr::If(condition, yes, no) => {
                 write!(f, "(if {} {{{}}} else {{{}}})", sub(condition), sub(yes), sub(no))
             }

@@ -9,13 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use larder::storage::MemoryStorage;
-use larder::{Input, Runtime, Task, TaskError, emit, task_fn};
+use larder::{Input, Runtime, Task, TaskError, TaskExt, emit, par_map, task_fn};
 
 use tempfile::TempDir;
 
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
-use crate::program::{FILES, Failure, How, Key, Kind, Program, Reader};
+use crate::program::{FILES, Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial};
+use crate::suspended;
 
 /// A program on a runtime of its own.
 pub struct World {
@@ -52,7 +53,7 @@ fn new_files() -> Arc<TempDir> {
 
 static WORLDS: RwLock<Vec<(u32, Arc<World>)>> = RwLock::new(Vec::new());
 
-fn world(id: u32) -> Arc<World> {
+pub(crate) fn world(id: u32) -> Arc<World> {
     let worlds = WORLDS.read().expect("no test panics while it holds the registry");
     worlds.iter().find(|(other, _)| *other == id).expect("a world lives as long as its runtime").1.clone()
 }
@@ -159,6 +160,19 @@ impl World {
         std::fs::write(self.file(number), value.to_string()).expect("the folder is there");
     }
 
+    pub(crate) fn file_read(&self, number: usize) -> Read {
+        Read::Input(self.inputs.len() + number)
+    }
+
+    pub(crate) fn read_file(&self, number: usize) -> i64 {
+        let text = larder::fs::read_to_string(self.file(number)).expect("the file stays as it was observed");
+        text.parse().expect("it holds a number")
+    }
+
+    pub(crate) fn input(&self, number: usize) -> i64 {
+        self.inputs[number].get()
+    }
+
     fn file(&self, number: usize) -> PathBuf {
         self.files.path().join(number.to_string())
     }
@@ -226,7 +240,24 @@ impl World {
         self.attempt(id)
     }
 
-    fn attempt(&self, id: usize) -> Result<i64, TaskError> {
+    /// Asks for a node in the open session, without keeping the thread waiting.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub async fn ask_async(&self, id: usize) -> Result<i64, TaskError> {
+        let answer = async {
+            match self.program.nodes[id].kind {
+                Kind::Async => asynchronous(self.id, id).await,
+                _ if id.is_multiple_of(2) || !self.program.has_handles(id) => {
+                    call(self.id, &self.program, id)
+                }
+                _ => task(self.id, &self.program, id).get_async().await,
+            }
+        };
+        self.runtime.try_run_async(answer).await
+    }
+
+    pub(crate) fn attempt(&self, id: usize) -> Result<i64, TaskError> {
         if self.program.has_handles(id) {
             return task(self.id, &self.program, id).try_get();
         }
@@ -250,6 +281,8 @@ impl World {
             Kind::Named => named::forget(self.id, &id.to_string()),
             Kind::NoEq => unequal::forget(self.id, id),
             Kind::Volatile => volatile::forget(self.id, id),
+            Kind::Fixpoint => fixpoint::forget(self.id, id),
+            Kind::Async => asynchronous::forget(self.id, id),
         };
         if known {
             self.ledger().forgotten(Key::Node(id));
@@ -275,7 +308,7 @@ impl World {
     }
 
     /// One body less to wait for; the one at the end of the fuse gives the other thread time to step in.
-    fn burn(&self) {
+    pub(crate) fn burn(&self) {
         let mut fuse = self.fuse.lock().expect("as above");
         match *fuse {
             None => {}
@@ -386,6 +419,18 @@ pub fn volatile(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
+/// The nodes of kind [`Kind::Async`].
+#[task_fn]
+pub async fn asynchronous(program: u32, id: usize) -> i64 {
+    suspended::node(program, id).await
+}
+
+/// The nodes of kind [`Kind::Fixpoint`].
+#[task_fn(cycle_initial = initial(id), cycle_rounds = ROUNDS)]
+pub fn fixpoint(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 struct Receiver(u32);
 
@@ -405,47 +450,57 @@ pub fn through(program: u32, id: usize, of: &Task<i64>) -> i64 {
     })
 }
 
-fn call(world: u32, program: &Program, id: usize) -> i64 {
+pub(crate) fn call(world: u32, program: &Program, id: usize) -> i64 {
     match program.nodes[id].kind {
         Kind::Plain => plain(world, id),
         Kind::Named => named(world, &id.to_string()),
         Kind::Method => Receiver(world).method(id),
         Kind::NoEq => unequal(world, id),
         Kind::Volatile => volatile(world, id),
+        Kind::Fixpoint => fixpoint(world, id),
+        Kind::Async => asynchronous::task(world, id).get(),
     }
 }
 
+/// The sum of nodes that are asked for on several threads.
+pub(crate) fn sum_at_once(world: &World, ids: &[usize]) -> i64 {
+    let values = par_map(ids.iter().copied(), |id| call(world.id, &world.program, id));
+    values.into_iter().fold(0, |sum, value| (sum + value) % MODULUS)
+}
+
 /// A handle to a node that has handles.
-fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
+pub(crate) fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::task(world, id),
         Kind::Named => named::task(world, &id.to_string()),
         Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::task(world, id),
         Kind::Volatile => volatile::task(world, id),
+        Kind::Fixpoint => fixpoint::task(world, id),
+        Kind::Async => asynchronous::task(world, id),
     }
 }
 
-fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
+pub(crate) fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::collect(world, id),
         Kind::Named => named::collect(world, &id.to_string()),
         Kind::Method => unreachable!("methods have no companion"),
         Kind::NoEq => unequal::collect(world, id),
         Kind::Volatile => volatile::collect(world, id),
+        Kind::Fixpoint => fixpoint::collect(world, id),
+        Kind::Async => asynchronous::collect(world, id),
     }
 }
 
 impl Reader for Running<'_> {
     fn file(&mut self, number: usize) -> Result<i64, Failure> {
-        note(Read::Input(self.world.inputs.len() + number));
-        let text =
-            larder::fs::read_to_string(self.world.file(number)).expect("the file stays as it was observed");
-        Ok(text.parse().expect("it holds a number"))
+        note(self.world.file_read(number));
+        Ok(self.world.read_file(number))
     }
     fn input(&mut self, number: usize) -> Result<i64, Failure> {
         note(Read::Input(number));
-        Ok(self.world.inputs[number].get())
+        Ok(self.world.input(number))
     }
     fn outside(&mut self, number: u16) -> i64 {
         self.world.outside[usize::from(number) % 2].load(Ordering::Relaxed)
@@ -467,16 +522,20 @@ impl Reader for Running<'_> {
             }
         })
     }
-    fn attempt(&mut self, id: usize) -> Option<i64> {
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {
         note(Read::Value(Key::Node(id)));
-        match self.world.attempt(id) {
+        Ok(match self.world.attempt(id) {
             Ok(value) => Some(value),
             Err(TaskError::Cancelled) => {
                 CANCELLED.set(READS.with_borrow(Vec::len));
                 None
             }
             Err(_) => None,
-        }
+        })
+    }
+    fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
+        ids.iter().for_each(|id| note(Read::Value(Key::Node(*id))));
+        Ok(sum_at_once(self.world, ids))
     }
     fn emit(&mut self, value: i64) {
         self.emitted.push(value);

@@ -1,5 +1,4 @@
 //! What hits, misses and lost races allocate, counted by the allocator.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -279,4 +278,22 @@ fn a_lost_race_boxes_nothing() {
     });
     // One node per round, whichever thread wins, and the table's growth.
     assert!((50..55).contains(&boxed), "{boxed} large allocations for {ROUNDS} tasks");
+}
+
+const LOOPED: u64 = 30_000;
+
+#[task_fn(transient)]
+fn loops(rounds: u64) -> u64 {
+    (0..LOOPED).for_each(|n| _ = sum(n, 9));
+    // From here on nothing is read that has not been noted. Each round, noted anew, would need room for as much again.
+    OF_SIZE.set((LOOPED as usize * 8 * 4, 0));
+    (0..rounds).for_each(|_| (0..LOOPED).for_each(|n| _ = sum(n, 9)));
+    rounds
+}
+
+#[test]
+fn a_body_that_reads_the_same_again_and_again_takes_no_more_memory() {
+    let runtime = Runtime::new();
+    runtime.run(|| loops(20));
+    assert_eq!(OF_SIZE.get().1, 0, "allocations that could hold four rounds of reads");
 }

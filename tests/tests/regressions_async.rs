@@ -52,7 +52,7 @@ fn between(input: &Input<u64>) -> u64 {
 
 #[task_fn(transient)]
 async fn top(input: &Input<u64>) -> u64 {
-    std::future::ready(between(&input)).await + 1
+    std::future::ready(between(input)).await + 1
 }
 
 /// An execution that verified its reads claimed a sync task on its way, and gave way with the claim. A thread that waited for that

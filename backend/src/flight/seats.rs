@@ -160,6 +160,14 @@ pub(crate) struct Seat {
     pub(crate) seat: u64,
 }
 
+impl Seat {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn take(flight: Arc<dyn Fly>) -> Option<Self> {
+        let seat = flight.join()?;
+        Some(Self { flight, seat })
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.flight.leave(self.seat);

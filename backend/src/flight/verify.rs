@@ -6,6 +6,7 @@
 use std::task::Waker;
 
 use crate::asker::{Asked, Asker};
+use crate::cycle;
 use crate::demand::{Patience, Step, Visit};
 use crate::execute::{Payload, execute};
 use crate::failure::TaskError;
@@ -77,10 +78,13 @@ impl State {
                     let node = visit.node;
                     self.visits.pop();
                     match execute(local, node) {
-                        Err(payload) if is_cancelled(&payload) => return self.abort(local, payload),
+                        Err(payload) if is_cancelled(&payload) && !self.gives_way(local) => {
+                            return self.abort(local, payload);
+                        }
                         Err(_) | Ok(()) => {}
                     }
                 }
+                Step::Abort(_) if self.gives_way(local) => {}
                 Step::Abort(payload) => return self.abort(local, payload),
             }
         }
@@ -88,6 +92,15 @@ impl State {
 
     fn innermost(&mut self) -> &mut Visit {
         self.visits.last_mut().unwrap_or(&mut self.root)
+    }
+
+    /// Whether what was visited had to be given up for another strand that works on the same cycle; it is looked at again.
+    fn gives_way(&mut self, local: &Local) -> bool {
+        let gives_way = cycle::is_giving_way(local);
+        if gives_way {
+            self.put_back_reads(local);
+        }
+        gives_way && cycle::wait_for_way(local).is_ok()
     }
 
     /// All visited nodes go back to where they were.

@@ -172,7 +172,7 @@ impl Sky {
                     }
                     if seat.is_none() {
                         let flight = self.flights.of(node);
-                        *seat = flight.and_then(|flight| flight.join().map(|seat| Seat { flight, seat }));
+                        *seat = flight.and_then(Seat::take);
                     }
                     let waits = match seat {
                         Some(Seat { flight, seat }) => !flight.clone().poll(*seat, waker),

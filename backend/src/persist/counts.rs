@@ -19,6 +19,8 @@ pub enum Reason {
     SourceChanged,
     /// The function is volatile or its results expire.
     DoesNotLast,
+    /// It lies on a cycle that was resolved by iteration.
+    OnCycle,
     /// Arguments, output or emitted values could not be encoded.
     NotEncoded,
     /// What it encodes to does not decode to the same.
@@ -39,6 +41,7 @@ impl Reason {
             Self::Collects => "it collects emitted values",
             Self::SourceChanged => "a source changed while it was read",
             Self::DoesNotLast => "it is volatile, or expires",
+            Self::OnCycle => "it lies on a cycle",
             Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
             Self::NoRoundTrip => "what it encodes to does not decode to the same value",
             Self::AmbiguousKey => "another task has the same persistent key",
@@ -53,6 +56,9 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Relaxed);
+    }
+    pub(crate) fn add_all(&self, of: usize) {
+        self.0.fetch_add(of as u64, Relaxed);
     }
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -70,6 +76,8 @@ pub(crate) struct Counts {
     pub(crate) verified: Count,
     /// Tasks that went back to an older trace.
     pub(crate) reverted: Count,
+    /// Stored tasks met by walks after changes.
+    pub(crate) walked: Count,
     /// Runs not stored, by function and reason.
     unstored: Mutex<FxHashMap<(u32, Reason), u64>>,
 }

@@ -52,16 +52,25 @@ impl Persistence {
         BUFFERS.set(buffers);
         match stored {
             Ok(()) => self.counts.stored.add(),
-            Err(reason) => {
-                self.counts.unstored(node.function, reason);
-                if let Some(extra) = node.extra()
-                    && let Some(persisted) = extra.persisted.lock().as_mut()
-                {
-                    persisted.is_stored = false;
-                    if ran != Ran::Equal {
-                        persisted.fingerprint = Digest::default();
-                    }
-                }
+            Err(reason) => self.not_stored(node, ran, reason),
+        }
+    }
+
+    /// A claimed node has run, and its task on a cycle has a value that is not stored.
+    pub(crate) fn resolved(&self, node: NodeRef, ran: Ran) {
+        if node.task_fn.stored.is_some() {
+            self.not_stored(node, ran, Reason::OnCycle);
+        }
+    }
+
+    fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
+        self.counts.unstored(node.function, reason);
+        if let Some(extra) = node.extra()
+            && let Some(persisted) = extra.persisted.lock().as_mut()
+        {
+            persisted.is_stored = false;
+            if ran != Ran::Equal {
+                persisted.fingerprint = Digest::default();
             }
         }
     }

@@ -23,6 +23,10 @@ pub(super) fn memory() -> Verdict {
         verdict.figure(label, "an entry of 1,000,000", race.cost(label).unwrap_or(f64::NAN), "bytes");
     }
 
+    let race = Race::over(Work::GridFootprint { side: 1000 }, &[LARDER], Pace::ONCE);
+    let task = race.cost(LARDER.name).filter(|_| counted);
+    verdict.check(Check::at_most("a task of 1,000,000 with two edges", task, 128.0 + 2.0 * 16.0, "bytes"));
+
     let race = Race::over(Work::EdgeFootprint { reads: 1000 }, &[LARDER, SALSA], Pace::ONCE);
     let edge = race.cost(LARDER.name).filter(|_| counted);
     verdict.check(Check::at_most("an edge of 1,000,000, both directions", edge, 16.0, "bytes"));

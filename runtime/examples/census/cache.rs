@@ -23,15 +23,24 @@ pub fn runtime(cache: &Cache, threads: Threads, roots: &Roots) -> (Runtime, Opti
         Cache::BelowTheTree => roots.base().join(".larder"),
     };
     match open(builder.clone(), &dir) {
-        Ok(runtime) => (runtime, None),
+        Ok((runtime, note)) => (runtime, note),
         Err(reason) => (builder.build(), Some(format!("nothing is kept for the next run: {reason}"))),
     }
 }
 
-fn open(builder: Builder, dir: &Path) -> Result<Runtime, String> {
+/// A runtime, and what the user should know about its store.
+fn open(builder: Builder, dir: &Path) -> Result<(Runtime, Option<String>), String> {
     prepare(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let storage = RedbStorage::open(store(dir)).map_err(|error| error.to_string())?;
-    builder.storage(storage).try_build().map_err(|error| error.to_string())
+    let (storage, note) = match RedbStorage::open(store(dir)) {
+        Err(error) if error.is_held() => {
+            let note = "another run has the cache; it is read as it is now, and this run adds nothing to it";
+            (RedbStorage::open_snapshot(store(dir)), Some(note.to_owned()))
+        }
+        opened => (opened, None),
+    };
+    let storage = storage.map_err(|error| error.to_string())?;
+    let runtime = builder.storage(storage).try_build().map_err(|error| error.to_string())?;
+    Ok((runtime, note))
 }
 
 fn store(dir: &Path) -> PathBuf {

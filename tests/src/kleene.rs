@@ -1,0 +1,279 @@
+//! Evaluation from scratch of programs with cycles that have initial values: by the definition, round by round, each body in
+//! each round.
+//!
+//! For programs that catch no failures: whoever reads a task without a value has none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::program::{Failure, How, Key, Program, ROUNDS, Reader};
+
+/// An evaluation of a program from scratch.
+pub struct Kleene<'a> {
+    program: &'a Program,
+    inputs: &'a [Option<i64>],
+    outside: &'a [i64],
+    files: &'a [i64],
+    known: HashMap<Key, Result<i64, Failure>>,
+    /// What is being evaluated, outermost first.
+    contexts: Vec<Context>,
+    found: Option<Found>,
+    members: HashSet<Key>,
+}
+
+enum Context {
+    /// Tasks that are not known to lie on a cycle, each called by the one before.
+    Plain(Vec<Key>),
+    /// A round of a component.
+    Round(Round),
+}
+
+#[derive(Default)]
+struct Round {
+    members: BTreeSet<Key>,
+    /// What fixpoint tasks had come to in the round before.
+    before: BTreeMap<Key, i64>,
+    /// What other members come to in this round; none while they are being evaluated.
+    others: BTreeMap<Key, Option<Result<i64, Failure>>>,
+}
+
+/// A cycle that was found: an evaluation ends with [`Failure::Found`] to say so.
+enum Found {
+    /// One of these.
+    New(BTreeSet<Key>),
+    /// These belong to the round that is this context.
+    Joins(usize, BTreeSet<Key>),
+}
+
+impl<'a> Kleene<'a> {
+    /// As `Naive::new`.
+    #[must_use]
+    pub fn new(
+        program: &'a Program,
+        inputs: &'a [Option<i64>],
+        outside: &'a [i64],
+        files: &'a [i64],
+    ) -> Self {
+        let (known, contexts, members) = (HashMap::new(), Vec::new(), HashSet::new());
+        Self { program, inputs, outside, files, known, contexts, found: None, members }
+    }
+
+    /// The value of a task.
+    ///
+    /// # Errors
+    /// Its failure.
+    pub fn value(&mut self, key: Key) -> Result<i64, Failure> {
+        self.outside_of_rounds(key)
+    }
+
+    /// What a task came to, if it was reached.
+    #[must_use]
+    pub fn known(&self, key: Key) -> Option<Result<i64, Failure>> {
+        self.known.get(&key).copied()
+    }
+
+    /// All tasks that lie on a cycle.
+    #[must_use]
+    pub fn members(&self) -> &HashSet<Key> {
+        &self.members
+    }
+
+    fn task(&mut self, key: Key) -> Result<i64, Failure> {
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        match self.contexts.last() {
+            Some(Context::Plain(_)) => self.plain(key),
+            Some(Context::Round(round)) if round.members.contains(&key) => self.member(key),
+            Some(Context::Round(_)) | None => self.outside_of_rounds(key),
+        }
+    }
+
+    fn outside_of_rounds(&mut self, key: Key) -> Result<i64, Failure> {
+        loop {
+            if let Some(known) = self.known.get(&key) {
+                return *known;
+            }
+            self.contexts.push(Context::Plain(Vec::new()));
+            let outcome = self.plain(key);
+            self.contexts.pop();
+            match (outcome, self.found.take()) {
+                (Err(Failure::Found), Some(Found::New(members))) => self.solve(members)?,
+                (outcome, found) => {
+                    self.found = found;
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    fn plain(&mut self, key: Key) -> Result<i64, Failure> {
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let belongs_to = self
+            .contexts
+            .iter()
+            .position(|context| matches!(context, Context::Round(round) if round.members.contains(&key)));
+        if let Some(at) = belongs_to {
+            let mut joins = BTreeSet::new();
+            for context in &self.contexts[at + 1..] {
+                match context {
+                    Context::Plain(stack) => joins.extend(stack),
+                    Context::Round(round) => joins.extend(&round.members),
+                }
+            }
+            self.found = Some(Found::Joins(at, joins));
+            return Err(Failure::Found);
+        }
+        let program = self.program;
+        let Some(Context::Plain(stack)) = self.contexts.last_mut() else {
+            unreachable!("the caller sees to it")
+        };
+        if let Some(start) = stack.iter().position(|other| *other == key) {
+            if !stack[start..].iter().any(|key| program.initial(*key).is_some()) {
+                return Err(Failure::Cycle);
+            }
+            self.found = Some(Found::New(stack[start..].iter().copied().collect()));
+            return Err(Failure::Found);
+        }
+        stack.push(key);
+        let outcome = self.body(key);
+        let Some(Context::Plain(stack)) = self.contexts.last_mut() else { unreachable!("as above") };
+        stack.pop();
+        if outcome != Err(Failure::Found) {
+            self.known.insert(key, outcome);
+        }
+        outcome
+    }
+
+    fn body(&mut self, key: Key) -> Result<i64, Failure> {
+        let program = self.program;
+        match key {
+            Key::Node(id) => program.evaluate(id, self),
+            Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
+        }
+    }
+
+    fn round(&mut self) -> &mut Round {
+        match self.contexts.last_mut() {
+            Some(Context::Round(round)) => round,
+            _ => unreachable!("a round is being evaluated"),
+        }
+    }
+
+    fn member(&mut self, key: Key) -> Result<i64, Failure> {
+        let round = self.round();
+        if let Some(value) = round.before.get(&key) {
+            return Ok(*value);
+        }
+        match round.others.get(&key) {
+            Some(Some(outcome)) => *outcome,
+            Some(None) => Err(Failure::Cycle),
+            None => {
+                round.others.insert(key, None);
+                let outcome = self.body(key);
+                self.round().others.insert(key, Some(outcome));
+                outcome
+            }
+        }
+    }
+
+    /// Goes through the rounds of a component, and of those that it turns out to be a part of.
+    fn solve(&mut self, mut members: BTreeSet<Key>) -> Result<(), Failure> {
+        let at = self.contexts.len();
+        loop {
+            self.contexts.push(Context::Round(Round { members: members.clone(), ..Round::default() }));
+            let outcome = self.rounds();
+            self.contexts.pop();
+            match (outcome, self.found.take()) {
+                (Err(Failure::Found), Some(Found::Joins(joins, more))) if joins == at => members.extend(more),
+                (Err(Failure::Found), found) => {
+                    self.found = found;
+                    return Err(Failure::Found);
+                }
+                (Ok(values), _) => {
+                    self.members.extend(&members);
+                    self.known.extend(values.into_iter().map(|(key, value)| (key, Ok(value))));
+                    return Ok(());
+                }
+                (Err(failure), _) => {
+                    self.members.extend(&members);
+                    self.known.extend(members.into_iter().map(|key| (key, Err(failure))));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn rounds(&mut self) -> Result<BTreeMap<Key, i64>, Failure> {
+        let program = self.program;
+        let members = self.round().members.clone();
+        let initial = members.iter().filter_map(|key| Some((*key, program.initial(*key)?)));
+        self.round().before = initial.collect();
+        let mut changes: HashMap<Key, u32> = HashMap::new();
+        loop {
+            let fixpoints: Vec<Key> = self.round().before.keys().copied().collect();
+            let outcomes: Vec<_> = fixpoints.iter().map(|key| (*key, self.body_unless_found(*key))).collect();
+            let others = members.iter().filter(|key| program.initial(**key).is_none());
+            let others: Vec<_> = others.map(|key| self.member_unless_found(*key)).collect();
+            self.stop_if_found()?;
+            others.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let next = outcomes.into_iter().map(|(key, outcome)| Ok((key, outcome?)));
+            let next = next.collect::<Result<BTreeMap<_, _>, Failure>>()?;
+            if next == self.round().before {
+                break;
+            }
+            for (key, value) in &next {
+                if self.round().before[key] != *value {
+                    *changes.entry(*key).or_default() += 1;
+                }
+            }
+            if changes.values().any(|changes| *changes > ROUNDS) {
+                return Err(Failure::NoFixpoint);
+            }
+            *self.round() = Round { members: members.clone(), before: next, others: BTreeMap::new() };
+        }
+        let outcomes: Vec<_> = members.iter().map(|key| (*key, self.member_unless_found(*key))).collect();
+        self.stop_if_found()?;
+        outcomes.into_iter().map(|(key, outcome)| Ok((key, outcome?))).collect()
+    }
+
+    fn body_unless_found(&mut self, key: Key) -> Result<i64, Failure> {
+        self.stop_if_found()?;
+        self.body(key)
+    }
+
+    fn member_unless_found(&mut self, key: Key) -> Result<i64, Failure> {
+        self.stop_if_found()?;
+        self.member(key)
+    }
+
+    fn stop_if_found(&self) -> Result<(), Failure> {
+        if self.found.is_some() { Err(Failure::Found) } else { Ok(()) }
+    }
+}
+
+impl Reader for Kleene<'_> {
+    fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        Ok(self.files[number])
+    }
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        self.inputs[number].ok_or(Failure::Removed)
+    }
+    fn outside(&mut self, number: u16) -> i64 {
+        self.outside[usize::from(number) % self.outside.len()]
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        match how {
+            How::Call | How::Handle => self.task(Key::Node(id)),
+            How::Through => self.task(Key::Through(id)),
+        }
+    }
+    fn attempt(&mut self, _: usize) -> Result<Option<i64>, Failure> {
+        unreachable!("programs with fixpoints catch nothing")
+    }
+    fn emit(&mut self, _: i64) {}
+    fn collect(&mut self, _: usize) -> Result<Vec<i64>, Failure> {
+        unreachable!("programs with fixpoints collect nothing")
+    }
+}

@@ -1,0 +1,174 @@
+//! Bodies of async nodes. An expression is evaluated as far as what it reads is known; what is missing is awaited, and the expression
+//! evaluated again from its beginning.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::task::Poll;
+
+use larder::{TaskError, TaskExt, emit};
+
+use crate::ledger::Read;
+use crate::program::{Failure, How, Key, Kind, Reader};
+use crate::world::{World, asynchronous, call, collect, sum_at_once, task, through, world};
+
+/// Runs the body of an async node.
+pub(crate) async fn node(program: u32, id: usize) -> i64 {
+    let mut body = Body::begin(program, id);
+    loop {
+        let mut replay = Replay { body: &mut body, wanted: None, emitted: Vec::new() };
+        let outcome = replay.body.world.clone().program.evaluate(id, &mut replay);
+        let Replay { wanted, emitted, .. } = replay;
+        match (outcome, wanted) {
+            (Err(Failure::Found), Some(wanted)) => {
+                give_way().await;
+                body.fetch(wanted).await;
+            }
+            (Ok(value), _) => {
+                emitted.iter().for_each(|value| emit(*value));
+                body.emitted = emitted;
+                body.value = Some(value).filter(|_| !body.cancelled);
+                return value;
+            }
+            // Unwinds without the panic hook, which would print.
+            (Err(failure), _) => resume_unwind(Box::new(format!("{failure:?}"))),
+        }
+    }
+}
+
+/// Lets others go on first.
+async fn give_way() {
+    let mut gave = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A body that runs: ends in the ledger as failed unless it is told otherwise.
+struct Body {
+    world: Arc<World>,
+    id: usize,
+    reads: Vec<Read>,
+    known: HashMap<Wanted, Option<i64>>,
+    emitted: Vec<i64>,
+    value: Option<i64>,
+    cancelled: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Wanted {
+    Value(usize),
+    Attempt(usize),
+}
+
+impl Body {
+    fn begin(program: u32, id: usize) -> Self {
+        let world = world(program);
+        world.ledger().begin(Key::Node(id), false);
+        world.burn();
+        let known = HashMap::new();
+        Self { world, id, reads: Vec::new(), known, emitted: Vec::new(), value: None, cancelled: false }
+    }
+
+    async fn fetch(&mut self, wanted: Wanted) {
+        let (world, program) = (self.world.id, &self.world.program);
+        let read = async |id: usize| match program.nodes[id].kind {
+            Kind::Async => asynchronous(world, id).await,
+            _ => task(world, program, id).get_async().await,
+        };
+        let value = match wanted {
+            Wanted::Value(id) => Some(read(id).await),
+            Wanted::Attempt(id) => match self.world.runtime.try_run_async(read(id)).await {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    self.cancelled |= matches!(error, TaskError::Cancelled);
+                    None
+                }
+            },
+        };
+        self.known.insert(wanted, value);
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let (reads, emitted) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.emitted));
+        self.world.ledger().end(Key::Node(self.id), reads, self.value, emitted, false);
+    }
+}
+
+/// One evaluation of a body's expression.
+struct Replay<'a> {
+    body: &'a mut Body,
+    wanted: Option<Wanted>,
+    emitted: Vec<i64>,
+}
+
+impl Replay<'_> {
+    fn known(&mut self, wanted: Wanted) -> Option<Option<i64>> {
+        let known = self.body.known.get(&wanted).copied();
+        if known.is_none() {
+            self.wanted.get_or_insert(wanted);
+        }
+        known
+    }
+}
+
+impl Reader for Replay<'_> {
+    fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        self.body.reads.push(self.body.world.file_read(number));
+        Ok(self.body.world.read_file(number))
+    }
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        self.body.reads.push(Read::Input(number));
+        Ok(self.body.world.input(number))
+    }
+    fn outside(&mut self, _: u16) -> i64 {
+        unreachable!("async nodes are not volatile")
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        let (world, world_id) = (self.body.world.clone(), self.body.world.id);
+        if how == How::Through {
+            self.body.reads.push(Read::Value(Key::Through(id)));
+            return Ok(through(world_id, id, &task(world_id, &world.program, id)));
+        }
+        self.body.reads.push(Read::Value(Key::Node(id)));
+        if how == How::Call && world.program.nodes[id].kind != Kind::Async {
+            return Ok(call(world_id, &world.program, id));
+        }
+        match self.known(Wanted::Value(id)) {
+            Some(value) => Ok(value.expect("a failure unwinds")),
+            None => Err(Failure::Found),
+        }
+    }
+    fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
+        self.body.reads.extend(ids.iter().map(|id| Read::Value(Key::Node(*id))));
+        Ok(sum_at_once(&self.body.world, ids))
+    }
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {
+        self.body.reads.push(Read::Value(Key::Node(id)));
+        if !self.body.world.program.has_handles(id) {
+            let value = self.body.world.attempt(id);
+            self.body.cancelled |= matches!(value, Err(TaskError::Cancelled));
+            return Ok(value.ok());
+        }
+        self.known(Wanted::Attempt(id)).ok_or(Failure::Found)
+    }
+    fn emit(&mut self, value: i64) {
+        self.emitted.push(value);
+    }
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        let key = Key::Node(id);
+        self.body.reads.push(Read::Value(key));
+        let collected = collect(self.body.world.id, &self.body.world.program, id);
+        let reached = self.body.world.ledger().reached_from(key);
+        self.body.reads.push(Read::Effects(reached));
+        Ok(collected)
+    }
+}
