@@ -11,7 +11,9 @@ use crate::apart::run_apart;
 use crate::args::{Args, ArgsSlot};
 use crate::carry::Hold;
 use crate::claim::Phase;
-use crate::demand::{Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile};
+use crate::demand::{
+    Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile,
+};
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::Task;

@@ -62,7 +62,11 @@ pub(crate) fn parked() -> Payload {
 
 /// The node that holds the value of `node`, which has been run with this outcome by the current strand.
 #[inline]
-pub(crate) fn outcome(local: &Local, node: NodeRef, outcome: Result<(), Payload>) -> Result<NodeRef, Payload> {
+pub(crate) fn outcome(
+    local: &Local,
+    node: NodeRef,
+    outcome: Result<(), Payload>,
+) -> Result<NodeRef, Payload> {
     match outcome {
         Ok(()) => Ok(node),
         Err(payload) => resume(local, node, payload),

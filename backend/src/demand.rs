@@ -409,7 +409,9 @@ impl Visit {
                     if node.flag(RESOLVED) {
                         match cycle::verify_resolved(local, node) {
                             Ok(Waited::Over) => continue,
-                            Err(payload) if is_cancelled(&payload) => return Look::Step(Step::Abort(payload)),
+                            Err(payload) if is_cancelled(&payload) => {
+                                return Look::Step(Step::Abort(payload));
+                            }
                             Ok(Waited::Never) | Err(_) => return Look::Changed,
                         }
                     }

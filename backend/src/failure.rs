@@ -54,7 +54,11 @@ impl FixpointError {
 impl fmt::Display for FixpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.path.first().map_or("?", String::as_str);
-        write!(f, "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again: ", self.rounds)?;
+        write!(
+            f,
+            "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again: ",
+            self.rounds
+        )?;
         for task in &self.path {
             write!(f, "{task} -> ")?;
         }

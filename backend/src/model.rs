@@ -294,7 +294,9 @@ impl Walk<'_> {
         loop {
             match node.state.phase() {
                 Phase::Fresh => return Ok(None),
-                Phase::Running if marks::owner(&node.work) == Some(self.strand) => return Ok(self.depth_of(node)),
+                Phase::Running if marks::owner(&node.work) == Some(self.strand) => {
+                    return Ok(self.depth_of(node));
+                }
                 Phase::Running => self.wait_for(node)?,
                 phase => {
                     if node.state.try_claim(phase) {

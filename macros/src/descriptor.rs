@@ -11,8 +11,8 @@ use syn::spanned::Spanned;
 use syn::{Index, Lit};
 
 use crate::expand::{Task, bindings, bound_receiver, generated, generated_at};
-use crate::{blame, body};
 use crate::params::{Passing, Role};
+use crate::{blame, body};
 
 /// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
 pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {

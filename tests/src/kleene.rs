@@ -126,7 +126,9 @@ impl<'a> Kleene<'a> {
             return Err(Failure::Found);
         }
         let program = self.program;
-        let Some(Context::Plain(stack)) = self.contexts.last_mut() else { unreachable!("the caller sees to it") };
+        let Some(Context::Plain(stack)) = self.contexts.last_mut() else {
+            unreachable!("the caller sees to it")
+        };
         if let Some(start) = stack.iter().position(|other| *other == key) {
             if !stack[start..].iter().any(|key| program.initial(*key).is_some()) {
                 return Err(Failure::Cycle);

@@ -248,7 +248,9 @@ impl World {
         let answer = async {
             match self.program.nodes[id].kind {
                 Kind::Async => asynchronous(self.id, id).await,
-                _ if id.is_multiple_of(2) || !self.program.has_handles(id) => call(self.id, &self.program, id),
+                _ if id.is_multiple_of(2) || !self.program.has_handles(id) => {
+                    call(self.id, &self.program, id)
+                }
                 _ => task(self.id, &self.program, id).get_async().await,
             }
         };

@@ -111,7 +111,8 @@ impl Cycles {
     pub(super) fn amend(&self, claimed: &[NodeRef]) -> Vec<NodeRef> {
         let mut all = claimed.to_vec();
         for component in self.components.iter().rev() {
-            let parked = component.members.iter().map(|member| member.node).filter(|node| !claimed.contains(node));
+            let parked =
+                component.members.iter().map(|member| member.node).filter(|node| !claimed.contains(node));
             all.splice(component.low..component.low, parked);
         }
         all

@@ -90,7 +90,9 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
 
 /// What a body of a round reads of a member of its own component.
 fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
-    let Some(component) = cycles.by_id(id).filter(|component| !component.grown) else { return Answer::Restart };
+    let Some(component) = cycles.by_id(id).filter(|component| !component.grown) else {
+        return Answer::Restart;
+    };
     let Some(number) = component.number(node) else { return Answer::Restart };
     let member = &component.members[number];
     match &member.last {
@@ -127,7 +129,8 @@ fn join(cycles: &mut Cycles, on_the_way: &[NodeRef], low: usize) {
 
 /// The value of round 0 of a member.
 fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
-    let is_initialising = with_member(local, node, |member| std::mem::replace(&mut member.is_initialising, true));
+    let is_initialising =
+        with_member(local, node, |member| std::mem::replace(&mut member.is_initialising, true));
     if is_initialising {
         let error = TaskError::Cycle(Arc::new(CycleError::new(&[node])));
         return Err(failed(local, node, Box::new(error)));

@@ -159,7 +159,8 @@ impl<'a> Verification<'a> {
         }
         for member in &self.resolved.members[1..] {
             let phase = member.state.phase();
-            let claimed = matches!(phase, Phase::Empty | Phase::Stale).then(|| claim(self.local, *member, phase));
+            let claimed =
+                matches!(phase, Phase::Empty | Phase::Stale).then(|| claim(self.local, *member, phase));
             match claimed.flatten() {
                 Some(marks) => self.before.push((phase, marks)),
                 None => unreachable!("the members of a component are claimed by who has the first"),
@@ -184,7 +185,9 @@ impl<'a> Verification<'a> {
     /// Whether nothing has changed that the members have read of others.
     fn is_current(&self, asked: NodeRef) -> Result<bool, Payload> {
         let members = &self.resolved.members;
-        if members.iter().any(|member| member.flag(MUST_RUN)) || self.before.iter().any(|(phase, _)| *phase == Phase::Empty) {
+        if members.iter().any(|member| member.flag(MUST_RUN))
+            || self.before.iter().any(|(phase, _)| *phase == Phase::Empty)
+        {
             return Ok(false);
         }
         let verified_at = members[0].verified_at.load(Relaxed);

@@ -66,7 +66,9 @@ pub(super) enum Stopped {
 pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Payload> {
     let rounds = Rounds { local, id };
     let twin = rounds.evaluate(number).and_then(|()| {
-        rounds.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?.ok_or(Stop::Grown)
+        rounds
+            .with(|component| component.members[number].last.as_ref().map(|run| run.twin))?
+            .ok_or(Stop::Grown)
     });
     twin.map_err(|stop| {
         let failed = match stop {
@@ -88,12 +90,13 @@ struct Rounds<'a> {
 impl Rounds<'_> {
     fn go_through(&self) -> Result<(), Stopped> {
         loop {
-            match self.from_the_first() {
+            match self.all_rounds() {
                 Ok(()) => return Ok(()),
                 Err(Stop::Grown) => {}
                 Err(Stop::Merged) => return Err(Stopped::Merged),
                 Err(Stop::Failed) => {
-                    let failed = self.with(|component| component.failure().map(|error| (error, component.payload.take())));
+                    let failed = self
+                        .with(|component| component.failure().map(|error| (error, component.payload.take())));
                     return Err(match failed {
                         Ok(Some((error, payload))) => Stopped::Failed(error, payload),
                         Ok(None) | Err(_) => Stopped::Merged,
@@ -104,7 +107,7 @@ impl Rounds<'_> {
     }
 
     /// All rounds, after the first bodies.
-    fn from_the_first(&self) -> Result<(), Stop> {
+    fn all_rounds(&self) -> Result<(), Stop> {
         self.begin()?;
         for round in 2.. {
             let due = self.with(|component| component.begin_round(round))?;
@@ -209,7 +212,8 @@ impl Rounds<'_> {
             match component.evaluating.iter().position(|other| *other == number) {
                 None => Ok(false),
                 Some(start) => {
-                    let nodes = component.evaluating[start..].iter().map(|number| component.members[*number].node);
+                    let nodes =
+                        component.evaluating[start..].iter().map(|number| component.members[*number].node);
                     Err(nodes.collect::<Vec<_>>())
                 }
             }
@@ -232,7 +236,8 @@ impl Rounds<'_> {
     fn evaluate_once(&self, number: usize) -> Result<(), Stop> {
         if self.has_changed_reads(number)? {
             let run = self.run(number)?;
-            let before = self.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?;
+            let before =
+                self.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?;
             let same = before.map(|before| self.same(before, run.twin)).transpose()?;
             self.with(|component| component.keep_last(number, run, same == Some(true)))?;
         }

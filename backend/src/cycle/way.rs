@@ -61,7 +61,8 @@ fn lowest(local: &Local, node: NodeRef) -> Option<usize> {
         return Some(cycles.innermost(depth).low);
     }
     // The members of a resolved component are claimed together.
-    let others = claimed[..depth].iter().rev().take_while(|other| node.flag(RESOLVED) && other.flag(RESOLVED));
+    let others =
+        claimed[..depth].iter().rev().take_while(|other| node.flag(RESOLVED) && other.flag(RESOLVED));
     Some(depth - others.count())
 }
 
