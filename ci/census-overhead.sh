@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What memoization costs the census when nothing is cached yet: the program with its attributes against the same program
-# without (--plain), whole processes, in turns. Exits with 1 if the median of wall time is more than 10 % higher. The
-# program has one thread, so that on a machine with other work CPU time tells more than wall time.
+# without (--plain), whole processes, in turns. Exits with 1 if the median of wall time is more than 10 % higher. Both run on
+# one thread, so that on a machine with other work CPU time tells more than wall time.
 #
 # Usage: ci/census-overhead.sh [RUNS [PATH]...]     default: 7 runs, on the sources in cargo's registry folder
 set -euo pipefail
@@ -26,7 +26,7 @@ timed() {
 # Once for the page cache.
 timed plain --plain >/dev/null
 for _ in $(seq "$runs"); do
-    timed larder --no-cache
+    timed larder --no-cache --threads 1
     timed plain --plain
 done | awk '
     function median(of, n,    i, j, swap) {

@@ -82,6 +82,6 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     emit::collect(inside(task_fn.raw()), node)
 }
 
-fn inside(task_fn: &RawTaskFn) -> &'static Local {
+pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {
     Local::current().unwrap_or_else(|| outside(task_fn))
 }

@@ -4,21 +4,25 @@
 //! one, registers with the lot if a thread computes the node, or takes the value. From its first poll on it holds the gate, and
 //! its strand is registered in the wait graph. Dropping it undoes all of that.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::task::Waker;
 
 use crate::apart::run_apart;
 use crate::args::{Args, ArgsSlot};
+use crate::aside::meet;
+use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{
     Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile,
 };
+use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
-use crate::handle::Task;
+use crate::handle::HandleCell;
 use crate::local::Local;
-use crate::lookup::{hand_out, hash_of, insert, outside, peek};
+use crate::lookup::{hand_out, hash_of, insert, peek};
 use crate::node::{NodeRef, RESOLVED};
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
@@ -38,17 +42,28 @@ pub(crate) struct Asker {
     node: NodeRef,
     hold: Option<Hold>,
     seat: Option<Seat>,
-    /// The strand that is registered as waiting.
-    registered: Option<u64>,
+    /// The strand that is registered as waiting, whose name is not 0; 0 if none is.
+    registered: u64,
+    /// Whether the flight in the asker's own box has begun.
+    has_launched: bool,
 }
 
 impl Asker {
     pub(crate) fn new(node: NodeRef) -> Self {
-        Self { node, hold: None, seat: None, registered: None }
+        Self { node, hold: None, seat: None, registered: 0, has_launched: false }
     }
 
-    /// Asks, on behalf of the current strand of `local`.
-    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker) -> Asked {
+    pub(crate) fn node(&self) -> NodeRef {
+        self.node
+    }
+
+    /// The engine whose gate it holds, once it does.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.hold.as_ref().map(|hold| &**hold.engine())
+    }
+
+    /// Asks, on behalf of the current strand of `local`. `own` is the box in which the asker stands, if its flight may be used.
+    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker, own: Option<&Booking>) -> Asked {
         let node = self.node;
         if local.begins_demand() && self.hold.is_none() {
             local.begin_demand();
@@ -75,7 +90,11 @@ impl Asker {
                             Err(payload) => Asked::Failed(payload),
                         };
                     }
-                    try_launch(local, node, phase);
+                    let own = own.filter(|_| !self.has_launched);
+                    if let Some(seat) = try_launch(local, node, phase, own) {
+                        self.has_launched |= own.is_some();
+                        self.seat = Some(seat);
+                    }
                 }
                 Phase::Running => {
                     if let Some(asked) = self.wait(local, waker) {
@@ -89,7 +108,6 @@ impl Asker {
     /// Waits for a claimed node; `None` if it is worth another look.
     fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
         let node = self.node;
-        // First of all a seat: this asker may have launched the flight, which ends with the last one who leaves it.
         if self.seat.is_none() {
             self.seat = local.engine().flights.of(node).and_then(Seat::take);
         }
@@ -117,7 +135,7 @@ impl Asker {
 
     /// Ends a wait, if there was one; the failure that it ended with.
     fn failure(&mut self, local: &Local) -> Option<Payload> {
-        let waited = self.registered.is_some();
+        let waited = self.registered != 0;
         let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
         self.stop_waiting();
         if !waited {
@@ -134,13 +152,13 @@ impl Asker {
         if self.hold.is_none() {
             self.hold = Some(Hold::join(local.engine_arc()));
         }
-        if self.registered == Some(local.strand.get()) {
+        if self.registered == local.strand.get() {
             return None;
         }
         self.unregister();
         match block(local, self.node, Patience::GivesWay) {
             Ok(Waited::Over) => {
-                self.registered = Some(local.strand.get());
+                self.registered = local.strand.get();
                 None
             }
             Ok(Waited::Never) => Some(match run_apart(local, self.node) {
@@ -152,8 +170,9 @@ impl Asker {
     }
 
     fn unregister(&mut self) {
-        if let (Some(strand), Some(hold)) = (self.registered.take(), &self.hold) {
-            hold.engine().waits.unblock(strand, self.node);
+        let registered = std::mem::take(&mut self.registered);
+        if let (true, Some(hold)) = (registered != 0, &self.hold) {
+            hold.engine().waits.unblock(registered, self.node);
         }
     }
 
@@ -187,12 +206,8 @@ pub enum Called<O> {
 
 /// An async call that was no hit. Nothing has begun before the first poll.
 pub struct Pending<O> {
-    asker: Asker,
-    engine: u64,
-    /// The engine's generation when the call was made: while it is the same, no node has been freed.
-    generation: u64,
-    /// The handle that was read, which keeps the node.
-    handle: Option<Task<O>>,
+    booking: Booking,
+    output: PhantomData<fn() -> O>,
 }
 
 /// Calls an async task function: looks the call up, and starts nothing.
@@ -205,7 +220,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
     args: A,
 ) -> Called<O> {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { outside(raw) };
+    let Some(local) = Local::current() else { meet(task_fn, args) };
     let is_it = |node: NodeRef| {
         // SAFETY: the key is read only if the node's task function is this one, whose types are these.
         node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
@@ -218,7 +233,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
                 Some(node) => node,
                 None => match through_the_table(local, raw, hash, args) {
                     Ok(node) => node,
-                    Err(node) => return Called::Miss(Pending::of_call(local, node)),
+                    Err(node) => return Called::Miss(Pending::new(local, node, None)),
                 },
             }
         }
@@ -254,7 +269,7 @@ fn lookup(
             Inserted::Existing(node) => node,
         },
     };
-    local.counters.of(node.function).memory_hits.add(1);
+    local.counters.memory_hit(node.function);
     if node.state.is_fresh() {
         local.record_and_remember(node);
         return Ok(node);
@@ -263,15 +278,10 @@ fn lookup(
 }
 
 impl<O: Clone + Send + Sync + 'static> Pending<O> {
-    /// A wait for the node of a call of a task function whose output type is `O`.
-    fn of_call(local: &Local, node: NodeRef) -> Self {
-        let generation = local.engine().generation.load(Relaxed);
-        Self { asker: Asker::new(node), engine: local.engine_id(), generation, handle: None }
-    }
-
-    /// A wait for the node of a handle.
-    pub(crate) fn new(local: &Local, node: NodeRef, handle: Task<O>) -> Self {
-        Self { handle: Some(handle), ..Self::of_call(local, node) }
+    /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
+    #[inline(never)]
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Arc<HandleCell>>) -> Self {
+        Self { booking: Booking::new(local, node, handle), output: PhantomData }
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -280,18 +290,12 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// As a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
-        let local = match Local::current() {
-            Some(local) if local.engine_id() == self.engine => local,
-            _ => lost(),
-        };
-        let is_kept = self.asker.hold.is_some() || self.handle.is_some();
-        if !is_kept && local.engine().generation.load(Relaxed) != self.generation {
-            lost();
-        }
-        let (node, outcome) = match self.asker.poll(local, waker) {
+        let Some(local) = Local::current() else { lost() };
+        let Some((node, asked)) = self.booking.poll(local, waker) else { lost() };
+        let outcome = match asked {
             Asked::Waits => return None,
-            Asked::Holds(holder) => (self.asker.node, Ok(holder)),
-            Asked::Failed(payload) => (self.asker.node, Err(payload)),
+            Asked::Holds(holder) => Ok(holder),
+            Asked::Failed(payload) => Err(payload),
         };
         let holder = hand_out(local, node, outcome, false);
         // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a

@@ -37,7 +37,7 @@ macro_rules! counters {
 counters! {
     /// Hits answered by the thread cache or by a predicted read, of functions beyond the first [`NEAR`].
     thread_hits,
-    /// Hits answered through the table.
+    /// Hits answered through the table, of functions beyond the first [`NEAR`].
     memory_hits,
     /// Hits answered by the backing storage.
     storage_hits,
@@ -75,19 +75,26 @@ impl Counter {
 const CHUNK: usize = 64;
 const CHUNKS: usize = if cfg!(miri) { 4 } else { 1024 };
 
-/// As many functions have their most frequent counter in an array of its own: one instruction less on each hit.
+/// As many functions have their most frequent counters in an array of its own: fewer instructions on each hit.
 const NEAR: usize = 1024;
+
+/// What is counted most often.
+#[derive(Default)]
+struct Hits {
+    thread: Counter,
+    memory: Counter,
+}
 
 /// Counters for all task functions of an engine, by the function's index; made in chunks as needed.
 pub(crate) struct CounterTable {
-    near_hits: Box<[Counter; NEAR]>,
+    near: Box<[Hits; NEAR]>,
     chunks: Box<[OnceLock<Box<[Counters; CHUNK]>>]>,
 }
 
 impl Default for CounterTable {
     fn default() -> Self {
         Self {
-            near_hits: Box::new(std::array::from_fn(|_| Counter::default())),
+            near: Box::new(std::array::from_fn(|_| Hits::default())),
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
         }
     }
@@ -97,16 +104,25 @@ impl CounterTable {
     /// Counts a hit of the thread cache.
     #[inline(always)]
     pub(crate) fn thread_hit(&self, function: u32) {
-        match self.near_hits.get(function as usize) {
-            Some(hits) => hits.add(1),
+        match self.near.get(function as usize) {
+            Some(hits) => hits.thread.add(1),
             None => self.of(function).thread_hits.add(1),
+        }
+    }
+
+    /// Counts a hit through the table.
+    #[inline(always)]
+    pub(crate) fn memory_hit(&self, function: u32) {
+        match self.near.get(function as usize) {
+            Some(hits) => hits.memory.add(1),
+            None => self.of(function).memory_hits.add(1),
         }
     }
 
     /// How often the thread cache has answered for a function that has its counter near.
     #[inline]
     pub(crate) fn near_hits(&self, function: u32) -> u64 {
-        self.near_hits.get(function as usize).map_or(u64::MAX / 2, Counter::get)
+        self.near.get(function as usize).map_or(u64::MAX / 2, |hits| hits.thread.get())
     }
 
     /// The counters of a function. Functions beyond 65,536 share the last ones.
@@ -128,7 +144,10 @@ impl CounterTable {
 
     /// Adds this table's counters of a function to `sums`.
     pub(crate) fn add_to(&self, function: u32, sums: &mut Sums) {
-        sums.thread_hits += self.near_hits.get(function as usize).map_or(0, Counter::get);
+        if let Some(hits) = self.near.get(function as usize) {
+            sums.thread_hits += hits.thread.get();
+            sums.memory_hits += hits.memory.get();
+        }
         if let Some(chunk) = self.chunks[(function as usize / CHUNK).min(CHUNKS - 1)].get() {
             sums.add(&chunk[function as usize % CHUNK]);
         }
@@ -136,8 +155,9 @@ impl CounterTable {
 
     /// Adds all of another table's counters to this one, from any thread.
     pub(crate) fn absorb(&self, other: &Self) {
-        for (mine, theirs) in self.near_hits.iter().zip(other.near_hits.iter()) {
-            mine.0.fetch_add(theirs.get(), Relaxed);
+        for (mine, theirs) in self.near.iter().zip(other.near.iter()) {
+            mine.thread.0.fetch_add(theirs.thread.get(), Relaxed);
+            mine.memory.0.fetch_add(theirs.memory.get(), Relaxed);
         }
         for (mine, theirs) in self.chunks.iter().zip(&other.chunks) {
             if let Some(theirs) = theirs.get() {

@@ -18,13 +18,12 @@ use crate::cycle;
 use crate::edges::Edge;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
-use crate::flight::{Seat, drive, try_launch_here};
+use crate::flight::{drive, try_launch_here};
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
 use crate::marks::{self, Marks, Single};
 use crate::node::{MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
 use crate::persist::{self, Check, Progress, Restored};
-use crate::strand::Strand;
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
 
@@ -44,6 +43,8 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Paylo
     if local.begins_demand() {
         local.begin_demand();
     }
+    // A flight that was launched here ends with this demand, if nobody else waits for it.
+    let mut seat = None;
     loop {
         match node.state.phase() {
             Phase::Fresh => return Ok(node),
@@ -59,7 +60,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Paylo
                     }
                 } else if node.task_fn.is_async() {
                     // As a flight, so that others can take it over, and this thread can leave it.
-                    try_launch_here(local, node, phase);
+                    seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks)).map(|()| node);
                 }
@@ -85,7 +86,7 @@ fn removed(node: NodeRef) -> TaskError {
 }
 
 /// Whether the session of the current strand is to end.
-#[inline]
+#[inline(always)]
 fn is_to_end(local: &Local) -> bool {
     local.engine().gate.is_cancelling()
         || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
@@ -95,13 +96,16 @@ fn is_to_end(local: &Local) -> bool {
 ///
 /// # Errors
 /// `Cancelled`, if an update wants the open sessions to end, or a token this one.
+#[inline]
 pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if is_to_end(local) {
-        // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
-        local.poison_all();
-        return Err(Box::new(TaskError::Cancelled));
-    }
-    Ok(())
+    if is_to_end(local) { Err(cancelled(local)) } else { Ok(()) }
+}
+
+#[cold]
+fn cancelled(local: &Local) -> Payload {
+    // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
+    local.poison_all();
+    Box::new(TaskError::Cancelled)
 }
 
 /// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
@@ -119,12 +123,9 @@ pub(crate) fn end_restored(local: &Local, node: NodeRef) {
     release(local, node, Phase::Fresh, Marks::None);
 }
 
-/// Claims a node for a strand that is not current. Returns what has to be looked at.
-pub(crate) fn try_claim_as(strand: &mut Strand, node: NodeRef, from: Phase) -> Option<Visit> {
-    node.state.try_claim(from).then(|| {
-        strand.claimed.push(node);
-        Visit::new(node, from, marks::take(&node.work, strand.id as usize))
-    })
+/// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
+pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state.try_claim(from).then(|| Visit::new(node, from, marks::take(&node.work, strand as usize)))
 }
 
 pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
@@ -147,8 +148,6 @@ pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) 
 /// The cycle that waiting would close; the panic that ended the node's flight.
 pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
-    // First of all a seat: this thread may have launched the flight, which ends with the last one who leaves it.
-    let _seat = engine.flights.of(node).and_then(Seat::take);
     check_cancelled(local)?;
     if block(local, node, Patience::Blocks)? == Waited::Never {
         return Ok(Waited::Never);
@@ -395,6 +394,7 @@ impl Visit {
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
     fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
         let node = read.node();
+        let mut seat = None;
         loop {
             match node.state.phase() {
                 Phase::Fresh => {
@@ -422,7 +422,7 @@ impl Visit {
                         return Look::Step(Step::Abort(payload));
                     }
                     if node.task_fn.is_async() {
-                        try_launch_here(local, node, phase);
+                        seat = try_launch_here(local, node, phase).or(seat);
                     } else if let Some(marks) = claim(local, node, phase) {
                         return Look::Step(Step::Descend(Self::new(node, phase, marks)));
                     }

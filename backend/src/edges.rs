@@ -14,6 +14,7 @@ use std::ptr;
 use crate::node::{Header, NodeRef};
 use crate::thin::ThinList;
 
+const PAIR: usize = 0b100;
 const LIST: usize = 0b10;
 const EFFECTS: usize = 0b01;
 
@@ -40,8 +41,10 @@ impl Edge {
     }
 }
 
-/// The ordered reads of a node: none, one in place, or a list.
+/// The ordered reads of a node: none, one in place, a boxed pair (tags `LIST` and `PAIR`), or a list.
 pub(crate) struct Deps(*mut ());
+
+type Pair = [Edge; 2];
 
 impl Default for Deps {
     fn default() -> Self {
@@ -54,6 +57,10 @@ impl Deps {
         match edges {
             [] => Self::default(),
             [only] => Self(only.0),
+            &[first, second] => {
+                let pair = Box::into_raw(Box::new([first, second])).cast::<()>();
+                Self(pair.map_addr(|address| address | LIST | PAIR))
+            }
             many => Self(ThinList::from_slice(many).into_raw().map_addr(|address| address | LIST)),
         }
     }
@@ -65,18 +72,21 @@ impl Deps {
         } else if self.0.addr() & LIST == 0 {
             // SAFETY: `Edge` is a transparent wrapper of the same pointer.
             std::slice::from_ref(unsafe { &*(&raw const self.0).cast::<Edge>() })
+        } else if self.0.addr() & PAIR != 0 {
+            // SAFETY: a box, given away in `from_slice`, which lives as long as `self` does not change.
+            unsafe { &*self.untagged().cast::<Pair>() }
         } else {
             // SAFETY: 1. the pointer came from `into_raw`; 2. `ManuallyDrop` keeps the list ours; 3. the slice lies in the
             // allocation, which lives as long as `self` does not change.
             unsafe {
-                let list = std::mem::ManuallyDrop::new(ThinList::<Edge>::from_raw(self.list()));
+                let list = std::mem::ManuallyDrop::new(ThinList::<Edge>::from_raw(self.untagged()));
                 &*ptr::from_ref(list.as_slice())
             }
         }
     }
 
-    fn list(&self) -> *mut () {
-        self.0.map_addr(|address| address & !LIST)
+    fn untagged(&self) -> *mut () {
+        self.0.map_addr(|address| address & !(LIST | PAIR))
     }
 
     /// The position of `edge`, given where a reverse edge says that it is.
@@ -90,9 +100,13 @@ impl Deps {
 
 impl Drop for Deps {
     fn drop(&mut self) {
-        if !self.0.is_null() && self.0.addr() & LIST != 0 {
+        if self.0.addr() & LIST == 0 {
+        } else if self.0.addr() & PAIR != 0 {
+            // SAFETY: came from `Box::into_raw`; taken back once, here.
+            drop(unsafe { Box::from_raw(self.untagged().cast::<Pair>()) });
+        } else {
             // SAFETY: came from `into_raw`; taken back once, here.
-            drop(unsafe { ThinList::<Edge>::from_raw(self.list()) });
+            drop(unsafe { ThinList::<Edge>::from_raw(self.untagged()) });
         }
     }
 }
@@ -207,10 +221,6 @@ impl Dependents {
         self.0.addr() & (Dependent::PLACED | Dependent::UNPLACED) != 0
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
-    }
-
     pub(crate) fn as_slice(&self) -> &[Dependent] {
         if self.0.is_null() {
             &[]
@@ -232,7 +242,7 @@ impl Dependents {
         if self.0.is_null() {
             self.0 = dependent.0;
         } else if self.is_single() {
-            let mut list = ThinList::with_capacity(4);
+            let mut list = ThinList::with_capacity(2);
             list.push(Dependent(self.0));
             list.push(dependent);
             self.0 = list.into_raw();

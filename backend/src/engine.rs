@@ -55,7 +55,8 @@ pub struct Engine {
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
     epoch: AtomicU32,
-    /// Counts the times that nodes were freed: a thread cache of an older generation is cleared.
+    /// Another number each time that nodes were freed, and another one in each engine: a thread cache of another generation is
+    /// cleared.
     pub(crate) generation: AtomicU64,
     pub(crate) locals: Mutex<Vec<Weak<Local>>>,
     pub(crate) totals: Arc<CounterTable>,
@@ -67,6 +68,8 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) purges: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Forgotten nodes that marks may name (`reclaim.rs`).
+    pub(crate) origins: Mutex<Vec<NodeRef>>,
     /// Twins to be freed when no session is open (`apart.rs`).
     pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
@@ -77,6 +80,12 @@ pub struct Engine {
 }
 
 static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
+/// A generation that no engine has had.
+pub(crate) fn new_generation() -> u64 {
+    NEXT_GENERATION.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Engine {
     /// Makes an engine that holds nothing yet.
@@ -107,7 +116,7 @@ impl Engine {
             gate: Gate::default(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
-            generation: AtomicU64::new(0),
+            generation: AtomicU64::new(new_generation()),
             locals: Mutex::default(),
             totals: Arc::default(),
             inputs: Mutex::default(),
@@ -116,6 +125,7 @@ impl Engine {
             refreshing: Mutex::default(),
             purges: Mutex::default(),
             drops: Mutex::default(),
+            origins: Mutex::default(),
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             chores: AtomicBool::new(false),

@@ -39,10 +39,10 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
     }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let mut completed = None;
-    let mut outcome = on_enough_stack(|| {
+    let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
@@ -52,19 +52,29 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
             }
         }))
     });
-    if completed == Some(Completed::Parked) {
-        return Err(cycle::parked());
+    match outcome {
+        _ if completed == Some(Completed::Parked) => Err(cycle::parked()),
+        Err(payload) if completed.is_none() => Err(failed(local, node, payload)),
+        outcome => outcome,
     }
-    let mut caused = None;
-    if let (Err(payload), None) = (&mut outcome, completed) {
-        if let Some(error) = local.poison_of_innermost() {
-            // Whatever the body made of the error that it met, this is why it failed.
-            caused = Some(std::mem::replace(payload, Box::new(error)));
+}
+
+/// The body has panicked, or what completes its run has. Returns why.
+#[cold]
+#[inline(never)]
+fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    // Whatever the body made of an error that it met, that is why it failed.
+    let payload = match local.poison_of_innermost() {
+        Some(error) => {
+            let caused: Payload = Box::new(error);
+            fail(local, node, &caused);
+            drop(payload);
+            return caused;
         }
-        fail(local, node, payload);
-    }
-    drop(caused);
-    outcome
+        None => payload,
+    };
+    fail(local, node, &payload);
+    payload
 }
 
 /// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
@@ -85,7 +95,18 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 
 #[inline]
 pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
-    if cfg!(miri) { run() } else { stacker::maybe_grow(RED_ZONE, SEGMENT, run) }
+    if cfg!(miri) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
+        run()
+    } else {
+        on_new_segment(run)
+    }
+}
+
+/// What it takes to change stacks is not to stand on each of them.
+#[cold]
+#[inline(never)]
+fn on_new_segment<R>(run: impl FnOnce() -> R) -> R {
+    stacker::grow(SEGMENT, run)
 }
 
 /// What became of a finished run.
@@ -195,7 +216,7 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let (demand, head) = (local.demand.get(), local.head_of_innermost());
-        *node.extra_or_insert().failure.lock() = Some(Failure { error, demand, head });
+        *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
         node.set_flag(FAILED);
         // Its reads are current now.
         node.clear_flag(MARKED | FORGOTTEN);

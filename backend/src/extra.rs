@@ -18,8 +18,8 @@ pub(crate) struct Extra {
     pub(crate) handle: Mutex<Option<Arc<HandleCell>>>,
     /// What the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
-    /// How the last run failed, and in whose demand.
-    pub(crate) failure: Mutex<Option<Failure>>,
+    /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.
+    pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// With a store: what is stored of the node.
     pub(crate) persisted: Mutex<Option<Persisted>>,
     /// The component that the task was resolved in, if it lies on a cycle.

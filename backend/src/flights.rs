@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::flight::Fly;
+use crate::flight::{Fly, Seat};
 use crate::node::NodeRef;
 use crate::sync::Mutex;
 
@@ -35,18 +35,26 @@ impl Flights {
         self.bucket(node).lock().get(&node.address()).cloned()
     }
 
-    /// Puts in the flight that `launch` makes, if it succeeds in claiming the node.
-    pub(crate) fn launch(&self, node: NodeRef, launch: impl FnOnce() -> Option<Arc<dyn Fly>>) -> bool {
+    /// Puts in the flight that `launch` makes, if it succeeds in claiming the node. Returns the first seat in it.
+    pub(crate) fn launch(
+        &self,
+        node: NodeRef,
+        launch: impl FnOnce() -> Option<Arc<dyn Fly>>,
+    ) -> Option<Seat> {
         let mut bucket = self.bucket(node).lock();
-        launch().is_some_and(|flight| {
-            let before = bucket.insert(node.address(), flight);
-            debug_assert!(before.is_none(), "a flight is taken out before its claim ends");
-            true
-        })
+        let flight = launch()?;
+        let before = bucket.insert(node.address(), flight.clone());
+        debug_assert!(before.is_none(), "a flight is taken out before its claim ends");
+        Seat::take(flight)
     }
 
     /// Takes the flight of a node out.
     pub(crate) fn land(&self, node: NodeRef) -> Option<Arc<dyn Fly>> {
         self.bucket(node).lock().remove(&node.address())
+    }
+
+    /// How many are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|bucket| bucket.lock().len()).sum()
     }
 }

@@ -81,8 +81,8 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
             // SAFETY: as in `with`; the clone ends here.
             return Called::Hit(unsafe { node.value_by_type::<T>() }.clone());
         }
-        local.counters.of(node.function).memory_hits.add(1);
-        Called::Miss(Pending::new(local, node, self.clone()))
+        local.counters.memory_hit(node.function);
+        Called::Miss(Pending::new(local, node, Some(self.cell.clone())))
     }
 
     /// The value, or why there is none.
@@ -136,7 +136,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
             return node;
         }
         let outcome = demand(local, node);
-        local.counters.of(node.function).memory_hits.add(1);
+        local.counters.memory_hit(node.function);
         hand_out(local, node, outcome, false)
     }
 

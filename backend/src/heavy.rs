@@ -48,6 +48,7 @@ impl Parcel {
         let engine = hold.engine();
         let local = Local::of(engine);
         let entered = local.enter(engine);
+        strand.claimed.push(visit.node);
         local.switch(&mut strand);
         // Whoever comes from here on waits for the claim's end.
         let this = engine.flights.land(visit.node);

@@ -35,6 +35,7 @@ mod flight;
 mod flights;
 mod heavy;
 mod asker;
+mod booking;
 mod session_async;
 mod token;
 mod apart;
@@ -59,6 +60,8 @@ mod emit;
 mod failure;
 mod handle;
 mod ask;
+mod aside;
+mod activity;
 mod persist;
 mod stats;
 mod sync;
@@ -66,6 +69,8 @@ mod sync;
 #[cfg(all(test, larder_model))]
 mod model;
 
+pub use activity::Activity;
+pub use aside::{Ask, ask};
 pub use ask::{collect, forget, is_cached, task};
 pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, Stint, current};

@@ -36,15 +36,6 @@ thread_local! {
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How calls on this thread are answered at the moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
-    /// Looked up, and run on a miss.
-    Normal,
-    /// A comparison of arguments runs under a shard lock: calling a task is an error.
-    Comparing,
-}
-
 pub(crate) struct Local {
     // The hot part.
     predicted: Cell<*const Edge>,
@@ -59,6 +50,8 @@ pub(crate) struct Local {
     duplicates: Cell<bool>,
     carrying: Cell<bool>,
     base: Cell<usize>,
+    /// The position in `reads` from which the body may go through them again (`is_repeated`).
+    repeated: Cell<usize>,
     emitted_base: Cell<usize>,
     /// Where work that was carried out of the frame leaves its reads. `carrying` says that there is one.
     carried: RefCell<Option<Arc<Sink>>>,
@@ -71,7 +64,6 @@ pub(crate) struct Local {
     pub(crate) updating: Cell<bool>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
-    pub(crate) mode: Cell<Mode>,
     // The strand (`strand.rs`).
     /// Names this thread of control in claims. A multiple of four.
     pub(crate) strand: Cell<u64>,
@@ -101,6 +93,8 @@ pub(crate) struct Local {
     emitted_count: Cell<usize>,
     functions: RefCell<hashbrown::HashMap<std::any::TypeId, u32, FxBuildHasher>>,
     seen: RefCell<FxHashSet<Edge>>,
+    /// Empty lists for the claims of flights that are put on.
+    pub(crate) spare_claims: RefCell<Vec<Vec<NodeRef>>>,
 }
 
 // SAFETY: a `Local` is reachable from other threads only as `Weak<Local>` in its engine's list, through which nothing but
@@ -206,15 +200,15 @@ impl Local {
             carrying: Cell::new(false),
             carried: RefCell::default(),
             base: Cell::new(0),
+            repeated: Cell::new(0),
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
             engine_id: engine.id,
             totals: engine.totals.clone(),
             sessions: Cell::new(0),
             updating: Cell::new(false),
-            generation: Cell::new(0),
+            generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
-            mode: Cell::new(Mode::Normal),
             strand: Cell::new(new_strand()),
             lineage: RefCell::default(),
             beneath: RefCell::default(),
@@ -230,6 +224,7 @@ impl Local {
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
             seen: RefCell::default(),
+            spare_claims: RefCell::default(),
         }
     }
 
@@ -322,7 +317,38 @@ impl Local {
     #[inline(always)]
     fn push(&self, edge: Edge) {
         // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type.
-        unsafe { (*self.reads.get()).push(edge) };
+        let reads = unsafe { &mut *self.reads.get() };
+        if reads.len() == reads.capacity() {
+            self.make_room();
+        }
+        reads.push(edge);
+    }
+
+    /// A body that goes on reading the same must not take more and more memory.
+    #[cold]
+    fn make_room(&self) {
+        // SAFETY: as in `push`.
+        let reads = unsafe { &mut *self.reads.get() };
+        if self.duplicates.get() && reads.len() - self.base.get() > 4096 {
+            self.keep_each_once(reads);
+            self.repeated.set(self.base.get());
+        }
+        reads.reserve((reads.capacity() / 2).max(64));
+    }
+
+    /// Drops what the current frame has noted more than once.
+    fn keep_each_once(&self, reads: &mut Vec<Edge>) {
+        let mut seen = self.seen.borrow_mut();
+        let base = self.base.get();
+        let mut kept = base;
+        for index in base..reads.len() {
+            if seen.insert(reads[index]) {
+                reads[kept] = reads[index];
+                kept += 1;
+            }
+        }
+        reads.truncate(kept);
+        seen.clear();
     }
 
     /// Notes a read of the current body. `perhaps_again` says that the body may have noted it before.
@@ -332,6 +358,9 @@ impl Local {
             return;
         }
         if perhaps_again {
+            if self.is_repeated(edge) {
+                return;
+            }
             self.duplicates.set(true);
         }
         if self.carrying.get() {
@@ -342,6 +371,32 @@ impl Local {
             self.resynchronise(next, edge);
         }
         self.push(edge);
+    }
+
+    /// Whether `edge` is the next of the reads that the body has noted already and now goes through again, in a loop over
+    /// more nodes than the thread cache remembers. Such a loop would note each of them each time.
+    #[inline]
+    fn is_repeated(&self, edge: Edge) -> bool {
+        // SAFETY: as in `push`.
+        let reads = unsafe { &*self.reads.get() };
+        let (base, next) = (self.base.get(), self.repeated.get());
+        let found = if reads.get(next) == Some(&edge) {
+            next
+        } else if reads.get(base) == Some(&edge) {
+            base
+        } else if next == base {
+            return false;
+        } else {
+            // The thread cache may have answered some in between.
+            let ahead = reads.get(next + 1..).unwrap_or_default().iter().take(8);
+            let Some(skipped) = ahead.copied().position(|read| read == edge) else {
+                self.repeated.set(base);
+                return false;
+            };
+            next + 1 + skipped
+        };
+        self.repeated.set(found + 1);
+        true
     }
 
     /// Moves the prediction behind `edge` if it is among the next few.
@@ -369,15 +424,19 @@ impl Local {
         self.record(Edge::value_of(node), false);
     }
 
-    /// Remembers a node that the thread cache did not have, and notes it as read.
-    #[inline]
-    pub(crate) fn remember_and_record(&self, node: NodeRef) {
-        if self.cache.is_bypassed() {
-            return self.record(Edge::value_of(node), true);
+    /// Notes a read that the table answered, of a node that the thread cache did not have, and remembers it there.
+    #[inline(always)]
+    pub(crate) fn record_from_table(&self, node: NodeRef) {
+        if !self.cache.is_bypassed() {
+            self.remember(node);
         }
+        self.record(Edge::value_of(node), true);
+    }
+
+    #[inline(never)]
+    fn remember(&self, node: NodeRef) {
         self.cache.note_miss(self.counters.near_hits(node.function));
         self.cache.insert(node, self.execution.get());
-        self.record(Edge::value_of(node), true);
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
@@ -416,6 +475,7 @@ impl Local {
         self.last_execution.set(execution);
         // SAFETY: as in `push`.
         let base = unsafe { (*self.reads.get()).len() };
+        self.repeated.set(base);
         let range = before.as_ptr_range();
         SavedFrame {
             predicted: self.predicted.replace(range.start),
@@ -493,6 +553,7 @@ impl Local {
             *self.carried.borrow_mut() = saved.carried;
         }
         self.base.set(saved.base);
+        self.repeated.set(saved.base);
         self.emitted_base.set(saved.emitted_base);
         // Work that is carried out of a session needs no frame: it holds the session open itself.
         if let (Some(sink), true) = (carried, recorded) {
@@ -506,16 +567,7 @@ impl Local {
         let reads = unsafe { &mut *self.reads.get() };
         let base = self.base.get();
         if self.duplicates.get() {
-            let mut seen = self.seen.borrow_mut();
-            let mut kept = base;
-            for index in base..reads.len() {
-                if seen.insert(reads[index]) {
-                    reads[kept] = reads[index];
-                    kept += 1;
-                }
-            }
-            reads.truncate(kept);
-            seen.clear();
+            self.keep_each_once(reads);
         }
         use_reads(&reads[base..])
     }
@@ -712,6 +764,21 @@ impl Local {
 
 fn address_of(payload: &Payload) -> usize {
     (&raw const **payload).cast::<()>().addr()
+}
+
+/// While this lives, no session is seen on this thread.
+pub(crate) struct OutOfSight(*const Local);
+
+impl OutOfSight {
+    pub(crate) fn begin() -> Self {
+        Self(CURRENT.replace(ptr::null()))
+    }
+}
+
+impl Drop for OutOfSight {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
 }
 
 /// A session (or a stretch of it) that is current on this thread.

@@ -9,11 +9,12 @@ use std::panic::resume_unwind;
 use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
+use crate::aside::meet;
 use crate::claim::{Phase, StateWord};
 use crate::cycle;
 use crate::demand::{check_cancelled, demand};
 use crate::execute::execute;
-use crate::local::{Local, Mode};
+use crate::local::Local;
 use crate::marks;
 use crate::node::{Header, NodeRef};
 use crate::persist;
@@ -56,19 +57,15 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
     args: A,
 ) -> NodeRef {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { outside(raw) };
-    let is_it = |args: &A, node: NodeRef| {
-        // SAFETY: the key is read only if the node's task function is this one, whose types are these.
-        node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
-    };
-    if let Some(node) = local.predicted(|node| is_it(&args, node)) {
+    let Some(local) = Local::current() else { meet(task_fn, args) };
+    if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
     let hash = hash_of(raw, &args);
-    if let Some(node) = local.cached(hash, |node| is_it(&args, node)) {
+    if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
-    through_the_table(local, raw, hash, args, is_it)
+    through_the_table::<A, O>(local, raw, hash, args)
 }
 
 /// The hash of a call: of the task function's identity and the arguments.
@@ -80,28 +77,64 @@ pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
     state.finish()
 }
 
-/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function.
+#[inline(always)]
+fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
+    // SAFETY: the key is read only if the node's task function is this one, whose types are these.
+    node.task_fn.is(task_fn) && args.matches(unsafe { node.key::<A::Key, O>() })
+}
+
+/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
+/// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
 #[inline(never)]
-fn through_the_table<A: Args>(
+fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+    let first = local.engine().table.first(hash);
+    if let Some(node) = first
+        && is_it::<A, O>(node, task_fn, &args)
+        && node.state.is_fresh()
+    {
+        local.counters.memory_hit(node.function);
+        local.record_from_table(node);
+        return node;
+    }
+    let (node, then) = beyond_a_hit::<A, O>(local, task_fn, hash, args, first);
+    finish(local, node, then)
+}
+
+/// What a call still needs once its node is known.
+///
+/// Bodies nest, so nothing may stay on the stack while one runs that is done with before: the arguments, the search and the
+/// insertion are over when [`finish`] goes on with this.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Nothing: the node holds the value, and has been recorded.
+    HandOut,
+    /// The node is new and claimed: its body is to be run.
+    Run,
+    /// The node is to be made fresh.
+    Demand,
+}
+
+/// The table does not have the node, or not fresh, or another one of the same hash stands before it.
+#[inline(never)]
+fn beyond_a_hit<A: Args, O>(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
     args: A,
-    is_it: impl Fn(&A, NodeRef) -> bool,
-) -> NodeRef {
-    let found = {
-        let _comparing = Comparing::begin(local, task_fn);
-        local.engine().table.find(hash, |node| is_it(&args, node))
+    first: Option<NodeRef>,
+) -> (NodeRef, Then) {
+    let found = match first {
+        Some(node) if is_it::<A, O>(node, task_fn, &args) => Some(node),
+        Some(_) => local.engine().table.find(hash, |node| is_it::<A, O>(node, task_fn, &args)),
+        None => None,
     };
-    if let Some(node) = found
-        && node.state.is_fresh()
-    {
-        local.counters.of(node.function).memory_hits.add(1);
-        local.remember_and_record(node);
-        return node;
+    match found {
+        Some(node) => {
+            local.counters.memory_hit(node.function);
+            (node, Then::Demand)
+        }
+        None => miss(local, task_fn, hash, &mut StackMagicAnySlot::new(args)),
     }
-    let mut slot = StackMagicAnySlot::new(args);
-    lookup(local, task_fn, hash, &mut slot, found)
 }
 
 #[cold]
@@ -109,48 +142,48 @@ fn through_the_table<A: Args>(
 pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     panic!(
         "task function `{}` was called outside of a session; call it inside `runtime.run(|| ...)`, or call its plain \
-         body with `{}::uncached(...)`",
+         body with `{}::uncached(...)`, a method's with `larder::ask(|| ...).uncached()`",
         task_fn.site.path, task_fn.site.name
     )
 }
 
-/// Goes on when the read lock has not found a fresh node: makes the one that was `found` fresh, or runs a true miss.
-/// Returns the call's node, fresh and recorded as read.
-fn lookup(
-    local: &Local,
-    task_fn: &'static RawTaskFn,
-    hash: u64,
-    slot: &mut ArgsSlot<'_>,
-    found: Option<NodeRef>,
-) -> NodeRef {
-    let node = match found {
-        Some(node) => node,
-        None => {
-            check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
-            if let (Some(persistence), Some(_), false) =
-                (local.engine().persistence(), task_fn.stored, task_fn.is_async())
-            {
-                return persist::miss(local, persistence, task_fn, hash, slot);
-            }
-            // An async body runs as a flight, which makes its own claim.
-            let phase = if task_fn.is_async() { Phase::Empty } else { Phase::Running };
-            match insert(local, task_fn, hash, slot, phase) {
-                Inserted::New(node) => {
-                    local.counters.of(node.function).misses.add(1);
-                    if task_fn.is_async() {
-                        let outcome = demand(local, node);
-                        return hand_out(local, node, outcome, false);
-                    }
-                    let outcome = cycle::outcome(local, node, execute(local, node));
-                    return hand_out(local, node, outcome, true);
-                }
-                Inserted::Existing(node) => node,
-            }
+/// Goes on when the read lock has not found the node: probes the store, then inserts.
+fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> (NodeRef, Then) {
+    check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+    if let (Some(persistence), Some(_), false) =
+        (local.engine().persistence(), task_fn.stored, task_fn.is_async())
+    {
+        return (persist::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
+    }
+    // An async body runs as a flight, which makes its own claim.
+    let (phase, then) =
+        if task_fn.is_async() { (Phase::Empty, Then::Demand) } else { (Phase::Running, Then::Run) };
+    match insert(local, task_fn, hash, slot, phase) {
+        Inserted::New(node) => {
+            local.counters.of(node.function).misses.add(1);
+            (node, then)
         }
-    };
-    local.counters.of(node.function).memory_hits.add(1);
-    let outcome = demand(local, node);
-    hand_out(local, node, outcome, false)
+        Inserted::Existing(node) => {
+            local.counters.memory_hit(node.function);
+            (node, Then::Demand)
+        }
+    }
+}
+
+/// Does what a call still needs. Returns the call's node, fresh and recorded as read.
+#[inline(never)]
+fn finish(local: &Local, node: NodeRef, then: Then) -> NodeRef {
+    match then {
+        Then::HandOut => node,
+        Then::Run => {
+            let outcome = cycle::outcome(local, node, execute(local, node));
+            hand_out(local, node, outcome, true)
+        }
+        Then::Demand => {
+            let outcome = demand(local, node);
+            hand_out(local, node, outcome, false)
+        }
+    }
 }
 
 /// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
@@ -178,7 +211,6 @@ pub(crate) fn peek(
     hash: u64,
     slot: &ArgsSlot<'_>,
 ) -> Option<NodeRef> {
-    let _comparing = Comparing::begin(local, task_fn);
     local.engine().table.find(hash, |node| is_call(node, task_fn, slot))
 }
 
@@ -218,15 +250,12 @@ fn insert_plain(
         drop(marks::take(&header.work, local.strand.get() as usize));
     }
     let slot = std::cell::RefCell::new(slot);
-    let inserted = {
-        let _comparing = Comparing::begin(local, task_fn);
-        local.engine().table.find_or_insert(
-            hash,
-            |node| is_call(node, task_fn, &slot.borrow()),
-            // SAFETY: `call` pairs a descriptor with arguments of its own key type.
-            || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
-        )
-    };
+    let inserted = local.engine().table.find_or_insert(
+        hash,
+        |node| is_call(node, task_fn, &slot.borrow()),
+        // SAFETY: `call` pairs a descriptor with arguments of its own key type.
+        || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
+    );
     if let (Inserted::New(node), true) = (&inserted, is_claim) {
         if local.begins_demand() {
             local.begin_demand();
@@ -234,33 +263,4 @@ fn insert_plain(
         local.claimed.borrow_mut().push(*node);
     }
     inserted
-}
-
-/// While this lives, comparisons of arguments run under a shard lock, and calling a task is refused.
-struct Comparing<'a>(&'a Local);
-
-impl<'a> Comparing<'a> {
-    #[inline(always)]
-    fn begin(local: &'a Local, task_fn: &RawTaskFn) -> Self {
-        if local.mode.replace(Mode::Comparing) != Mode::Normal {
-            called_while_comparing(task_fn);
-        }
-        Self(local)
-    }
-}
-
-#[cold]
-fn called_while_comparing(task_fn: &RawTaskFn) -> ! {
-    panic!(
-        "task function `{}` was called while arguments were being compared; `Eq` of an argument must not call task \
-         functions",
-        task_fn.site.path
-    )
-}
-
-impl Drop for Comparing<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.0.mode.set(Mode::Normal);
-    }
 }

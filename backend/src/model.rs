@@ -1,5 +1,8 @@
-//! The protocols of `claim`, `gate` and `waits`, explored by shuttle: many schedules of a few threads, a deadlock being a
-//! failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
+//! The protocols of `claim`, `gate`, `waits`, flights and lookups, explored by shuttle: many schedules of a few threads, a
+//! deadlock being a failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
+
+mod flight;
+mod lookup;
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

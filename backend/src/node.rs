@@ -90,12 +90,12 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
+    pub(crate) hash: u64,
     // What a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
     /// Index of the task function in its engine's registry.
     pub(crate) function: u32,
     pub(crate) task_fn: &'static RawTaskFn,
-    pub(crate) hash: u64,
 }
 
 /// A node with its types.
@@ -145,10 +145,11 @@ impl Header {
         unsafe { extra.as_ref() }
     }
     pub(crate) fn extra_or_insert(&self) -> &Extra {
-        if let Some(extra) = self.extra() {
-            return extra;
-        }
-        let new = Box::into_raw(Box::<Extra>::default());
+        self.extra().unwrap_or_else(|| self.extra_or_insert_with(Extra::default()))
+    }
+    /// The one that is there, or `extra`.
+    pub(crate) fn extra_or_insert_with(&self, extra: Extra) -> &Extra {
+        let new = Box::into_raw(Box::new(extra));
         // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
         match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
             // SAFETY: in place now, so it stays until the header is dropped.

@@ -37,6 +37,7 @@ mod collect;
 mod counts;
 mod identity;
 mod leaves;
+mod nodes;
 mod observe;
 mod open;
 mod pending;
@@ -63,13 +64,13 @@ use self::identity::{Functions, Identified};
 pub(crate) use self::leaves::LeafState;
 pub use self::leaves::{Leaf, Look, Observer, Seen};
 pub(crate) use self::leaves::{Leaves, RawLeaf};
+use self::nodes::Nodes;
 pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
 pub(crate) use self::pending::{Change, Known, Pending, StoredTrace};
 pub(crate) use self::probe::miss;
 pub use self::report::{StorageStats, Unstored};
 pub(crate) use self::restore::{Restored, consult};
-use self::sharded::Sharded;
 pub(crate) use self::types::recognised;
 pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
 pub(crate) use self::types::{RawStored, Replaced};
@@ -119,8 +120,7 @@ pub(crate) struct Persistence {
     pub(crate) writer: WriteBehind,
     functions: Functions,
     pub(crate) leaves: Leaves,
-    /// The nodes that have a key in the store, by it.
-    nodes: Sharded<NodeRef>,
+    nodes: Nodes,
     pending: Pending,
     generation: u64,
     /// The generation since which this build alone has written to the store. What a function with a declared version stored

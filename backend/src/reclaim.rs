@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
 use crate::cycle;
-use crate::engine::Engine;
+use crate::engine::{Engine, new_generation};
 use crate::mark::{Marking, mark_must_run, purge_dead};
-use crate::marks;
+use crate::marks::{self, Marks, Single};
 use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
 use crate::session::Exclusive;
 
@@ -73,20 +73,26 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     garbage
 }
 
-/// Takes the outputs of `nodes`, and those nodes out of everything that nobody depends on or holds a handle to.
+/// Takes the outputs of `nodes`, and those nodes out of everything on which nothing depends but each other, and to which nobody
+/// holds a handle.
 fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
-    let mut garbage = Garbage::default();
-    for node in cycle::whole_components(nodes) {
+    let engine = exclusive.engine;
+    let mut unheld = HashSet::new();
+    let nodes = cycle::whole_components(nodes);
+    for &node in &nodes {
         node.clear_flag(DROP_QUEUED);
-        if let Some(persistence) = exclusive.engine.persistence() {
+        if let Some(persistence) = engine.persistence() {
             persistence.forget(node);
         }
         purge_dead(node);
-        let is_alone = node.with_dependents(|dependents| dependents.is_empty()) && !is_held(node);
-        if is_alone && !node.flag(ORIGIN) {
-            garbage.nodes.push(node);
-            continue;
+        if !is_held(node) {
+            unheld.insert(node);
         }
+    }
+    settle_origins(engine, &mut unheld);
+    let alone = without_outside_readers(unheld);
+    let mut garbage = Garbage::default();
+    for &node in nodes.iter().filter(|node| !alone.contains(*node)) {
         if node.state.phase() == Phase::Fresh {
             node.set_flag(FORGOTTEN);
         }
@@ -95,12 +101,60 @@ fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
         // SAFETY: the gate is held exclusively, and the state says that there is no value.
         garbage.values.extend(unsafe { node.take_value() });
     }
+    garbage.nodes.extend(alone);
     if !garbage.nodes.is_empty() {
-        unlink_all(exclusive.engine, &garbage.nodes);
+        unlink_all(engine, &garbage.nodes);
         // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
-        exclusive.engine.generation.fetch_add(1, Ordering::Release);
+        engine.generation.store(new_generation(), Ordering::Release);
     }
     garbage
+}
+
+/// Marks elsewhere may name an origin after all edges to it have gone, so origins cannot be freed as they are: they are listed.
+/// When they are a good part of all tasks, all marks are searched for their names, which costs each of them a few steps; from
+/// then on they are nodes like others. Those that are not free to go yet are left out of `unheld`.
+fn settle_origins(engine: &Engine, unheld: &mut HashSet<NodeRef>) {
+    let mut listed = engine.origins.lock();
+    listed.extend(unheld.iter().copied().filter(|node| node.flag(ORIGIN)));
+    if listed.len() * 4 < engine.table.len() {
+        unheld.retain(|node| !node.flag(ORIGIN));
+        return;
+    }
+    let origins: HashSet<NodeRef> = listed.drain(..).collect();
+    for node in engine.table.nodes() {
+        if let Some(single @ Single { origin: Some(origin), .. }) = marks::single(&node.work)
+            && origins.contains(&origin)
+        {
+            // From here on, its own read is looked at.
+            marks::put(&node.work, Marks::One(Single { origin: None, ..single }));
+        }
+    }
+    for node in origins {
+        node.clear_flag(ORIGIN);
+        // One that has been computed again since it was forgotten is wanted.
+        purge_dead(node);
+        if node.state.phase() == Phase::Empty && !is_held(node) {
+            unheld.insert(node);
+        }
+    }
+}
+
+/// Those of `nodes` that are read by none but each other: what is on a cycle, and has failed, is read by itself.
+fn without_outside_readers(mut nodes: HashSet<NodeRef>) -> HashSet<NodeRef> {
+    let is_read_from_outside = |node: &NodeRef| {
+        node.with_dependents(|readers| {
+            readers.as_slice().iter().any(|reader| !nodes.contains(&reader.reader()))
+        })
+    };
+    let mut staying: Vec<NodeRef> = nodes.iter().copied().filter(is_read_from_outside).collect();
+    while let Some(node) = staying.pop() {
+        if nodes.remove(&node) {
+            // SAFETY: the gate is held exclusively.
+            let reads = unsafe { node.deps() }.as_slice();
+            staying.extend(reads.iter().map(|read| read.node()).filter(|read| nodes.contains(read)));
+        }
+    }
+    nodes
 }
 
 fn is_held(node: NodeRef) -> bool {
@@ -108,7 +162,7 @@ fn is_held(node: NodeRef) -> bool {
     extra.handle.lock().as_ref().is_some_and(|cell| Arc::strong_count(cell) > 1)
 }
 
-/// Takes nodes without dependents and handles out of the table, the lists and the reverse edges of what they read.
+/// Takes nodes that nothing else reads or holds out of the table, the lists and the reverse edges of what they read.
 fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
     let mut read_by_them = HashSet::new();
     for &node in nodes {

@@ -48,9 +48,6 @@ mod model {
     #[derive(Default)]
     pub(crate) struct Condvar(shuttle::sync::Condvar);
     impl Condvar {
-        pub(crate) fn new() -> Self {
-            Self::default()
-        }
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             let inner = guard.0.take().expect("the guard is only empty inside `wait`");
             guard.0 = Some(self.0.wait(inner).unwrap_or_else(|poison| poison.into_inner()));

@@ -8,19 +8,18 @@ use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::args::Key;
-use crate::carry::Hold;
-use crate::demand::{Visit, check_cancelled};
-use crate::flight::{Deferred, Fly, block_on, launch};
+use crate::booking::{Booking, Call};
+use crate::demand::check_cancelled;
+use crate::flight::{Deferred, block_on, book};
 use crate::input::Change;
 use crate::local::Local;
 use crate::node::{HAS_VALUE, Node, NodeRef, ON_CYCLE, Ops, replace_value};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
-use crate::strand::Strand;
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +58,8 @@ pub struct RawTaskFn {
     same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
-    /// For an async function: makes the flight of a claimed node.
-    pub(crate) launch: Option<Launch>,
+    /// For an async function: makes the box of a call, with the flight.
+    pub(crate) book: Option<Book>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
@@ -75,8 +74,8 @@ pub struct RawTaskFn {
 /// Looks at a source again: [`source::observe`] for its types.
 type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
-/// Makes the flight of a claimed node.
-type Launch = fn(Hold, Strand, Visit) -> Arc<dyn Fly>;
+/// Makes the box of a call, with the flight.
+type Book = fn(Option<Call>) -> Booking;
 
 /// How a function on a cycle is resolved.
 struct Cycle {
@@ -129,13 +128,14 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
     }
 
     /// Describes the async function whose body `body` makes.
-    pub const fn new_async<F: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> F) -> Self {
+    pub const fn new_async<D: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> D::Body) -> Self {
         let mut descriptor = Self::leaf(id, site);
-        // SAFETY: as in `new`; `launch`, `run` and `run_apart` cast it back to this type.
-        descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> F, unsafe fn()>(body) }));
-        descriptor.raw.launch = Some(launch::<K, O, F>);
-        descriptor.raw.run = run_deferred::<K, O, F>;
-        descriptor.raw.run_apart = run_deferred_apart::<K, O, F>;
+        // SAFETY: as in `new`; `start_deferred`, `run` and `run_apart` cast it back to this type.
+        descriptor.raw.body =
+            Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
+        descriptor.raw.book = Some(book::<K, O, D>);
+        descriptor.raw.run = run_deferred::<K, O, D>;
+        descriptor.raw.run_apart = run_deferred_apart::<K, O, D>;
         descriptor
     }
 
@@ -213,6 +213,17 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
 }
 
 impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
+    /// Runs the body on a key, with no node. None if it is an async one, or there is none.
+    pub(crate) fn run_plain(&self, key: &K) -> Option<O> {
+        let Erased(body) = self.raw.body.filter(|_| !self.raw.is_async())?;
+        if let Some(Erased(resolve)) = self.raw.resolve {
+            // SAFETY: erased from this type in `resolve`.
+            unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+        }
+        // SAFETY: erased from this type in `new`, as the function is not async.
+        Some(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) })
+    }
+
     /// Describes a leaf: a node that has a value but no body (an input, a source).
     pub(crate) const fn leaf(id: TypeId, site: Site) -> Self {
         let raw = RawTaskFn {
@@ -233,7 +244,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             same_shim: same::<K, O>,
             same_stamp: None,
             observe: None,
-            launch: None,
+            book: None,
             full_name: None,
             stored: None,
             leaf: None,
@@ -327,7 +338,7 @@ impl RawTaskFn {
 
     /// Whether the body runs in pieces.
     pub(crate) fn is_async(&self) -> bool {
-        self.launch.is_some()
+        self.book.is_some()
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
@@ -467,7 +478,9 @@ unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: N
 ///
 /// # Safety
 /// The node's task function was made by `new_async` for these types.
-pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(node: NodeRef) -> F {
+pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
+    node: NodeRef,
+) -> D::Body {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     if let Some(Erased(resolve)) = node.task_fn.resolve {
@@ -476,7 +489,7 @@ pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, F: Deferre
     }
     let Some(Erased(body)) = node.task_fn.body else { unreachable!("a leaf is never run") };
     // SAFETY: erased from this type in `new_async`.
-    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> F>(body)(key) }
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> D::Body>(body)(key) }
 }
 
 /// Puts the output of an async body in place.
@@ -494,39 +507,38 @@ pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
 
 /// # Safety
 /// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
-unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
     task_fn: &RawTaskFn,
     node: NodeRef,
     done: &mut dyn FnMut(Ran),
 ) {
     // SAFETY: passed on to the caller.
-    let mut body = unsafe { start_deferred::<K, O, F>(node) };
-    let new = run_through(&mut body);
-    drop(body);
+    let new = run_through::<O, D>(unsafe { start_deferred::<K, O, D>(node) });
     // SAFETY: passed on to the caller.
     unsafe { put::<K, O>(task_fn, node, new, done) }
 }
 
 /// Runs an async body on this thread, which sleeps when the body does, until it ends or its session is cancelled.
-fn run_through<O, F: Deferred<O>>(body: &mut F) -> O {
+fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
+    let mut body = pin!(body);
     block_on(|waker| {
         let cancelled = Local::current().map(check_cancelled);
         if let Some(Err(payload)) = cancelled {
             resume_unwind(payload);
         }
-        body.go_on(waker)
+        D::go_on(body.as_mut(), waker)
     })
 }
 
 /// # Safety
 /// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
-unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, F: Deferred<O>>(
+unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
     _task_fn: &RawTaskFn,
     node: NodeRef,
 ) -> NodeRef {
     // SAFETY: passed on to the caller.
-    let mut body = unsafe { start_deferred::<K, O, F>(node) };
-    Node::<K, O>::twin(node, run_through(&mut body))
+    let body = unsafe { start_deferred::<K, O, D>(node) };
+    Node::<K, O>::twin(node, run_through::<O, D>(body))
 }
 
 /// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.

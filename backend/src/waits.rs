@@ -32,9 +32,35 @@ use crate::sync::Mutex;
 struct Blocked {
     on: Awaited,
     /// The nodes that the strand has claimed, outermost first.
-    claimed: Vec<NodeRef>,
+    claimed: Claims,
     lineage: Option<Arc<Lineage>>,
     beneath: Option<Arc<Lineage>>,
+}
+
+/// A list of nodes. That of a flight has one, and most others are short: these need no allocation.
+enum Claims {
+    Few([Option<NodeRef>; 3]),
+    Many(Vec<NodeRef>),
+}
+
+impl Claims {
+    fn of(nodes: &[NodeRef]) -> Self {
+        let mut few = [None; 3];
+        if nodes.len() > few.len() {
+            return Self::Many(nodes.to_vec());
+        }
+        for (place, node) in few.iter_mut().zip(nodes) {
+            *place = Some(*node);
+        }
+        Self::Few(few)
+    }
+
+    fn to_vec(&self) -> Vec<NodeRef> {
+        match self {
+            Self::Few(few) => few.iter().flatten().copied().collect(),
+            Self::Many(many) => many.clone(),
+        }
+    }
 }
 
 /// What a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
@@ -150,6 +176,11 @@ impl WaitGraph {
             .collect()
     }
 
+    /// How many strands wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().blocked.len()
+    }
+
     /// Takes out one registration of `strand` with `on`.
     pub(crate) fn unblock(&self, strand: u64, on: NodeRef) {
         self.0.lock().remove(strand, on);
@@ -175,7 +206,7 @@ impl Graph {
             }
             Blocked {
                 on: Awaited::default(),
-                claimed: claimed.to_vec(),
+                claimed: Claims::of(claimed),
                 lineage: lineage.cloned(),
                 beneath: beneath.cloned(),
             }
@@ -228,7 +259,7 @@ impl Graph {
                     let workers = workers.iter().filter(|(_, link)| counts(*link)).map(|(worker, _)| worker);
                     for waiting in std::iter::once(&owner).chain(workers) {
                         let Some(blocked) = self.blocked.get(waiting) else { continue };
-                        let tasks = chain(&blocked.claimed, blocked.lineage.as_ref());
+                        let tasks = chain(&blocked.claimed.to_vec(), blocked.lineage.as_ref());
                         steps.extend(blocked.on.nodes().map(|on| (on, Some(next), from(&tasks, node))));
                     }
                 }

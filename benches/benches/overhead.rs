@@ -115,6 +115,7 @@ fn uncached_parallel(criterion: &mut Criterion) {
     use rayon::prelude::*;
     let mut group = criterion.benchmark_group("uncached-parallel");
     group.throughput(Throughput::Elements(PARALLEL));
+    let tokio = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime can be built");
     for (time, name) in bodies() {
         group.bench_function(BenchmarkId::new("rayon", &name), |bencher| {
             bencher.iter(|| {
@@ -123,17 +124,35 @@ fn uncached_parallel(criterion: &mut Criterion) {
                 });
             });
         });
-        // One session per thread, each with its share of the keys; scopes replace this when they are built.
+        // One task per body, as turbo-tasks does it.
+        group.bench_function(BenchmarkId::new("tokio::spawn", &name), |bencher| {
+            bencher.iter(|| {
+                tokio.block_on(async {
+                    let tasks: Vec<_> =
+                        (0..PARALLEL).map(|key| tokio::spawn(async move { work(key, time) })).collect();
+                    for task in tasks {
+                        black_box(task.await.expect("a body does not panic"));
+                    }
+                });
+            });
+        });
         #[cfg(feature = "larder-engine")]
         group.bench_function(BenchmarkId::new("larder", &name), |bencher| {
-            let runtime = larder::Runtime::new();
-            let mut first = 0;
-            bencher.iter(|| {
-                let keys = first..first + PARALLEL;
-                first += PARALLEL;
-                keys.into_par_iter().for_each(|key| {
-                    black_box(runtime.run(|| ours::task(key, time)));
-                });
+            bencher.iter_custom(|rounds| {
+                ours::in_fresh_runtimes(rounds, |keys| {
+                    larder::par_map(keys, |key| {
+                        black_box(ours::task(key, time));
+                    });
+                })
+            });
+        });
+        // Async bodies, of which so many are under way on one thread: what a miss costs where nothing runs beside it.
+        #[cfg(feature = "larder-engine")]
+        group.bench_function(BenchmarkId::new("larder async, one thread", &name), |bencher| {
+            bencher.iter_custom(|rounds| {
+                ours::in_fresh_runtimes(rounds, |keys| {
+                    ours::all_async::task(keys.start, keys.end, time).get()
+                })
             });
         });
     }
@@ -141,11 +160,50 @@ fn uncached_parallel(criterion: &mut Criterion) {
 
 #[cfg(feature = "larder-engine")]
 mod ours {
-    use std::time::Duration;
+    use std::hint::black_box;
+    use std::ops::Range;
+    use std::time::{Duration, Instant};
 
     #[larder::task_fn(transient)]
     pub(super) fn task(key: u64, time: Duration) -> u64 {
         super::work(key, time)
+    }
+
+    #[larder::task_fn(transient)]
+    async fn task_async(key: u64, time: Duration) -> u64 {
+        std::future::ready(super::work(key, time)).await
+    }
+
+    #[larder::task_fn(transient)]
+    #[allow(dead_code, reason = "asked by its handle only")]
+    pub(super) async fn all_async(first: u64, end: u64, time: Duration) {
+        let mut tasks = larder::stream(first..end, super::PARALLEL as usize, |key| task_async(key, time));
+        while let Some(result) = tasks.next().await {
+            black_box(result);
+        }
+    }
+
+    /// How many rounds a runtime keeps the results of.
+    const KEPT: u64 = 1000;
+
+    /// Times `rounds` rounds of `ask`, each in a session, over keys that nobody has asked for. After some rounds the
+    /// runtime is replaced: criterion takes so many that their results would fill the memory.
+    pub(super) fn in_fresh_runtimes(rounds: u64, ask: impl Fn(Range<u64>)) -> Duration {
+        let mut elapsed = Duration::ZERO;
+        let mut left = rounds;
+        while left > 0 {
+            let runtime = larder::Runtime::new();
+            let round =
+                |number: u64| runtime.run(|| ask(number * super::PARALLEL..(number + 1) * super::PARALLEL));
+            // Starts the crew.
+            round(0);
+            let now = left.min(KEPT);
+            let start = Instant::now();
+            (1..=now).for_each(round);
+            elapsed += start.elapsed();
+            left -= now;
+        }
+        elapsed
     }
 }
 

@@ -1,8 +1,8 @@
 //! Larder's side. Built with the feature `larder-engine`; without it larder takes part in nothing, and every budget
 //! says `not built`.
 //!
-//! The files mirror `peers`: one call, what follows a change, first builds. Work whose part of the engine is still to
-//! come (storage, async, scopes) is answered with `None` by `enter` until its lane is written.
+//! The files mirror `peers`: one call, what follows a change and first builds, fanning out, and what stands on disk. Work that
+//! none of them knows is answered with `None` by `enter`.
 
 use crate::lane::{Contestant, Lane};
 use crate::work::Work;
@@ -13,11 +13,19 @@ pub const LARDER: Contestant = Contestant { name: "larder", enter };
 #[cfg(feature = "larder-engine")]
 mod call;
 #[cfg(feature = "larder-engine")]
+mod crew;
+#[cfg(feature = "larder-engine")]
 mod graph;
+pub mod damaged;
+pub mod reopened;
+pub mod stored;
 
 #[cfg(feature = "larder-engine")]
 fn enter(work: Work) -> Option<Lane> {
-    call::enter(work).or_else(|| graph::enter(work))
+    call::enter(work)
+        .or_else(|| graph::enter(work))
+        .or_else(|| crew::enter(work))
+        .or_else(|| stored::enter(work))
 }
 
 #[cfg(not(feature = "larder-engine"))]

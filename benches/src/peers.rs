@@ -12,6 +12,8 @@ pub mod salsa_graph;
 
 pub mod comemo;
 
+pub mod disk;
+
 pub mod crews;
 pub mod floor;
 

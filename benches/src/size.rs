@@ -40,7 +40,7 @@ impl Kind {
         Kind::SalsaByHandle,
         #[cfg(feature = "larder-engine")]
         Kind::Larder,
-        #[cfg(feature = "larder-async")]
+        #[cfg(feature = "larder-engine")]
         Kind::LarderAsync,
     ];
 
@@ -49,6 +49,8 @@ impl Kind {
         Kind::Salsa,
         #[cfg(feature = "larder-engine")]
         Kind::Larder,
+        #[cfg(feature = "larder-engine")]
+        Kind::LarderAsync,
     ];
 
     /// The name in the report, and of the generated crate.

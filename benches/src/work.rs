@@ -4,6 +4,8 @@
 //! `0, 1, .., keys - 1, 0, ..`. A write always stores a value that no one has stored there before, unless equal
 //! is the point.
 
+use serde::{Deserialize, Serialize};
+
 /// One kind of work. The doc of each variant states its unit: a sample is nanoseconds per that unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -41,6 +43,12 @@ pub enum Work {
     EdgeFootprint {
         /// How many entries each reader reads.
         reads: u32,
+    },
+    /// Live bytes after a first build of a grid of `side` times `side` tasks, each of which reads two others. Unit: one
+    /// task with its two edges; the sample is bytes.
+    GridFootprint {
+        /// How long a side is.
+        side: u32,
     },
     /// After an unrelated write over a fresh graph (a root over groups of 1,000 leaves, which all read one input that
     /// stays as it is), a hit of the root. Unit: the write and the hit.
@@ -140,6 +148,35 @@ pub fn body(key: u32) -> u64 {
 #[inline]
 pub fn body_str(key: &str) -> u64 {
     key.len() as u64
+}
+
+/// What is stored where a store is measured: about 150 bytes encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Record {
+    name: String,
+    counts: Vec<u32>,
+    parent: Option<String>,
+}
+
+/// The record of a number.
+pub fn record(number: u32) -> Record {
+    Record {
+        name: format!("crates/larder/src/engine/module_{number:05}.rs"),
+        counts: (0..20).map(|count| number.wrapping_mul(2_654_435_761).rotate_left(count)).collect(),
+        parent: Some(format!("parent {}", number / 10)),
+    }
+}
+
+/// How many hits in a store one sample takes.
+pub const STORED_HITS: u32 = 10_000;
+
+/// How many records a store is probed among.
+pub const STORED: u32 = 100_000;
+
+/// The numbers of a sample of hits in a store, scattered over all; another part of them each time.
+pub fn scattered(sample: u32) -> impl Iterator<Item = u32> {
+    let start = u64::from(sample) * u64::from(STORED_HITS);
+    (start..start + u64::from(STORED_HITS)).map(|place| (place * 61_637 % u64::from(STORED)) as u32)
 }
 
 /// The 40-byte strings that `HitStr` hits: paths that share a long prefix, as real ones do.

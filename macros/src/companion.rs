@@ -113,11 +113,17 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     let descriptor = descriptor::expand(task, &run);
     let generics = without_lifetimes(&task.function.sig.generics);
     let bounds = &generics.where_clause;
+    let name = &task.function.sig.ident;
     let (key, output) = (descriptor::key(task), task.output());
     let returns = quote_spanned!(blame::span(task)=> &'static ::larder::__private::v1::TaskFn<#key, #output>);
     generated! {
         #[inline(always)]
-        fn __descriptor #generics () -> #returns #bounds #descriptor
+        #[allow(deprecated)]
+        fn __descriptor #generics () -> #returns #bounds {
+            // Who asks about the function uses it, or `dead_code` would say otherwise.
+            let _ = #name #turbofish;
+            #descriptor
+        }
     }
 }
 

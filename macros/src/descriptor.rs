@@ -20,14 +20,13 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     let (key, output) = (key(task), task.output());
     let body =
         if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
-    let new = if task.is_async() { generated!(new_async) } else { generated!(new) };
-    let task_fn = quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>);
+    let new = if task.is_async() { new_async(task, &key) } else { new(task, &key) };
     let (asserts, site, options) = (persist_asserts(task), site(task), options(task));
     generated!({
         #asserts
         const {
             let body = #body;
-            &#task_fn::#new(#p::type_id_of(&body), #site, body)
+            &#new(#p::type_id_of(&body), #site, body)
                 .named(#p::name_of(&body))
                 .describe({
                     #[allow(unused_imports)]
@@ -90,25 +89,39 @@ fn parts(task: &Task<'_>, wrap: impl Fn(TokenStream) -> TokenStream) -> TokenStr
     generated!(#this #(#parts,)*)
 }
 
+/// What makes the descriptor of a sync function.
+fn new(task: &Task<'_>, key: &TokenStream) -> TokenStream {
+    let output = task.output();
+    quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>::new)
+}
+
+/// What makes the descriptor of an async function. The type of its futures is inferred.
+fn new_async(task: &Task<'_>, key: &TokenStream) -> TokenStream {
+    let output = task.output();
+    match &task.options.max_future {
+        Some(bytes) => {
+            let within =
+                quote_spanned!(generated_at(bytes.span())=> new_async_within::<{ #bytes }, #key, #output, _>);
+            quote_spanned!(blame::span(task)=> ::larder::__private::v1::#within)
+        }
+        None => quote_spanned!(blame::span(task)=> ::larder::__private::v1::new_async::<#key, #output, _>),
+    }
+}
+
 /// The async closure's future owns its key. The first statement, never true, tells inference what `?` and `return`
 /// in the body convert to.
 fn async_body(task: &Task<'_>, run: &TokenStream) -> TokenStream {
-    let p = task.p();
     let (key, output) = (key(task), task.output());
-    let boxed = match &task.options.max_future {
-        Some(bytes) => quote_spanned!(generated_at(bytes.span())=> #p::boxed_within::<{ #bytes }, _, _>),
-        None => generated!(#p::boxed),
-    };
-    generated!(|key: &#key| -> #p::BoxFuture<#output> {
+    generated!(|key: &#key| {
         let key = ::core::clone::Clone::clone(key);
-        #boxed(async move {
+        async move {
             if let ::core::option::Option::Some(output) = ::core::option::Option::None::<#output> {
                 return output;
             }
             let output: #output = { #run };
             #[allow(unreachable_code)]
             output
-        })
+        }
     })
 }
 

@@ -1,35 +1,54 @@
 //! The bodies of async task functions, as the engine drives them: futures that go on when they are told to.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use larder_backend::Deferred;
+use larder_backend::args::Key;
+use larder_backend::task_fn::{Site, TaskFn};
 
-/// The body of an async task function: the one box of an async miss.
-pub struct BoxFuture<O>(Pin<Box<dyn Future<Output = O> + Send>>);
+/// A body that is a future. It is kept in the flight of its task, which is the one box of an async miss.
+struct Polled<F>(PhantomData<F>);
 
-impl<O: 'static> Deferred<O> for BoxFuture<O> {
-    fn go_on(&mut self, waker: &Waker) -> Option<O> {
-        match self.0.as_mut().poll(&mut Context::from_waker(waker)) {
+impl<F: Future<Output = O> + Send + 'static, O> Deferred<O> for Polled<F> {
+    type Body = F;
+
+    fn go_on(body: Pin<&mut F>, waker: &Waker) -> Option<O> {
+        match body.poll(&mut Context::from_waker(waker)) {
             Poll::Ready(output) => Some(output),
             Poll::Pending => None,
         }
     }
 }
 
-/// Boxes a body.
-pub fn boxed<F: Future<Output = O> + Send + 'static, O>(body: F) -> BoxFuture<O> {
-    BoxFuture(Box::pin(body))
+/// Describes the async function whose futures `body` makes.
+// A function of its own, as the type of the futures has no name: it is inferred from `body`.
+pub const fn new_async<K: Key, O: Clone + Send + Sync + 'static, F: Future<Output = O> + Send + 'static>(
+    id: std::any::TypeId,
+    site: Site,
+    body: fn(&K) -> F,
+) -> TaskFn<K, O> {
+    TaskFn::new_async::<Polled<F>>(id, site, body)
 }
 
-/// Boxes a body that must not take more than `BYTES`; a larger one does not compile.
-pub fn boxed_within<const BYTES: usize, F: Future<Output = O> + Send + 'static, O>(body: F) -> BoxFuture<O> {
+/// As [`new_async`], for futures that must not take more than `BYTES`; larger ones do not compile.
+pub const fn new_async_within<
+    const BYTES: usize,
+    K: Key,
+    O: Clone + Send + Sync + 'static,
+    F: Future<Output = O> + Send + 'static,
+>(
+    id: std::any::TypeId,
+    site: Site,
+    body: fn(&K) -> F,
+) -> TaskFn<K, O> {
     const {
         assert!(
             size_of::<F>() <= BYTES,
             "the future of this task function is larger than its `max_future`; do not keep large values across an await"
         );
     }
-    boxed(body)
+    new_async(id, site, body)
 }

@@ -12,7 +12,7 @@ pub mod v1 {
         Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with,
     };
 
-    pub use crate::driver::{BoxFuture, boxed, boxed_within};
+    pub use crate::driver::{new_async, new_async_within};
     pub use crate::task_call::TaskCall;
 
     /// Calls an async task function.

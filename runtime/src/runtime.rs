@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError,
-    Update, UpdateError, UpdatePolicy,
+    Activity, AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats,
+    TaskError, Update, UpdateError, UpdatePolicy,
 };
 
 use crate::run_async::{in_session, update};
@@ -304,5 +304,17 @@ impl Runtime {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.stats()
+    }
+
+    /// What this runtime holds and does at the moment: to be watched, and to find what is left over.
+    ///
+    /// Opens a session, so it waits while an update works. Cost: in proportion to the number of tasks, with the table's locks
+    /// taken one after the other.
+    ///
+    /// # Panics
+    /// If an update cancels the session of this thread that is open already.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.engine.activity()
     }
 }

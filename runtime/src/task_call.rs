@@ -39,15 +39,15 @@ pub enum TaskCall<O> {
 }
 
 /// A call that was no hit.
-// Boxed, so that a hit is small: moving it is most of what it costs.
-pub struct PendingCall<O>(Box<Pending<O>>);
+// Not boxed, as the one box of an async miss is the body's.
+pub struct PendingCall<O>(Pending<O>);
 
 impl<O> TaskCall<O> {
     #[inline(always)]
     pub(crate) fn new(called: Called<O>) -> Self {
         match called {
             Called::Hit(value) => Self::Ready(value),
-            Called::Miss(pending) => Self::Pending(PendingCall(Box::new(pending))),
+            Called::Miss(pending) => Self::Pending(PendingCall(pending)),
         }
     }
 

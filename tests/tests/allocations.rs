@@ -1,10 +1,12 @@
 //! What hits, misses and lost races allocate, counted by the allocator.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::future::Future;
 use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::sync::Barrier;
+use std::task::{Context, Poll, Waker};
 
 use larder::{Runtime, Task, task_fn};
 
@@ -152,6 +154,98 @@ fn a_true_miss_allocates_its_node_and_owned_arguments() {
     });
 }
 
+#[task_fn(transient)]
+async fn sum_at_once(a: u64, b: u64) -> u64 {
+    std::future::ready(a + b).await
+}
+
+/// Ready when it is polled again.
+#[derive(Default)]
+struct Later(bool);
+
+impl Future for Later {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[task_fn(transient)]
+async fn sum_later(a: u64, b: u64) -> u64 {
+    Later::default().await;
+    a + b
+}
+
+/// Each waits for the one before, so a miss is counted that waits for a miss, inside of a task.
+#[task_fn(transient)]
+async fn sum_of_later(n: u64, salt: u64) -> u64 {
+    sum_later(n, salt).await
+}
+
+/// Polls until there is a value. Its waker is nobody's.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
+    }
+}
+
+/// What `MISSES` misses allocate, divided by them. Tables and lists grow now and then; rounded, that is nothing.
+async fn per_miss<F: Future<Output = u64>>(misses: u64, call: impl Fn(u64) -> F) -> f64 {
+    let before = ALLOCATIONS.get();
+    for n in 0..misses {
+        black_box(call(n).await);
+    }
+    let each = (ALLOCATIONS.get() - before) as f64 / misses as f64;
+    (each * 10.0).round() / 10.0
+}
+
+#[test]
+fn an_async_miss_allocates_its_node_and_one_box() {
+    const MISSES: u64 = 10_000;
+    let runtime = Runtime::new();
+    block_on(runtime.run_async(async {
+        for n in 0..100 {
+            assert_eq!(sum_at_once(n, 8).await + sum_later(n, 8).await, 2 * (n + 8));
+        }
+        let at_once = per_miss(MISSES, |n| sum_at_once(n, 9)).await;
+        assert!(at_once <= 2.0, "{at_once} for a body that does not wait");
+        let later = per_miss(MISSES, |n| sum_later(n, 9)).await;
+        assert!(later <= 2.0, "{later} for a body that waits");
+        // Two misses, and the outer one's list of reads and the inner one's of readers: their edges.
+        let nested = per_miss(MISSES, |n| sum_of_later(n, 10)).await;
+        assert!(nested <= 6.0, "{nested} for a body that waits for another one");
+    }));
+}
+
+#[task_fn(transient, volatile)]
+async fn async_hits_inside(salt: u64) -> usize {
+    for n in 0..100 {
+        sum_at_once(n, salt).await;
+    }
+    let before = ALLOCATIONS.get();
+    for n in 0..200 {
+        black_box(sum_at_once(n % 100, salt).await);
+    }
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn an_async_hit_allocates_nothing() {
+    let runtime = Runtime::new();
+    block_on(runtime.run_async(async { async_hits_inside(11).await }));
+    block_on(runtime.run_async(async { async_hits_inside(11).await }));
+    let hits = block_on(runtime.run_async(async { async_hits_inside(11).await }));
+    assert_eq!(hits, 0);
+}
+
 /// So large that its node is told from all else by size.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Large([u64; 512]);
@@ -184,4 +278,22 @@ fn a_lost_race_boxes_nothing() {
     });
     // One node per round, whichever thread wins, and the table's growth.
     assert!((50..55).contains(&boxed), "{boxed} large allocations for {ROUNDS} tasks");
+}
+
+const LOOPED: u64 = 30_000;
+
+#[task_fn(transient)]
+fn loops(rounds: u64) -> u64 {
+    (0..LOOPED).for_each(|n| _ = sum(n, 9));
+    // From here on nothing is read that has not been noted. Each round, noted anew, would need room for as much again.
+    OF_SIZE.set((LOOPED as usize * 8 * 4, 0));
+    (0..rounds).for_each(|_| (0..LOOPED).for_each(|n| _ = sum(n, 9)));
+    rounds
+}
+
+#[test]
+fn a_body_that_reads_the_same_again_and_again_takes_no_more_memory() {
+    let runtime = Runtime::new();
+    runtime.run(|| loops(20));
+    assert_eq!(OF_SIZE.get().1, 0, "allocations that could hold four rounds of reads");
 }

@@ -1,7 +1,6 @@
 //! Many threads: one execution per task, cycles and panics across threads, updates against busy sessions.
 //!
 //! `LARDER_STRESS_SECONDS=n` lets the stress test run longer.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::sync::Barrier;

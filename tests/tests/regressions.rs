@@ -1,7 +1,5 @@
 //! Mistakes that the oracle or a second reading of the engine found, each told before its test.
 
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};

@@ -1,6 +1,5 @@
 //! Mistakes that the oracle or a second reading of the engine found, each told before its test: cancellation, cycles,
 //! sessions within sessions.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Barrier, OnceLock};

@@ -1,6 +1,5 @@
 //! A walk over the engine's unsafe code that is short enough for Miri and the sanitizers: allocation and freeing of nodes,
 //! edges in place and in lists, marks, cutoff, forgetting, handles, threads, failures. Run by `ci/miri.sh`.
-#![allow(dead_code, reason = "task functions used by their companions only seem unused to the compiler")]
 
 use larder::{Input, Runtime, Task, emit, task_fn};
 

@@ -131,7 +131,7 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
         node.clear_flag(RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let failure = Failure { error: error.clone(), demand: local.demand.get(), head: None };
-        *extra.failure.lock() = Some(failure);
+        *extra.failure.lock() = Some(Box::new(failure));
         node.set_flag(FAILED);
         node.clear_flag(MARKED | FORGOTTEN);
         if node.task_fn.volatile {

@@ -90,7 +90,7 @@ struct Rounds<'a> {
 impl Rounds<'_> {
     fn go_through(&self) -> Result<(), Stopped> {
         loop {
-            match self.all_rounds() {
+            match self.begin_at_the_first() {
                 Ok(()) => return Ok(()),
                 Err(Stop::Grown) => {}
                 Err(Stop::Merged) => return Err(Stopped::Merged),
@@ -107,7 +107,7 @@ impl Rounds<'_> {
     }
 
     /// All rounds, after the first bodies.
-    fn all_rounds(&self) -> Result<(), Stop> {
+    fn begin_at_the_first(&self) -> Result<(), Stop> {
         self.begin()?;
         for round in 2.. {
             let due = self.with(|component| component.begin_round(round))?;

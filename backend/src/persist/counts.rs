@@ -57,6 +57,9 @@ impl Count {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Relaxed);
     }
+    pub(crate) fn add_all(&self, of: usize) {
+        self.0.fetch_add(of as u64, Relaxed);
+    }
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -73,6 +76,8 @@ pub(crate) struct Counts {
     pub(crate) verified: Count,
     /// Tasks that went back to an older trace.
     pub(crate) reverted: Count,
+    /// Stored tasks met by walks after changes.
+    pub(crate) walked: Count,
     /// Runs not stored, by function and reason.
     unstored: Mutex<FxHashMap<(u32, Reason), u64>>,
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::storage::record::FunctionRecord;
@@ -17,7 +18,7 @@ use crate::task_fn::RawTaskFn;
 pub(crate) struct Functions {
     build: Digest,
     /// By the function's index in the engine's registry.
-    known: RwLock<Vec<Option<Named>>>,
+    known: Names,
     owners: Mutex<HashMap<FunctionId, (TypeId, Identified)>>,
 }
 
@@ -28,19 +29,50 @@ pub(crate) enum Identified {
     ByVersion,
 }
 
-#[derive(Clone, Copy)]
 struct Named {
     id: FunctionId,
     code: Digest,
     task_fn: &'static RawTaskFn,
     /// Another function has the same name, so that their tasks could not be told apart.
     ambiguous: bool,
-    announced: bool,
+    announced: AtomicBool,
+}
+
+/// Names by index, in layers that double, so that what is there never moves: each probe reads one, and takes no lock.
+#[derive(Default)]
+struct Names {
+    layers: [OnceLock<Box<[OnceLock<Named>]>>; 26],
+}
+
+impl Names {
+    const FIRST_LAYER: usize = 64;
+
+    /// The layer of an index, the layer's length, and the place in it.
+    #[inline]
+    fn place(index: u32) -> (usize, usize, usize) {
+        let index = index as usize;
+        let layer = (index / Self::FIRST_LAYER + 1).ilog2() as usize;
+        let length = Self::FIRST_LAYER << layer;
+        (layer, length, index - (length - Self::FIRST_LAYER))
+    }
+
+    #[inline]
+    fn get(&self, index: u32) -> Option<&Named> {
+        let (layer, _, at) = Self::place(index);
+        self.layers.get(layer)?.get()?.get(at)?.get()
+    }
+
+    /// Keeps the first name that an index is given.
+    fn insert(&self, index: u32, named: Named) -> Option<&Named> {
+        let (layer, length, at) = Self::place(index);
+        let layer = self.layers.get(layer)?.get_or_init(|| (0..length).map(|_| OnceLock::new()).collect());
+        layer.get(at).map(|place| place.get_or_init(|| named))
+    }
 }
 
 impl Functions {
     pub(crate) fn new(build: Digest) -> Self {
-        Self { build, known: RwLock::default(), owners: Mutex::default() }
+        Self { build, known: Names::default(), owners: Mutex::default() }
     }
 
     pub(crate) fn build(&self) -> Digest {
@@ -49,22 +81,18 @@ impl Functions {
 
     /// The persistent id of a task function, unless it is one that cannot be stored.
     pub(crate) fn id(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<FunctionId> {
-        let known = self.known.read().get(index as usize).copied().flatten();
-        let named = known.or_else(|| self.name(index, task_fn))?;
+        let named = self.known.get(index).or_else(|| self.name(index, task_fn))?;
         (!named.ambiguous).then_some(named.id)
     }
 
     #[cold]
-    fn name(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<Named> {
+    fn name(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<&Named> {
         let code = self.code_of(task_fn)?;
         let id = FunctionId::new(task_fn.site.path, code);
         let identified = if task_fn.version.is_some() { Identified::ByVersion } else { Identified::ByBuild };
         let (owner, _) = *self.owners.lock().entry(id).or_insert((task_fn.id, identified));
-        let named = Named { id, code, task_fn, ambiguous: owner != task_fn.id, announced: false };
-        let mut known = self.known.write();
-        let needed = (index as usize + 1).max(known.len());
-        known.resize(needed, None);
-        Some(*known[index as usize].get_or_insert(named))
+        let announced = AtomicBool::new(false);
+        self.known.insert(index, Named { id, code, task_fn, ambiguous: owner != task_fn.id, announced })
     }
 
     /// The code identity: the build or the declared version; and the names of the function with its type arguments, of its
@@ -89,16 +117,13 @@ impl Functions {
 
     /// Whether a group of this run has named the function.
     pub(crate) fn is_announced(&self, index: u32) -> bool {
-        self.known.read().get(index as usize).copied().flatten().is_some_and(|named| named.announced)
+        self.known.get(index).is_some_and(|named| named.announced.load(Relaxed))
     }
 
     /// Names the function in `group`, if no group of this run has named it.
     pub(crate) fn announce(&self, index: u32, group: &mut Group) {
-        if self.is_announced(index) {
-            return;
-        }
-        if let Some(Some(named)) = self.known.write().get_mut(index as usize) {
-            named.announced = true;
+        let Some(named) = self.known.get(index) else { return };
+        if !named.announced.load(Relaxed) && !named.announced.swap(true, Relaxed) {
             group.function(&FunctionRecord { path: named.task_fn.site.path, code: named.code });
         }
     }

@@ -185,7 +185,7 @@ impl Persistence {
             }
             return;
         };
-        self.nodes.shard(key).insert(key, node);
+        self.nodes.insert(key, node);
         let is_stored = if is_known == Some(content) {
             self.leaves.lock().get_mut(&key).is_some_and(|leaf| leaf.is_stored)
         } else {
@@ -219,7 +219,7 @@ impl Persistence {
         let key = source_key(raw.kind, &name);
         // SAFETY: the claim is held, and there is a value.
         let seen = unsafe { (raw.seen)(node) };
-        self.nodes.shard(key).insert(key, node);
+        self.nodes.insert(key, node);
         let known = self.leaves.lock().get(&key).map(|leaf| (leaf.seen, leaf.is_stored));
         let (is_stored, replaced) = match known {
             Some((known, is_stored)) if known == seen => (is_stored, None),

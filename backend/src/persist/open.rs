@@ -88,7 +88,7 @@ impl Persistence {
             store,
             functions: Functions::new(build),
             leaves: Leaves::default(),
-            nodes: super::Sharded::default(),
+            nodes: super::Nodes::default(),
             pending: super::Pending::default(),
             generation,
             observers: config.observers,

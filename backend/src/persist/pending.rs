@@ -5,8 +5,12 @@
 //! the truth in the store, if it looks there afterwards. What could not be handed over stays until the process ends.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use parking_lot::Mutex;
 
@@ -97,6 +101,8 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Pending {
     entries: Sharded<Entry>,
+    /// At least as many as there are entries: a process that only reads asks no shard.
+    count: AtomicUsize,
     /// Tickets in about their order, with the entries that may go when they are committed.
     queue: Mutex<VecDeque<(u64, Digest)>>,
     pushes: AtomicUsize,
@@ -147,8 +153,16 @@ impl Pending {
 
     /// Notes a change before it is handed over; of a run, the digest of its trace.
     fn expect(&self, key: Digest, change: Change) -> Option<Digest> {
+        // SeqCst, before the entry is there: pairs with the load in `concerns`.
+        self.count.fetch_add(1, SeqCst);
         let mut shard = self.entries.shard(key);
-        let entry = shard.entry(key).or_default();
+        let entry = match shard.entry(key) {
+            Slot::Vacant(vacant) => vacant.insert(Entry::default()),
+            Slot::Occupied(occupied) => {
+                self.count.fetch_sub(1, SeqCst);
+                occupied.into_mut()
+            }
+        };
         entry.in_flight += 1;
         match change {
             Change::Ran(run) => {
@@ -194,6 +208,7 @@ impl Pending {
                 .is_some_and(|entry| entry.in_flight == 0 && !entry.stuck && entry.ticket <= committed)
             {
                 shard.remove(&key);
+                self.count.fetch_sub(1, SeqCst);
             }
         }
     }
@@ -216,7 +231,8 @@ impl Pending {
 
     /// Whether something of the task is not committed.
     pub(crate) fn concerns(&self, task: TaskKey) -> bool {
-        self.entries.shard(task.0).contains_key(&task.0)
+        // SeqCst: pairs with the addition in `expect`; who would have found no entry finds none.
+        self.count.load(SeqCst) > 0 && self.entries.shard(task.0).contains_key(&task.0)
     }
 }
 

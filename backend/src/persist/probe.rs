@@ -4,17 +4,20 @@
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::SeqCst;
 
+use parking_lot::Mutex;
+
 use super::{Change, Check, Origin, Persisted, Persistence};
 use crate::args::ArgsSlot;
 use crate::claim::Phase;
 use crate::cycle;
 use crate::demand::{demand, end_restored, make};
 use crate::execute::execute;
+use crate::extra::Extra;
 use crate::local::Local;
 use crate::lookup::{hand_out, insert};
 use crate::node::NodeRef;
-use crate::storage::record::{TaskRecord, output, probe};
-use crate::storage::{Digest, ENVELOPE_BYTES, Group, TaskKey};
+use crate::storage::record::{claim, output};
+use crate::storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 use crate::table::Inserted;
 use crate::task_fn::RawTaskFn;
 
@@ -35,7 +38,7 @@ struct Probed {
     buffers: Buffers,
     /// The task's key, if it has one.
     task: Option<TaskKey>,
-    /// Whether there is a record; it stands in the buffer.
+    /// Whether there is a record, as sound as its seal says; it stands in the buffer.
     found: bool,
     /// The number of changes made in sessions before the store was read.
     changes: u64,
@@ -95,7 +98,7 @@ pub(crate) fn miss(
         }
         Inserted::Existing(node) => {
             drop(probed);
-            local.counters.of(function).memory_hits.add(1);
+            local.counters.memory_hit(function);
             let outcome = demand(local, node);
             hand_out(local, node, outcome, false)
         }
@@ -111,15 +114,18 @@ impl Persistence {
         let buffers = &mut probed.buffers;
         TaskKey::start(id, &mut buffers.key);
         if slot.get().encode(&mut buffers.key).is_ok() {
-            probed.task = Some(TaskKey::of(&buffers.key));
-            probed.found = matches!(probe(&self.store, &buffers.key, &mut buffers.record), Ok(Some(_)));
+            let task = TaskKey::of(&buffers.key);
+            probed.task = Some(task);
+            probed.found = self.store.get(Table::Tasks, &task.to_bytes(), &mut buffers.record).is_some();
         }
         probed
     }
 
     /// Brings what was found for a new node into it, if it is valid; otherwise says how to verify it.
     fn take_in(&self, local: &Local, node: NodeRef, mut probed: Probed) -> Taken {
-        let Some(task) = self.own(node, probed.task.map(|task| task.0)) else { return Taken::Nothing };
+        let key = probed.task.map(|task| task.0);
+        let task = if probed.found { self.own_restored(node, key) } else { self.own(node, key) };
+        let Some(task) = task else { return Taken::Nothing };
         // From here on who changes something finds the node, so what was read before must not have changed since.
         let Probed { buffers, found, changes, .. } = &mut probed;
         let check = |known| Check::begin(task, known, local.engine().epoch());
@@ -128,9 +134,8 @@ impl Persistence {
             return known.map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let payload = buffers.record.get(ENVELOPE_BYTES..).filter(|_| *found);
-        let Some(record) = payload.and_then(|payload| TaskRecord::decode(payload).ok()) else {
-            return Taken::Nothing;
-        };
+        let record = payload.and_then(|payload| claim(&self.store, &buffers.key, payload).ok());
+        let Some(record) = record else { return Taken::Nothing };
         if !self.is_trusted_record(task, record.stale, Origin::of(&record)) {
             return super::Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
@@ -146,9 +151,23 @@ impl Persistence {
 
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
     pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
-        let key = key.filter(|key| *self.nodes.shard(*key).entry(*key).or_insert(node) == node);
+        let key = key.filter(|key| self.nodes.own(*key, node));
+        self.name(node, key)
+    }
+
+    /// The same for a new node of which a record was found.
+    fn own_restored(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
+        let key = key.filter(|key| self.nodes.restore(*key, node));
+        self.name(node, key)
+    }
+
+    fn name(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
+        let named = Persisted::named(key);
+        let extra = node.extra().unwrap_or_else(|| {
+            node.extra_or_insert_with(Extra { persisted: Mutex::new(Some(named)), ..Extra::default() })
+        });
         // A handle that is encoded may come to this on another thread.
-        node.extra_or_insert().persisted.lock().get_or_insert(Persisted::named(key)).key.map(TaskKey)
+        extra.persisted.lock().get_or_insert(named).key.map(TaskKey)
     }
 
     /// What is stored of a node is to be forgotten. Those that read it stay: it would come to the same again.
@@ -166,8 +185,6 @@ impl Persistence {
     /// A node is about to be freed.
     pub(crate) fn disown(&self, node: NodeRef) {
         let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
-        if let Some(key) = persisted.and_then(|persisted| persisted.key) {
-            self.nodes.shard(key).remove(&key);
-        }
+        self.nodes.remove(persisted.and_then(|persisted| persisted.key), node);
     }
 }

@@ -33,6 +33,8 @@ pub struct StorageStats {
     pub verified: u64,
     /// Tasks that went back to an older result.
     pub reverted: u64,
+    /// Stored tasks that walks after changes have met: what depends on what changed, and nothing else.
+    pub walked: u64,
     /// Runs handed to the store.
     pub stored: u64,
     /// Runs not stored, and why, ordered by function.
@@ -116,6 +118,7 @@ impl Persistence {
             restored: self.counts.restored.get(),
             verified: self.counts.verified.get(),
             reverted: self.counts.reverted.get(),
+            walked: self.counts.walked.get(),
             stored: self.counts.stored.get(),
             unstored,
             rejected: self.store.rejected(),

@@ -1,12 +1,15 @@
 //! Restore: a value out of the store, put in place in a node that this strand has claimed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Check, Persistence, Replaced, StoredTrace};
 use crate::claim::Phase;
 use crate::edges::Edge;
+use crate::emit::EmittedValue;
 use crate::execute::relink;
+use crate::extra::Extra;
 use crate::local::Local;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
 use crate::storage::record::Trace;
@@ -104,8 +107,8 @@ impl Persistence {
         let emitted = self.emitted_of(trace)?;
         let fingerprint = trace.output.fingerprint;
         let extra = node.extra_or_insert();
-        let before = *extra.persisted.lock();
-        let has_this = node.flag(HAS_VALUE) && before.is_some_and(|before| before.fingerprint == fingerprint);
+        let has_this = node.flag(HAS_VALUE)
+            && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
         let replaced = if has_this {
             None
         } else {
@@ -120,7 +123,9 @@ impl Persistence {
         };
         relink(local, node, &[]);
         node.set_flag(RESTORED);
-        let had_emitted = std::mem::replace(&mut *extra.emitted.lock(), emitted.into());
+        // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
+        let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
+        let had_emitted = if same_emitted { None } else { keep_emitted(extra, emitted) };
         let epoch = local.engine().epoch();
         if !has_this || node.flag(FAILED) {
             node.changed_at.store(epoch, Relaxed);
@@ -128,8 +133,10 @@ impl Persistence {
         // What it depends on may emit other values than before, even if its own are the same.
         node.effects_at.store(epoch, Relaxed);
         node.verified_at.store(epoch, Relaxed);
+        if node.flag(FAILED) {
+            extra.failure.lock().take();
+        }
         node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-        extra.failure.lock().take();
         *extra.persisted.lock() =
             Some(super::Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false });
         self.counts.restored.add();
@@ -137,4 +144,12 @@ impl Persistence {
         drop(had_emitted);
         Some(Restored(replaced))
     }
+}
+
+/// Puts the emitted values of a restored run in place, and returns those that were there.
+fn keep_emitted(extra: &Extra, emitted: Vec<EmittedValue>) -> Option<Arc<[EmittedValue]>> {
+    let mut place = extra.emitted.lock();
+    // An `Arc` of nothing would be an allocation.
+    let is_same = emitted.is_empty() && place.is_empty();
+    (!is_same).then(|| std::mem::replace(&mut *place, emitted.into()))
 }

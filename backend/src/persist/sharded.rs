@@ -30,12 +30,4 @@ impl<V> Sharded<V> {
     {
         self.shard(key).get(&key).cloned()
     }
-
-    /// All values.
-    pub(crate) fn values(&self) -> Vec<V>
-    where
-        V: Clone,
-    {
-        self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
-    }
 }

@@ -99,12 +99,14 @@ impl<'a> Walk<'a> {
             return;
         }
         let node = self.persistence.nodes.get(task.0);
-        if let Some(node) = node {
+        for node in node.into_iter().chain(self.persistence.nodes.twins(task.0)) {
             if node.flag(RESTORED) {
                 reached.clear();
                 memory.mark(node, reached);
                 self.reached(reached);
             }
+        }
+        if let Some(node) = node {
             // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
             if is_stored(node) {
                 return;
@@ -146,7 +148,7 @@ impl<'a> Walk<'a> {
     fn distrust(&mut self, memory: &mut impl MarkInMemory) {
         self.persistence.distrust.store(true, Relaxed);
         let mut reached = Vec::new();
-        for node in self.persistence.nodes.values() {
+        for node in self.persistence.nodes.all() {
             if node.flag(RESTORED) {
                 memory.mark(node, &mut reached);
             }
@@ -170,6 +172,7 @@ impl<'a> Walk<'a> {
     /// Hands the marks over, with what else is in the group. Returns whether the store will hold it: if not, what the
     /// group says of leaves is not stored.
     pub(crate) fn hand_over(mut self) -> bool {
+        self.persistence.counts.walked.add_all(self.seen.len());
         if self.is_complete {
             self.persistence.hand_over(&mut self.group, self.changes)
         } else {

@@ -63,7 +63,7 @@ impl RedbOptions {
     }
 
     /// For reading only: in a folder that cannot be written, or beside other readers. It neither creates nor repairs
-    /// nor renames a file, and cannot be opened while a writer has the file.
+    /// nor renames a file, and cannot be opened while a writer has the file; see [`RedbStorage::open_snapshot`] for that.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
@@ -73,14 +73,7 @@ impl RedbOptions {
     /// Opens or creates the store at `path`. The folder must exist.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStorage, StorageError> {
         let opened = open::open(path.as_ref(), self)?;
-        Ok(RedbStorage {
-            path: path.as_ref().to_owned(),
-            options: self.clone(),
-            snapshot: RwLock::new(Some(Arc::new(opened.snapshot))),
-            writer: Mutex::new(Writer::Open(opened.db)),
-            damaged: AtomicBool::new(false),
-            set_aside: Mutex::new(opened.set_aside),
-        })
+        Ok(RedbStorage::of(path.as_ref(), self, opened))
     }
 }
 
@@ -112,6 +105,31 @@ impl RedbStorage {
     /// Opens or creates the store at `path`, with the default options.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
         RedbOptions::new().open(path)
+    }
+
+    /// Opens a copy of the store at `path` as it is now, for reading only: also while another process has it, and writes.
+    ///
+    /// The copy is a file in the system's folder for temporary files, which goes when it is closed. Should a commit have come
+    /// in the middle, the state before it is used, or, if there is none left, nothing: all checksums of the copy are verified.
+    /// Cost: copying the file and reading it once.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the copy not be written; if the copy is damaged.
+    pub fn open_snapshot(path: impl AsRef<Path>) -> Result<Self, StorageError> {
+        let options = RedbOptions::new().read_only();
+        let opened = open::open_copy(path.as_ref(), &options)?;
+        Ok(Self::of(path.as_ref(), &options, opened))
+    }
+
+    fn of(path: &Path, options: &RedbOptions, opened: open::Opened) -> Self {
+        Self {
+            path: path.to_owned(),
+            options: options.clone(),
+            snapshot: RwLock::new(Some(Arc::new(opened.snapshot))),
+            writer: Mutex::new(Writer::Open(opened.db)),
+            damaged: AtomicBool::new(false),
+            set_aside: Mutex::new(opened.set_aside),
+        }
     }
 
     /// Opens the store at `path` for reading only.

@@ -31,6 +31,7 @@ pub(super) use self::merge::{TaskOp, merge_task};
 pub use self::meta::{MetaRecord, SinceRecord, read_since};
 pub(super) use self::meta::{SINCE, SOURCES, STORE, SourceSet};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
+pub(crate) use self::task::claim;
 pub use self::task::{NewTask, OlderTrace, TaskRecord, probe};
 pub use self::trace::{
     Emitted, INLINE_OUTPUT, NewTrace, Output, OutputPlace, Read, Trace, TraceSearch, find_trace, output,

@@ -9,7 +9,7 @@ use crate::work::Work;
 pub(super) fn scope() -> Verdict {
     let mut verdict = Verdict::on("scope");
     let everybody = [LARDER, RAYON_ITER, RAYON_SPAWN, THREADS, TOKIO_SPAWN];
-    let race = Race::over(Work::Scope, &everybody, Pace::STEADY);
+    let race = Race::over(Work::Scope, &everybody, Pace::BRIEF);
     let overhead = race.cost(LARDER.name);
     verdict.check(Check::at_most("CPU overhead of an item of 60 ns, of 10,000", overhead, 25.0, "ns"));
     verdict.costs(&race, "an item of 10,000, CPU overhead", 1.0, "ns");

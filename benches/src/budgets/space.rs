@@ -23,6 +23,10 @@ pub(super) fn memory() -> Verdict {
         verdict.figure(label, "an entry of 1,000,000", race.cost(label).unwrap_or(f64::NAN), "bytes");
     }
 
+    let race = Race::over(Work::GridFootprint { side: 1000 }, &[LARDER], Pace::ONCE);
+    let task = race.cost(LARDER.name).filter(|_| counted);
+    verdict.check(Check::at_most("a task of 1,000,000 with two edges", task, 128.0 + 2.0 * 16.0, "bytes"));
+
     let race = Race::over(Work::EdgeFootprint { reads: 1000 }, &[LARDER, SALSA], Pace::ONCE);
     let edge = race.cost(LARDER.name).filter(|_| counted);
     verdict.check(Check::at_most("an edge of 1,000,000, both directions", edge, 16.0, "bytes"));
@@ -41,16 +45,20 @@ pub(super) fn size() -> Verdict {
             return verdict;
         }
     };
-    let larder = figures.of(size::Kind::Larder);
     let salsa = figures.of(size::Kind::Salsa);
-    let ratio = |of: fn(&size::PerFunction) -> f64| Some(of(larder?) / of(salsa?));
-    verdict.check(Check::at_most("bytes of binary, sync, against salsa", ratio(|per| per.bytes), 0.5, "x"));
-    verdict.check(Check::at_most(
-        "seconds of compiling, sync, against salsa",
-        ratio(|per| per.seconds),
-        0.5,
-        "x",
-    ));
+    for (name, kind) in [("sync", size::Kind::Larder), ("async", size::Kind::LarderAsync)] {
+        let larder = figures.of(kind);
+        let ratio = |of: fn(&size::PerFunction) -> f64| Some(of(larder?) / of(salsa?));
+        let bytes = ratio(|per| per.bytes);
+        verdict.check(Check::at_most(format!("bytes of binary, {name}, against salsa"), bytes, 0.5, "x"));
+        let seconds = ratio(|per| per.seconds);
+        verdict.check(Check::at_most(
+            format!("seconds of compiling, {name}, against salsa"),
+            seconds,
+            0.5,
+            "x",
+        ));
+    }
     for (kind, per) in figures.iter() {
         verdict.figure(kind.name(), "a function", per.bytes, "bytes");
         verdict.figure(kind.name(), "a function", per.seconds, "s");

@@ -1,45 +1,160 @@
-//! What the store costs and promises. Larder's side comes with the storage; until then every line says `not built`.
+//! What the store costs and promises.
 
+use crate::ours::{LARDER, damaged, reopened, stored};
+use crate::peers::disk::REDB;
+use crate::race::{Pace, Race};
 use crate::verdict::{Check, Verdict};
+use crate::work::{STORED, Work};
 
 pub(super) fn probe() -> Verdict {
-    awaited("probe", &[Check::at_most("a warm hit against the store's get and decode", None, 1.5, "x")])
+    let mut verdict = Verdict::on("probe");
+    let race = Race::over(Work::Probe, &[LARDER, REDB], Pace::BRIEF);
+    let ratio = race.ratio(LARDER.name, REDB.name);
+    verdict.check(Check::at_most(
+        "a warm hit of a new runtime, against redb's get and decode",
+        ratio,
+        1.5,
+        "x",
+    ));
+    verdict.costs(&race, "one of 100,000 records", 1.0, "ns");
+    verdict
 }
 
 pub(super) fn reopen() -> Verdict {
-    awaited("reopen", &[Check::at_most("reopening 100,000 tasks and a hit of the root", None, 20.0, "ms")])
+    let mut verdict = Verdict::on("reopen");
+    let Some(rounds) = ours(|| {
+        let tree = reopened::Tree::of(STORED);
+        (0..9).map(|_| tree.reopen()).collect::<Vec<_>>()
+    }) else {
+        verdict.check(Check::at_most("reopening 100,000 tasks and a hit of the root", None, 20.0, "ms"));
+        return verdict;
+    };
+    let ran: u64 = rounds.iter().map(|round| round.runs).sum();
+    let less = median(rounds.iter().map(|round| (round.total.saturating_sub(round.stamping)).as_secs_f64()));
+    let stamping = median(rounds.iter().map(|round| round.stamping.as_secs_f64()));
+    let what = "reopening 100,000 tasks and a hit of the root, less stamping 1,000 files";
+    verdict.check(Check::at_most(what, Some(less * 1e3), 20.0, "ms"));
+    verdict.check(Check::at_most("bodies run", Some(ran as f64), 0.0, "bodies"));
+    verdict.figure(LARDER.name, "stamping 1,000 files", stamping * 1e3, "ms");
+    after_one_change(&mut verdict);
+    verdict
+}
+
+/// A million tasks, one of ten thousand files changed: how much was looked at.
+fn after_one_change(verdict: &mut Verdict) {
+    const TASKS: u32 = 1_000_000;
+    let mut tree = reopened::Tree::of(TASKS);
+    verdict.figure(
+        LARDER.name,
+        "1,000,000 tasks on disk, each",
+        tree.file_bytes() as f64 / f64::from(TASKS),
+        "bytes",
+    );
+    let unchanged = tree.reopen();
+    let mut rounds = Vec::new();
+    for number in 0..3 {
+        tree.edit(number);
+        rounds.push(tree.reopen());
+    }
+    let all = [("nothing changed", &unchanged), ("one file of 10,000 changed", &rounds[rounds.len() / 2])];
+    for (when, round) in all {
+        let when = |what: &str| format!("1,000,000 tasks, {when}: {what}");
+        let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        verdict.figure(LARDER.name, &when("open and root"), milliseconds(round.total), "ms");
+        verdict.figure(LARDER.name, &when("of it stamping"), milliseconds(round.stamping), "ms");
+        verdict.figure(LARDER.name, &when("walked and marked"), round.walked as f64, "tasks");
+        verdict.figure(LARDER.name, &when("taken out of the store"), round.restored as f64, "tasks");
+        verdict.figure(LARDER.name, &when("verified by record"), round.verified as f64, "tasks");
+        verdict.figure(LARDER.name, &when("run"), round.runs as f64, "bodies");
+    }
 }
 
 pub(super) fn store() -> Verdict {
-    awaited(
-        "store",
-        &[
-            Check::at_most("100,000 tasks, durable", None, 0.5, "s"),
-            Check::at_most("bytes on disk against encoded bytes", None, 3.0, "x"),
-        ],
-    )
+    let mut verdict = Verdict::on("store");
+    let rounds = ours(|| (0..5).map(|_| stored::store()).collect::<Vec<_>>());
+    let seconds = rounds.as_ref().map(|rounds| median(rounds.iter().map(|round| round.seconds)));
+    let ratio = |of: fn(&stored::Stored) -> u64| {
+        rounds.as_ref().map(|rounds| median(rounds.iter().map(|round| round.file as f64 / of(round) as f64)))
+    };
+    verdict.check(Check::at_most("100,000 tasks, computed and durable", seconds, 0.5, "s"));
+    let what = "bytes on disk against encoded arguments and outputs";
+    verdict.check(Check::at_most(what, ratio(|round| round.encoded), 3.0, "x"));
+    if let Some(rounds) = &rounds {
+        let each = |bytes: u64| bytes as f64 / f64::from(STORED);
+        let last = &rounds[rounds.len() - 1];
+        verdict.figure(LARDER.name, "the same without a store", last.unstored, "s");
+        verdict.figure(LARDER.name, "on disk, a task", each(last.file), "bytes");
+        verdict.figure(LARDER.name, "keys and records, a task", each(last.records), "bytes");
+        verdict.figure(LARDER.name, "arguments and output, a task", each(last.encoded), "bytes");
+    }
+    kept_by_peers(&mut verdict);
+    verdict
 }
 
+#[cfg(feature = "disk-peers")]
+fn kept_by_peers(verdict: &mut Verdict) {
+    use crate::peers::disk::kept;
+    for kept in kept::salsa().into_iter().chain([kept::cached()]) {
+        verdict.figure(kept.who, "on disk, a task", kept.bytes as f64 / f64::from(STORED), "bytes");
+        verdict.figure(kept.who, "100,000 tasks, computed and kept", kept.seconds, "s");
+    }
+}
+
+#[cfg(not(feature = "disk-peers"))]
+fn kept_by_peers(_: &mut Verdict) {}
+
 pub(super) fn store_overhead() -> Verdict {
-    awaited("store-overhead", &[Check::at_most("bodies of 10 us, with against without", None, 1.15, "x")])
+    let mut verdict = Verdict::on("store-overhead");
+    let rounds = ours(|| (0..9).map(stored::overhead).collect::<Vec<_>>());
+    let of =
+        |value: fn(&stored::Overhead) -> f64| rounds.as_ref().map(|rounds| median(rounds.iter().map(value)));
+    let ratio = of(|round| round.with / round.without);
+    verdict.check(Check::at_most("20,000 bodies of 10 us, with against without", ratio, 1.15, "x"));
+    if let (Some(without), Some(durable)) =
+        (of(|round| round.without), of(|round| round.durable / round.without))
+    {
+        verdict.figure(LARDER.name, "a body without", without / 20_000.0 * 1e6, "us");
+        verdict.figure(LARDER.name, "with, until all is durable", durable, "x");
+    }
+    verdict
 }
 
 pub(super) fn revert() -> Verdict {
-    awaited("revert", &[Check::at_most("back to an earlier state", None, 0.0, "bodies")])
+    let mut verdict = Verdict::on("revert");
+    match ours(stored::reverts) {
+        Some(reverts) => {
+            for (storage, ran) in reverts {
+                let what = format!("back to earlier states, store {storage}");
+                verdict.check(Check::at_most(what, Some(ran as f64), 0.0, "bodies"));
+            }
+        }
+        None => verdict.check(Check::at_most("back to an earlier state", None, 0.0, "bodies")),
+    }
+    verdict
 }
 
 pub(super) fn bitflips() -> Verdict {
-    awaited(
-        "bitflips",
-        &[
-            Check::at_most("wrong values of 10,000 flips", None, 0.0, "values"),
-            Check::at_most("panics of 10,000 flips", None, 0.0, "panics"),
-        ],
-    )
+    const FLIPS: u32 = 10_000;
+    let mut verdict = Verdict::on("bitflips");
+    let flips = ours(|| damaged::flip(FLIPS));
+    let of = |value: fn(&damaged::Flips) -> u64| flips.as_ref().map(|flips| value(flips) as f64);
+    verdict.check(Check::at_most("wrong values of 10,000 flips", of(|flips| flips.wrong), 0.0, "values"));
+    verdict.check(Check::at_most("panics of 10,000 flips", of(|flips| flips.panics), 0.0, "panics"));
+    if let Some(flips) = flips {
+        verdict.figure(LARDER.name, "flips that cost a hit", flips.missed as f64, "flips");
+        verdict.figure(LARDER.name, "flips that ended the file", flips.set_aside as f64, "flips");
+        verdict.figure(LARDER.name, "panics inside redb, contained", flips.contained as f64, "panics");
+    }
+    verdict
 }
 
-fn awaited(name: &'static str, checks: &[Check]) -> Verdict {
-    let mut verdict = Verdict::on(name);
-    checks.iter().for_each(|check| verdict.check(check.clone()));
-    verdict
+/// Larder's side, if it takes part.
+fn ours<T>(measure: impl FnOnce() -> T) -> Option<T> {
+    cfg!(feature = "larder-engine").then(measure)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

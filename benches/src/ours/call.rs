@@ -1,12 +1,15 @@
 //! Larder, one call: hits inside a running task, so that the dependency is recorded, and first calls.
 
+use crate::allocation::allocations;
 use crate::crowd::{Meeting, Stint, crowd};
-use crate::lane::{Lane, Sample, footprint, in_turn, repeated_hits, timed};
-use crate::work::{Shape, Work, body, body_str, strings};
+use crate::lane::{Lane, Sample, footprint, hits_per_sample, in_turn, repeated_hits, timed};
+use crate::work::{Shape, Work, body, body_str, next, strings};
 use larder::Runtime;
 use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 #[larder::task_fn(transient)]
 fn plain(key: u32) -> u64 {
@@ -18,12 +21,33 @@ fn named(name: &str) -> u64 {
     body_str(name)
 }
 
+#[larder::task_fn(transient)]
+async fn awaited(key: u32) -> u64 {
+    std::future::ready(body(key)).await
+}
+
+/// What is called through `dyn Trait`.
+trait Bodied {
+    fn body(&self, key: u32) -> u64;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Trivial;
+
+impl Bodied for Trivial {
+    #[larder::task_fn(transient)]
+    fn body(&self, key: u32) -> u64 {
+        body(key)
+    }
+}
+
 /// What a sitting does inside of its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sitting {
     Value,
     Name,
     Handle,
+    Object,
 }
 
 thread_local! {
@@ -48,13 +72,44 @@ fn sit(number: u64, sitting: Sitting, keys: u32) -> u64 {
             let handles: Vec<_> = (0..keys).map(plain::task).collect();
             repeated_hits(keys, |key| handles[key as usize].get())
         }
+        Sitting::Object => {
+            let object: Box<dyn Bodied> = black_box(Box::new(Trivial));
+            repeated_hits(keys, |key| object.body(key))
+        }
     };
     MEASURED.set(Some(sample));
     number
 }
 
+/// The same in an async task, with each hit awaited.
+#[larder::task_fn(transient)]
+#[allow(dead_code, reason = "asked by its handle only")]
+async fn sit_async(number: u64, keys: u32) -> u64 {
+    let count = hits_per_sample(keys);
+    awaited_in_turn(keys, keys).await;
+    let before = allocations();
+    let start = Instant::now();
+    awaited_in_turn(keys, count).await;
+    let elapsed = start.elapsed();
+    let allocations = allocations() - before;
+    MEASURED.set(Some(Sample {
+        cost: elapsed.as_nanos() as f64 / f64::from(count),
+        allocations: allocations as f64 / f64::from(count),
+        cold: None,
+    }));
+    number
+}
+
+async fn awaited_in_turn(keys: u32, count: u32) {
+    let mut key = 0;
+    for _ in 0..count {
+        black_box(awaited(black_box(key)).await);
+        key = next(key, keys);
+    }
+}
+
 /// A number that no sitting has had.
-fn next_number() -> u64 {
+pub(super) fn next_number() -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
@@ -66,8 +121,8 @@ pub(super) fn enter(work: Work) -> Option<Lane> {
         Work::HitShape(Shape::Sync) => sittings(Sitting::Value, 100),
         Work::HitShape(Shape::Borrowed) => sittings(Sitting::Name, 100),
         Work::HitShape(Shape::Handle) => sittings(Sitting::Handle, 100),
-        // To be written with the trait methods of the macro, and with the async tasks.
-        Work::HitShape(Shape::DynTrait | Shape::Async) => None,
+        Work::HitShape(Shape::DynTrait) => sittings(Sitting::Object, 100),
+        Work::HitShape(Shape::Async) => async_sittings(100),
         Work::HitThreads { keys, threads } => {
             let runtime = Arc::new(Runtime::new());
             crowd(threads, move || {
@@ -93,6 +148,15 @@ fn sittings(sitting: Sitting, keys: u32) -> Option<Lane> {
     Some(Box::new(move || {
         runtime.run(|| sit(next_number(), sitting, keys));
         MEASURED.take().expect("a new sitting always runs")
+    }))
+}
+
+/// A thread that reads the handle of an async task drives it, so no executor is needed.
+fn async_sittings(keys: u32) -> Option<Lane> {
+    let runtime = Runtime::new();
+    Some(Box::new(move || {
+        runtime.run(|| sit_async::task(next_number(), keys).get());
+        MEASURED.take().expect("a new sitting always runs, on the thread that drives it")
     }))
 }
 

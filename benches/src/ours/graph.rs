@@ -120,6 +120,11 @@ pub(super) fn enter(work: Work) -> Option<Lane> {
         Work::ChainCutoff { links } => edits(1, 0, 1, move |sheet| link_over_coarse(sheet, links - 1)),
         Work::Build(nest) => Some(Box::new(move || build(nest))),
         Work::EdgeFootprint { reads } => edges(reads),
+        Work::GridFootprint { side } => footprint(side * side, move || {
+            let runtime = Runtime::new();
+            runtime.run(|| grid(side - 1, side - 1));
+            runtime
+        }),
         _ => None,
     }
 }

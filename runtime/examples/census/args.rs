@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
@@ -20,6 +21,7 @@ Options:
       --json       Print each report as one line of JSON
       --top N      Rows per table [default: 10]
       --timing     Print what each task function did and the time it took
+      --threads N  Threads that parse [default: one per processor]
       --cache DIR  Keep results between runs in DIR [default: .larder below PATH]
       --no-cache   Keep no results between runs
       --plain      Run without any memoization, to compare with
@@ -39,6 +41,14 @@ pub struct Args {
     pub timing: Timing,
     pub cache: Cache,
     pub memoization: Memoization,
+    pub threads: Threads,
+}
+
+/// How many threads parse. Without memoization there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    PerProcessor,
+    Number(NonZero<usize>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +106,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
         timing: Timing::InAll,
         cache: Cache::BelowTheTree,
         memoization: Memoization::Larder,
+        threads: Threads::PerProcessor,
     };
     let mut paths = Vec::new();
     let mut list = false;
@@ -106,6 +117,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             Long("watch") => args.mode = Mode::Watch,
             Long("json") => args.format = Format::Json,
             Long("top") => args.top = parser.value()?.parse()?,
+            Long("threads") => args.threads = Threads::Number(parser.value()?.parse()?),
             Long("timing") => args.timing = Timing::ByTask,
             Long("plain") => args.memoization = Memoization::Plain,
             Long("no-cache") if matches!(args.cache, Cache::At(_)) => return Err(contradiction()),

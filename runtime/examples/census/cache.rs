@@ -4,30 +4,43 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use larder::Runtime;
 use larder::storage::RedbStorage;
+use larder::{Builder, Runtime};
 
-use crate::args::Cache;
+use crate::args::{Cache, Threads};
 use crate::roots::Roots;
 
 /// A runtime that keeps its results where `cache` says. Where that is not possible, nothing is kept, and the reason is
 /// returned.
-pub fn runtime(cache: &Cache, roots: &Roots) -> (Runtime, Option<String>) {
+pub fn runtime(cache: &Cache, threads: Threads, roots: &Roots) -> (Runtime, Option<String>) {
+    let builder = match threads {
+        Threads::PerProcessor => Runtime::builder(),
+        Threads::Number(threads) => Runtime::builder().threads(threads.get()),
+    };
     let dir = match cache {
-        Cache::Nowhere => return (Runtime::new(), None),
+        Cache::Nowhere => return (builder.build(), None),
         Cache::At(dir) => dir.clone(),
         Cache::BelowTheTree => roots.base().join(".larder"),
     };
-    match open(&dir) {
-        Ok(runtime) => (runtime, None),
-        Err(reason) => (Runtime::new(), Some(format!("nothing is kept for the next run: {reason}"))),
+    match open(builder.clone(), &dir) {
+        Ok((runtime, note)) => (runtime, note),
+        Err(reason) => (builder.build(), Some(format!("nothing is kept for the next run: {reason}"))),
     }
 }
 
-fn open(dir: &Path) -> Result<Runtime, String> {
+/// A runtime, and what the user should know about its store.
+fn open(builder: Builder, dir: &Path) -> Result<(Runtime, Option<String>), String> {
     prepare(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let storage = RedbStorage::open(store(dir)).map_err(|error| error.to_string())?;
-    Runtime::builder().storage(storage).try_build().map_err(|error| error.to_string())
+    let (storage, note) = match RedbStorage::open(store(dir)) {
+        Err(error) if error.is_held() => {
+            let note = "another run has the cache; it is read as it is now, and this run adds nothing to it";
+            (RedbStorage::open_snapshot(store(dir)), Some(note.to_owned()))
+        }
+        opened => (opened, None),
+    };
+    let storage = storage.map_err(|error| error.to_string())?;
+    let runtime = builder.storage(storage).try_build().map_err(|error| error.to_string())?;
+    Ok((runtime, note))
 }
 
 fn store(dir: &Path) -> PathBuf {

@@ -73,7 +73,8 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let (census, problem) = Census::new(args.memoization, || cache::runtime(&args.cache, roots));
+    let (census, problem) =
+        Census::new(args.memoization, || cache::runtime(&args.cache, args.threads, roots));
     if let Some(problem) = problem {
         eprintln!("census: {problem}");
     }

@@ -14,6 +14,9 @@
 //! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
 //! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
 //! What is more than a few words comes in an `Arc`: a hit clones a pointer.
+//!
+//! Crates, and the files of one, are counted on all threads. Parsing is nearly all of the work, and a file that takes long holds
+//! up no other; a scope in a scope takes what is left when the outer one runs out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,11 +62,11 @@ pub fn overview(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Overview> {
         by_crate.entry(owner(file)).or_default().push(file.as_path().into());
     }
     crates.extend(by_crate.into_iter().map(|(dir, files)| CrateOf::Files(dir.into(), files)));
-    let counted = crates.into_iter().map(|which| {
+    let counted = larder::par_map(crates, |which| {
         let census = one_crate(&which);
         (which, census)
     });
-    Arc::new(sums::overview(counted.collect()))
+    Arc::new(sums::overview(counted))
 }
 
 /// How many files `report` parses.
@@ -89,7 +92,7 @@ pub fn census_of_files(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
 }
 
 fn sum_up(dir: &Path, files: &[FilePath]) -> Arc<CrateCensus> {
-    let parsed: Vec<_> = files.iter().map(|path| (path.clone(), parse_file(path))).collect();
+    let parsed = larder::par_map(files, |path| (path.clone(), parse_file(path)));
     Arc::new(sums::crate_census(dir, package(dir).as_deref(), &parsed))
 }
 

@@ -76,6 +76,47 @@ fn another_branch_and_back_runs_nothing() {
 }
 
 #[test]
+fn a_switch_of_branches_with_git_and_back_runs_nothing() {
+    let tree = tree();
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(tree.path()).args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "core.hooksPath=/",
+        ]);
+        git.args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        git.output().ok().filter(|output| output.status.success())
+    };
+    if git(&["init", "--quiet", "--initial-branch", "one"]).is_none() {
+        eprintln!("there is no git here: nothing was tested");
+        return;
+    }
+    let commit = || {
+        git(&["add", "."]).unwrap();
+        git(&["commit", "--quiet", "--message", "state"]).unwrap();
+    };
+    let first = counted(&tree);
+    commit();
+    git(&["switch", "--quiet", "--create", "two"]).unwrap();
+    tree.write("src/lib.rs", b"pub mod a;\nfn other() {}\n");
+    tree.write("src/deep/new.rs", b"fn f() {}\n");
+    std::fs::remove_file(tree.path().join("src/b.rs")).unwrap();
+    commit();
+    let second = counted(&tree);
+    assert_eq!(work(&second).0, 2);
+    for (branch, expected) in [("one", &first), ("two", &second), ("one", &first)] {
+        git(&["switch", "--quiet", branch]).unwrap();
+        let output = counted(&tree);
+        assert_eq!(work(&output), (0, 0), "{branch}: {output:?}");
+        assert_eq!(output.stdout, expected.stdout, "{branch}");
+    }
+}
+
+#[test]
 fn a_cache_elsewhere_or_none() {
     let tree = tree();
     let elsewhere = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use redb::{Builder, Database, ReadableDatabase};
 
@@ -32,11 +33,7 @@ pub(super) struct Opened {
 
 /// Opens the store; a damaged or foreign file is set aside first, and a new one started.
 pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, StorageError> {
-    let error = |trouble| match trouble {
-        Trouble::Held => StorageError::Held { path: path.to_owned() },
-        Trouble::Failed(source) => StorageError::failed(Operation::Open, source),
-        Trouble::Damaged(reason) => StorageError::Damaged { operation: Operation::Open, table: None, reason },
-    };
+    let error = |trouble| error_of(trouble, path);
     match open_existing(path, options) {
         Ok((db, snapshot)) => Ok(Opened { db, snapshot, set_aside: None }),
         Err(Trouble::Damaged(reason)) if !options.read_only => {
@@ -46,6 +43,57 @@ pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, Storage
             Ok(Opened { db, snapshot, set_aside: Some(aside) })
         }
         Err(trouble) => Err(error(trouble)),
+    }
+}
+
+fn error_of(trouble: Trouble, path: &Path) -> StorageError {
+    match trouble {
+        Trouble::Held => StorageError::Held { path: path.to_owned() },
+        Trouble::Failed(source) => StorageError::failed(Operation::Open, source),
+        Trouble::Damaged(reason) => StorageError::Damaged { operation: Operation::Open, table: None, reason },
+    }
+}
+
+/// Opens a copy of the file. A file that a writer has open says that it is to be repaired; so redb verifies all checksums of the
+/// copy when it opens it, which is what makes a copy right that was made in the middle of a commit.
+pub(super) fn open_copy(path: &Path, options: &RedbOptions) -> Result<Opened, StorageError> {
+    let (file, _removed) = copy(path).map_err(|source| StorageError::failed(Operation::Open, source))?;
+    let mut builder = Builder::new();
+    builder.set_cache_size(options.cache_bytes);
+    let opened = contain(|| {
+        let db = builder.create_file(file)?;
+        let snapshot = Snapshot::take(db.begin_read()?)?;
+        Ok((Db::Writable(db), snapshot))
+    });
+    let (db, snapshot) =
+        opened.and_then(|opened: Result<_, Trouble>| opened).map_err(|trouble| error_of(trouble, path))?;
+    Ok(Opened { db, snapshot, set_aside: None })
+}
+
+/// A copy that nobody else knows, and that has lost its name when this returns, where files may.
+fn copy(path: &Path) -> std::io::Result<(File, Removed)> {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let mut from = File::open(path)?;
+    let number = COPIES.fetch_add(1, Relaxed);
+    let name = format!("larder-{}-{number}-{:x}.redb", std::process::id(), unguessed());
+    let removed = Removed(std::env::temp_dir().join(name));
+    let mut file = File::options().read(true).write(true).create_new(true).open(&removed.0)?;
+    std::io::copy(&mut from, &mut file)?;
+    Ok((file, removed))
+}
+
+/// A number that other processes do not guess: names of temporary files are everybody's.
+fn unguessed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // Where an open file keeps its name, the system's cleaning finds it.
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -118,10 +118,18 @@ pub fn probe<'b>(
 ) -> Result<Option<TaskRecord<'b>>, ReadFailure> {
     let task = TaskKey::of(encoded_key);
     let Some(payload) = store.read(Table::Tasks, &task.to_bytes(), buffer)? else { return Ok(None) };
-    let reject = |reason| Err(ReadFailure::Rejected(store.reject(reason)));
+    claim(store, encoded_key, payload).map(Some).map_err(ReadFailure::Rejected)
+}
+
+/// The record that `payload` is, if it is that of `encoded_key`; whatever else it is, is counted.
+pub(crate) fn claim<'b>(
+    store: &Guarded,
+    encoded_key: &[u8],
+    payload: &'b [u8],
+) -> Result<TaskRecord<'b>, Rejected> {
     match TaskRecord::decode(payload) {
-        Ok(record) if record.encoded_key == encoded_key => Ok(Some(record)),
-        Ok(_) => reject(Rejected::OtherKey),
-        Err(NotARecord) => reject(Rejected::Decode),
+        Ok(record) if record.encoded_key == encoded_key => Ok(record),
+        Ok(_) => Err(store.reject(Rejected::OtherKey)),
+        Err(NotARecord) => Err(store.reject(Rejected::Decode)),
     }
 }

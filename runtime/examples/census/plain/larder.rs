@@ -20,6 +20,11 @@ pub fn collect() -> Vec<Diagnostic> {
     std::mem::take(&mut *EMITTED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// One after the other.
+pub fn par_map<T, R>(items: impl IntoIterator<Item = T>, f: impl Fn(T) -> R) -> Vec<R> {
+    items.into_iter().map(f).collect()
+}
+
 /// Why a file or a directory could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceError {

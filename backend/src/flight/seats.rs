@@ -1,0 +1,175 @@
+//! Seats: who waits for a flight, and how they are woken.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::sync::Mutex;
+
+use super::Fly;
+
+/// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
+#[derive(Default)]
+pub(crate) struct Seats(Mutex<Waiters>);
+
+/// What a waiter may do now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Boarded {
+    /// It drives, until it calls [`Seats::alight`].
+    Drives,
+    /// Somebody else does; it is woken.
+    Waits,
+    /// The flight is over.
+    Over,
+}
+
+impl Seats {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn join(&self) -> Option<u64> {
+        self.0.lock().join()
+    }
+
+    /// Becomes the driver, if nobody is.
+    pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
+        let mut waiters = self.0.lock();
+        if waiters.over {
+            return Boarded::Over;
+        }
+        waiters.set_waker(seat, waker);
+        if waiters.driven {
+            return Boarded::Waits;
+        }
+        waiters.driven = true;
+        waiters.woken = false;
+        Boarded::Drives
+    }
+
+    /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
+    pub(crate) fn alight(&self, over: bool) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            waiters.driven = false;
+            waiters.over = over;
+            let wake = over || waiters.woken;
+            if wake { std::mem::take(&mut waiters.wakers) } else { Wakers::default() }
+        };
+        wakers.wake();
+    }
+
+    /// Gives up a seat. Whether it was the last, so that the flight is over, and the caller has to end it.
+    #[must_use]
+    pub(crate) fn leave(&self, seat: u64) -> bool {
+        let (waker, ends) = {
+            let mut waiters = self.0.lock();
+            let waker = waiters.leave(seat);
+            let ends = waiters.seats == 0 && !waiters.over;
+            waiters.over |= ends;
+            (waker, ends)
+        };
+        drop(waker);
+        ends
+    }
+
+    /// Wakes all waiters; or lets the driver do it when it alights.
+    pub(crate) fn wake(&self) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            if waiters.driven {
+                waiters.woken = true;
+                return;
+            }
+            std::mem::take(&mut waiters.wakers)
+        };
+        wakers.wake();
+    }
+}
+
+/// The waiters of a flight.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    pub(crate) seats: usize,
+    next_seat: u64,
+    pub(crate) wakers: Wakers,
+    driven: bool,
+    /// Woken while it was driven.
+    woken: bool,
+    pub(crate) over: bool,
+}
+
+/// The wakers of waiters, by their seats. One is the usual number: that needs no allocation.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    one: Option<(u64, Waker)>,
+    more: Vec<(u64, Waker)>,
+}
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        wake_all(self.one);
+        wake_all(self.more);
+    }
+}
+
+impl Waiters {
+    pub(crate) fn join(&mut self) -> Option<u64> {
+        if self.over {
+            return None;
+        }
+        self.seats += 1;
+        self.next_seat += 1;
+        Some(self.next_seat)
+    }
+
+    pub(crate) fn set_waker(&mut self, seat: u64, waker: &Waker) {
+        let Wakers { one, more } = &mut self.wakers;
+        if let Some((_, known)) = one.iter_mut().chain(more.iter_mut()).find(|(other, _)| *other == seat) {
+            known.clone_from(waker);
+        } else if one.is_none() {
+            *one = Some((seat, waker.clone()));
+        } else {
+            more.push((seat, waker.clone()));
+        }
+    }
+
+    pub(crate) fn has_had_seats(&self) -> bool {
+        self.next_seat > 0
+    }
+
+    /// Returns the waker, to be dropped under no lock.
+    pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
+        self.seats -= 1;
+        let Wakers { one, more } = &mut self.wakers;
+        if one.as_ref().is_some_and(|(other, _)| *other == seat) {
+            return one.take().map(|(_, waker)| waker);
+        }
+        let at = more.iter().position(|(other, _)| *other == seat)?;
+        Some(more.swap_remove(at).1)
+    }
+}
+
+/// Wakes all, even if one waker panics.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
+    for (_, waker) in wakers {
+        drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+    }
+}
+
+/// A seat in a flight, given up when dropped.
+pub(crate) struct Seat {
+    pub(crate) flight: Arc<dyn Fly>,
+    pub(crate) seat: u64,
+}
+
+impl Seat {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn take(flight: Arc<dyn Fly>) -> Option<Self> {
+        let seat = flight.join()?;
+        Some(Self { flight, seat })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight.leave(self.seat);
+    }
+}

@@ -1,0 +1,128 @@
+//! The nodes that have a key in the store, by it.
+//!
+//! A process that finds everything in the store restores one node after another and looks none of them up by its key: only
+//! changes do, which walk the store. So a restored node is put on a list, and the list is settled into the map when
+//! somebody looks: a hit in the store then costs one cache miss less (bench `probe`).
+//!
+//! Two tasks that are not equal and whose arguments encode alike have one key. Nodes that ran are told apart at once: the
+//! second one has no key, and is not stored. If both were restored, they are told apart when the list is settled: the second one loses
+//! its key then, and is still found as a *twin*, since it has to be marked as the first one is.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::{Mutex, MutexGuard};
+use rustc_hash::FxHashMap;
+
+use crate::node::NodeRef;
+use crate::storage::Digest;
+
+const SHARDS: usize = 32;
+
+#[derive(Default)]
+pub(crate) struct Nodes {
+    shards: [Mutex<Shard>; SHARDS],
+    /// At most as many as there are twins in all.
+    twins: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Shard {
+    by_key: FxHashMap<Digest, NodeRef>,
+    /// Restored, and not settled.
+    restored: Vec<(Digest, NodeRef)>,
+    twins: Vec<(Digest, NodeRef)>,
+}
+
+impl Nodes {
+    /// Gives a node that may run its key. Returns whether no other node has it.
+    pub(crate) fn own(&self, key: Digest, node: NodeRef) -> bool {
+        *self.settled(key).by_key.entry(key).or_insert(node) == node
+    }
+
+    /// Gives a node that is new, and about to be restored, its key. Returns whether no node that is settled has it.
+    pub(crate) fn restore(&self, key: Digest, node: NodeRef) -> bool {
+        let mut shard = self.shard(key).lock();
+        let is_free = !shard.by_key.contains_key(&key);
+        if is_free {
+            shard.restored.push((key, node));
+        }
+        is_free
+    }
+
+    /// Gives a leaf its key, whoever had it before.
+    pub(crate) fn insert(&self, key: Digest, node: NodeRef) {
+        self.settled(key).by_key.insert(key, node);
+    }
+
+    pub(crate) fn get(&self, key: Digest) -> Option<NodeRef> {
+        self.settled(key).by_key.get(&key).copied()
+    }
+
+    /// Those that were restored by the key of another node.
+    pub(crate) fn twins(&self, key: Digest) -> Vec<NodeRef> {
+        if self.twins.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        let shard = self.settled(key);
+        shard.twins.iter().filter(|(other, _)| *other == key).map(|(_, node)| *node).collect()
+    }
+
+    /// All nodes, twins too.
+    pub(crate) fn all(&self) -> Vec<NodeRef> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = self.settle(shard.lock());
+            all.extend(shard.by_key.values().copied().chain(shard.twins.iter().map(|(_, node)| *node)));
+        }
+        all
+    }
+
+    /// A node is about to be freed, which has this key if it has one.
+    pub(crate) fn remove(&self, key: Option<Digest>, node: NodeRef) {
+        if let Some(key) = key {
+            let mut shard = self.settled(key);
+            if shard.by_key.get(&key) == Some(&node) {
+                shard.by_key.remove(&key);
+            }
+        }
+        if self.twins.load(Relaxed) > 0 {
+            for shard in &self.shards {
+                shard.lock().twins.retain(|(_, twin)| *twin != node);
+            }
+        }
+    }
+
+    fn shard(&self, key: Digest) -> &Mutex<Shard> {
+        &self.shards[(key.0 >> 64) as usize % SHARDS]
+    }
+
+    fn settled(&self, key: Digest) -> MutexGuard<'_, Shard> {
+        self.settle(self.shard(key).lock())
+    }
+
+    #[inline]
+    fn settle<'a>(&self, mut shard: MutexGuard<'a, Shard>) -> MutexGuard<'a, Shard> {
+        if !shard.restored.is_empty() {
+            self.settle_all(&mut shard);
+        }
+        shard
+    }
+
+    #[cold]
+    fn settle_all(&self, shard: &mut Shard) {
+        let Shard { by_key, restored, twins } = shard;
+        by_key.reserve(restored.len());
+        for (key, node) in restored.drain(..) {
+            if *by_key.entry(key).or_insert(node) != node {
+                twins.push((key, node));
+                self.twins.fetch_add(1, Relaxed);
+                if let Some(extra) = node.extra()
+                    && let Some(persisted) = extra.persisted.lock().as_mut()
+                {
+                    (persisted.key, persisted.is_stored) = (None, false);
+                }
+            }
+        }
+        *restored = Vec::new();
+    }
+}
