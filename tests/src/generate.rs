@@ -63,6 +63,7 @@ fn references(most: usize) -> impl Strategy<Value = Vec<Ref>> {
 }
 
 fn expr(concurrent: bool) -> impl Strategy<Value = Expr> {
+    let sum = move |(at_once, of)| if concurrent && at_once { Expr::Scope(of) } else { Expr::Sum(of) };
     let how = prop_oneof![4 => Just(How::Call), 2 => Just(How::Handle), 1 => Just(How::Through)];
     let leaf = prop_oneof![
         1 => (-2i64..4).prop_map(Expr::Const),
@@ -71,10 +72,8 @@ fn expr(concurrent: bool) -> impl Strategy<Value = Expr> {
         2 => any::<u16>().prop_map(Expr::File),
         8 => (how, reference()).prop_map(|(how, of)| Expr::Read(how, of)),
         2 => reference().prop_map(Expr::Attempt),
-        2 => references(6).prop_map(Expr::Sum),
-        1 => references(60).prop_map(Expr::Sum),
-        u32::from(concurrent) * 3 => references(6).prop_map(Expr::Scope),
-        u32::from(concurrent) => references(60).prop_map(Expr::Scope),
+        2 + u32::from(concurrent) * 3 => (any::<bool>(), references(6)).prop_map(sum),
+        1 => (any::<bool>(), references(60)).prop_map(sum),
         1 => reference().prop_map(Expr::Collect),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {

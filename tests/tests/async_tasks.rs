@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use larder::{Input, Runtime, Task, TaskCall, TaskError, TaskExt, current, emit, par_map, task_fn};
+use larder_tests::deadline::in_time;
 
 struct Unpark(thread::Thread);
 
@@ -773,5 +774,50 @@ fn sessions_that_come_and_go_always_see_their_inputs() {
             thread::sleep(Duration::from_micros(500));
         }
         stop.store(true, SeqCst);
+    });
+}
+
+#[task_fn(transient)]
+async fn fails_once(fails: Arc<Once>) -> u32 {
+    // Each poll of a waiter drives it, the second's, too.
+    give_way().await;
+    give_way().await;
+    assert!(fails.0.swap(true, SeqCst), "once");
+    give_way().await;
+    7
+}
+
+/// Whether something has happened. Equal by where it stands.
+#[derive(Debug, Default)]
+struct Once(AtomicBool);
+
+impl PartialEq for Once {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+impl Eq for Once {}
+impl std::hash::Hash for Once {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self).hash(state);
+    }
+}
+
+/// Of two that waited for a flight one was told that it had failed, and a third began anew. The second still had its seat in the first
+/// flight, which said that it was over, while the task was being computed: it asked again, and again.
+#[test]
+fn a_waiter_whose_flight_was_begun_anew_by_another_goes_on_with_that() {
+    in_time(|| {
+        let rt = Runtime::new();
+        rt.run(|| {
+            let fails = Arc::<Once>::default();
+            let [mut first, mut second, mut third] = [0; 3].map(|_| Box::pin(fails_once(fails.clone())));
+            assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
+            assert!(catch_unwind(AssertUnwindSafe(|| poll_once(first.as_mut()))).is_err());
+            assert!(poll_once(third.as_mut()).is_pending());
+            assert!(poll_once(second.as_mut()).is_pending());
+            assert_eq!(block_on(second), 7);
+            assert_eq!(block_on(third), 7);
+        });
     });
 }
