@@ -435,8 +435,9 @@ impl Local {
 
     #[inline(never)]
     fn remember(&self, node: NodeRef) {
-        self.cache.note_miss(self.counters.near_hits(node.function));
-        self.cache.insert(node, self.execution.get());
+        if !self.cache.insert(node, self.execution.get()) {
+            self.cache.note_crowded(self.counters.near_hits(node.function));
+        }
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.

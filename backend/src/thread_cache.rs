@@ -32,8 +32,8 @@ pub(crate) struct ThreadCache {
     refused: Cell<u32>,
     /// So many lookups to come go past the cache: what is asked for does not fit.
     bypassed: Cell<u32>,
-    /// Lookups that found nothing since it was last judged, and the hits counted then.
-    missed: Cell<u32>,
+    /// Nodes that had no room since it was last judged, and the hits counted then.
+    crowded: Cell<u32>,
     hits_before: Cell<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Default for ThreadCache {
             filled: Cell::new(false),
             refused: Cell::new(0),
             bypassed: Cell::new(0),
-            missed: Cell::new(0),
+            crowded: Cell::new(0),
             hits_before: Cell::new(0),
         }
     }
@@ -87,36 +87,22 @@ impl ThreadCache {
         true
     }
 
-    /// Notes a lookup that went on to the table, where `hits` is how often the cache has answered so far. A cache that
-    /// answers less than one lookup in five costs more than it saves, as its sets push the nodes out of the processor's
-    /// caches: it is then left alone for a while.
-    #[inline]
-    pub(crate) fn note_miss(&self, hits: u64) {
-        let missed = self.missed.get() + 1;
-        self.missed.set(missed);
-        if missed == 256 {
-            if hits.wrapping_sub(self.hits_before.get()) < 64 {
-                self.bypassed.set(8192);
-            }
-            self.missed.set(0);
-            self.hits_before.set(hits);
-        }
-    }
-
     /// Puts a node in, as recorded by `execution`: at once where there is room, otherwise one time in eight, so that a
-    /// working set which does not fit costs no more than the table does.
+    /// working set which does not fit costs no more than the table does. Returns whether there was room.
     #[inline]
-    pub(crate) fn insert(&self, node: NodeRef, execution: u64) {
+    pub(crate) fn insert(&self, node: NodeRef, execution: u64) -> bool {
         let [first, second] = &self.set(node.hash).ways;
+        let mut has_room = true;
         let way = if first.node.get().is_none() {
             first
         } else if second.node.get().is_none() {
             second
         } else {
+            has_room = false;
             let refused = self.refused.get().wrapping_add(1);
             self.refused.set(refused);
             if !refused.is_multiple_of(8) {
-                return;
+                return false;
             }
             if refused.is_multiple_of(16) { first } else { second }
         };
@@ -124,6 +110,23 @@ impl ThreadCache {
         way.hash.set(node.hash);
         way.node.set(Some(node));
         way.recorded_by.set(execution);
+        has_room
+    }
+
+    /// Notes that the table answered for a node that had no room here, where `hits` is how often the cache has answered so
+    /// far. A cache that answers less than one lookup in five costs more than it saves, as its sets push the nodes out of the
+    /// processor's caches: it is then left alone for a while.
+    #[inline]
+    pub(crate) fn note_crowded(&self, hits: u64) {
+        let crowded = self.crowded.get() + 1;
+        self.crowded.set(crowded);
+        if crowded == 256 {
+            if hits.wrapping_sub(self.hits_before.get()) < 64 {
+                self.bypassed.set(8192);
+            }
+            self.crowded.set(0);
+            self.hits_before.set(hits);
+        }
     }
 
     /// Forgets everything.
