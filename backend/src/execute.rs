@@ -25,7 +25,14 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 ///
 /// # Errors
 /// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
+#[inline(never)]
 pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    execute_in_place(local, node)
+}
+
+/// [`execute`], compiled into its caller: the one from which bodies nest.
+#[inline(always)]
+pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Payload> {
     let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();

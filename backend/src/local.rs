@@ -304,10 +304,9 @@ impl Local {
         if self.cache.is_bypassed() {
             return None;
         }
-        let (node, entry) = self.cache.find(hash, |node| node.state.is_fresh() && is(node))?;
-        let recorded_by = entry.recorded_by.get();
+        let (node, recorded_by, entry) = self.cache.find(hash, |node| node.state.is_fresh() && is(node))?;
         if recorded_by != self.execution.get() {
-            entry.recorded_by.set(self.execution.get());
+            entry.set_recorded(node, self.execution.get());
             self.record(Edge::value_of(node), recorded_by > self.execution.get() || self.predicting.get());
         }
         self.counters.thread_hit(node.function);
@@ -444,8 +443,8 @@ impl Local {
     pub(crate) fn record_and_remember(&self, node: NodeRef) {
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
-            Some((_, entry)) => {
-                let recorded_by = entry.recorded_by.replace(self.execution.get());
+            Some((_, recorded_by, entry)) => {
+                entry.set_recorded(node, self.execution.get());
                 if recorded_by != self.execution.get() {
                     self.record(
                         Edge::value_of(node),

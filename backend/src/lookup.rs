@@ -13,7 +13,7 @@ use crate::aside::meet;
 use crate::claim::{Phase, StateWord};
 use crate::cycle;
 use crate::demand::{check_cancelled, demand};
-use crate::execute::execute;
+use crate::execute::{Payload, execute_in_place};
 use crate::local::Local;
 use crate::marks;
 use crate::node::{Header, NodeRef};
@@ -171,26 +171,45 @@ fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSl
 }
 
 /// Does what a call still needs. Returns the call's node, fresh and recorded as read.
-#[inline(never)]
+#[inline(always)]
 fn finish(local: &Local, node: NodeRef, then: Then) -> NodeRef {
     match then {
         Then::HandOut => node,
-        Then::Run => {
-            let outcome = cycle::outcome(local, node, execute(local, node));
-            hand_out(local, node, outcome, true)
-        }
-        Then::Demand => {
-            let outcome = demand(local, node);
-            hand_out(local, node, outcome, false)
-        }
+        Then::Run => run_new(local, node),
+        Then::Demand => make_fresh(local, node),
     }
+}
+
+/// Runs the body of a node that has just been made and claimed.
+#[inline(never)]
+fn run_new(local: &Local, node: NodeRef) -> NodeRef {
+    match execute_in_place(local, node) {
+        Ok(()) => {
+            local.record_new(node);
+            node
+        }
+        Err(payload) => failed_new(local, node, payload),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn failed_new(local: &Local, node: NodeRef, payload: Payload) -> NodeRef {
+    let outcome = cycle::outcome(local, node, Err(payload));
+    hand_out(local, node, outcome, true)
+}
+
+#[inline(never)]
+fn make_fresh(local: &Local, node: NodeRef) -> NodeRef {
+    let outcome = demand(local, node);
+    hand_out(local, node, outcome, false)
 }
 
 /// Records the read of `node`, whatever came of it, and hands out the node that holds the value, or throws.
 pub(crate) fn hand_out(
     local: &Local,
     node: NodeRef,
-    outcome: Result<NodeRef, crate::execute::Payload>,
+    outcome: Result<NodeRef, Payload>,
     is_new: bool,
 ) -> NodeRef {
     if is_new {

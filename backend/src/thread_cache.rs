@@ -17,7 +17,17 @@ pub(crate) struct Entry {
     hash: Cell<u64>,
     node: Cell<Option<NodeRef>>,
     /// The execution that last recorded the node.
-    pub(crate) recorded_by: Cell<u64>,
+    recorded_by: Cell<u64>,
+}
+
+impl Entry {
+    /// Notes that `execution` has recorded `node`, if that is still the one that stands here.
+    #[inline]
+    pub(crate) fn set_recorded(&self, node: NodeRef, execution: u64) {
+        if self.node.get() == Some(node) {
+            self.recorded_by.set(execution);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -59,18 +69,25 @@ impl ThreadCache {
         &self.sets[(hash >> 8) as usize % SETS]
     }
 
-    /// The entry of a hash for which `is` says yes.
+    /// The entry of a hash for which `is` says yes, and who had recorded its node before that was asked: a comparison may call
+    /// tasks, which come here, too, and put others in its place.
     #[inline(always)]
-    pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, &Entry)> {
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, u64, &Entry)> {
         let [first, second] = &self.set(hash).ways;
-        for entry in [first, second] {
-            if entry.hash.get() == hash
-                && let Some(node) = entry.node.get()
-                && is(node)
-                // A comparison may call tasks, which come here, too.
-                && entry.node.get() == Some(node)
-            {
-                return Some((node, entry));
+        if first.hash.get() == hash
+            && let Some(node) = first.node.get()
+        {
+            let recorded_by = first.recorded_by.get();
+            if is(node) {
+                return Some((node, recorded_by, first));
+            }
+        }
+        if second.hash.get() == hash
+            && let Some(node) = second.node.get()
+        {
+            let recorded_by = second.recorded_by.get();
+            if is(node) {
+                return Some((node, recorded_by, second));
             }
         }
         None
