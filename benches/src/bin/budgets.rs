@@ -29,11 +29,11 @@ fn main() -> ExitCode {
         chosen.iter().for_each(|budget| println!("{}", budget.name));
         return ExitCode::SUCCESS;
     }
-    let all_ok = match chosen[..] {
-        [budget] => measure(budget, &options),
-        _ => chosen.iter().fold(true, |all_ok, budget| measure_apart(budget, &options) && all_ok),
+    let kept: Vec<bool> = match chosen[..] {
+        [budget] => vec![measure(budget, &options)],
+        _ => chosen.iter().map(|budget| measure_apart(budget, &options)).collect(),
     };
-    if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if kept.iter().all(|kept| *kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Measures a budget and prints its line. Returns whether it is kept.
