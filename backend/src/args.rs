@@ -314,7 +314,32 @@ tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10, M 11);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10, M 11, N 12);
 
-/// A key that is owned already: arguments that arrived boxed, or that were converted outside a lock.
+/// Arguments that arrived boxed: their key is owned already.
+pub struct Unboxed<A: Args>(pub A::Key);
+
+impl<A: Args> Args for Unboxed<A> {
+    type Key = A::Key;
+    fn hash_into<H: Hasher>(&self, state: &mut H) {
+        self.0.hash_key(state);
+    }
+    fn matches(&self, key: &A::Key) -> bool {
+        self.0.eq_key(key)
+    }
+    fn is_plain(&self) -> bool {
+        true
+    }
+    fn into_key(self) -> A::Key {
+        self.0
+    }
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        A::encode_key(&self.0, out)
+    }
+    fn encode_key(key: &A::Key, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        A::encode_key(key, out)
+    }
+}
+
+/// A key that was made outside of a lock, of arguments whose ownership takes code of the user's.
 pub struct ByKey<K>(pub K);
 
 impl<K: Key> Args for ByKey<K> {

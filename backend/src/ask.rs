@@ -1,13 +1,13 @@
 //! Ask: the other ways to use a call: a handle to it, whether it is cached, drop it, collect what it emitted.
 
-use crate::args::{Args, ArgsSlot};
+use crate::args::{Args, ArgsSlot, Unboxed};
 use crate::claim::Phase;
 use crate::emit::{self, Emitted};
 use crate::handle::Task;
 use crate::local::Local;
 use crate::lookup::{find, hash_of, insert, outside, peek};
 use crate::node::NodeRef;
-use crate::slot::StackMagicAnySlot;
+use crate::slot::{OwnedMagicAny, StackMagicAnySlot};
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
 
@@ -80,6 +80,19 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
 ) -> Vec<D> {
     let node = find::<A, O>(task_fn, args);
     emit::collect(inside(task_fn.raw()), node)
+}
+
+/// The arguments of a call, boxed: to be kept, sent or queued, and called with later.
+pub fn boxed<A: Args>(args: A) -> OwnedMagicAny {
+    OwnedMagicAny::new(args.into_key())
+}
+
+/// The arguments for a call, out of their box. From here on they take the way of all others.
+///
+/// # Errors
+/// The box, if it holds other arguments.
+pub fn unboxed<A: Args>(args: OwnedMagicAny) -> Result<Unboxed<A>, OwnedMagicAny> {
+    args.downcast().map(Unboxed)
 }
 
 pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {

@@ -71,7 +71,7 @@ mod model;
 
 pub use activity::Activity;
 pub use aside::{Ask, ask};
-pub use ask::{collect, forget, is_cached, task};
+pub use ask::{boxed, collect, forget, is_cached, task, unboxed};
 pub use asker::{Called, Pending, call_async};
 pub use carry::{Carried, Stint, current};
 pub use emit::{Emitted, emit};

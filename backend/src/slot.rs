@@ -11,6 +11,7 @@
 
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::any::Any;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
@@ -172,6 +173,12 @@ impl OwnedMagicAny {
         }
         let any: Box<dyn Any> = self.value;
         Ok(*any.downcast::<T>().expect("the type was compared just above"))
+    }
+}
+
+impl fmt::Debug for OwnedMagicAny {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnedMagicAny(..)")
     }
 }
 

@@ -194,7 +194,46 @@ fn questions(task: &Task<'_>) -> TokenStream {
             must_use: true,
         },
     );
-    generated!(#task_fn #with #is_cached #forget #collect)
+    let boxed = boxed(task);
+    generated!(#task_fn #with #is_cached #forget #collect #boxed)
+}
+
+/// The arguments in a box, and the call with them.
+fn boxed(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let (vis, generics, output) = (&task.function.vis, &task.function.sig.generics, task.output());
+    let (inputs, arguments, turbofish) = (task.shim_inputs(), task.arguments(), task.turbofish());
+    let bounds = &generics.where_clause;
+    let owned = without_lifetimes(generics);
+    let owned_bounds = &owned.where_clause;
+    let ty = descriptor::arguments(task);
+    let (call, returns) = if task.is_async() {
+        (generated!(call_async), generated!(#p::TaskCall<#output>))
+    } else {
+        (generated!(call), output.to_token_stream())
+    };
+    generated! {
+        #[doc = "The arguments of a call in a box, for `call_boxed`."]
+        #[must_use]
+        #vis fn boxed #generics (#inputs) -> #p::OwnedMagicAny #bounds {
+            #p::boxed(#arguments)
+        }
+
+        #[doc = "Makes the call with arguments from `boxed`."]
+        #[doc = ""]
+        #[doc = "# Errors"]
+        #[doc = "The box, if it holds the arguments of another call."]
+        #vis fn call_boxed #owned (
+            args: #p::OwnedMagicAny
+        ) -> ::core::result::Result<#returns, #p::OwnedMagicAny> #owned_bounds {
+            match #p::unboxed::<#ty>(args) {
+                ::core::result::Result::Ok(args) => {
+                    ::core::result::Result::Ok(#p::#call(Self::__descriptor #turbofish(), args))
+                }
+                ::core::result::Result::Err(args) => ::core::result::Result::Err(args),
+            }
+        }
+    }
 }
 
 struct Question {

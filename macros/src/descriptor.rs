@@ -66,6 +66,15 @@ pub(crate) fn key(task: &Task<'_>) -> TokenStream {
 }
 
 /// The type of the arguments of a stored function, as far as it is known without a call.
+/// The type of the arguments as the engine takes them.
+pub(crate) fn arguments(task: &Task<'_>) -> TokenStream {
+    if task.options.transient.is_none() {
+        return stored_arguments(task);
+    }
+    let parts = parts(task, |part| part);
+    quote_spanned!(blame::span(task)=> (#parts))
+}
+
 fn stored_arguments(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let parts = parts(task, |part| generated!(#p::Store<#part>));

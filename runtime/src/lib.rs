@@ -27,6 +27,7 @@ pub mod storage {
 }
 
 pub use carry::{Carried, current};
+pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
     Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionStats, Input, InputValue, Opened,
     Persist, PersistInput, PersistKey, Reason, Refreshed, Scope, Stats, StorageStats, Task, TaskError,

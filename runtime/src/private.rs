@@ -7,9 +7,11 @@ pub mod v1 {
     use larder_backend::args::{Args, KeyPart, Skipped};
 
     pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
+    pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of};
     pub use larder_backend::{
-        Emitted, Persist, PersistKey, Task, call, collect, forget, is_cached, resolve, stored, task, with,
+        Emitted, Persist, PersistKey, Task, boxed, call, collect, forget, is_cached, resolve, stored, task,
+        unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};

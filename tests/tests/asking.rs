@@ -139,3 +139,61 @@ fn questions_without_an_answer_say_why_and_leave_the_session_as_it_was() {
     let message = panic_of(|| ask(|| page.longest(1)).is_cached());
     assert!(message.contains("outside of a session"), "{message}");
 }
+
+#[task_fn]
+fn joined(text: &str, parts: &[u32], times: u8) -> String {
+    format!("{text} {parts:?}").repeat(times.into())
+}
+
+#[task_fn(transient)]
+fn largest<T: Ord + Copy + std::hash::Hash + std::fmt::Debug + Send + Sync + 'static>(
+    of: Vec<T>,
+) -> Option<T> {
+    of.into_iter().max()
+}
+
+#[task_fn(transient)]
+async fn later(text: &str) -> usize {
+    std::future::ready(text.len()).await
+}
+
+#[test]
+fn boxed_arguments_make_the_same_call() {
+    let runtime = Runtime::new();
+    runtime.run(|| {
+        let boxed = joined::boxed("a", &[1, 2], 2);
+        assert_eq!(joined::call_boxed(boxed).expect("they are its arguments"), "a [1, 2]a [1, 2]");
+        assert!(joined::is_cached("a", &[1, 2], 2), "the borrowed call is the same task");
+        assert_eq!(joined("b", &[], 1), "b []");
+        let boxed = joined::boxed("b", &[], 1);
+        let sent = std::thread::scope(|scope| scope.spawn(move || boxed).join().expect("it only moves"));
+        assert_eq!(joined::call_boxed(sent).expect("they are its arguments"), "b []");
+        assert_eq!(largest::call_boxed::<u8>(largest::boxed(vec![1u8, 3, 2])).ok(), Some(Some(3)));
+        let other =
+            largest::call_boxed::<u16>(joined::boxed("c", &[], 1)).expect_err("arguments of another call");
+        assert_eq!(joined::call_boxed(other).expect("the box comes back"), "c []");
+    });
+    let stats = runtime.stats();
+    assert_eq!(stats.get("joined").map(|joined| (joined.runs, joined.calls)), Some((3, 4)));
+    let length = smol::block_on(runtime.run_async(async {
+        match later::call_boxed(later::boxed("four")) {
+            Ok(call) => call.await,
+            Err(_) => unreachable!("they are its arguments"),
+        }
+    }));
+    assert_eq!(length, 4);
+}
+
+#[test]
+fn boxed_arguments_find_what_is_stored() {
+    let store = larder::storage::MemoryStorage::new();
+    for run in 0..2 {
+        let runtime = Runtime::builder().storage(store.clone()).build();
+        let value = runtime.run(|| joined::call_boxed(joined::boxed("x", &[7], 1)).expect("its arguments"));
+        assert_eq!(value, "x [7]");
+        let stats = runtime.stats();
+        let joined = stats.get("joined").expect("it was called");
+        assert_eq!((joined.runs, joined.storage_hits), if run == 0 { (1, 0) } else { (0, 1) });
+        runtime.flush().expect("the store works");
+    }
+}
