@@ -279,6 +279,11 @@ impl Visit {
         if self.node.flag(ON_CYCLE) {
             cycle::give_up(local, self.node);
         }
+        if self.phase == Phase::Empty
+            && let Some(extra) = self.node.extra()
+        {
+            extra.failure.lock().take();
+        }
         release(local, self.node, self.phase, marks);
         cycle::after_release(local);
     }

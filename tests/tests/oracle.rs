@@ -331,7 +331,7 @@ fn check_by(
     let seed = number("LARDER_SEED").unwrap_or(clock);
     let config = Config {
         cases: cases * number("LARDER_ROUNDS").unwrap_or(1),
-        max_shrink_iters: 100_000,
+        max_shrink_iters: number("LARDER_SHRINK").unwrap_or(100_000),
         max_shrink_time: 60_000,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(seed.into()),
