@@ -279,6 +279,11 @@ impl Visit {
         if self.node.flag(ON_CYCLE) {
             cycle::give_up(local, self.node);
         }
+        if self.phase == Phase::Empty
+            && let Some(extra) = self.node.extra()
+        {
+            extra.failure.lock().take();
+        }
         release(local, self.node, self.phase, marks);
         cycle::after_release(local);
     }
@@ -296,9 +301,19 @@ impl Visit {
         end_restored(local, self.node);
     }
 
-    /// Whatever the other reads are, the body has to run.
-    pub(crate) fn must_run(&mut self) {
-        self.runs = true;
+    /// What this visit had to await has failed. If that is a read of the node, the body has to run, whatever the other reads
+    /// are. The origin of the node's wave is no read: somebody between may have caught the failure, so the reads decide.
+    /// Neither is what the store is asked about.
+    pub(crate) fn awaited_failed(&mut self, awaited: NodeRef) {
+        if let Store::Asked(check) = &mut self.store {
+            check.failed(awaited);
+        } else if self.positions.is_none() {
+            // SAFETY: the claim is held.
+            let reads = unsafe { self.node.deps() }.as_slice();
+            self.positions = Some(self.marks.in_order(reads.len()));
+        } else {
+            self.runs = true;
+        }
     }
 
     fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {

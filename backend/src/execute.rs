@@ -70,18 +70,22 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
 #[cold]
 #[inline(never)]
 fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
-    // Whatever the body made of an error that it met, that is why it failed.
-    let payload = match local.poison_of_innermost() {
-        Some(error) => {
-            let caused: Payload = Box::new(error);
-            fail(local, node, &caused);
-            drop(payload);
-            return caused;
-        }
-        None => payload,
-    };
+    let (payload, unseen) = cause(local, payload);
     fail(local, node, &payload);
+    drop(unseen);
     payload
+}
+
+/// Why the innermost claimed node fails whose body has panicked, and the panic that nobody sees then: whatever the body made
+/// of a cycle or a cancellation that it met, that is why it failed.
+#[cold]
+pub(crate) fn cause(local: &Local, payload: Payload) -> (Payload, Option<Payload>) {
+    // What still runs can add nothing any more; the task has failed already.
+    local.settle_carried();
+    match local.poison_of_innermost() {
+        Some(error) => (Box::new(error), Some(payload)),
+        None => (payload, None),
+    }
 }
 
 /// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.

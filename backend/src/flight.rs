@@ -34,7 +34,7 @@ use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Visit, try_claim_for};
-use crate::execute::{Payload, complete, fail, on_enough_stack};
+use crate::execute::{Payload, cause, complete, fail, on_enough_stack};
 use crate::failure::TaskError;
 use crate::heavy::launch_heavy;
 use crate::local::{Local, Suspended};
@@ -296,6 +296,7 @@ impl Core {
     }
 
     fn publish_failure(&self, local: &Local, node: NodeRef, payload: Payload) {
+        let (payload, unseen) = cause(local, payload);
         let this = local.engine().flights.land(node);
         // First the failure: those who see the claim's end look for it.
         let mut place = self.failure.lock();
@@ -303,6 +304,8 @@ impl Core {
         *place = Some((payload, local.last_panic.take()));
         drop(place);
         drop(this);
+        // A panic of the drop is nobody's: the failure is told already.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(unseen))));
     }
 }
 

@@ -720,11 +720,23 @@ impl Local {
     /// A flight that the current strand waited for has thrown: the payload, to go on with here.
     pub(crate) fn take_over(&self, (payload, named): Thrown) -> Payload {
         *self.last_panic.borrow_mut() = named;
-        if let Some(TaskError::Cycle(cycle)) = payload.downcast_ref() {
+        match payload.downcast_ref() {
             // The tasks of this strand that lie on the cycle have no value either.
-            self.poison_cycle(cycle);
+            Some(TaskError::Cycle(cycle)) => self.poison_cycle(cycle),
+            Some(TaskError::Cancelled) => self.share_cancellation(),
+            _ => {}
         }
         payload
+    }
+
+    /// A flight that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
+    /// keep either, even if this strand never comes to look whether its own session is to end. The session is not touched.
+    fn share_cancellation(&self) {
+        self.poison_from(0, &TaskError::Cancelled);
+        if self.lineage.borrow().is_some() {
+            // Some of those tasks may wait for this strand to end.
+            self.poison_all();
+        }
     }
 
     /// The session of this thread is over: nothing that it still finishes is kept.

@@ -37,7 +37,8 @@ impl State {
                     // A read that failed counts as changed; the body meets the failure itself. Whoever read it and was put
                     // back meanwhile is looked at anew.
                     Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
-                        self.innermost().must_run();
+                        let failed = awaited.node();
+                        self.innermost().awaited_failed(failed);
                     }
                     Asked::Failed(_) => {}
                 }
