@@ -186,12 +186,15 @@ async fn catches_and_panics(n: u64) -> u64 {
     endless::task(n).try_get().expect("it caught an error")
 }
 
+/// How a task is asked for, and its value.
+type Case = (fn(u64) -> u64, u64);
+
 /// An execution that was cancelled told its waiters so, but their tasks were not held to it: what a body made of the error, having
 /// caught it, was its output, in that session and later; and an async body that panicked over it told its waiters the panic.
 #[test]
 fn what_a_body_makes_of_a_cancelled_execution_is_not_kept() {
     in_time(|| {
-        let cases: [(fn(u64) -> u64, u64); 3] =
+        let cases: [Case; 3] =
             [(catches, 1), (catches_in_a_scope, 2), (|n| catches_and_panics::task(n).get(), 1)];
         let rt = Runtime::builder().threads(2).build();
         let other = rt.input("other", 0u64);
