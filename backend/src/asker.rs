@@ -108,9 +108,6 @@ impl Asker {
     /// Waits for a claimed node; `None` if it is worth another look.
     fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
         let node = self.node;
-        if self.seat.is_none() {
-            self.seat = local.engine().flights.of(node).and_then(Seat::take);
-        }
         if let Err(payload) = check_cancelled(local) {
             self.stop_waiting();
             return Some(Asked::Failed(payload));
@@ -118,6 +115,10 @@ impl Asker {
         if let Some(asked) = self.register(local) {
             self.stop_waiting();
             return Some(asked);
+        }
+        // Who has launched the flight has a seat.
+        if self.seat.is_none() {
+            self.seat = local.engine().flights.of(node).and_then(Seat::take);
         }
         let Some(Seat { flight, seat }) = &self.seat else {
             let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);

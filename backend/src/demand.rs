@@ -282,6 +282,7 @@ impl Visit {
         if self.phase == Phase::Empty
             && let Some(extra) = self.node.extra()
         {
+            // It may be from before a change: those who waited for this claim must not take it for why there is no value.
             extra.failure.lock().take();
         }
         release(local, self.node, self.phase, marks);

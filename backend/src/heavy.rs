@@ -52,7 +52,7 @@ impl Parcel {
         local.switch(&mut strand);
         // Whoever comes from here on waits for the claim's end.
         let this = engine.flights.land(visit.node);
-        let is_wanted = flight.waiters.lock().seats > 0 || !flight.has_been_joined();
+        let is_wanted = flight.waiters.lock().seats > 0;
         if is_wanted {
             let _runs = engine.runners.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
@@ -74,13 +74,6 @@ impl Parcel {
         };
         wakers.wake();
         drop(this);
-    }
-}
-
-impl HeavyFlight {
-    /// The asker takes its seat only after it has launched the flight.
-    fn has_been_joined(&self) -> bool {
-        self.waiters.lock().has_had_seats()
     }
 }
 

@@ -114,15 +114,19 @@ pub struct Flavour {
 }
 
 fn node(flavour: Flavour) -> impl Strategy<Value = Node> {
-    let kind = prop_oneof![
-        u32::from(flavour.cycles == Cycles::Fixpoints) * 20 => Just(Kind::Fixpoint),
-        u32::from(flavour.concurrent) * 12 => Just(Kind::Async),
-        8 => Just(Kind::Plain),
-        2 => Just(Kind::Named),
-        2 => Just(Kind::Method),
-        1 => Just(Kind::NoEq),
-        1 => Just(Kind::Volatile),
+    let kinds = [
+        (u32::from(flavour.cycles == Cycles::Fixpoints) * 20, Kind::Fixpoint),
+        (u32::from(flavour.concurrent) * 12, Kind::Async),
+        (8, Kind::Plain),
+        (2, Kind::Named),
+        (2, Kind::Method),
+        (1, Kind::NoEq),
+        (1, Kind::Volatile),
     ];
+    // Left out, and not only of no weight: shrinking comes to these, too.
+    let kinds = kinds.into_iter().filter(|(weight, _)| *weight > 0);
+    let kind =
+        prop::strategy::Union::new_weighted(kinds.map(|(weight, kind)| (weight, Just(kind))).collect());
     (kind, expr(flavour.concurrent)).prop_map(|(kind, expr)| Node { kind, expr })
 }
 

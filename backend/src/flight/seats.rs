@@ -131,10 +131,6 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn has_had_seats(&self) -> bool {
-        self.next_seat > 0
-    }
-
     /// Returns the waker, to be dropped under no lock.
     pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
         self.seats -= 1;

@@ -43,9 +43,8 @@ fn block_on_until<R>(deadline: Option<Instant>, mut poll: impl FnMut(&Waker) -> 
 /// Drives the flight of a node on this thread until it is over or `stop` says so, which is asked when the thread is woken and
 /// at `deadline`. `false` if the flight is ending already.
 pub(crate) fn drive(flight: &Arc<dyn Fly>, deadline: Option<Instant>, stop: impl Fn() -> bool) -> bool {
-    let Some(seat) = flight.join() else { return false };
-    let _seat = Seat { flight: flight.clone(), seat };
-    block_on_until(deadline, |waker| (flight.clone().poll(seat, waker) || stop()).then_some(()));
+    let Some(taken) = Seat::take(flight.clone()) else { return false };
+    block_on_until(deadline, |waker| (flight.clone().poll(taken.seat, waker) || stop()).then_some(()));
     true
 }
 
