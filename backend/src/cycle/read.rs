@@ -165,6 +165,8 @@ pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Payloa
 
 /// The value of round 1 of a member whose body has begun further down on the stack, and waits for this.
 fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    // Its entry, which notes what the run reads, and that it fails.
+    with_member(local, node, |_| ());
     let (outcome, gathered) = run_apart(local, node, &[]);
     if let Some(component) = local.cycles.borrow_mut().of_member(node) {
         component.note_reads(node, &gathered.reads);
