@@ -56,16 +56,7 @@ pub struct Ask<F>(F);
 /// Asks about the call that `call` makes, instead of making it. For methods, beside which there is no room for a companion.
 ///
 /// The first task function that the closure calls is the one that is asked about: compute its arguments before. The closure is
-/// left by unwinding, at a cost of about a microsecond, and so cannot be used where panics abort.
-///
-/// ```ignore
-/// struct Page(String);
-/// impl Page {
-///     #[task_fn]
-///     fn words(&self) -> usize { self.0.split_whitespace().count() }
-/// }
-/// assert!(!larder::ask(|| page.words()).is_cached());
-/// ```
+/// left by unwinding, and so cannot be used where panics abort.
 ///
 /// # Panics
 /// Its methods do if `call` calls no task function, and in a program that is compiled with `panic = "abort"`.

@@ -7,7 +7,7 @@
 //! * A reverse edge is never removed when its reader drops or moves the read; it is *dead* from then on, which is
 //!   seen by looking at the reader's `Deps` at the position. Marking and purging drop dead ones.
 //!
-//! A single edge stands in the node itself; more stand in a [`ThinList`]. Low bits of the word tell which.
+//! A single edge stands in the node itself, two reads in a box, more in a [`ThinList`]. Low bits of the word tell which.
 
 use std::ptr;
 

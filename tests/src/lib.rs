@@ -7,9 +7,11 @@
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
 //! * `suspended`: the bodies of async nodes.
 //! * [`deadline`]: makes a hang a failure.
+//! * [`executor`]: runs a future on this thread.
 //! * [`generate`]: random programs, and what is done to them.
 
 pub mod deadline;
+pub mod executor;
 pub mod generate;
 pub mod kleene;
 pub mod ledger;

@@ -2,13 +2,12 @@
 //! evaluated again from its beginning.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::task::Poll;
 
 use larder::{TaskError, TaskExt, emit};
 
+use crate::executor::give_way;
 use crate::ledger::Read;
 use crate::program::{Failure, How, Key, Kind, Reader};
 use crate::world::{World, asynchronous, call, collect, sum_at_once, task, through, world};
@@ -35,19 +34,6 @@ pub(crate) async fn node(program: u32, id: usize) -> i64 {
             (Err(failure), _) => resume_unwind(Box::new(format!("{failure:?}"))),
         }
     }
-}
-
-/// Lets others go on first.
-async fn give_way() {
-    let mut gave = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gave, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// A body that runs: ends in the ledger as failed unless it is told otherwise.

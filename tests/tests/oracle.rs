@@ -6,10 +6,11 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 use larder::{CancelToken, TaskError};
+use larder_tests::executor::block_on;
 use larder_tests::generate::{
     Cycles, End, Executor, Flavour, Step, program, steps, steps_over_a_store, steps_with_futures,
 };
@@ -90,26 +91,6 @@ fn ask_and_cancel(world: &World, roots: &[u16], bodies: u32, change: impl FnOnce
         world.at_the_end_of_the_fuse(change);
         asking.join().expect("a session is no panic")
     })
-}
-
-/// Sleeps until a future wakes it.
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park();
-    }
 }
 
 fn tokio() -> &'static tokio::runtime::Runtime {

@@ -1,10 +1,9 @@
 //! What a thread of the soak does, at random.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::tasks::{
     self, INPUTS, Inputs, KEYS, anode, aturns, carries, fans_out, heavy, lasts, leaf, lifts, node, streams,
     through, turns, volatile,
 };
+use larder_tests::executor::block_on;
 
 /// Random enough, and reproducible.
 pub(super) struct Random(u64);
@@ -247,25 +247,6 @@ impl World {
             runtime.run(|| tasks::forget_all(&inputs));
         }
         Err(format!("{:?} when all is forgotten, {at_first:?} at first", runtime.activity()))
-    }
-}
-
-struct Unpark(thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        thread::park();
     }
 }
 
