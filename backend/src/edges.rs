@@ -236,20 +236,32 @@ impl Dependents {
         }
     }
 
-    /// Adds a reverse edge. A single one of the same reader is dead by now (a reader adds only what it did not have at
-    /// this position) unless `keep_single` says that it is still in use.
-    pub(crate) fn push(&mut self, dependent: Dependent) {
+    /// Adds a reverse edge. Returns whether the list is worth [fitting](Self::fit).
+    pub(crate) fn push(&mut self, dependent: Dependent) -> bool {
         if self.0.is_null() {
             self.0 = dependent.0;
+            false
         } else if self.is_single() {
             let mut list = ThinList::with_capacity(2);
             list.push(Dependent(self.0));
             list.push(dependent);
             self.0 = list.into_raw();
+            false
         } else {
             // SAFETY: not null and not a single edge, so it came from `into_raw`; given back just below.
             let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };
-            list.push(dependent);
+            let grows_again = list.push(dependent);
+            self.0 = list.into_raw();
+            grows_again
+        }
+    }
+
+    /// Gives back what memory it has too much.
+    pub(crate) fn fit(&mut self) {
+        if !self.0.is_null() && !self.is_single() {
+            // SAFETY: as in `push`.
+            let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };
+            list.fit();
             self.0 = list.into_raw();
         }
     }

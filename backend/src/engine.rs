@@ -15,7 +15,7 @@ use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::heavy::Runners;
 use crate::local::Local;
-use crate::node::{DROP_QUEUED, NodeRef, PURGE_QUEUED};
+use crate::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
 use crate::persist::{Persistence, StorageConfig};
 use crate::storage::StorageError;
 use crate::table::Table;
@@ -66,7 +66,7 @@ pub struct Engine {
     pub(crate) sources: Mutex<Vec<NodeRef>>,
     /// Held by a refresh, so that what one has observed is not compared with what another has put in place meanwhile.
     pub(crate) refreshing: Mutex<()>,
-    pub(crate) purges: Mutex<Vec<NodeRef>>,
+    pub(crate) untidy: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
     /// Forgotten nodes that marks may name (`reclaim.rs`).
     pub(crate) origins: Mutex<Vec<NodeRef>>,
@@ -123,7 +123,7 @@ impl Engine {
             volatiles: Mutex::default(),
             sources: Mutex::default(),
             refreshing: Mutex::default(),
-            purges: Mutex::default(),
+            untidy: Mutex::default(),
             drops: Mutex::default(),
             origins: Mutex::default(),
             twins: Mutex::default(),
@@ -172,12 +172,12 @@ impl Engine {
         listed || self.expiries.is_due()
     }
 
-    /// Lists a node whose dead reverse edges are to be dropped when the gate is next held exclusively.
-    pub(crate) fn queue_purge(&self, node: NodeRef) {
-        let mut purges = self.purges.lock();
-        if !node.flag(PURGE_QUEUED) {
-            node.set_flag(PURGE_QUEUED);
-            purges.push(node);
+    /// Lists a node whose reverse edges are to be tidied when the gate is next held exclusively.
+    pub(crate) fn queue_tidying(&self, node: NodeRef) {
+        let mut untidy = self.untidy.lock();
+        if !node.flag(TIDY_QUEUED) {
+            node.set_flag(TIDY_QUEUED);
+            untidy.push(node);
             self.has_chores();
         }
     }

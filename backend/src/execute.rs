@@ -287,7 +287,9 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     for (position, &read) in reads.iter().enumerate() {
         if before.get(position) != Some(&read) {
             let reverse = Dependent::new(node, position, read);
-            read.node().with_dependents(|dependents| dependents.push(reverse));
+            if read.node().with_dependents(|dependents| dependents.push(reverse)) {
+                local.engine().queue_tidying(read.node());
+            }
         }
     }
     for (position, &read) in before.iter().enumerate() {
@@ -312,7 +314,7 @@ fn unlink(local: &Local, read: NodeRef) {
         local.engine().note_dead_edges(read);
     }
     if crowded {
-        local.engine().queue_purge(read);
+        local.engine().queue_tidying(read);
     }
 }
 

@@ -89,12 +89,17 @@ fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bo
 /// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
 #[inline(never)]
 fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+    let is_hit = |node| is_it::<A, O>(node, task_fn, &args) && node.state.is_fresh();
+    if let Some(node) = local.far(hash)
+        && is_hit(node)
+    {
+        local.record_from_far(node);
+        return node;
+    }
     let first = local.engine().table.first(hash);
     if let Some(node) = first
-        && is_it::<A, O>(node, task_fn, &args)
-        && node.state.is_fresh()
+        && is_hit(node)
     {
-        local.counters.memory_hit(node.function);
         local.record_from_table(node);
         return node;
     }

@@ -40,8 +40,8 @@ pub(crate) const HAS_VALUE: u16 = 1;
 pub(crate) const MUST_RUN: u16 = 2;
 /// An EMPTY node whose dependents have been marked since it was last claimed.
 pub(crate) const MARKED: u16 = 4;
-/// Waiting to have its dead reverse edges purged.
-pub(crate) const PURGE_QUEUED: u16 = 8;
+/// Waiting to have its dead reverse edges purged, or what memory these have too much given back.
+pub(crate) const TIDY_QUEUED: u16 = 8;
 /// The output was dropped to save memory or on request; the edges stay.
 pub(crate) const FORGOTTEN: u16 = 32;
 /// The last run failed: whoever read it saw the failure, so a success counts as a change.

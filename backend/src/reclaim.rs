@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use crate::claim::Phase;
 use crate::cycle;
+use crate::edges::Dependents;
 use crate::engine::{Engine, new_generation};
 use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::marks::{self, Marks, Single};
-use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, PURGE_QUEUED};
+use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, TIDY_QUEUED};
 use crate::session::Exclusive;
 
 /// What nobody can reach any more. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
@@ -49,10 +50,13 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     if !engine.take_chores() {
         return Garbage::default();
     }
-    let purges = std::mem::take(&mut *engine.purges.lock());
-    for node in purges {
-        node.clear_flag(PURGE_QUEUED);
-        purge_dead(node);
+    let untidy = std::mem::take(&mut *engine.untidy.lock());
+    for node in untidy {
+        node.clear_flag(TIDY_QUEUED);
+        if node.dead.load(Ordering::Relaxed) > 0 {
+            purge_dead(node);
+        }
+        node.with_dependents(Dependents::fit);
     }
     let mut volatiles = std::mem::take(&mut *engine.volatiles.lock());
     volatiles.extend(engine.expiries.take_due());

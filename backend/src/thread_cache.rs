@@ -1,47 +1,64 @@
-//! The thread cache: per thread, from a call's hash to its node, two entries a set, no lock and no shared write.
+//! The thread cache: per thread, from a call's hash to its node, no lock and no shared write.
 //!
-//! An entry keeps, beside the node, the number of the execution on this thread that last recorded the node as a read,
-//! so that recording the same read again is one comparison. A cache is valid for one generation of its engine: it is
-//! cleared at session entry if nodes have been freed since (`local.rs`).
+//! * The *near* part is small and fast: two entries a set. An entry keeps, beside the node, the number of the execution on this
+//!   thread that last recorded the node as a read, so that recording the same read again is one comparison.
+//! * The *far* part (`far.rs`) takes what has no room there, one word each, and grows with what its thread asks for.
+//!
+//! A cache is valid for one generation of its engine: it is cleared at session entry if nodes have been freed since (`local.rs`).
+
+mod far;
+mod sets;
+mod tagged;
 
 use std::cell::Cell;
 
+use self::far::Far;
+use self::sets::Sets;
+use self::tagged::Tagged;
 use crate::node::NodeRef;
 
-/// 4,096 sets of two: a thousand keys with random hashes lose 2.5 % of their hits to the table, sequential keys none.
-/// (Miri and the model checker make and look at each of them again and again.)
-const SETS: usize = if cfg!(any(miri, larder_model)) { 16 } else { 4096 };
+/// The sizes, in sets: for when it is left alone, and 64 KiB. A thousand keys with random hashes lose 3 % of their hits to the far
+/// part, sequential keys none. (Miri and the model checker make and look at each of them again and again.)
+const SIZES: [usize; 2] = if cfg!(any(miri, larder_model)) { [1, 16] } else { [1, 2048] };
+const LEFT_ALONE: usize = 0;
+const IN_USE: usize = 1;
 
-#[derive(Default)]
 pub(crate) struct Entry {
-    hash: Cell<u64>,
-    node: Cell<Option<NodeRef>>,
+    node: Tagged,
     /// The execution that last recorded the node.
     recorded_by: Cell<u64>,
 }
 
 impl Entry {
+    const NONE: Self = Self { node: Tagged::NONE, recorded_by: Cell::new(0) };
+
     /// Notes that `execution` has recorded `node`, if that is still the one that stands here.
     #[inline]
     pub(crate) fn set_recorded(&self, node: NodeRef, execution: u64) {
-        if self.node.get() == Some(node) {
+        if self.node.is(node) {
             self.recorded_by.set(execution);
         }
     }
 }
 
-#[derive(Default)]
-#[repr(align(64))]
-struct Set {
-    ways: [Entry; 2],
+#[repr(align(32))]
+struct NearSet([Entry; 2]);
+
+impl sets::Set for NearSet {
+    const EMPTY: Self = Self([Entry::NONE; 2]);
+
+    fn clear(&self) {
+        self.0.iter().for_each(|entry| entry.node.clear());
+    }
 }
 
 pub(crate) struct ThreadCache {
-    sets: Box<[Set; SETS]>,
-    filled: Cell<bool>,
+    near: Sets<NearSet, { SIZES.len() }>,
+    far: Far,
+    is_clear: Cell<bool>,
     refused: Cell<u32>,
-    /// So many lookups to come go past the cache: what is asked for does not fit.
-    bypassed: Cell<u32>,
+    /// So many nodes to come are not put into the near part: what is asked for does not fit.
+    left_alone: Cell<u32>,
     /// Nodes that had no room since it was last judged, and the hits counted then.
     crowded: Cell<u32>,
     hits_before: Cell<u64>,
@@ -49,13 +66,12 @@ pub(crate) struct ThreadCache {
 
 impl Default for ThreadCache {
     fn default() -> Self {
-        let sets: Box<[Set]> = (0..SETS).map(|_| Set::default()).collect();
-        let Ok(sets) = sets.try_into() else { unreachable!("as many sets were made as are wanted") };
         Self {
-            sets,
-            filled: Cell::new(false),
+            near: Sets::new(SIZES, IN_USE),
+            far: Far::default(),
+            is_clear: Cell::new(true),
             refused: Cell::new(0),
-            bypassed: Cell::new(0),
+            left_alone: Cell::new(0),
             crowded: Cell::new(0),
             hits_before: Cell::new(0),
         }
@@ -63,28 +79,18 @@ impl Default for ThreadCache {
 }
 
 impl ThreadCache {
-    #[inline(always)]
-    fn set(&self, hash: u64) -> &Set {
-        // The low bits choose the bucket in a shard's table and the high ones its tag; any will do here.
-        &self.sets[(hash >> 8) as usize % SETS]
-    }
-
-    /// The entry of a hash for which `is` says yes, and who had recorded its node before that was asked: a comparison may call
-    /// tasks, which come here, too, and put others in its place.
+    /// The near entry of a hash for which `is` says yes, and who had recorded its node before that was asked: a comparison may
+    /// call tasks, which come here, too, and put others in its place.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, u64, &Entry)> {
-        let [first, second] = &self.set(hash).ways;
-        if first.hash.get() == hash
-            && let Some(node) = first.node.get()
-        {
+        let [first, second] = &self.near.of(hash).0;
+        if let Some(node) = first.node.node_of(hash) {
             let recorded_by = first.recorded_by.get();
             if is(node) {
                 return Some((node, recorded_by, first));
             }
         }
-        if second.hash.get() == hash
-            && let Some(node) = second.node.get()
-        {
+        if let Some(node) = second.node.node_of(hash) {
             let recorded_by = second.recorded_by.get();
             if is(node) {
                 return Some((node, recorded_by, second));
@@ -93,26 +99,21 @@ impl ThreadCache {
         None
     }
 
-    /// Whether this lookup is to go past the cache.
+    /// A node of the far part whose hash may be this one.
     #[inline(always)]
-    pub(crate) fn is_bypassed(&self) -> bool {
-        let left = self.bypassed.get();
-        if left == 0 {
-            return false;
-        }
-        self.bypassed.set(left - 1);
-        true
+    pub(crate) fn find_far(&self, hash: u64) -> Option<NodeRef> {
+        self.far.find(hash)
     }
 
-    /// Puts a node in, as recorded by `execution`: at once where there is room, otherwise one time in eight, so that a
-    /// working set which does not fit costs no more than the table does. Returns whether there was room.
+    /// Puts a node into the near part, as recorded by `execution`: at once where there is room, otherwise one time in eight, so
+    /// that a working set which does not fit costs no more than looking elsewhere does. Returns whether there was room.
     #[inline]
     pub(crate) fn insert(&self, node: NodeRef, execution: u64) -> bool {
-        let [first, second] = &self.set(node.hash).ways;
+        let [first, second] = &self.near.of(node.hash).0;
         let mut has_room = true;
-        let way = if first.node.get().is_none() {
+        let way = if first.node.is_empty() {
             first
-        } else if second.node.get().is_none() {
+        } else if second.node.is_empty() {
             second
         } else {
             has_room = false;
@@ -123,23 +124,61 @@ impl ThreadCache {
             }
             if refused.is_multiple_of(16) { first } else { second }
         };
-        self.filled.set(true);
-        way.hash.set(node.hash);
-        way.node.set(Some(node));
+        self.is_clear.set(false);
+        way.node.put(node);
         way.recorded_by.set(execution);
         has_room
     }
 
-    /// Notes that the table answered for a node that had no room here, where `hits` is how often the cache has answered so
-    /// far. A cache that answers less than one lookup in five costs more than it saves, as its sets push the nodes out of the
-    /// processor's caches: it is then left alone for a while.
-    #[inline]
-    pub(crate) fn note_crowded(&self, hits: u64) {
+    /// Remembers a node that the far part has answered for. `hits` is how often the cache has answered so far.
+    #[inline(always)]
+    pub(crate) fn remember_far(&self, node: NodeRef, execution: u64, hits: impl FnOnce() -> u64) {
+        self.far.note_answer();
+        if self.takes_in() {
+            self.remember_near(node, execution, hits());
+        }
+    }
+
+    /// Remembers a node that the table has answered for.
+    #[inline(always)]
+    pub(crate) fn remember(&self, node: NodeRef, execution: u64, hits: impl FnOnce() -> u64) {
+        if !(self.takes_in() && self.remember_near(node, execution, hits())) {
+            self.far.insert(node);
+        }
+    }
+
+    /// Whether the near part is to remember a node that it was asked for and did not have.
+    #[inline(always)]
+    fn takes_in(&self) -> bool {
+        let left = self.left_alone.get();
+        if left == 0 {
+            return true;
+        }
+        self.left_alone.set(left - 1);
+        if left == 1 {
+            self.near.change_to(IN_USE);
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn remember_near(&self, node: NodeRef, execution: u64, hits: u64) -> bool {
+        let had_room = self.insert(node, execution);
+        if !had_room {
+            self.note_crowded(hits.wrapping_sub(self.far.answers()));
+        }
+        had_room
+    }
+
+    /// Notes that a node had no room, where `hits` is how often the near part has answered so far. If that is less than one lookup
+    /// in five, it costs more than it saves, as its sets push the nodes out of the processor's caches: it is left alone for a while.
+    fn note_crowded(&self, hits: u64) {
         let crowded = self.crowded.get() + 1;
         self.crowded.set(crowded);
         if crowded == 256 {
             if hits.wrapping_sub(self.hits_before.get()) < 64 {
-                self.bypassed.set(8192);
+                self.left_alone.set(8192);
+                self.near.change_to(LEFT_ALONE);
             }
             self.crowded.set(0);
             self.hits_before.set(hits);
@@ -148,10 +187,14 @@ impl ThreadCache {
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        if self.filled.replace(false) {
-            for entry in self.sets.iter().flat_map(|set| &set.ways) {
-                entry.node.set(None);
-            }
+        self.far.clear();
+        if self.is_clear.replace(true) {
+            return;
+        }
+        self.near.clear();
+        if self.left_alone.replace(0) > 0 {
+            self.near.change_to(IN_USE);
+            self.near.clear();
         }
     }
 }

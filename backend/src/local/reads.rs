@@ -33,9 +33,6 @@ impl Local {
     /// The fresh node that this thread remembers for a hash, recorded as read by the current body.
     #[inline(always)]
     pub(crate) fn cached(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<NodeRef> {
-        if self.cache.is_bypassed() {
-            return None;
-        }
         let (node, recorded_by, entry) = self.cache.find(hash, |node| node.state.is_fresh() && is(node))?;
         if recorded_by != self.execution.get() {
             entry.set_recorded(node, self.execution.get());
@@ -153,20 +150,26 @@ impl Local {
         self.record(Edge::value_of(node), false);
     }
 
-    /// Notes a read that the table answered, of a node that the thread cache did not have, and remembers it there.
+    /// The node of a hash that this thread remembers far away. Whether it is the one asked for is to be seen.
     #[inline(always)]
-    pub(crate) fn record_from_table(&self, node: NodeRef) {
-        if !self.cache.is_bypassed() {
-            self.remember(node);
-        }
+    pub(crate) fn far(&self, hash: u64) -> Option<NodeRef> {
+        self.cache.find_far(hash)
+    }
+
+    /// Notes a read that the far part of the thread cache answered.
+    #[inline(always)]
+    pub(crate) fn record_from_far(&self, node: NodeRef) {
+        self.counters.thread_hit(node.function);
+        self.cache.remember_far(node, self.execution.get(), || self.counters.near_hits(node.function));
         self.record(Edge::value_of(node), true);
     }
 
-    #[inline(never)]
-    fn remember(&self, node: NodeRef) {
-        if !self.cache.insert(node, self.execution.get()) {
-            self.cache.note_crowded(self.counters.near_hits(node.function));
-        }
+    /// Notes a read that the table answered, of a node that the thread cache did not have, and remembers it there.
+    #[inline(always)]
+    pub(crate) fn record_from_table(&self, node: NodeRef) {
+        self.counters.memory_hit(node.function);
+        self.cache.remember(node, self.execution.get(), || self.counters.near_hits(node.function));
+        self.record(Edge::value_of(node), true);
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.

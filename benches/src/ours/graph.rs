@@ -154,7 +154,8 @@ fn build(nest: Nest) -> Sample {
     })
 }
 
-/// 1,000 readers of `reads` entries each, less the same readers of nothing and the same entries unread.
+/// 1,000 readers of `reads` entries each, less the same readers of nothing and the same entries unread: what stays after the
+/// session after the one that built them, which tidies up.
 fn edges(reads: u32) -> Option<Lane> {
     let graph = move |read: u32| {
         let runtime = Runtime::new();
@@ -167,6 +168,7 @@ fn edges(reads: u32) -> Option<Lane> {
                 black_box(reader(sheet, number, read));
             });
         });
+        runtime.run(|| ());
         runtime
     };
     let mut reading = footprint(1, move || graph(reads))?;
