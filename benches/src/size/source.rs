@@ -28,7 +28,7 @@ pub(super) fn manifest(kind: Kind, name: &str, larder: &Path) -> String {
 
 /// `main.rs` with so many functions.
 pub(super) fn main(kind: Kind, functions: u32) -> String {
-    let mut text = String::from(prelude(kind));
+    let mut text = prelude(kind);
     let mut calls = String::new();
     for (number, first) in (0..functions).step_by(PER_MODULE as usize).enumerate() {
         text += &module(kind, number, first..functions.min(first + PER_MODULE));
