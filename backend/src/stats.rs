@@ -1,5 +1,6 @@
 //! Statistics: what happened per task function, as data and as a table.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -82,9 +83,16 @@ impl Stats {
     /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] and [`Stats::storage`] stay as they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let functions = self.functions.iter().map(|function| match earlier.get(function.path) {
-            Some(before) => function.since(before),
-            None => function.clone(),
+        // The instances of a generic function have one path, and stand in the order of their first calls.
+        let mut before: HashMap<_, VecDeque<_>> = HashMap::new();
+        for function in &earlier.functions {
+            before.entry(function.path).or_default().push_back(function);
+        }
+        let functions = self.functions.iter().map(|function| {
+            match before.get_mut(function.path).and_then(VecDeque::pop_front) {
+                Some(before) => function.since(before),
+                None => function.clone(),
+            }
         });
         Self { functions: functions.collect(), tasks: self.tasks, storage: self.storage.clone() }
     }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use larder::{Runtime, Task, task_fn};
+use larder::{Runtime, Stats, Task, task_fn};
 
 /// How often bodies ran in one test, told apart by the test.
 #[derive(Clone, Copy)]
@@ -174,6 +174,21 @@ fn instances_of_a_generic_function_share_nothing() {
         assert_eq!(named_like::<u8>(), "u8");
         assert_eq!(named_like::<u16>(), "u16");
     });
+}
+
+// What happened since an earlier look was told against the first instance of the name, for each of them.
+#[test]
+fn instances_of_a_generic_function_are_counted_apart() {
+    let runtime = Runtime::new();
+    let calls = |stats: Stats| -> Vec<u64> {
+        assert!(stats.functions.iter().all(|function| function.name == "named_like"));
+        stats.functions.iter().map(|function| function.calls).collect()
+    };
+    runtime.run(|| (named_like::<u8>(), named_like::<u8>(), named_like::<u8>(), named_like::<u16>()));
+    let earlier = runtime.stats();
+    runtime.run(|| (named_like::<u16>(), named_like::<u32>()));
+    assert_eq!(calls(runtime.stats().since(&earlier)), [0, 1, 1]);
+    assert_eq!(calls(earlier), [3, 1]);
 }
 
 #[task_fn]

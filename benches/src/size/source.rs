@@ -1,9 +1,15 @@
 //! The generated crates. Every function has the same signature but for what its system asks for, a body of its own
-//! (so that the linker folds none), and is called once from `main` with an argument that the optimizer cannot know.
+//! (so that the linker folds none), and is called once with an argument that the optimizer cannot know: by the body of
+//! its module, of which `main` calls one after the other.
 
 use super::Kind;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::Path;
+
+/// How many functions stand in a module, and are called by one body. A body that calls thousands is nobody's, and the
+/// compiler's time for one grows faster than its length, whatever it calls.
+const PER_MODULE: u32 = 10;
 
 /// Cargo.toml of a crate that stands alone.
 pub(super) fn manifest(kind: Kind, name: &str, larder: &Path) -> String {
@@ -22,26 +28,38 @@ pub(super) fn manifest(kind: Kind, name: &str, larder: &Path) -> String {
 
 /// `main.rs` with so many functions.
 pub(super) fn main(kind: Kind, functions: u32) -> String {
-    let mut text = String::from(prelude(kind));
-    for number in 0..functions {
-        let _ = writeln!(text, "{}", function(kind, number));
+    let mut text = prelude(kind);
+    let mut calls = String::new();
+    for (number, first) in (0..functions).step_by(PER_MODULE as usize).enumerate() {
+        text += &module(kind, number, first..functions.min(first + PER_MODULE));
+        let _ = writeln!(calls, "    sum = sum.wrapping_add(m_{number}::calls({}));", passed(kind));
     }
-    let calls: String = (0..functions).fold(String::new(), |mut calls, number| {
-        let _ = writeln!(calls, "    sum = sum.wrapping_add({});", call(kind, number));
-        calls
-    });
-    let calls = format!("    let mut sum = 0u64;\n{calls}    sum\n");
-    let _ = writeln!(text, "{}", program(kind, &calls));
-    text
+    text + &program(kind, &calls)
 }
 
-fn prelude(kind: Kind) -> &'static str {
-    match kind {
-        Kind::SalsaByHandle => {
-            "#[salsa::input]\nstruct Key {\n    #[returns(copy)]\n    a: u32,\n    #[returns(copy)]\n    b: u64,\n}\n\n"
-        }
-        _ => "",
+/// A module with its functions, and the body that calls them: one of its own, as bodies are.
+fn module(kind: Kind, number: usize, functions: Range<u32>) -> String {
+    let mut text = format!("mod m_{number} {{\n    use super::*;\n\n");
+    let mut sum = String::from("let mut sum = 0u64;\n");
+    for number in functions {
+        let _ = writeln!(text, "{}", function(kind, number));
+        let _ = writeln!(sum, "    sum = sum.wrapping_add({});", call(kind, number));
     }
+    sum += "    sum";
+    if kind == Kind::LarderAsync {
+        sum = format!("block_on(async {{\n{sum}\n}})");
+    }
+    let parameters = parameters(kind);
+    text + &format!("#[inline(never)]\npub fn calls({parameters}) -> u64 {{\n    {sum}\n}}\n}}\n\n")
+}
+
+fn prelude(kind: Kind) -> String {
+    let own = match kind {
+        Kind::SalsaByHandle => KEY,
+        Kind::LarderAsync => BLOCK_ON,
+        _ => "",
+    };
+    format!("#![allow(unused, clippy::all)]\n\n{own}")
 }
 
 fn function(kind: Kind, number: u32) -> String {
@@ -76,45 +94,57 @@ fn call(kind: Kind, number: u32) -> String {
     }
 }
 
+/// What bodies that call are given.
+fn parameters(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain | Kind::Larder | Kind::LarderAsync => "a: u32, b: u64",
+        Kind::Salsa => "db: &dyn salsa::Database, a: u32, b: u64",
+        Kind::SalsaByHandle => "db: &dyn salsa::Database, key: Key",
+    }
+}
+
+/// How one hands it on to the next.
+fn passed(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain | Kind::Larder | Kind::LarderAsync => "a, b",
+        Kind::Salsa => "db, a, b",
+        Kind::SalsaByHandle => "db, key",
+    }
+}
+
 /// `main`, with `calls` where the system wants them. A crate without functions still starts the system, so that its
 /// own code is in both binaries.
 fn program(kind: Kind, calls: &str) -> String {
-    let arguments = "    let a = std::hint::black_box(7u32);\n    let b = std::hint::black_box(9u64);\n";
-    let end = "    std::process::exit((std::hint::black_box(sum) & 1) as i32)\n";
-    let allow = "#[allow(unused, clippy::all)]";
-    let (before, after, parameters, passed) = match kind {
-        Kind::Plain => ("", "let sum = calls(a, b);", "a: u32, b: u64", ""),
-        Kind::Salsa => (
-            "    let db = salsa::DatabaseImpl::default();\n",
-            "let sum = calls(&db, a, b);",
-            "db: &dyn salsa::Database, a: u32, b: u64",
-            "",
-        ),
+    let (before, run) = match kind {
+        Kind::Plain => ("", "calls(a, b)"),
+        Kind::Salsa => ("    let db = salsa::DatabaseImpl::default();\n", "calls(&db, a, b)"),
         Kind::SalsaByHandle => (
             "    let db = salsa::DatabaseImpl::default();\n    let key = Key::new(&db, a, b);\n",
-            "let sum = calls(&db, key);",
-            "db: &dyn salsa::Database, key: Key",
-            "",
+            "calls(&db, key)",
         ),
-        Kind::Larder => (
-            "    let runtime = larder::Runtime::new();\n",
-            "let sum = runtime.run(|| calls(a, b));",
-            "a: u32, b: u64",
-            "",
-        ),
-        Kind::LarderAsync => (
-            "    let runtime = larder::Runtime::new();\n",
-            "let sum = runtime.run(|| block_on(calls(a, b)));",
-            "a: u32, b: u64",
-            BLOCK_ON,
-        ),
+        Kind::Larder => ("    let runtime = larder::Runtime::new();\n", "runtime.run(|| calls(a, b))"),
+        Kind::LarderAsync => {
+            ("    let runtime = larder::Runtime::new();\n", "runtime.run(|| block_on(async { calls(a, b) }))")
+        }
     };
-    let asynchronous = if kind == Kind::LarderAsync { "async " } else { "" };
+    let parameters = parameters(kind);
     format!(
-        "{passed}{allow}\n{asynchronous}fn calls({parameters}) -> u64 {{\n{calls}}}\n\n{allow}\nfn main() {{\n\
-         {arguments}{before}    {after}\n{end}}}\n"
+        "fn calls({parameters}) -> u64 {{\n    let mut sum = 0u64;\n{calls}    sum\n}}\n\nfn main() {{\n    \
+         let a = std::hint::black_box(7u32);\n    let b = std::hint::black_box(9u64);\n{before}    \
+         let sum = {run};\n    std::process::exit((std::hint::black_box(sum) & 1) as i32)\n}}\n"
     )
 }
+
+/// The input whose handle salsa's functions take.
+const KEY: &str = "#[salsa::input]
+struct Key {
+    #[returns(copy)]
+    a: u32,
+    #[returns(copy)]
+    b: u64,
+}
+
+";
 
 /// An executor for futures that are always ready when polled again.
 const BLOCK_ON: &str = "fn block_on<F: std::future::Future>(future: F) -> F::Output {

@@ -1,5 +1,7 @@
 //! Arguments, outputs and call patterns that a runtime would rather not meet.
 
+mod many;
+
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
