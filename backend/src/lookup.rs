@@ -67,6 +67,9 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
     if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
+    if local.has_far() {
+        return from_far::<A, O>(local, raw, hash, args);
+    }
     through_the_table::<A, O>(local, raw, hash, args)
 }
 
@@ -85,20 +88,27 @@ fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bo
     node.task_fn.is(task_fn) && args.matches(unsafe { node.key::<A::Key, O>() })
 }
 
-/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
-/// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
+/// The far part of the thread cache: apart from what follows, which needs more registers.
 #[inline(never)]
-fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
-    let is_hit = |node| is_it::<A, O>(node, task_fn, &args) && node.state.is_fresh();
+fn from_far<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
     if let Some(node) = local.far(hash)
-        && is_hit(node)
+        && is_it::<A, O>(node, task_fn, &args)
+        && node.state.is_fresh()
     {
         local.record_from_far(node);
         return node;
     }
+    through_the_table::<A, O>(local, task_fn, hash, args)
+}
+
+/// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
+/// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
+#[inline(never)]
+fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
     let first = local.engine().table.first(hash);
     if let Some(node) = first
-        && is_hit(node)
+        && is_it::<A, O>(node, task_fn, &args)
+        && node.state.is_fresh()
     {
         local.record_from_table(node);
         return node;

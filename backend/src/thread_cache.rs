@@ -14,28 +14,28 @@ use std::cell::Cell;
 
 use self::far::Far;
 use self::sets::Sets;
-use self::tagged::Tagged;
+use self::tagged::{Place, Tagged};
 use crate::node::NodeRef;
 
-/// The sizes, in sets: for when it is left alone, and 64 KiB. A thousand keys with random hashes lose 3 % of their hits to the far
+/// The sizes, in sets: for when it is left alone, and 128 KiB. A thousand keys with random hashes lose 1 % of their hits to the far
 /// part, sequential keys none. (Miri and the model checker make and look at each of them again and again.)
-const SIZES: [usize; 2] = if cfg!(any(miri, larder_model)) { [1, 16] } else { [1, 2048] };
+const SIZES: [usize; 2] = if cfg!(any(miri, larder_model)) { [1, 16] } else { [1, 4096] };
 const LEFT_ALONE: usize = 0;
 const IN_USE: usize = 1;
 
 pub(crate) struct Entry {
-    node: Tagged,
+    node: Place,
     /// The execution that last recorded the node.
     recorded_by: Cell<u64>,
 }
 
 impl Entry {
-    const NONE: Self = Self { node: Tagged::NONE, recorded_by: Cell::new(0) };
+    const NONE: Self = Self { node: Cell::new(Tagged::NONE), recorded_by: Cell::new(0) };
 
     /// Notes that `execution` has recorded `node`, if that is still the one that stands here.
     #[inline]
     pub(crate) fn set_recorded(&self, node: NodeRef, execution: u64) {
-        if self.node.is(node) {
+        if self.node.get().is(node) {
             self.recorded_by.set(execution);
         }
     }
@@ -48,7 +48,7 @@ impl sets::Set for NearSet {
     const EMPTY: Self = Self([Entry::NONE; 2]);
 
     fn clear(&self) {
-        self.0.iter().for_each(|entry| entry.node.clear());
+        self.0.iter().for_each(|entry| entry.node.set(Tagged::NONE));
     }
 }
 
@@ -57,8 +57,8 @@ pub(crate) struct ThreadCache {
     far: Far,
     is_clear: Cell<bool>,
     refused: Cell<u32>,
-    /// So many nodes to come are not put into the near part: what is asked for does not fit.
-    left_alone: Cell<u32>,
+    /// Until the far part has been asked so often, nothing is put into the near one: what is asked for does not fit.
+    left_alone_until: Cell<u64>,
     /// Nodes that had no room since it was last judged, and the hits counted then.
     crowded: Cell<u32>,
     hits_before: Cell<u64>,
@@ -71,7 +71,7 @@ impl Default for ThreadCache {
             far: Far::default(),
             is_clear: Cell::new(true),
             refused: Cell::new(0),
-            left_alone: Cell::new(0),
+            left_alone_until: Cell::new(0),
             crowded: Cell::new(0),
             hits_before: Cell::new(0),
         }
@@ -84,19 +84,25 @@ impl ThreadCache {
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, u64, &Entry)> {
         let [first, second] = &self.near.of(hash).0;
-        if let Some(node) = first.node.node_of(hash) {
+        if let Some(node) = first.node.get().node_of(hash) {
             let recorded_by = first.recorded_by.get();
             if is(node) {
                 return Some((node, recorded_by, first));
             }
         }
-        if let Some(node) = second.node.node_of(hash) {
+        if let Some(node) = second.node.get().node_of(hash) {
             let recorded_by = second.recorded_by.get();
             if is(node) {
                 return Some((node, recorded_by, second));
             }
         }
         None
+    }
+
+    /// Whether the far part may have what the near one has not.
+    #[inline(always)]
+    pub(crate) fn has_far(&self) -> bool {
+        self.far.is_in_use()
     }
 
     /// A node of the far part whose hash may be this one.
@@ -111,9 +117,9 @@ impl ThreadCache {
     pub(crate) fn insert(&self, node: NodeRef, execution: u64) -> bool {
         let [first, second] = &self.near.of(node.hash).0;
         let mut has_room = true;
-        let way = if first.node.is_empty() {
+        let way = if first.node.get().is_none() {
             first
-        } else if second.node.is_empty() {
+        } else if second.node.get().is_none() {
             second
         } else {
             has_room = false;
@@ -125,7 +131,7 @@ impl ThreadCache {
             if refused.is_multiple_of(16) { first } else { second }
         };
         self.is_clear.set(false);
-        way.node.put(node);
+        way.node.set(Tagged::of(node));
         way.recorded_by.set(execution);
         has_room
     }
@@ -133,7 +139,6 @@ impl ThreadCache {
     /// Remembers a node that the far part has answered for. `hits` is how often the cache has answered so far.
     #[inline(always)]
     pub(crate) fn remember_far(&self, node: NodeRef, execution: u64, hits: impl FnOnce() -> u64) {
-        self.far.note_answer();
         if self.takes_in() {
             self.remember_near(node, execution, hits());
         }
@@ -150,19 +155,14 @@ impl ThreadCache {
     /// Whether the near part is to remember a node that it was asked for and did not have.
     #[inline(always)]
     fn takes_in(&self) -> bool {
-        let left = self.left_alone.get();
-        if left == 0 {
-            return true;
-        }
-        self.left_alone.set(left - 1);
-        if left == 1 {
-            self.near.change_to(IN_USE);
-        }
-        false
+        self.far.note_asked() >= self.left_alone_until.get()
     }
 
     #[inline(never)]
     fn remember_near(&self, node: NodeRef, execution: u64, hits: u64) -> bool {
+        if self.near.size() == LEFT_ALONE {
+            self.near.change_to(IN_USE);
+        }
         let had_room = self.insert(node, execution);
         if !had_room {
             self.note_crowded(hits.wrapping_sub(self.far.answers()));
@@ -177,7 +177,7 @@ impl ThreadCache {
         self.crowded.set(crowded);
         if crowded == 256 {
             if hits.wrapping_sub(self.hits_before.get()) < 64 {
-                self.left_alone.set(8192);
+                self.left_alone_until.set(self.far.note_asked() + 8192);
                 self.near.change_to(LEFT_ALONE);
             }
             self.crowded.set(0);
@@ -188,13 +188,12 @@ impl ThreadCache {
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.far.clear();
-        if self.is_clear.replace(true) {
-            return;
-        }
-        self.near.clear();
-        if self.left_alone.replace(0) > 0 {
-            self.near.change_to(IN_USE);
-            self.near.clear();
+        if !self.is_clear.replace(true) {
+            for size in [LEFT_ALONE, IN_USE] {
+                self.near.change_to(size);
+                self.near.clear();
+            }
+            self.left_alone_until.set(0);
         }
     }
 }

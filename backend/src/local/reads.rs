@@ -101,6 +101,27 @@ impl Local {
         self.push(edge);
     }
 
+    /// Notes a read that the body may have noted before.
+    #[inline(always)]
+    fn record_again(&self, edge: Edge) {
+        if !self.recording.get() {
+            return;
+        }
+        // SAFETY: as in `push`.
+        let reads = unsafe { &*self.reads.get() };
+        let next = self.repeated.get();
+        if reads.get(next) == Some(&edge) {
+            self.repeated.set(next + 1);
+        } else {
+            self.record_out_of_turn(edge);
+        }
+    }
+
+    #[inline(never)]
+    fn record_out_of_turn(&self, edge: Edge) {
+        self.record(edge, true);
+    }
+
     /// Whether `edge` is the next of the reads that the body has noted already and now goes through again, in a loop over
     /// more nodes than the thread cache remembers. Such a loop would note each of them each time.
     #[inline]
@@ -150,6 +171,12 @@ impl Local {
         self.record(Edge::value_of(node), false);
     }
 
+    /// Whether this thread remembers anything far away.
+    #[inline(always)]
+    pub(crate) fn has_far(&self) -> bool {
+        self.cache.has_far()
+    }
+
     /// The node of a hash that this thread remembers far away. Whether it is the one asked for is to be seen.
     #[inline(always)]
     pub(crate) fn far(&self, hash: u64) -> Option<NodeRef> {
@@ -161,7 +188,7 @@ impl Local {
     pub(crate) fn record_from_far(&self, node: NodeRef) {
         self.counters.thread_hit(node.function);
         self.cache.remember_far(node, self.execution.get(), || self.counters.near_hits(node.function));
-        self.record(Edge::value_of(node), true);
+        self.record_again(Edge::value_of(node));
     }
 
     /// Notes a read that the table answered, of a node that the thread cache did not have, and remembers it there.
@@ -169,7 +196,7 @@ impl Local {
     pub(crate) fn record_from_table(&self, node: NodeRef) {
         self.counters.memory_hit(node.function);
         self.cache.remember(node, self.execution.get(), || self.counters.near_hits(node.function));
-        self.record(Edge::value_of(node), true);
+        self.record_again(Edge::value_of(node));
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.

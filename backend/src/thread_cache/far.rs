@@ -1,38 +1,47 @@
 //! The far part of a thread cache: nodes for which there is no room in the near part, one word each.
 
 use std::cell::Cell;
+use std::hint::select_unpredictable;
 
 use super::sets::{Set, Sets};
-use super::tagged::Tagged;
+use super::tagged::{Place, Tagged};
 use crate::node::NodeRef;
 
-/// The sizes, in sets of four. The first is for when it is not used; the others take 128 KiB, 1 MiB and 4 MiB.
+/// The nodes of a set: one line of the processor's cache.
+const WAYS: usize = 8;
+/// The sizes, in sets. The first is for when it is not used; the others take 128 KiB, 1 MiB and 2 MiB.
 const SIZES: [usize; 4] =
-    if cfg!(any(miri, larder_model)) { [1, 4, 8, 16] } else { [1, 1 << 12, 1 << 15, 1 << 17] };
+    if cfg!(any(miri, larder_model)) { [1, 2, 4, 8] } else { [1, 1 << 11, 1 << 14, 1 << 15] };
 const UNUSED: usize = 0;
-const SMALLEST: usize = 1;
+const LARGEST: usize = SIZES.len() - 1;
+/// For how many spans it is left alone.
+const REST: u32 = 32;
 
-#[repr(align(32))]
-struct FarSet([Tagged; 4]);
+#[repr(align(64))]
+struct FarSet([Place; WAYS]);
 
 impl Set for FarSet {
-    const EMPTY: Self = Self([Tagged::NONE; 4]);
+    const EMPTY: Self = Self([const { Cell::new(Tagged::NONE) }; WAYS]);
 
     fn clear(&self) {
-        self.0.iter().for_each(Tagged::clear);
+        self.0.iter().for_each(|place| place.set(Tagged::NONE));
     }
 }
 
 pub(super) struct Far {
     sets: Sets<FarSet, { SIZES.len() }>,
-    /// How often it has answered.
-    answers: Cell<u64>,
-    /// How often it had no answer, and the table did.
-    misses: Cell<u64>,
-    /// Both, when it was last judged.
-    judged: Cell<(u64, u64)>,
     /// The size to go back to when it has been left alone.
     size: Cell<usize>,
+    /// How often it was asked.
+    asked: Cell<u64>,
+    /// How often it had no answer, and the table did.
+    misses: Cell<u64>,
+    /// For how many of these there was no room.
+    crowded: Cell<u64>,
+    /// All three, when it was last judged.
+    judged: Cell<[u64; 3]>,
+    /// So many spans of that length are to pass before it is judged: while it fills itself, or is left alone.
+    spans: Cell<u32>,
     is_clear: Cell<bool>,
 }
 
@@ -40,88 +49,118 @@ impl Default for Far {
     fn default() -> Self {
         Self {
             sets: Sets::new(SIZES, UNUSED),
-            answers: Cell::new(0),
-            misses: Cell::new(0),
-            judged: Cell::new((0, 0)),
             size: Cell::new(UNUSED),
+            asked: Cell::new(0),
+            misses: Cell::new(0),
+            crowded: Cell::new(0),
+            judged: Cell::default(),
+            spans: Cell::new(0),
             is_clear: Cell::new(true),
         }
     }
 }
 
 impl Far {
+    /// Whether there can be anything in it.
+    #[inline(always)]
+    pub(super) fn is_in_use(&self) -> bool {
+        self.sets.size() != UNUSED
+    }
+
     /// A node whose hash may be this one.
     #[inline(always)]
     pub(super) fn find(&self, hash: u64) -> Option<NodeRef> {
-        let [first, second, third, fourth] = &self.sets.of(hash).0;
-        // Which of the four it is cannot be foretold: no branches here.
-        let early = if first.may_be_of(hash) { first } else { second };
-        let late = if third.may_be_of(hash) { third } else { fourth };
-        let place = if early.may_be_of(hash) { early } else { late };
-        place.node_of(hash)
+        let [mut found, others @ ..] = self.sets.of(hash).0.each_ref().map(Cell::get);
+        for other in others {
+            found = select_unpredictable(other.may_be_of(hash), other, found);
+        }
+        found.node_of(hash)
     }
 
+    /// Notes that it was asked for a node that exists. Returns how often it has been by now.
     #[inline(always)]
-    pub(super) fn note_answer(&self) {
-        self.answers.set(self.answers.get() + 1);
+    pub(super) fn note_asked(&self) -> u64 {
+        let asked = self.asked.get() + 1;
+        self.asked.set(asked);
+        asked
     }
 
     /// How often it has answered so far.
     pub(super) fn answers(&self) -> u64 {
-        self.answers.get()
+        self.asked.get() - self.misses.get()
     }
 
-    /// Remembers a node that the table had to answer for: at once where there is room, otherwise one time in eight.
+    /// Remembers a node that the table had to answer for.
+    #[inline(always)]
     pub(super) fn insert(&self, node: NodeRef) {
         let misses = self.misses.get() + 1;
         self.misses.set(misses);
-        let ways = &self.sets.of(node.hash).0;
-        let number = misses as usize;
-        let way = ways.iter().find(|way| way.is_empty());
-        if let Some(way) = way.or_else(|| number.is_multiple_of(8).then(|| &ways[number / 8 % ways.len()])) {
-            self.is_clear.set(false);
-            way.put(node);
+        if self.is_in_use() {
+            self.put(node);
         }
         if misses.is_multiple_of(1024) {
             self.judge();
         }
     }
 
-    /// Once it has been asked for several times as much as it can hold, its size is judged by how much of that it has answered:
-    /// most, and it is good as it is; some, and it grows; hardly anything, and it is left alone for as long, since what is asked for
-    /// does not come again, or would not fit.
+    /// Puts a node in: at once where there is room, otherwise one time in eight.
+    #[inline(never)]
+    fn put(&self, node: NodeRef) {
+        let ways = &self.sets.of(node.hash).0;
+        if let Some(way) = ways.iter().find(|way| way.get().is_none()) {
+            self.is_clear.set(false);
+            way.set(Tagged::of(node));
+        } else {
+            let crowded = self.crowded.get() + 1;
+            self.crowded.set(crowded);
+            if crowded.is_multiple_of(8) {
+                ways[crowded as usize / 8 % WAYS].set(Tagged::of(node));
+            }
+        }
+    }
+
+    /// Judges the size, whenever the far part has been asked for twice as much as it holds and has had as much before to fill itself.
+    /// If much had no room, it grows. If it cannot, or has hardly answered anything, it is left alone for some time: what is asked
+    /// for is too much or does not come again, and looking for it here would only push the nodes out of the processor's caches.
     #[cold]
     fn judge(&self) {
-        let (answers, misses) = (self.answers.get(), self.misses.get());
-        let (answers_before, misses_before) = self.judged.get();
-        let answered = answers - answers_before;
-        let asked = answered + misses - misses_before;
+        let now = [self.asked.get(), self.misses.get(), self.crowded.get()];
+        let before = self.judged.get();
+        let [asked, misses, crowded] = std::array::from_fn(|index| now[index] - before[index]);
         let size = self.size.get();
-        if asked < SIZES[size] as u64 * 16 {
+        if asked < (SIZES[size] * WAYS * 2) as u64 {
             return;
         }
-        self.judged.set((answers, misses));
-        if size == UNUSED {
-            self.size.set(SMALLEST);
-        } else if self.sets.size() != UNUSED {
-            if answered < asked / 32 {
-                return self.sets.change_to(UNUSED);
+        self.judged.set(now);
+        let spans = self.spans.get();
+        if spans > 0 {
+            let is_over = spans == 1 && self.sets.size() != size;
+            if is_over {
+                self.sets.change_to(size);
             }
-            if answered < asked / 8 * 7 && size + 1 < SIZES.len() {
+            self.spans.set(if is_over { 1 } else { spans - 1 });
+        } else if size == UNUSED || crowded > asked / 16 {
+            let hardly_answers = size != UNUSED && asked - misses < asked / 32;
+            if hardly_answers || size == LARGEST {
+                self.spans.set(REST);
+                self.sets.change_to(UNUSED);
+            } else {
                 self.sets.clear();
                 self.size.set(size + 1);
+                self.sets.change_to(size + 1);
+                self.spans.set(1);
             }
         }
-        self.sets.change_to(self.size.get());
     }
 
     /// Forgets everything. It takes little to grow again.
     pub(super) fn clear(&self) {
         if !self.is_clear.replace(true) {
-            self.sets.clear();
-            self.sets.change_to(self.size.replace(UNUSED));
-            self.sets.clear();
-            self.sets.change_to(UNUSED);
+            for size in [self.size.replace(UNUSED), UNUSED] {
+                self.sets.change_to(size);
+                self.sets.clear();
+            }
+            self.spans.set(0);
         }
     }
 }

@@ -9,52 +9,53 @@ use crate::node::{Header, NodeRef};
 const TAG_SHIFT: u32 = 48;
 const ADDRESS: usize = (1 << TAG_SHIFT) - 1;
 
-/// The place of one node.
+/// A tagged node, or none.
+#[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct Tagged(Cell<*mut Header>);
+pub(super) struct Tagged(*mut Header);
 
-/// What of a hash stands above the address. It is never zero, so that an empty place is of no hash.
+/// What of a hash stands above the address. It is never zero, so that no node is of no hash.
 #[inline(always)]
 fn tag(hash: u64) -> usize {
     hash as usize & !ADDRESS | 1 << TAG_SHIFT
 }
 
 impl Tagged {
-    pub(super) const NONE: Self = Self(Cell::new(ptr::null_mut()));
+    pub(super) const NONE: Self = Self(ptr::null_mut());
+
+    /// A node whose address leaves no room for a tag is none.
+    pub(super) fn of(node: NodeRef) -> Self {
+        if node.address() & !ADDRESS != 0 {
+            return Self::NONE;
+        }
+        Self(node.as_ptr().map_addr(|address| address | tag(node.hash)))
+    }
 
     /// Whether the node's hash may be this one.
     #[inline(always)]
-    pub(super) fn may_be_of(&self, hash: u64) -> bool {
-        (self.0.get().addr() ^ tag(hash)) >> TAG_SHIFT == 0
+    pub(super) fn may_be_of(self, hash: u64) -> bool {
+        (self.0.addr() ^ tag(hash)) >> TAG_SHIFT == 0
     }
 
     /// The node, if its hash may be this one.
     #[inline(always)]
-    pub(super) fn node_of(&self, hash: u64) -> Option<NodeRef> {
+    pub(super) fn node_of(self, hash: u64) -> Option<NodeRef> {
         self.may_be_of(hash).then(|| {
-            // SAFETY: 1. with a tag there is an address below it, which is a node's (`put`); 2. all places are cleared before
-            // the first session after a node has been freed, so the node is alive.
-            unsafe { NodeRef::from_ptr(self.0.get().map_addr(|address| address & ADDRESS)) }
+            // SAFETY: 1. with a tag there is an address below it, which is a node's (`of`); 2. all places of these are cleared
+            // before the first session after a node has been freed, so the node is alive.
+            unsafe { NodeRef::from_ptr(self.0.map_addr(|address| address & ADDRESS)) }
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.get().is_null()
-    }
-
-    /// A node whose address leaves no room for a tag is not kept.
-    pub(super) fn put(&self, node: NodeRef) {
-        if node.address() & !ADDRESS == 0 {
-            self.0.set(node.as_ptr().map_addr(|address| address | tag(node.hash)));
-        }
+    pub(super) fn is_none(self) -> bool {
+        self.0.is_null()
     }
 
     #[inline]
-    pub(super) fn is(&self, node: NodeRef) -> bool {
-        self.0.get().addr() & ADDRESS == node.address()
-    }
-
-    pub(super) fn clear(&self) {
-        self.0.set(ptr::null_mut());
+    pub(super) fn is(self, node: NodeRef) -> bool {
+        self.0.addr() & ADDRESS == node.address()
     }
 }
+
+/// The place of one.
+pub(super) type Place = Cell<Tagged>;
