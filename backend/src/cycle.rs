@@ -47,7 +47,7 @@ use crate::edges::Edge;
 use crate::execute::{Payload, on_enough_stack, unfinished};
 use crate::failure::TaskError;
 use crate::local::Local;
-use crate::node::{NodeRef, ON_CYCLE};
+use crate::node::{AHEAD, NodeRef, ON_CYCLE};
 use crate::strand::Gathered;
 
 /// What is returned instead of an outcome when a member's body has run: its value is provisional.
@@ -111,6 +111,7 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
             component.fail(error, None);
         }
     }
+    node.clear_flag(AHEAD);
     local.pop_claim(node);
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
         component.note_reads(node, &reads);
         component.fail(error, None);
     }
+    node.clear_flag(AHEAD);
     local.pop_claim(node);
 }
 

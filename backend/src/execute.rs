@@ -15,7 +15,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
+use crate::node::{AHEAD, FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -169,7 +169,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
-    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
+    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | AHEAD);
     if !lasts {
         list_to_run_again(local, node);
     }
@@ -237,6 +237,7 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
     }
     // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(MUST_RUN);
+    node.clear_flag(AHEAD);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);

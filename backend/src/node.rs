@@ -65,6 +65,8 @@ pub(crate) const LOST: u16 = 4096;
 pub(crate) const ON_CYCLE: u16 = 8192;
 /// A member of a resolved component, which is verified as one (see `cycle/resolved.rs`).
 pub(crate) const RESOLVED: u16 = 16384;
+/// Claimed as the origin of a wave, ahead of the tasks between it and whoever verifies (see `demand.rs`).
+pub(crate) const AHEAD: u16 = 32768;
 
 /// The type-erased part of a node.
 #[repr(C)]

@@ -30,8 +30,8 @@ enum Answer {
     Restart,
     /// Nothing: it has failed.
     Failed(TaskError),
-    /// Nothing: members of a resolved component stand in the way, from this depth on.
-    Dissolve(usize),
+    /// Nothing: what has been claimed from this depth on is to be claimed anew, as it has hidden a part of the way.
+    ClaimAnew(usize),
 }
 
 /// The outcome of reading a RUNNING node that the current strand has claimed, if it can be resolved.
@@ -48,7 +48,7 @@ pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRe
         Answer::Evaluated { component, number } => rounds::evaluated(local, component, number),
         Answer::Restart => Err(Box::new(Restart)),
         Answer::Failed(error) => Err(Box::new(error)),
-        Answer::Dissolve(low) => Err(way::clear(local, low)),
+        Answer::ClaimAnew(low) => Err(way::clear(local, low)),
     })
 }
 
@@ -72,7 +72,7 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
     };
     let on_the_way = claimed.get(low..)?;
     if let Some(offset) = on_the_way.iter().position(|node| node.flag(RESOLVED)) {
-        return Some(Answer::Dissolve(low + offset));
+        return Some(Answer::ClaimAnew(low + offset));
     }
     let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
     // The rounds of a component have a fixpoint task among them, though its body may have ended.
@@ -81,8 +81,16 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         || on_the_way.iter().skip(1).any(is_fixpoint)
         || cycles.has_rounds_above(low);
     let is_plain = |node: &NodeRef| is_own(local, *node) && !node.task_fn.is_async();
-    if !can_begin || !on_the_way.iter().all(is_plain) {
+    if !on_the_way.iter().all(is_plain) {
         return None;
+    }
+    if !can_begin {
+        // A fixpoint task may be among those that were leapt over.
+        let is_leapt_to =
+            |at: &usize| way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
+        let leapt_to = (low + 1..claimed.len()).find(is_leapt_to)?;
+        on_the_way.iter().for_each(way::bar_leaps);
+        return Some(Answer::ClaimAnew(leapt_to - 1));
     }
     join(cycles, on_the_way, low);
     Some(if round_run.is_some() { Answer::Restart } else { first_of(cycles, node) })

@@ -5,8 +5,11 @@
 //! the other one finds what was given up unclaimed, and resolves the component by itself. A strand that makes way has nothing left
 //! on the circle as it was known; should a larger circle close later, whoever closes it gives up more.
 //!
-//! The same is done within a strand to take back the claims on a resolved component that is being verified (`resolved.rs`), when
-//! something that it reads turns out to be a part of it now.
+//! The same is done within a strand
+//! * to take back the claims on a resolved component that is being verified (`resolved.rs`), when something that it reads turns out
+//!   to be a part of it now;
+//! * when a cycle has closed on which there is no fixpoint task, but a node that was claimed as the origin of a wave, ahead of the
+//!   tasks in between (`demand.rs`): the way is not known, and has to be gone link by link.
 
 use super::read::is_own;
 use crate::claim::Phase;
@@ -14,7 +17,7 @@ use crate::demand::{Patience, wait_for};
 use crate::execute::Payload;
 use crate::failure::TaskError;
 use crate::local::Local;
-use crate::node::{NodeRef, ON_CYCLE, RESOLVED};
+use crate::node::{AHEAD, BROKEN, NodeRef, ON_CYCLE, RESOLVED};
 
 /// What a strand gives up.
 pub(super) struct Way {
@@ -34,7 +37,11 @@ pub(crate) fn give_way(
     closes_at: NodeRef,
     patience: Patience,
 ) -> Option<Payload> {
-    let may_resolve = path.iter().any(|node| node.task_fn.has_initial());
+    // What this strand was told before it does not do again; another one goes on when this one has made way.
+    let goes_on = |node| !is_own(local, node) && local.beneath.borrow().is_none();
+    let hides = |node| was_leapt_to(node) && (!node.flag(BROKEN) || goes_on(node));
+    let may_resolve = path.iter().any(|node| node.task_fn.has_initial() || hides(*node));
+    path.iter().for_each(bar_leaps);
     if !may_resolve || path.iter().any(|node| node.task_fn.is_async()) {
         return None;
     }
@@ -47,6 +54,19 @@ pub(crate) fn give_way(
     }
     let low = lowest(local, closes_at)?;
     Some(clear_for(local, low, Some(on)))
+}
+
+/// Whether a node has been claimed ahead of tasks that lie between it and who claimed it: they are missing in the ways that are
+/// told by claims.
+pub(super) fn was_leapt_to(node: NodeRef) -> bool {
+    node.flag(AHEAD)
+}
+
+/// From now on the way to a node that has been leapt to is gone link by link.
+pub(super) fn bar_leaps(node: &NodeRef) {
+    if was_leapt_to(*node) {
+        node.set_flag(BROKEN);
+    }
 }
 
 /// The depth from which on all is given up if `node` is.

@@ -1,5 +1,7 @@
 //! Cycles that are resolved by iteration: `#[task_fn(cycle_initial = ..)]`.
 
+mod closing_later;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
