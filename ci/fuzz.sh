@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets for a while: by cargo-fuzz if it and a nightly toolchain are there, otherwise their functions over
-# seeded mutations, on stable. LARDER_FUZZ_SECONDS is how long each of the four runs (5).
+# seeded mutations, on stable (LARDER_FUZZ_STABLE=1 asks for that). LARDER_FUZZ_SECONDS is how long each of the four runs (5).
+# LARDER_FUZZ_CORPUS=dir begins with the inputs there and keeps what was found; without it a run begins with the seeds alone.
+# An input that breaks something is left in fuzz/artifacts.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,12 +12,25 @@ if [ -n "${LARDER_FUZZ_STABLE:-}" ] || ! cargo +nightly fuzz --version >/dev/nul
     LARDER_FUZZ_SECONDS=$seconds exec cargo test -p larder-tests --test fuzz -- --nocapture "$@"
 fi
 
-corpus=$(mktemp -d)
-trap 'rm -rf "$corpus"' EXIT
-LARDER_FUZZ_SECONDS=0 LARDER_FUZZ_CORPUS=$corpus cargo test -q -p larder-tests --test fuzz >/dev/null 2>&1 || true
+corpus=${LARDER_FUZZ_CORPUS:-}
+if [ -z "$corpus" ]; then
+    corpus=$(mktemp -d)
+    trap 'rm -rf "$corpus"' EXIT
+fi
+mkdir -p "$corpus"
+corpus=$(cd "$corpus" && pwd)
+LARDER_FUZZ_SECONDS=0 LARDER_FUZZ_CORPUS=$corpus cargo test --quiet -p larder-tests --test fuzz
+cargo +nightly fuzz build --features libfuzzer
+
+broken=()
 for target in codec records sealed_store store_file; do
-    mkdir -p "$corpus/$target"
     echo "fuzz: $target, $seconds s"
-    cargo +nightly fuzz run --features libfuzzer "$target" "$corpus/$target" -- \
-        -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10
+    # Scripts of changes are worth something at any length: libFuzzer need not begin with short ones.
+    case $target in
+        sealed_store | store_file) lengths=(-max_len=600 -len_control=0) ;;
+        *) lengths=() ;;
+    esac
+    cargo +nightly fuzz run --features libfuzzer "$target" "$corpus/$target" -- "${lengths[@]}" -print_final_stats=1 \
+        -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 || broken+=("$target")
 done
+[ ${#broken[@]} -eq 0 ] || { echo "fuzz: broken: ${broken[*]}; the inputs are in fuzz/artifacts" >&2; exit 1; }

@@ -4,7 +4,10 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Runs `work` on a thread of its own with the stack that threads have by default, for at most a minute.
+/// An interpreter takes its time.
+const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 3600 } else { 60 });
+
+/// Runs `work` on a thread of its own with the stack that threads have by default, for at most a minute (an hour under Miri).
 ///
 /// # Panics
 /// As `work` does; and if it takes too long.
@@ -16,7 +19,7 @@ pub fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> 
         result
     });
     let thread = thread.expect("a thread can be had");
-    match is_done.recv_timeout(Duration::from_secs(60)) {
+    match is_done.recv_timeout(LIMIT) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
             thread.join().unwrap_or_else(|payload| resume_unwind(payload))

@@ -47,16 +47,14 @@ impl Local {
         // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type.
         let reads = unsafe { &mut *self.reads.get() };
         if reads.len() == reads.capacity() {
-            self.make_room();
+            self.make_room(reads);
         }
         reads.push(edge);
     }
 
     /// A body that goes on reading the same must not take more and more memory.
     #[cold]
-    fn make_room(&self) {
-        // SAFETY: as in `push`.
-        let reads = unsafe { &mut *self.reads.get() };
+    fn make_room(&self, reads: &mut Vec<Edge>) {
         if self.duplicates.get() && reads.len() - self.base.get() > 4096 {
             self.keep_each_once(reads);
             self.repeated.set(self.base.get());

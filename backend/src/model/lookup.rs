@@ -105,7 +105,7 @@ impl Library {
             true
         });
         let node = match known {
-            Some((node, _)) => node,
+            Some((node, ..)) => node,
             None => {
                 let node = self.shelf.node(7);
                 cache.insert(node, 1);

@@ -1,5 +1,4 @@
-//! A walk over the engine's unsafe code that is short enough for Miri and the sanitizers: allocation and freeing of nodes,
-//! edges in place and in lists, marks, cutoff, forgetting, handles, threads, failures. Run by `ci/miri.sh`.
+//! Nodes: allocated and freed, edges in place and in lists, marks, cutoff, forgetting, handles, threads, failures.
 
 use larder::{Input, Runtime, Task, emit, task_fn};
 
