@@ -9,6 +9,8 @@
 mod far;
 mod sets;
 mod tagged;
+#[cfg(all(test, not(larder_model)))]
+mod tests;
 
 use std::cell::Cell;
 

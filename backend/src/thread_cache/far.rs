@@ -10,7 +10,7 @@ use crate::node::NodeRef;
 /// The nodes of a set: one line of the processor's cache.
 const WAYS: usize = 8;
 /// The sizes, in sets. The first is for when it is not used; the others take 128 KiB, 1 MiB and 2 MiB.
-const SIZES: [usize; 4] =
+pub(super) const SIZES: [usize; 4] =
     if cfg!(any(miri, larder_model)) { [1, 2, 4, 8] } else { [1, 1 << 11, 1 << 14, 1 << 15] };
 const UNUSED: usize = 0;
 const LARGEST: usize = SIZES.len() - 1;
