@@ -32,7 +32,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    const NONE: Self = Self { node: Cell::new(Tagged::NONE), recorded_by: Cell::new(0) };
+    fn none() -> Self {
+        Self { node: Cell::new(Tagged::NONE), recorded_by: Cell::new(0) }
+    }
 
     /// Notes that `execution` has recorded `node`, if that is still the one that stands here.
     #[inline]
@@ -47,7 +49,9 @@ impl Entry {
 struct NearSet([Entry; 2]);
 
 impl sets::Set for NearSet {
-    const EMPTY: Self = Self([Entry::NONE; 2]);
+    fn empty() -> Self {
+        Self([Entry::none(), Entry::none()])
+    }
 
     fn clear(&self) {
         self.0.iter().for_each(|entry| entry.node.set(Tagged::NONE));

@@ -21,7 +21,9 @@ const REST: u32 = 32;
 struct FarSet([Place; WAYS]);
 
 impl Set for FarSet {
-    const EMPTY: Self = Self([const { Cell::new(Tagged::NONE) }; WAYS]);
+    fn empty() -> Self {
+        Self([const { Cell::new(Tagged::NONE) }; WAYS])
+    }
 
     fn clear(&self) {
         self.0.iter().for_each(|place| place.set(Tagged::NONE));

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 
 /// The places that a hash can stand at.
 pub(super) trait Set {
-    const EMPTY: Self;
+    fn empty() -> Self;
     fn clear(&self);
 }
 
@@ -45,7 +45,7 @@ impl<S: Set, const N: usize> Sets<S, N> {
 
     /// Goes over to other sets, as these were left.
     pub(super) fn change_to(&self, size: usize) {
-        let sets = self.made[size].get_or_init(|| (0..self.sizes[size]).map(|_| S::EMPTY).collect());
+        let sets = self.made[size].get_or_init(|| (0..self.sizes[size]).map(|_| S::empty()).collect());
         self.size.set(size);
         self.mask.set(sets.len() - 1);
         self.first.set(sets.as_ptr());
