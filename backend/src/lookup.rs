@@ -67,10 +67,7 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
     if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
-    if local.has_far() {
-        return from_far::<A, O>(local, raw, hash, args);
-    }
-    through_the_table::<A, O>(local, raw, hash, args)
+    beyond_near::<A, O>(local, raw, hash, args)
 }
 
 /// The hash of a call: of the task function's identity and the arguments.
@@ -86,6 +83,15 @@ pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
 fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
     // SAFETY: the key is read only if the node's task function is this one, whose types are these.
     node.task_fn.is(task_fn) && args.matches(unsafe { node.key::<A::Key, O>() })
+}
+
+/// What the near part of the thread cache does not answer. A function of its own, so that the code of calls is short.
+#[inline(never)]
+fn beyond_near<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+    if local.has_far() {
+        return from_far::<A, O>(local, task_fn, hash, args);
+    }
+    through_the_table::<A, O>(local, task_fn, hash, args)
 }
 
 /// The far part of the thread cache: apart from what follows, which needs more registers.

@@ -44,17 +44,22 @@ impl Local {
 
     #[inline(always)]
     fn push(&self, edge: Edge) {
-        // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type.
-        let reads = unsafe { &mut *self.reads.get() };
-        if reads.len() == reads.capacity() {
-            self.make_room(reads);
+        // SAFETY: this thread alone touches `reads`, and no reference into it outlives a method of this type, or the call of
+        // another one.
+        let is_full = unsafe { (*self.reads.get()).len() == (*self.reads.get()).capacity() };
+        if is_full {
+            // It looks for itself: handing it the list costs a hit half a nanosecond.
+            self.make_room();
         }
-        reads.push(edge);
+        // SAFETY: as above.
+        unsafe { (*self.reads.get()).push(edge) };
     }
 
     /// A body that goes on reading the same must not take more and more memory.
     #[cold]
-    fn make_room(&self, reads: &mut Vec<Edge>) {
+    fn make_room(&self) {
+        // SAFETY: as in `push`.
+        let reads = unsafe { &mut *self.reads.get() };
         if self.duplicates.get() && reads.len() - self.base.get() > 4096 {
             self.keep_each_once(reads);
             self.repeated.set(self.base.get());
