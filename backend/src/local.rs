@@ -239,6 +239,7 @@ impl Local {
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }
+        self.cache.take_room();
         let sessions = self.sessions.replace(self.sessions.get() + 1);
         // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
         let frame = (sessions == 0).then(|| {

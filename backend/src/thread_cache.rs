@@ -62,6 +62,8 @@ pub(crate) struct ThreadCache {
     near: Sets<NearSet, { SIZES.len() }>,
     far: Far,
     is_clear: Cell<bool>,
+    /// How many nodes were put in when they were made.
+    made: Cell<usize>,
     refused: Cell<u32>,
     /// Until the far part has been asked so often, nothing is put into the near one: what is asked for does not fit.
     left_alone_until: Cell<u64>,
@@ -72,10 +74,13 @@ pub(crate) struct ThreadCache {
 
 impl Default for ThreadCache {
     fn default() -> Self {
+        let near = Sets::new(SIZES, LEFT_ALONE);
+        near.change_to(IN_USE);
         Self {
-            near: Sets::new(SIZES, IN_USE),
+            near,
             far: Far::default(),
             is_clear: Cell::new(true),
+            made: Cell::new(0),
             refused: Cell::new(0),
             left_alone_until: Cell::new(0),
             crowded: Cell::new(0),
@@ -189,6 +194,23 @@ impl ThreadCache {
             self.crowded.set(0);
             self.hits_before.set(hits);
         }
+    }
+
+    /// Puts in a node that has just been made, as [`Self::insert`] does.
+    #[inline]
+    pub(crate) fn insert_new(&self, node: NodeRef, execution: u64) {
+        let made = self.made.get() + 1;
+        self.made.set(made);
+        if made.is_multiple_of(8192) {
+            self.far.provide_for(made);
+        }
+        self.insert(node, execution);
+    }
+
+    /// Grows if it has come to want that: at the beginning of a session, since a hit does not allocate.
+    #[inline(always)]
+    pub(crate) fn take_room(&self) {
+        self.far.take_room();
     }
 
     /// Forgets everything.

@@ -170,7 +170,7 @@ impl Local {
     /// Remembers a node that was made by this call, and notes it as read for the first time.
     #[inline]
     pub(crate) fn record_new(&self, node: NodeRef) {
-        self.cache.insert(node, self.execution.get());
+        self.cache.insert_new(node, self.execution.get());
         self.record(Edge::value_of(node), false);
     }
 

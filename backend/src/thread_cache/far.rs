@@ -44,6 +44,8 @@ pub(super) struct Far {
     judged: Cell<[u64; 3]>,
     /// So many spans of that length are to pass before it is judged: while it fills itself, or is left alone.
     spans: Cell<u32>,
+    /// It is to grow when that may allocate.
+    wants_room: Cell<bool>,
     is_clear: Cell<bool>,
 }
 
@@ -57,6 +59,7 @@ impl Default for Far {
             crowded: Cell::new(0),
             judged: Cell::default(),
             spans: Cell::new(0),
+            wants_room: Cell::new(false),
             is_clear: Cell::new(true),
         }
     }
@@ -122,7 +125,7 @@ impl Far {
     }
 
     /// Judges the size, whenever the far part has been asked for twice as much as it holds and has had as much before to fill itself.
-    /// If much had no room, it grows. If it cannot, or has hardly answered anything, it is left alone for some time: what is asked
+    /// If much had no room, it grows, if need be as soon as it may allocate. If it cannot, or has hardly answered anything, it is left alone for some time: what is asked
     /// for is too much or does not come again, and looking for it here would only push the nodes out of the processor's caches.
     #[cold]
     fn judge(&self) {
@@ -146,13 +149,40 @@ impl Far {
             if hardly_answers || size == LARGEST {
                 self.spans.set(REST);
                 self.sets.change_to(UNUSED);
+            } else if self.sets.has_made(size + 1) {
+                self.grow();
             } else {
-                self.sets.clear();
-                self.size.set(size + 1);
-                self.sets.change_to(size + 1);
-                self.spans.set(1);
+                // A hit allocates nothing.
+                self.wants_room.set(true);
             }
         }
+    }
+
+    /// Takes the room that it has come to want. This allocates.
+    #[inline(always)]
+    pub(super) fn take_room(&self) {
+        if self.wants_room.get() {
+            self.grow();
+        }
+    }
+
+    /// Notes that this thread has made so many nodes, and makes the sets that these would fill by half, to have them when a hit
+    /// wants to grow.
+    #[cold]
+    pub(super) fn provide_for(&self, nodes: usize) {
+        for (size, _) in SIZES.iter().enumerate().filter(|(_, sets)| **sets * WAYS <= nodes * 2) {
+            self.sets.make(size);
+        }
+    }
+
+    #[cold]
+    fn grow(&self) {
+        let size = (self.size.get() + 1).min(LARGEST);
+        self.wants_room.set(false);
+        self.sets.clear();
+        self.size.set(size);
+        self.sets.change_to(size);
+        self.spans.set(1);
     }
 
     /// Forgets everything. It takes little to grow again.
@@ -163,6 +193,7 @@ impl Far {
                 self.sets.clear();
             }
             self.spans.set(0);
+            self.wants_room.set(false);
         }
     }
 }

@@ -43,9 +43,19 @@ impl<S: Set, const N: usize> Sets<S, N> {
         unsafe { &*self.first.get().add(index) }
     }
 
-    /// Goes over to other sets, as these were left.
+    /// Whether sets of a size are there already.
+    pub(super) fn has_made(&self, size: usize) -> bool {
+        self.made[size].get().is_some()
+    }
+
+    /// The sets of a size, as they were left.
+    pub(super) fn make(&self, size: usize) -> &[S] {
+        self.made[size].get_or_init(|| (0..self.sizes[size]).map(|_| S::empty()).collect())
+    }
+
+    /// Goes over to the sets of a size.
     pub(super) fn change_to(&self, size: usize) {
-        let sets = self.made[size].get_or_init(|| (0..self.sizes[size]).map(|_| S::empty()).collect());
+        let sets = self.make(size);
         self.size.set(size);
         self.mask.set(sets.len() - 1);
         self.first.set(sets.as_ptr());

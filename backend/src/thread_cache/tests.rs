@@ -53,6 +53,8 @@ fn ask(cache: &ThreadCache, node: NodeRef, hits: &mut u64) -> &'static str {
 }
 
 fn count(cache: &ThreadCache, nodes: &[NodeRef], hits: &mut u64, who: &str) -> usize {
+    // As at the beginning of a session.
+    cache.take_room();
     nodes.iter().filter(|node| ask(cache, **node, hits) == who).count()
 }
 
