@@ -167,10 +167,10 @@ impl Far {
     }
 
     /// Notes that this thread has made so many nodes, and makes the sets that these would fill by half, to have them when a hit
-    /// wants to grow.
+    /// wants to grow; but for the largest, which few need.
     #[cold]
     pub(super) fn provide_for(&self, nodes: usize) {
-        for (size, _) in SIZES.iter().enumerate().filter(|(_, sets)| **sets * WAYS <= nodes * 2) {
+        for (size, _) in SIZES[..LARGEST].iter().enumerate().filter(|(_, sets)| **sets * WAYS <= nodes * 2) {
             self.sets.make(size);
         }
     }
