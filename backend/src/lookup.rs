@@ -1,9 +1,9 @@
 //! One call, in the order of the design: thread cache, slot, read lock, storage probe, write lock, insert.
 //!
-//! The typed part is small and inlined into generated code: predict, hash, thread cache. The read lock and what is compared
-//! after it are compiled once per task function. From [`miss`] on, arguments are type-erased in their slot on the caller's stack,
-//! and the code is shared by all task functions. What is left to do when the node is known is done with all that gone from the
-//! stack ([`finish`]).
+//! The typed part is small and inlined into generated code: predict, hash, the near part of the thread cache. Its far part, and
+//! the read lock with what is compared after it, are compiled once per task function. From [`miss`] on, arguments are type-erased
+//! in their slot on the caller's stack, and the code is shared by all task functions. What is left to do when the node is known is
+//! done with all that gone from the stack ([`finish`]).
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::resume_unwind;

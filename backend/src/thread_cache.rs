@@ -150,6 +150,7 @@ impl ThreadCache {
     /// Remembers a node that the far part has answered for. `hits` is how often the cache has answered so far.
     #[inline(always)]
     pub(crate) fn remember_far(&self, node: NodeRef, execution: u64, hits: impl FnOnce() -> u64) {
+        self.far.note_answer();
         if self.takes_in() {
             self.remember_near(node, execution, hits());
         }
@@ -158,6 +159,7 @@ impl ThreadCache {
     /// Remembers a node that the table has answered for.
     #[inline(always)]
     pub(crate) fn remember(&self, node: NodeRef, execution: u64, hits: impl FnOnce() -> u64) {
+        self.far.note_miss();
         if !(self.takes_in() && self.remember_near(node, execution, hits())) {
             self.far.insert(node);
         }
@@ -166,7 +168,7 @@ impl ThreadCache {
     /// Whether the near part is to remember a node that it was asked for and did not have.
     #[inline(always)]
     fn takes_in(&self) -> bool {
-        self.far.note_asked() >= self.left_alone_until.get()
+        self.far.asked() >= self.left_alone_until.get()
     }
 
     #[inline(never)]
@@ -188,7 +190,7 @@ impl ThreadCache {
         self.crowded.set(crowded);
         if crowded == 256 {
             if hits.wrapping_sub(self.hits_before.get()) < 64 {
-                self.left_alone_until.set(self.far.note_asked() + 8192);
+                self.left_alone_until.set(self.far.asked() + 8192);
                 self.near.change_to(LEFT_ALONE);
             }
             self.crowded.set(0);

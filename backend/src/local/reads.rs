@@ -104,7 +104,8 @@ impl Local {
         self.push(edge);
     }
 
-    /// Notes a read that the body may have noted before.
+    /// Notes a read that the body may have noted before, as [`Self::record`] does; the usual case of [`Self::is_repeated`] comes first,
+    /// since all else would be saved registers in every hit.
     #[inline(always)]
     fn record_again(&self, edge: Edge) {
         if !self.recording.get() {

@@ -34,9 +34,9 @@ pub(super) struct Far {
     sets: Sets<FarSet, { SIZES.len() }>,
     /// The size to go back to when it has been left alone.
     size: Cell<usize>,
-    /// How often it was asked.
-    asked: Cell<u64>,
-    /// How often it had no answer, and the table did.
+    /// How often it has answered.
+    answers: Cell<u64>,
+    /// How often the table has, for what no part of the cache had.
     misses: Cell<u64>,
     /// For how many of these there was no room.
     crowded: Cell<u64>,
@@ -54,7 +54,7 @@ impl Default for Far {
         Self {
             sets: Sets::new(SIZES, UNUSED),
             size: Cell::new(UNUSED),
-            asked: Cell::new(0),
+            answers: Cell::new(0),
             misses: Cell::new(0),
             crowded: Cell::new(0),
             judged: Cell::default(),
@@ -82,33 +82,39 @@ impl Far {
         found.node_of(hash)
     }
 
-    /// Notes that it was asked for a node that exists. Returns how often it has been by now.
     #[inline(always)]
-    pub(super) fn note_asked(&self) -> u64 {
-        let asked = self.asked.get() + 1;
-        self.asked.set(asked);
-        asked
+    pub(super) fn note_answer(&self) {
+        self.answers.set(self.answers.get() + 1);
     }
 
-    /// How often it has answered so far.
-    pub(super) fn answers(&self) -> u64 {
-        self.asked.get() - self.misses.get()
-    }
-
-    /// Remembers a node that the table had to answer for.
     #[inline(always)]
-    pub(super) fn insert(&self, node: NodeRef) {
+    pub(super) fn note_miss(&self) {
         let misses = self.misses.get() + 1;
         self.misses.set(misses);
-        if self.is_in_use() {
-            self.put(node);
-        }
         if misses.is_multiple_of(1024) {
             self.judge();
         }
     }
 
-    /// Puts a node in: at once where there is room, otherwise one time in eight.
+    /// How often it has answered so far.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.get()
+    }
+
+    /// How often it was asked so far for a node that exists.
+    #[inline(always)]
+    pub(super) fn asked(&self) -> u64 {
+        self.answers.get() + self.misses.get()
+    }
+
+    /// Puts a node in, if it is in use: at once where there is room, otherwise one time in eight.
+    #[inline(always)]
+    pub(super) fn insert(&self, node: NodeRef) {
+        if self.is_in_use() {
+            self.put(node);
+        }
+    }
+
     #[inline(never)]
     fn put(&self, node: NodeRef) {
         let ways = &self.sets.of(node.hash).0;
@@ -125,13 +131,15 @@ impl Far {
     }
 
     /// Judges the size, whenever the far part has been asked for twice as much as it holds and has had as much before to fill itself.
-    /// If much had no room, it grows, if need be as soon as it may allocate. If it cannot, or has hardly answered anything, it is left alone for some time: what is asked
-    /// for is too much or does not come again, and looking for it here would only push the nodes out of the processor's caches.
+    /// If much had no room, it grows, if need be as soon as it may allocate. If it cannot, or has hardly answered anything, it is left
+    /// alone for some time: what is asked for is too much or does not come again, and looking for it here would only push the nodes
+    /// out of the processor's caches.
     #[cold]
     fn judge(&self) {
-        let now = [self.asked.get(), self.misses.get(), self.crowded.get()];
+        let now = [self.answers.get(), self.misses.get(), self.crowded.get()];
         let before = self.judged.get();
-        let [asked, misses, crowded] = std::array::from_fn(|index| now[index] - before[index]);
+        let [answered, missed, crowded] = std::array::from_fn(|index| now[index] - before[index]);
+        let asked = answered + missed;
         let size = self.size.get();
         if asked < (SIZES[size] * WAYS * 2) as u64 {
             return;
@@ -145,7 +153,7 @@ impl Far {
             }
             self.spans.set(if is_over { 1 } else { spans - 1 });
         } else if size == UNUSED || crowded > asked / 16 {
-            let hardly_answers = size != UNUSED && asked - misses < asked / 32;
+            let hardly_answers = size != UNUSED && answered < asked / 32;
             if hardly_answers || size == LARGEST {
                 self.spans.set(REST);
                 self.sets.change_to(UNUSED);
