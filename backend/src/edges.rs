@@ -7,14 +7,13 @@
 //! * A reverse edge is never removed when its reader drops or moves the read; it is *dead* from then on, which is
 //!   seen by looking at the reader's `Deps` at the position. Marking and purging drop dead ones.
 //!
-//! A single edge stands in the node itself, two reads in a box, more in a [`ThinList`]. Low bits of the word tell which.
+//! A single edge stands in the node itself, more in a [`ThinList`]. Low bits of the word tell which.
 
 use std::ptr;
 
 use crate::node::{Header, NodeRef};
 use crate::thin::ThinList;
 
-const PAIR: usize = 0b100;
 const LIST: usize = 0b10;
 const EFFECTS: usize = 0b01;
 
@@ -41,10 +40,8 @@ impl Edge {
     }
 }
 
-/// The ordered reads of a node: none, one in place, a boxed pair (tags `LIST` and `PAIR`), or a list.
+/// The ordered reads of a node: none, one in place, or a list (tag `LIST`).
 pub(crate) struct Deps(*mut ());
-
-type Pair = [Edge; 2];
 
 impl Default for Deps {
     fn default() -> Self {
@@ -57,10 +54,6 @@ impl Deps {
         match edges {
             [] => Self::default(),
             [only] => Self(only.0),
-            &[first, second] => {
-                let pair = Box::into_raw(Box::new([first, second])).cast::<()>();
-                Self(pair.map_addr(|address| address | LIST | PAIR))
-            }
             many => Self(ThinList::from_slice(many).into_raw().map_addr(|address| address | LIST)),
         }
     }
@@ -72,9 +65,6 @@ impl Deps {
         } else if self.0.addr() & LIST == 0 {
             // SAFETY: `Edge` is a transparent wrapper of the same pointer.
             std::slice::from_ref(unsafe { &*(&raw const self.0).cast::<Edge>() })
-        } else if self.0.addr() & PAIR != 0 {
-            // SAFETY: a box, given away in `from_slice`, which lives as long as `self` does not change.
-            unsafe { &*self.untagged().cast::<Pair>() }
         } else {
             // SAFETY: 1. the pointer came from `into_raw`; 2. `ManuallyDrop` keeps the list ours; 3. the slice lies in the
             // allocation, which lives as long as `self` does not change.
@@ -86,7 +76,7 @@ impl Deps {
     }
 
     fn untagged(&self) -> *mut () {
-        self.0.map_addr(|address| address & !(LIST | PAIR))
+        self.0.map_addr(|address| address & !LIST)
     }
 
     /// The position of `edge`, given where a reverse edge says that it is.
@@ -100,11 +90,7 @@ impl Deps {
 
 impl Drop for Deps {
     fn drop(&mut self) {
-        if self.0.addr() & LIST == 0 {
-        } else if self.0.addr() & PAIR != 0 {
-            // SAFETY: came from `Box::into_raw`; taken back once, here.
-            drop(unsafe { Box::from_raw(self.untagged().cast::<Pair>()) });
-        } else {
+        if self.0.addr() & LIST != 0 {
             // SAFETY: came from `into_raw`; taken back once, here.
             drop(unsafe { ThinList::<Edge>::from_raw(self.untagged()) });
         }
@@ -242,10 +228,7 @@ impl Dependents {
             self.0 = dependent.0;
             false
         } else if self.is_single() {
-            let mut list = ThinList::with_capacity(2);
-            list.push(Dependent(self.0));
-            list.push(dependent);
-            self.0 = list.into_raw();
+            self.0 = ThinList::from_slice(&[Dependent(self.0), dependent]).into_raw();
             false
         } else {
             // SAFETY: not null and not a single edge, so it came from `into_raw`; given back just below.
@@ -276,7 +259,7 @@ impl Dependents {
             // SAFETY: as in `push`.
             let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };
             list.retain(keep);
-            self.0 = if list.as_slice().is_empty() { ptr::null_mut() } else { list.into_raw() };
+            self.0 = list.into_raw();
         }
     }
 }

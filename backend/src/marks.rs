@@ -87,13 +87,10 @@ impl Marks {
         match self {
             Self::None => Self::One(Single { place: Place::of(position as usize), origin: None }),
             Self::One(first) => {
-                let mut list = ThinList::with_capacity(4);
                 // A place that covers several positions marks them all: a look at a read that is current is cheap.
-                for position in first.place.range(reads) {
-                    list.push(position as u32);
-                }
-                list.push(position);
-                Self::Some(list)
+                let marked = first.place.range(reads).map(|first| first as u32);
+                let marked: Vec<u32> = marked.chain([position]).collect();
+                Self::Some(ThinList::from_slice(&marked))
             }
             // More marks than reads are repetitions: from here on, all reads are looked at.
             Self::Some(list) if list.as_slice().len() > reads => Self::Any,

@@ -1,111 +1,149 @@
-//! A list behind one pointer: length and capacity stand in the allocation, so that an empty list costs a node 8 bytes.
+//! A list behind one word, which takes no memory but its elements': most lists of a graph are short, and there a head
+//! of eight bytes is as much as an edge.
+//!
+//! ```text
+//!   0                                empty: no allocation
+//!   [length:16][address:44] 0E ..    up to 65,535 elements, at the address
+//!   [address:60]            1E ..    more, or where addresses need the upper bits: the length, then the elements
+//! ```
+//!
+//! How many elements there is room for follows from the length: exactly as many if `E` ([`EXACT`]) is set, else the next
+//! [`room`]. The two lowest bits are the owner's, who takes them off before giving the word back.
 //!
 //! The elements are `Copy`; the list is not thread-safe by itself.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr;
 
-#[repr(C)]
-struct Head {
-    len: u32,
-    /// The upper bit says that a long list has grown since it was made or fitted.
-    capacity: u32,
-}
-
-const HAS_GROWN: u32 = 1 << 31;
-/// From this length on a list grows by little, and is worth fitting.
+/// The list has room for its elements and no more.
+const EXACT: usize = 0b100;
+/// The length stands before the elements.
+const HEADED: usize = 0b1000;
+/// All bits that are not the address's, so that the allocation has to be aligned to the next one.
+const TAGS: usize = 0b1111;
+/// How far up in the word the length stands, if it does.
+const LENGTH: u32 = usize::BITS - 16;
+/// The longest list whose length stands in the word. An address of 32 bits leaves no room for it; Miri is to see both kinds soon.
+const SHORT: usize = match usize::BITS {
+    64 if cfg!(miri) => 0xff,
+    64 => 0xffff,
+    _ => 0,
+};
+/// The length, where it stands before the elements.
+type Head = u64;
+/// Beyond this length a list grows by little, and is worth fitting.
 const LONG: usize = 64;
 
-impl Head {
-    fn capacity(&self) -> usize {
-        (self.capacity & !HAS_GROWN) as usize
-    }
+/// How many elements a list of this length has room for, unless it is exact.
+///
+/// A short list grows by a half at most, a long one by an eighth: most edges of a graph lead to nodes that many read, and
+/// there it is the slack that takes the memory.
+fn room(length: usize) -> usize {
+    let finer = if length <= LONG { 1 } else { 3 };
+    let step = 1 << length.ilog2().saturating_sub(finer);
+    length.next_multiple_of(step.max(2))
 }
 
-/// A growable list of `Copy` elements of alignment 8 at most, owned through one non-null pointer.
+/// A growable list of `Copy` elements of alignment 8 at most, owned through one word.
 pub(crate) struct ThinList<T: Copy> {
-    head: NonNull<Head>,
+    word: *mut (),
     elements: PhantomData<T>,
 }
 
-impl<T: Copy> ThinList<T> {
-    const FITS: () = assert!(align_of::<T>() <= 8 && size_of::<T>() > 0);
+impl<T: Copy> Default for ThinList<T> {
+    fn default() -> Self {
+        Self { word: ptr::null_mut(), elements: PhantomData }
+    }
+}
 
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        let () = Self::FITS;
-        let layout = Self::layout(capacity);
-        // SAFETY: the layout holds at least the head, so it is not of size zero.
-        let raw = unsafe { alloc(layout) }.cast::<Head>();
-        let Some(head) = NonNull::new(raw) else { handle_alloc_error(layout) };
-        let capacity = Self::count(capacity);
-        // SAFETY: a fresh allocation that is large and aligned enough for the head.
-        unsafe { head.write(Head { len: 0, capacity }) };
-        Self { head, elements: PhantomData }
+impl<T: Copy> ThinList<T> {
+    /// A list of these elements, with room for no more.
+    pub(crate) fn from_slice(from: &[T]) -> Self {
+        if from.is_empty() {
+            return Self::default();
+        }
+        let place = Place::<T>::allocate(from.len());
+        // SAFETY: there is room for as many, in an allocation that was made just now.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), place.elements(), from.len()) };
+        Self::at(place, from.len(), EXACT)
     }
 
-    pub(crate) fn from_slice(from: &[T]) -> Self {
-        let mut list = Self::with_capacity(from.len());
-        for &element in from {
-            let _ = list.push(element);
-        }
+    /// The list of the first `length` elements of a place that is as large as `exact` and the length say.
+    fn at(place: Place<T>, length: usize, exact: usize) -> Self {
+        let tags = if place.headed { HEADED | exact } else { length << LENGTH | exact };
+        let word = place.raw.cast::<()>().map_addr(|address| address | tags);
+        let mut list = Self { word, elements: PhantomData };
+        list.set_length(length);
         list
     }
 
-    fn count(capacity: usize) -> u32 {
-        let count = u32::try_from(capacity).ok().filter(|count| count & HAS_GROWN == 0);
-        count.expect("a node has fewer than 2^31 edges")
+    fn is_headed(&self) -> bool {
+        self.word.addr() & HEADED != 0
     }
 
-    fn layout(capacity: usize) -> Layout {
-        let elements = Layout::array::<T>(capacity).expect("a node has fewer than 2^31 edges");
-        Layout::from_size_align(size_of::<Head>() + elements.size(), 8).expect("as above")
+    fn is_exact(&self) -> bool {
+        self.word.addr() & EXACT != 0
     }
 
-    fn head(&self) -> &Head {
-        // SAFETY: the head lives as long as the list.
-        unsafe { self.head.as_ref() }
+    fn place(&self) -> Place<T> {
+        let headed = self.is_headed();
+        let address = if headed { usize::MAX } else { usize::MAX >> 16 };
+        let raw = self.word.map_addr(|word| word & address & !TAGS).cast();
+        Place { raw, headed, elements: PhantomData }
     }
 
-    fn data(&self) -> *mut T {
-        // SAFETY: the elements follow the 8-byte head in the same allocation.
-        unsafe { self.head.as_ptr().add(1).cast() }
+    fn len(&self) -> usize {
+        if self.is_headed() {
+            // SAFETY: a headed place begins with its head, which is written when the list is made.
+            return unsafe { self.place().raw.cast::<Head>().read() } as usize;
+        }
+        self.word.addr() >> LENGTH
+    }
+
+    /// Writes down a length that there is room for.
+    fn set_length(&mut self, length: usize) {
+        if self.is_headed() {
+            // SAFETY: a headed place begins with its head; `&mut self` makes it ours.
+            unsafe { self.place().raw.cast::<Head>().write(length as Head) };
+        } else {
+            self.word = self.word.map_addr(|word| word & (usize::MAX >> 16) | length << LENGTH);
+        }
+    }
+
+    fn room(&self) -> usize {
+        match self.len() {
+            0 => 0,
+            length if self.is_exact() => length,
+            length => room(length),
+        }
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
+        if self.word.is_null() {
+            return &[];
+        }
         // SAFETY: the first `len` elements are initialised.
-        unsafe { std::slice::from_raw_parts(self.data(), self.head().len as usize) }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.head().len as usize == self.head().capacity()
+        unsafe { std::slice::from_raw_parts(self.place().elements(), self.len()) }
     }
 
     /// Adds an element. Returns whether the list is long, and has grown twice by that since it was made or [fitted](Self::fit).
     pub(crate) fn push(&mut self, element: T) -> bool {
-        let grows_again = self.is_full() && self.grow();
-        let len = self.head().len;
-        // SAFETY: 1. `len < capacity`, so the place is inside the allocation; 2. `&mut self` makes it ours.
-        unsafe {
-            self.data().add(len as usize).write(element);
-            self.head.as_mut().len = len + 1;
-        }
+        let length = self.len();
+        let grows_again = length == self.room() && self.grow(length);
+        // SAFETY: 1. there is room for one more; 2. `&mut self` makes it ours.
+        unsafe { self.place().elements().add(length).write(element) };
+        self.set_length(length + 1);
         grows_again
     }
 
-    /// Doubles a short list, and adds an eighth to a long one: most edges of a graph lead to nodes that many read, and
-    /// there it is the slack that takes the memory. Returns whether a long list has grown before.
+    /// Makes room for one more at least. Returns whether a long list has grown before.
+    ///
+    /// Until the length is set to more, the list is not what its word says.
     #[cold]
-    fn grow(&mut self) -> bool {
-        let before = self.head().capacity();
-        if before < LONG {
-            self.set_capacity((before * 2).max(2));
-            return false;
-        }
-        let has_grown = self.head().capacity & HAS_GROWN != 0;
-        self.set_capacity(before + before / 8);
-        // SAFETY: `&mut self` makes the head ours.
-        unsafe { self.head.as_mut().capacity |= HAS_GROWN };
+    fn grow(&mut self, length: usize) -> bool {
+        let has_grown = length > LONG && !self.is_exact();
+        self.resize(length, room(length + 1), 0);
         has_grown
     }
 
@@ -113,60 +151,150 @@ impl<T: Copy> ThinList<T> {
     ///
     /// To do so whenever `push` says that it is worth it costs each push a constant, as growing does.
     pub(crate) fn fit(&mut self) {
-        let len = self.as_slice().len();
-        if len >= LONG && (len < self.head().capacity() || self.head().capacity & HAS_GROWN != 0) {
-            self.set_capacity(len);
+        let length = self.len();
+        if length > LONG && !self.is_exact() {
+            self.resize(length, length, EXACT);
         }
-    }
-
-    /// Moves the list to a place for so many elements, at least as many as it has.
-    fn set_capacity(&mut self, capacity: usize) {
-        debug_assert!(capacity >= self.as_slice().len() && capacity > 0);
-        let layout = Self::layout(capacity);
-        let before = Self::layout(self.head().capacity());
-        // SAFETY: 1. allocated with the layout of `before`; 2. the new size is neither zero nor too large for a layout.
-        let raw = unsafe { realloc(self.head.as_ptr().cast(), before, layout.size()) };
-        let Some(head) = NonNull::new(raw.cast::<Head>()) else { handle_alloc_error(layout) };
-        self.head = head;
-        // SAFETY: the head was moved along, and `&mut self` makes it ours.
-        unsafe { self.head.as_mut().capacity = Self::count(capacity) };
     }
 
     /// Keeps the elements for which `keep` says so; the order stays.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(T) -> bool) {
+        let length = self.len();
+        let elements = self.place().elements();
         let mut kept = 0;
-        for index in 0..self.as_slice().len() {
+        for index in 0..length {
             let element = self.as_slice()[index];
             if keep(element) {
-                // SAFETY: `kept <= index < len`.
-                unsafe { self.data().add(kept).write(element) };
+                // SAFETY: `kept <= index < length`; `&mut self` makes it ours.
+                unsafe { elements.add(kept).write(element) };
                 kept += 1;
             }
         }
-        // SAFETY: `&mut self`; the first `kept` elements are initialised.
-        unsafe { self.head.as_mut().len = u32::try_from(kept).expect("at most the old length") };
+        if kept == 0 {
+            *self = Self::default();
+        } else if kept < length {
+            self.resize(kept, kept, EXACT);
+        }
     }
 
-    /// Gives the list away as a pointer, to be taken back by [`ThinList::from_raw`].
+    /// Moves the first `length` elements, and there is one, to a place for `room`.
+    fn resize(&mut self, length: usize, room: usize, exact: usize) {
+        debug_assert!(length <= room && room > 0);
+        let before = self.room();
+        let list = std::mem::take(self);
+        let place = if list.word.is_null() {
+            Place::allocate(room)
+        } else {
+            list.place().moved(before, length, room)
+        };
+        std::mem::forget(list);
+        *self = Self::at(place, length, exact);
+    }
+
+    /// Gives the list away as a word, to be taken back by [`ThinList::from_raw`].
     pub(crate) fn into_raw(self) -> *mut () {
-        let raw = self.head.as_ptr().cast();
+        let word = self.word;
         std::mem::forget(self);
-        raw
+        word
     }
 
     /// # Safety
-    /// `raw` must come from [`ThinList::into_raw`] of the same `T`, and be taken back once.
-    pub(crate) unsafe fn from_raw(raw: *mut ()) -> Self {
-        // SAFETY: it came from a `NonNull`.
-        Self { head: unsafe { NonNull::new_unchecked(raw.cast()) }, elements: PhantomData }
+    /// `word` must come from [`ThinList::into_raw`] of the same `T`, without the owner's bits, and be taken back once.
+    pub(crate) unsafe fn from_raw(word: *mut ()) -> Self {
+        Self { word, elements: PhantomData }
     }
 }
 
 impl<T: Copy> Drop for ThinList<T> {
     fn drop(&mut self) {
-        let layout = Self::layout(self.head().capacity());
-        // SAFETY: allocated with this layout; elements are `Copy`, so nothing else is to be dropped.
-        unsafe { dealloc(self.head.as_ptr().cast(), layout) }
+        if !self.word.is_null() {
+            // SAFETY: the place is the list's own; elements are `Copy`, so nothing else is to be dropped.
+            unsafe { self.place().free(self.room()) };
+        }
+    }
+}
+
+/// Where the elements of a list stand.
+#[derive(Clone, Copy)]
+struct Place<T> {
+    raw: *mut u8,
+    /// Whether a [`Head`] stands before them.
+    headed: bool,
+    elements: PhantomData<T>,
+}
+
+impl<T: Copy> Place<T> {
+    const FITS: () = assert!(align_of::<T>() <= align_of::<Head>() && size_of::<T>() > 0);
+
+    fn layout(room: usize, headed: bool) -> Layout {
+        let () = Self::FITS;
+        let elements = Layout::array::<T>(room).expect("a node has fewer than 2^32 edges");
+        let head = if headed { size_of::<Head>() } else { 0 };
+        Layout::from_size_align(head + elements.size(), TAGS + 1).expect("as above")
+    }
+
+    fn allocate(room: usize) -> Self {
+        if room <= SHORT {
+            let place = Self::allocate_as(room, false);
+            if place.leaves_room_for_length() {
+                return place;
+            }
+            // SAFETY: made just now with room for as many.
+            unsafe { place.free(room) };
+        }
+        Self::allocate_as(room, true)
+    }
+
+    fn allocate_as(room: usize, headed: bool) -> Self {
+        let layout = Self::layout(room, headed);
+        // SAFETY: `room` is not zero, and neither is the size of an element.
+        let raw = unsafe { alloc(layout) };
+        if raw.is_null() {
+            handle_alloc_error(layout);
+        }
+        Self { raw, headed, elements: PhantomData }
+    }
+
+    fn leaves_room_for_length(self) -> bool {
+        self.headed || self.raw.addr() >> LENGTH == 0
+    }
+
+    fn elements(self) -> *mut T {
+        self.raw.wrapping_add(if self.headed { size_of::<Head>() } else { 0 }).cast()
+    }
+
+    /// A place for `room` elements, with the first `length` of this one, which had room for `before`.
+    ///
+    /// This place is gone then.
+    fn moved(self, before: usize, length: usize, room: usize) -> Self {
+        if self.headed == (room > SHORT) {
+            let layout = Self::layout(room, self.headed);
+            // SAFETY: 1. allocated with this layout; 2. the new size is neither zero nor too large for a layout.
+            let raw = unsafe { realloc(self.raw, Self::layout(before, self.headed), layout.size()) };
+            if raw.is_null() {
+                handle_alloc_error(layout);
+            }
+            let moved = Self { raw, ..self };
+            return if moved.leaves_room_for_length() { moved } else { moved.copied(room, length, room) };
+        }
+        self.copied(before, length, room)
+    }
+
+    fn copied(self, before: usize, length: usize, room: usize) -> Self {
+        let place = Self::allocate(room);
+        // SAFETY: 1. both have room for as many; 2. the new place is another allocation; 3. the old one is not used after.
+        unsafe {
+            ptr::copy_nonoverlapping(self.elements(), place.elements(), length);
+            self.free(before);
+        }
+        place
+    }
+
+    /// # Safety
+    /// The place has room for `room`, and is not used any more.
+    unsafe fn free(self, room: usize) {
+        // SAFETY: allocated with this layout, and given up by the caller.
+        unsafe { dealloc(self.raw, Self::layout(room, self.headed)) }
     }
 }
 
@@ -176,15 +304,15 @@ mod tests {
 
     #[test]
     fn a_long_list_that_grows_again_is_worth_fitting() {
-        let mut list = ThinList::from_slice(&[0u64; LONG]);
-        let worth: Vec<usize> = (LONG + 1..=120).filter(|_| list.push(1)).collect();
-        // It has grown at 65, 73, 82, 92, 103 and 115.
-        assert_eq!(worth, [73, 82, 92, 103, 115]);
+        let mut list = ThinList::from_slice(&[0u64; 72]);
+        let worth: Vec<usize> = (73..=150).filter(|_| list.push(1)).collect();
+        // It has grown at 73, 81, 89, 97, 105, 113, 121, 129 and 145.
+        assert_eq!(worth, [81, 89, 97, 105, 113, 121, 129, 145]);
         list.fit();
-        assert_eq!((list.head().capacity(), list.as_slice().len()), (120, 120));
+        assert_eq!((list.room(), list.as_slice().len()), (150, 150));
         assert!(!list.push(1), "for the first time since");
         list.fit();
-        assert!((122..200).any(|_| list.push(1)));
+        assert!((152..200).any(|_| list.push(1)));
     }
 
     #[test]
@@ -197,5 +325,43 @@ mod tests {
         let mut list = unsafe { ThinList::<u64>::from_raw(list.into_raw()) };
         list.retain(|i| i % 2 == 0);
         assert_eq!(list.as_slice(), (1..100).filter(|i| i % 2 == 0).collect::<Vec<_>>());
+        list.push(1);
+        assert_eq!(list.as_slice().last(), Some(&1));
+        list.retain(|_| false);
+        assert!(list.as_slice().is_empty());
+        list.push(7);
+        assert_eq!(list.as_slice(), [7]);
+    }
+
+    #[test]
+    fn room_is_never_less_and_not_much_more() {
+        for length in 1..if cfg!(miri) { 300 } else { 100_000 } {
+            let room = room(length);
+            assert!(room >= length, "{length}");
+            let most = if length <= LONG { length.div_ceil(2) } else { length / 8 };
+            assert!(room - length <= most, "{room} for {length}");
+            assert_eq!(room, self::room(room), "a list that is full is as large as one says that is not");
+        }
+    }
+
+    /// Up and down over the length from which on it stands before the elements.
+    #[test]
+    fn a_very_long_list_has_a_head() {
+        let numbers: Vec<usize> = (0..SHORT + 300).collect();
+        let mut list = ThinList::from_slice(&numbers[..SHORT - 50]);
+        assert!(!list.is_headed());
+        numbers[SHORT - 50..].iter().for_each(|number| _ = list.push(*number));
+        assert!(list.is_headed());
+        assert_eq!(list.as_slice(), numbers);
+        list.fit();
+        assert_eq!(list.as_slice(), numbers);
+        list.retain(|number| number < SHORT + 1);
+        assert!(list.is_headed());
+        list.retain(|number| number < SHORT);
+        assert!(!list.is_headed());
+        assert_eq!(list.as_slice(), &numbers[..SHORT]);
+        list.push(SHORT);
+        assert!(list.is_headed());
+        assert_eq!(list.as_slice(), &numbers[..SHORT + 1]);
     }
 }
