@@ -51,6 +51,8 @@ counters! {
     cut_off,
     /// Runs that failed.
     failed,
+    /// Runs begun, those included that nest in each other and have not ended.
+    begun,
     /// Runs that were timed.
     timed_runs,
     /// Nanoseconds that the timed runs took, callees included.
