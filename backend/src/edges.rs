@@ -80,8 +80,12 @@ impl Deps {
     }
 
     /// The position of `edge`, given where a reverse edge says that it is.
+    #[inline]
     fn find(&self, edge: Edge, place: Place) -> Option<usize> {
         let edges = self.as_slice();
+        if let Some(position) = place.exactly() {
+            return (edges.get(position) == Some(&edge)).then_some(position);
+        }
         let range = place.range(edges.len());
         let start = range.start;
         edges[range].iter().position(|other| *other == edge).map(|offset| start + offset)
@@ -104,7 +108,11 @@ pub(crate) struct Place(u16);
 impl Place {
     const MANTISSA: u32 = 12;
 
+    #[inline]
     pub(crate) fn of(position: usize) -> Self {
+        if position >> Self::MANTISSA == 0 {
+            return Self(position as u16);
+        }
         let bits = usize::BITS - position.leading_zeros();
         let exponent = bits.saturating_sub(Self::MANTISSA);
         debug_assert!(exponent < 16, "a node has fewer than 2^27 reads");
@@ -120,9 +128,9 @@ impl Place {
         Self(bits)
     }
 
-    /// Whether this stands for `position` and no other.
-    pub(crate) fn is_exactly(self, position: usize) -> bool {
-        self.0 >> Self::MANTISSA == 0 && usize::from(self.0) == position
+    /// The one position that this stands for, if it is one.
+    pub(crate) fn exactly(self) -> Option<usize> {
+        (self.0 >> Self::MANTISSA == 0).then_some(usize::from(self.0))
     }
 
     /// The positions that are encoded like this one, as far as they are below `len`.
@@ -180,6 +188,7 @@ impl Dependent {
     ///
     /// # Safety
     /// The caller holds the gate exclusively (the reader's `Deps` do not change).
+    #[inline]
     pub(crate) unsafe fn position_of(self, read: NodeRef) -> Option<usize> {
         let edge = if self.reads_effects() { Edge::effects_of(read) } else { Edge::value_of(read) };
         // SAFETY: passed on to the caller.

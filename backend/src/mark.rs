@@ -90,7 +90,7 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
                     // It may have been skipped, so that nodes behind it are FRESH.
                     drop(marks::take(&node.work, 0));
                     pass.mark_behind(node);
-                } else if let Some(origin) = single.origin {
+                } else if let Some(origin) = single.origin() {
                     // An unchanged origin says nothing about the nodes behind this one any more.
                     origin.set_flag(BROKEN);
                 }
@@ -123,7 +123,7 @@ impl Pass {
 
     fn finish(&mut self) {
         while let Some(node) = self.worklist.pop() {
-            let origin = marks::single(&node.work).and_then(|single| single.origin);
+            let origin = marks::single(&node.work).and_then(Single::origin);
             if origin.is_none() {
                 node.set_flag(ORIGIN);
             }
@@ -166,7 +166,7 @@ impl Pass {
         let reader = dependent.reader();
         // Who reads effects looks at more than the value, so an unchanged value does not clear it.
         let origin = if dependent.reads_effects() { None } else { origin };
-        let single = Single { place: Place::of(position), origin };
+        let single = Single::new(Place::of(position), origin);
         match reader.state.phase() {
             Phase::Fresh => {
                 marks::put(&reader.work, Marks::One(single));
@@ -184,7 +184,7 @@ impl Pass {
 
     fn mark_stale_reader(&mut self, read: NodeRef, reader: NodeRef, position: usize, single: Single) {
         let before = marks::single(&reader.work);
-        let same_read = before.is_some_and(|before| before.place.is_exactly(position));
+        let same_read = before.is_some_and(|before| before.place().exactly() == Some(position));
         let in_this_pass = reader.marked_at.load(Relaxed) == self.epoch;
         if same_read && in_this_pass {
             return;
@@ -192,8 +192,8 @@ impl Pass {
         if same_read {
             // What has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
             let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
-            let origin = if really_stale || reader.flag(MUST_RUN) { None } else { single.origin };
-            marks::put(&reader.work, Marks::One(Single { origin, ..single }));
+            let is_one = really_stale || reader.flag(MUST_RUN);
+            marks::put(&reader.work, Marks::One(if is_one { single.without_origin() } else { single }));
             self.mark_behind(reader);
             return;
         }
@@ -201,9 +201,13 @@ impl Pass {
         let reads = unsafe { reader.deps() }.as_slice().len();
         marks::add(&reader.work, position, reads);
         match before {
-            Some(Single { origin: Some(origin), .. }) if in_this_pass => origin.set_flag(BROKEN),
-            Some(_) if !in_this_pass => self.mark_behind(reader),
-            _ => {}
+            Some(before) if in_this_pass => {
+                if let Some(origin) = before.origin() {
+                    origin.set_flag(BROKEN);
+                }
+            }
+            Some(_) => self.mark_behind(reader),
+            None => {}
         }
     }
 }

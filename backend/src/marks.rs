@@ -25,12 +25,9 @@ const ANY: usize = 0b11;
 const TAG: usize = 0b11;
 const PLACE_SHIFT: u32 = usize::BITS - 16;
 
-/// One stale read: where it stands, and the origin of all the node's staleness, if it has one.
+/// One stale read: where it stands, and the origin of all the node's staleness, if it has one. It is the mark word itself.
 #[derive(Clone, Copy)]
-pub(crate) struct Single {
-    pub(crate) place: Place,
-    pub(crate) origin: Option<NodeRef>,
-}
+pub(crate) struct Single(*mut ());
 
 /// The stale reads of a node, as positions in its `Deps`.
 pub(crate) enum Marks {
@@ -41,31 +38,38 @@ pub(crate) enum Marks {
 }
 
 impl Single {
-    fn from_word(word: *mut ()) -> Self {
-        let place = Place::from_bits((word.addr() >> PLACE_SHIFT) as u16);
-        let origin = word.map_addr(|address| address & !TAG & (usize::MAX >> 16));
-        // SAFETY: `into_word` packs the address of a node or none; nodes outlive the marks that name them, as marks are
-        // only looked at together with the edges that lead from the node to its origin.
-        let origin = (!origin.is_null()).then(|| unsafe { NodeRef::from_ptr(origin.cast::<Header>()) });
-        Self { place, origin }
+    #[inline]
+    pub(crate) fn new(place: Place, origin: Option<NodeRef>) -> Self {
+        let origin = origin.map_or(ptr::null_mut(), |origin| origin.as_ptr().cast::<()>());
+        // Where an address does not leave room for the place, the node does without an origin.
+        let origin = if origin.addr() >> PLACE_SHIFT == 0 { origin } else { ptr::null_mut() };
+        let place = usize::from(place.bits()) << PLACE_SHIFT;
+        Self(origin.map_addr(|address| address | place | ONE))
     }
 
-    fn into_word(self) -> *mut () {
-        let place = usize::from(self.place.bits()) << PLACE_SHIFT;
-        match self.origin {
-            // Where an address does not leave room for the place, the node does without an origin.
-            Some(origin) if origin.address() >> PLACE_SHIFT == 0 => {
-                origin.as_ptr().cast::<()>().map_addr(|address| address | place | ONE)
-            }
-            _ => ptr::without_provenance_mut(place | ONE),
-        }
+    #[inline]
+    pub(crate) fn place(self) -> Place {
+        Place::from_bits((self.0.addr() >> PLACE_SHIFT) as u16)
+    }
+
+    #[inline]
+    pub(crate) fn origin(self) -> Option<NodeRef> {
+        let origin = self.0.map_addr(|address| address & !TAG & (usize::MAX >> 16));
+        // SAFETY: `new` packs the address of a node or none; nodes outlive the marks that name them, as marks are only
+        // looked at together with the edges that lead from the node to its origin.
+        (!origin.is_null()).then(|| unsafe { NodeRef::from_ptr(origin.cast::<Header>()) })
+    }
+
+    /// The same read, stale for reasons of its own.
+    pub(crate) fn without_origin(self) -> Self {
+        Self::new(self.place(), None)
     }
 }
 
 impl Marks {
     fn from_word(word: *mut ()) -> Self {
         match word.addr() & TAG {
-            ONE => Self::One(Single::from_word(word)),
+            ONE => Self::One(Single(word)),
             // SAFETY: only `into_word` makes words with this tag, and a word is taken out by a swap, hence once.
             LIST => Self::Some(unsafe { ThinList::from_raw(word.map_addr(|address| address & !TAG)) }),
             ANY => Self::Any,
@@ -76,7 +80,7 @@ impl Marks {
     fn into_word(self) -> *mut () {
         match self {
             Self::None => ptr::null_mut(),
-            Self::One(single) => single.into_word(),
+            Self::One(single) => single.0,
             Self::Some(list) => list.into_raw().map_addr(|address| address | LIST),
             Self::Any => ptr::without_provenance_mut(ANY),
         }
@@ -85,10 +89,10 @@ impl Marks {
     /// Adds a position to the marks of a node with `reads` reads. The result names no origin.
     fn add(self, position: u32, reads: usize) -> Self {
         match self {
-            Self::None => Self::One(Single { place: Place::of(position as usize), origin: None }),
+            Self::None => Self::One(Single::new(Place::of(position as usize), None)),
             Self::One(first) => {
                 // A place that covers several positions marks them all: a look at a read that is current is cheap.
-                let marked = first.place.range(reads).map(|first| first as u32);
+                let marked = first.place().range(reads).map(|first| first as u32);
                 let marked: Vec<u32> = marked.chain([position]).collect();
                 Self::Some(ThinList::from_slice(&marked))
             }
@@ -107,7 +111,7 @@ impl Marks {
         let count = u32::try_from(reads).expect("a node has fewer than 2^32 reads");
         match self {
             Self::None => Vec::new(),
-            Self::One(single) => single.place.range(reads).map(|position| position as u32).collect(),
+            Self::One(single) => single.place().range(reads).map(|position| position as u32).collect(),
             Self::Some(list) => {
                 let mut positions = list.as_slice().to_vec();
                 positions.sort_unstable();
@@ -143,7 +147,7 @@ pub(crate) fn add(word: &AtomicPtr<()>, position: usize, reads: usize) {
 /// The single mark in a word, if it holds just one.
 pub(crate) fn single(word: &AtomicPtr<()>) -> Option<Single> {
     let word = word.load(Ordering::Relaxed);
-    (word.addr() & TAG == ONE).then(|| Single::from_word(word))
+    (word.addr() & TAG == ONE).then_some(Single(word))
 }
 
 /// The strand in a word, if it holds one.

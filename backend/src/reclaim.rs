@@ -10,7 +10,7 @@ use crate::cycle;
 use crate::edges::Dependents;
 use crate::engine::{Engine, new_generation};
 use crate::mark::{Marking, mark_must_run, purge_dead};
-use crate::marks::{self, Marks, Single};
+use crate::marks::{self, Marks};
 use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, TIDY_QUEUED};
 use crate::session::Exclusive;
 
@@ -126,11 +126,12 @@ fn settle_origins(engine: &Engine, unheld: &mut HashSet<NodeRef>) {
     }
     let origins: HashSet<NodeRef> = listed.drain(..).collect();
     for node in engine.table.nodes() {
-        if let Some(single @ Single { origin: Some(origin), .. }) = marks::single(&node.work)
+        if let Some(single) = marks::single(&node.work)
+            && let Some(origin) = single.origin()
             && origins.contains(&origin)
         {
             // From here on, its own read is looked at.
-            marks::put(&node.work, Marks::One(Single { origin: None, ..single }));
+            marks::put(&node.work, Marks::One(single.without_origin()));
         }
     }
     for node in origins {

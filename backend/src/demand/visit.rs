@@ -13,7 +13,7 @@ use crate::execute::Payload;
 use crate::flight::try_launch_here;
 use crate::local::Local;
 use crate::mark::is_in_wave_of;
-use crate::marks::{Marks, Single};
+use crate::marks::Marks;
 use crate::node::{AHEAD, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
 use crate::persist::{self, Check, Progress, Restored};
 
@@ -165,19 +165,21 @@ impl Visit {
         }
         // SAFETY: the claim is held.
         let reads = unsafe { self.node.deps() }.as_slice();
-        if let (Marks::One(Single { origin: Some(origin), place }), None) = (&self.marks, &self.positions)
-            && is_in_wave_of(self.node, *origin)
+        if let (&Marks::One(single), None) = (&self.marks, &self.positions)
+            && let Some(origin) = single.origin()
+            && is_in_wave_of(self.node, origin)
         {
-            match self.look_at(local, patience, Edge::value_of(*origin)) {
+            match self.look_at(local, patience, Edge::value_of(origin)) {
                 Look::Unchanged => {
                     if let Some(persistence) = local.engine().persistence() {
-                        persistence.verified(self.node, [Edge::value_of(*origin)]);
+                        persistence.verified(self.node, [Edge::value_of(origin)]);
                     }
                     return Step::Current;
                 }
                 Look::Changed => {}
                 Look::Step(step) => {
-                    let is_ahead = || !reads[place.range(reads.len())].contains(&Edge::value_of(*origin));
+                    let nearby = single.place().range(reads.len());
+                    let is_ahead = || !reads[nearby].contains(&Edge::value_of(origin));
                     if matches!(step, Step::Descend(_)) && is_ahead() {
                         // A cycle that closes in its body seems to leave out whoever lies between (see `cycle/way.rs`).
                         origin.set_flag(AHEAD);
