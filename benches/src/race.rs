@@ -20,6 +20,10 @@ impl Pace {
     pub const BRIEF: Pace = Pace { warm_up: 5, rounds: 101, patience: Duration::from_secs(4) };
     /// For samples of some milliseconds.
     pub const STEADY: Pace = Pace { warm_up: 2, rounds: 31, patience: Duration::from_secs(6) };
+    /// For samples on several processors, of which one or the other is disturbed for a while.
+    pub const PATIENT: Pace = Pace { warm_up: 5, rounds: 1001, patience: Duration::from_secs(10) };
+    /// For what is shown beside it and not judged.
+    pub const GLANCE: Pace = Pace { warm_up: 1, rounds: 15, patience: Duration::from_secs(1) };
     /// For what does not vary, or takes too long to repeat.
     pub const ONCE: Pace = Pace { warm_up: 0, rounds: 1, patience: Duration::from_secs(600) };
 }

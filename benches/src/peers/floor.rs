@@ -1,5 +1,6 @@
 //! The floor: one thread's own Fx table. Nothing that is shared can be expected below it.
 
+use crate::crowd::{Meeting, crowd};
 use crate::lane::{Contestant, Lane, footprint, hits, misses};
 use crate::work::{Work, body};
 use rustc_hash::FxHashMap;
@@ -13,6 +14,13 @@ fn enter(work: Work) -> Option<Lane> {
             let mut map = FxHashMap::default();
             hits(keys, move |key| *map.entry(key).or_insert_with(|| body(key)))
         }
+        // Threads that share nothing: what two processors of this machine give just now.
+        Work::HitThreads { keys, threads } => crowd(threads, move || {
+            move |meeting: &Meeting| {
+                let mut map = FxHashMap::default();
+                meeting.hits(keys, move |key| *map.entry(key).or_insert_with(|| body(key)))
+            }
+        }),
         Work::Miss { keys } => misses(keys, || {
             let mut map = FxHashMap::default();
             move |key| *map.entry(key).or_insert_with(|| body(key))
