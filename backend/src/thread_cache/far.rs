@@ -131,9 +131,7 @@ impl Far {
     }
 
     /// Judges the size, whenever the far part has been asked for twice as much as it holds and has had as much before to fill itself.
-    /// If much had no room, it grows, if need be as soon as it may allocate. If it cannot, or has hardly answered anything, it is left
-    /// alone for some time: what is asked for is too much or does not come again, and looking for it here would only push the nodes
-    /// out of the processor's caches.
+    /// If much had no room, it grows, if need be as soon as it may allocate.
     #[cold]
     fn judge(&self) {
         let now = [self.answers.get(), self.misses.get(), self.crowded.get()];
@@ -154,16 +152,23 @@ impl Far {
             self.spans.set(if is_over { 1 } else { spans - 1 });
         } else if size == UNUSED || crowded > asked / 16 {
             let hardly_answers = size != UNUSED && answered < asked / 32;
-            if hardly_answers || size == LARGEST {
-                self.spans.set(REST);
-                self.sets.change_to(UNUSED);
-            } else if self.sets.has_made(size + 1) {
-                self.grow();
-            } else {
-                // A hit allocates nothing.
-                self.wants_room.set(true);
+            let can_grow = size != LARGEST && !hardly_answers;
+            if can_grow && self.sets.has_made(size + 1) {
+                return self.grow();
+            }
+            // A hit allocates nothing.
+            self.wants_room.set(can_grow);
+            if size != UNUSED && answered < asked / 4 * 3 {
+                self.leave_alone();
             }
         }
+    }
+
+    /// What is asked for is too much, or does not come again: to look for it here first costs more than the answers save, and pushes
+    /// nodes out of the processor's caches.
+    fn leave_alone(&self) {
+        self.spans.set(REST);
+        self.sets.change_to(UNUSED);
     }
 
     /// Takes the room that it has come to want. This allocates.
@@ -186,22 +191,27 @@ impl Far {
     #[cold]
     fn grow(&self) {
         let size = (self.size.get() + 1).min(LARGEST);
-        self.wants_room.set(false);
-        self.sets.clear();
+        self.empty();
         self.size.set(size);
         self.sets.change_to(size);
         self.spans.set(1);
     }
 
+    /// Forgets what it holds, and that it wants room. It is not in use then.
+    fn empty(&self) {
+        // What it is left alone from holds something, too.
+        for size in [self.size.replace(UNUSED), UNUSED] {
+            self.sets.change_to(size);
+            self.sets.clear();
+        }
+        self.spans.set(0);
+        self.wants_room.set(false);
+    }
+
     /// Forgets everything. It takes little to grow again.
     pub(super) fn clear(&self) {
         if !self.is_clear.replace(true) {
-            for size in [self.size.replace(UNUSED), UNUSED] {
-                self.sets.change_to(size);
-                self.sets.clear();
-            }
-            self.spans.set(0);
-            self.wants_room.set(false);
+            self.empty();
         }
     }
 }

@@ -93,6 +93,34 @@ fn the_far_part_is_left_alone_if_it_cannot_hold_what_is_asked_for() {
     assert!(alone > 0, "it was in use at the end of each round");
 }
 
+/// Room is taken between sessions. Until then a part that is too small is in the way.
+#[test]
+fn the_far_part_is_left_alone_while_it_waits_for_room() {
+    let holds = FAR_SIZES[FAR_SIZES.len() - 2] * 8;
+    let number = u32::try_from(holds * 2).expect("a small number");
+    let (nodes, cache, mut hits) = (Nodes::new(number), ThreadCache::default(), 0);
+    cache.far.provide_for(nodes.0.len());
+    let rounds = if cfg!(miri) { 200 } else { 40 };
+    let in_one_session = |asked: &[NodeRef], hits: &mut u64| {
+        for _ in 0..rounds {
+            asked.iter().for_each(|node| _ = ask(&cache, *node, hits));
+        }
+        cache.has_far()
+    };
+    assert!(in_one_session(&nodes.0[..holds / 2], &mut hits), "it holds as many");
+    assert!(!in_one_session(&nodes.0, &mut hits), "it cannot hold as many");
+    cache.take_room();
+    assert!(in_one_session(&nodes.0, &mut hits), "it has grown");
+    cache.clear();
+    // It comes to use sizes again that it was left alone from.
+    let others = Nodes::new(number);
+    for _ in 0..rounds {
+        count(&cache, &others.0[..holds / 2], &mut hits, "far");
+        assert!(nodes.0.iter().all(|node| cache.find_far(node.hash) != Some(*node)));
+    }
+    assert!(cache.has_far());
+}
+
 #[test]
 fn a_cache_that_is_cleared_has_nothing() {
     let number = if cfg!(miri) { 40 } else { 40_000 };
