@@ -92,9 +92,11 @@ impl Marks {
             Self::None => Self::One(Single::new(Place::of(position as usize), None)),
             Self::One(first) => {
                 // A place that covers several positions marks them all: a look at a read that is current is cheap.
-                let marked = first.place().range(reads).map(|first| first as u32);
-                let marked: Vec<u32> = marked.chain([position]).collect();
-                Self::Some(ThinList::from_slice(&marked))
+                let mut list = ThinList::default();
+                for position in first.place().range(reads).map(|first| first as u32).chain([position]) {
+                    list.push(position);
+                }
+                Self::Some(list)
             }
             // More marks than reads are repetitions: from here on, all reads are looked at.
             Self::Some(list) if list.as_slice().len() > reads => Self::Any,
