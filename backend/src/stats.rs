@@ -37,7 +37,7 @@ pub struct FunctionStats {
     pub cut_off: u64,
     /// Runs that panicked, met a cycle or were cancelled.
     pub failed: u64,
-    /// Time spent in bodies, callees included. Fast bodies are timed once in 32 runs, so this is an estimate.
+    /// Time spent in bodies, callees included. Fast bodies are timed once in 16 runs, so this is an estimate.
     pub time: Duration,
 }
 

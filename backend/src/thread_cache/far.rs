@@ -199,11 +199,10 @@ impl Far {
 
     /// Forgets what it holds, and that it wants room. It is not in use then.
     fn empty(&self) {
-        // What it is left alone from holds something, too.
-        for size in [self.size.replace(UNUSED), UNUSED] {
-            self.sets.change_to(size);
-            self.sets.clear();
-        }
+        // The size that it goes back to, which holds something also while it is left alone. No other does.
+        self.sets.change_to(self.size.replace(UNUSED));
+        self.sets.clear();
+        self.sets.change_to(UNUSED);
         self.spans.set(0);
         self.wants_room.set(false);
     }
