@@ -76,8 +76,7 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
     refuse_twin(root);
     let mut rehearsed = HashMap::new();
     loop {
-        let mut collecting =
-            Collecting { local, rehearsed: &rehearsed, seen: HashSet::new(), seen_stored: HashSet::new() };
+        let mut collecting = Collecting::new(local, &rehearsed);
         match collecting.collect(root) {
             Ok(values) => return values,
             Err(Lost { behind }) => {
@@ -104,6 +103,8 @@ struct Collecting<'a> {
     rehearsed: &'a HashMap<NodeRef, Rehearsed>,
     seen: HashSet<NodeRef>,
     seen_stored: HashSet<Digest>,
+    /// Those of `seen_stored` that were not in memory: what they emitted is told.
+    told: HashSet<Digest>,
 }
 
 /// The store has lost a task behind this restored one.
@@ -147,6 +148,17 @@ impl Visit {
         Some(Read::Node(edge.node()))
     }
 
+    /// The same, of a task whose own values are told already.
+    fn silent(self) -> Self {
+        let reads = |node: NodeRef| {
+            // SAFETY: as in `next_read`.
+            let reads = unsafe { node.deps() }.as_slice().iter().rev();
+            reads.map(|edge| Read::Node(edge.node())).collect()
+        };
+        let left = if let Visited::Node(node) = self.task { reads(node) } else { self.left };
+        Self { task: Visited::Stored(Vec::new()), left, done: 0 }
+    }
+
     fn emitted(&self) -> Arc<[EmittedValue]> {
         match &self.task {
             Visited::Node(node) | Visited::Restored(node) => {
@@ -157,7 +169,12 @@ impl Visit {
     }
 }
 
-impl Collecting<'_> {
+impl<'a> Collecting<'a> {
+    fn new(local: &'a Local, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
+        let (seen, seen_stored, told) = Default::default();
+        Self { local, rehearsed, seen, seen_stored, told }
+    }
+
     fn collect<D: Emitted>(&mut self, root: NodeRef) -> Result<Vec<D>, Lost> {
         let mut found = Vec::new();
         let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
@@ -192,12 +209,20 @@ impl Collecting<'_> {
         match demand(self.local, node) {
             Ok(holder) => {
                 refuse_twin(holder);
-                self.visit(node).map(Some)
+                let visit = self.visit(node)?;
+                Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
             }
             Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
             // It has emitted nothing that could be kept; its reader coped with that.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Whether a node's task was only stored when it was visited: somebody has brought it into memory since.
+    fn is_told(&self, node: NodeRef) -> bool {
+        let key =
+            || node.extra().and_then(|extra| *extra.persisted.lock()).and_then(|persisted| persisted.key);
+        !self.told.is_empty() && key().is_some_and(|key| self.told.contains(&key))
     }
 
     /// A node that is fresh.
@@ -230,6 +255,7 @@ impl Collecting<'_> {
                 Finding::Leaf => return Found::Task(None),
                 Finding::Found(Collected::Node(node)) => return Found::Node(node),
                 Finding::Found(Collected::Stored(task)) => {
+                    self.told.insert(key);
                     let reads = task.reads.into_iter().map(Read::Key);
                     return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
                 }
