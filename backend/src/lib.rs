@@ -79,7 +79,7 @@ pub use engine::{Config, Engine};
 pub use failure::{CycleError, FixpointError, TaskError};
 pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
-pub use handle::{Task, resolve};
+pub use handle::Task;
 pub use input::{Input, InputValue, Update};
 pub use jobs::{Scope, scope};
 pub use lookup::{call, with};

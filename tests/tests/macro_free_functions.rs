@@ -228,6 +228,48 @@ fn handles_are_arguments() {
     });
 }
 
+/// A program may have tasks of its own, and call larder's something else.
+mod planner {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub(super) struct Task<T>(pub(super) T);
+}
+use larder::Task as Handle;
+type Number = larder::Task<u64>;
+
+#[task_fn(transient)]
+fn planned<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static>(
+    first: &planner::Task<T>,
+    second: planner::Task<u8>,
+) -> (T, u8) {
+    (first.0.clone(), second.0)
+}
+
+static RESOLVED: AtomicUsize = AtomicUsize::new(0);
+
+#[task_fn(transient)]
+fn resolved(n: u64) -> u64 {
+    ran(&RESOLVED);
+    n
+}
+
+/// How many arguments had been computed when the body began.
+#[task_fn(transient)]
+fn of_handles(a: Handle<u64>, b: &Number, c: &larder::Task<u64>) -> (usize, u64) {
+    (Runs(&RESOLVED).count(), a.get() + b.get() + c.get())
+}
+
+// A parameter of the name `Task` was taken for a handle, and did not compile; a handle by another name was not resolved.
+#[test]
+fn handles_are_known_by_their_type_and_computed_before_the_body_runs() {
+    Runtime::new().run(|| {
+        let handles = [1, 2, 3].map(resolved::task);
+        assert_eq!(Runs(&RESOLVED).count(), 0, "a handle runs nothing");
+        let [a, b, c] = handles;
+        assert_eq!(of_handles(a, &b, &c), (3, 6));
+        assert_eq!(planned(&planner::Task('x'), planner::Task(1)), ('x', 1));
+    });
+}
+
 #[test]
 fn functions_inside_of_functions_work() {
     #[task_fn(transient)]
