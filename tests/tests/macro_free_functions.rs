@@ -152,6 +152,26 @@ fn skipped_parameters_are_no_part_of_the_key() {
 }
 
 #[task_fn(transient)]
+fn fails_by_skipped(x: u32, #[skip] tool: &Tool) -> u32 {
+    tool.0.get(&x).copied().expect("a tool for it")
+}
+
+#[task_fn(transient)]
+fn fails_alone(x: &str) -> u32 {
+    panic!("{x}")
+}
+
+// A skipped parameter without `Debug` took the arguments out of the error, and one with it printed all that it held.
+#[test]
+fn errors_name_the_key_of_a_call() {
+    let runtime = Runtime::new();
+    let error = runtime.try_run(|| fails_by_skipped(7, &Tool(HashMap::new()))).expect_err("there is no tool");
+    assert_eq!(error.to_string(), "task fails_by_skipped(7, _) panicked: a tool for it");
+    let error = runtime.try_run(|| fails_alone("why")).expect_err("it panics");
+    assert_eq!(error.to_string(), "task fails_alone(\"why\") panicked: why");
+}
+
+#[task_fn(transient)]
 fn sized<T, const N: usize>(items: &[T; N], extra: T) -> (usize, Vec<T>)
 where
     T: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
