@@ -22,7 +22,7 @@ use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::HandleCell;
 use crate::local::Local;
-use crate::lookup::{hand_out, hash_of, insert, peek};
+use crate::lookup::{hand_out, hash_of, insert, is_call, peek};
 use crate::node::{NodeRef, RESOLVED};
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
@@ -232,7 +232,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
             let hash = hash_of(raw, &args);
             match local.cached(hash, is_it) {
                 Some(node) => node,
-                None => match through_the_table(local, raw, hash, args) {
+                None => match beyond_near(local, raw, hash, args) {
                     Ok(node) => node,
                     Err(node) => return Called::Miss(Pending::new(local, node, None)),
                 },
@@ -244,7 +244,7 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
 }
 
 #[inline(never)]
-fn through_the_table<A: Args>(
+fn beyond_near<A: Args>(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
@@ -260,6 +260,14 @@ fn lookup(
     hash: u64,
     slot: &mut ArgsSlot<'_>,
 ) -> Result<NodeRef, NodeRef> {
+    if local.has_far()
+        && let Some(node) = local.far(hash)
+        && is_call(node, task_fn, slot)
+        && node.state.is_fresh()
+    {
+        local.record_from_far(node);
+        return Ok(node);
+    }
     let node = match peek(local, task_fn, hash, slot) {
         Some(node) => node,
         None => match insert(local, task_fn, hash, slot, Phase::Empty) {
@@ -270,11 +278,11 @@ fn lookup(
             Inserted::Existing(node) => node,
         },
     };
-    local.counters.memory_hit(node.function);
     if node.state.is_fresh() {
-        local.record_and_remember(node);
+        local.record_from_table(node);
         return Ok(node);
     }
+    local.counters.memory_hit(node.function);
     Err(node)
 }
 

@@ -53,9 +53,13 @@ counters! {
     failed,
     /// Runs begun, those included that nest in each other and have not ended.
     begun,
-    /// Runs that were timed.
+    /// The first runs, each of which was timed.
+    first_runs,
+    /// Nanoseconds that these took, callees included.
+    first_nanos,
+    /// Other runs that were timed.
     timed_runs,
-    /// Nanoseconds that the timed runs took, callees included.
+    /// Nanoseconds that these took, callees included.
     timed_nanos,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! * An [`Edge`] points at the node read; bit 0 says that its *effects* were read (emitted values), not just its value.
 //! * A [`Dependent`] points back at the reader and carries the position of the edge in the reader's `Deps`, as a 16-bit
-//!   floating number in the pointer's unused high bits: exact below 4096, within 1/4096 above. So a mark finds "which
+//!   floating number in the pointer's unused high bits: exact below 4096, within 1/2048 above. So a mark finds "which
 //!   of its reads is stale" in constant time, whatever the fan-in.
 //! * A reverse edge is never removed when its reader drops or moves the read; it is *dead* from then on, which is
 //!   seen by looking at the reader's `Deps` at the position. Marking and purging drop dead ones.
@@ -113,8 +113,7 @@ impl Place {
         if position >> Self::MANTISSA == 0 {
             return Self(position as u16);
         }
-        let bits = usize::BITS - position.leading_zeros();
-        let exponent = bits.saturating_sub(Self::MANTISSA);
+        let exponent = position.ilog2() + 1 - Self::MANTISSA;
         debug_assert!(exponent < 16, "a node has fewer than 2^27 reads");
         let mantissa = position >> exponent;
         Self(u16::try_from((exponent as usize) << Self::MANTISSA | mantissa & 0xfff).unwrap_or(u16::MAX))

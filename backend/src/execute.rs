@@ -337,28 +337,38 @@ pub(crate) fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool
 }
 
 /// Times the first runs of a function and one in sixteen of the others: reading the clock twice costs half of a miss.
-struct Timer(Option<Instant>);
+///
+/// The two are kept apart: where runs nest, the first are the outermost, which stand for none but themselves.
+struct Timer(Option<(Instant, bool)>);
 
 impl Timer {
+    const FIRST: u64 = 16;
+
     #[inline]
     fn start(counters: &Counters) -> Self {
         // Not those that have ended: in a first build of a deep graph that is none for a long time.
         let begun = counters.begun.get();
         counters.begun.add(1);
-        Self((begun < 16 || begun.is_multiple_of(16)).then(Instant::now))
+        let is_first = begun < Self::FIRST;
+        Self((is_first || begun.is_multiple_of(16)).then(|| (Instant::now(), is_first)))
     }
 
     #[inline]
     fn stop(self, local: &Local, node: NodeRef) {
-        if let Self(Some(start)) = self {
-            Self::note(start, local.counters.of(node.function));
+        if let Self(Some((start, is_first))) = self {
+            Self::note(start, is_first, local.counters.of(node.function));
         }
     }
 
     #[inline(never)]
-    fn note(start: Instant, counters: &Counters) {
-        counters.timed_runs.add(1);
-        counters.timed_nanos.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    fn note(start: Instant, is_first: bool, counters: &Counters) {
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (runs, sum) = match is_first {
+            true => (&counters.first_runs, &counters.first_nanos),
+            false => (&counters.timed_runs, &counters.timed_nanos),
+        };
+        runs.add(1);
+        sum.add(nanos);
     }
 }
 

@@ -254,7 +254,7 @@ pub(crate) fn peek(
     local.engine().table.find(hash, |node| is_call(node, task_fn, slot))
 }
 
-fn is_call(node: NodeRef, task_fn: &'static RawTaskFn, slot: &ArgsSlot<'_>) -> bool {
+pub(crate) fn is_call(node: NodeRef, task_fn: &'static RawTaskFn, slot: &ArgsSlot<'_>) -> bool {
     // SAFETY: the key is read only if the task functions are the same, so it is of the slot's key type.
     node.task_fn.is(task_fn) && unsafe { slot.get().matches(node.key_address()) }
 }

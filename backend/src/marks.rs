@@ -92,9 +92,11 @@ impl Marks {
             Self::None => Self::One(Single::new(Place::of(position as usize), None)),
             Self::One(first) => {
                 // A place that covers several positions marks them all: a look at a read that is current is cheap.
-                let marked = first.place().range(reads).map(|first| first as u32);
-                let marked: Vec<u32> = marked.chain([position]).collect();
-                Self::Some(ThinList::from_slice(&marked))
+                let mut list = ThinList::default();
+                for position in first.place().range(reads).map(|first| first as u32).chain([position]) {
+                    list.push(position);
+                }
+                Self::Some(list)
             }
             // More marks than reads are repetitions: from here on, all reads are looked at.
             Self::Some(list) if list.as_slice().len() > reads => Self::Any,
@@ -154,4 +156,36 @@ pub(crate) fn single(word: &AtomicPtr<()>) -> Option<Single> {
 pub(crate) fn owner(word: &AtomicPtr<()>) -> Option<u64> {
     let word = word.load(Ordering::Relaxed).addr();
     (word & TAG == 0 && word != 0).then_some(word as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_further_mark_keeps_those_before_it() {
+        assert_eq!(Marks::None.add(3, 10).in_order(10), [3]);
+        assert_eq!(Marks::None.add(3, 10).add(1, 10).add(3, 10).in_order(10), [1, 3]);
+        // From 4,096 on a place stands for two positions and more.
+        assert_eq!(Marks::None.add(4097, 5000).add(2, 5000).in_order(5000), [2, 4096, 4097]);
+    }
+
+    #[test]
+    fn a_word_gives_back_the_marks_that_went_into_it() {
+        for number in [0, 1, 2, 9, 300] {
+            let word = AtomicPtr::default();
+            (0..number).for_each(|position| add(&word, position, 1000));
+            assert_eq!(single(&word).is_some(), number == 1);
+            assert_eq!(owner(&word), None);
+            assert_eq!(take(&word, 8).in_order(1000), (0..number as u32).collect::<Vec<_>>());
+            assert_eq!(owner(&word), Some(8));
+        }
+    }
+
+    #[test]
+    fn more_marks_than_reads_are_any() {
+        let marks = (0..6).fold(Marks::None, |marks, _| marks.add(1, 3));
+        assert!(matches!(marks, Marks::Any));
+        assert_eq!(marks.in_order(3), [0, 1, 2]);
+    }
 }

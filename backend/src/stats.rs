@@ -37,7 +37,7 @@ pub struct FunctionStats {
     pub cut_off: u64,
     /// Runs that panicked, met a cycle or were cancelled.
     pub failed: u64,
-    /// Time spent in bodies, callees included. Fast bodies are timed once in 32 runs, so this is an estimate.
+    /// Time spent in bodies, callees included. Fast bodies are timed once in 16 runs, so this is an estimate.
     pub time: Duration,
 }
 
@@ -139,7 +139,6 @@ impl Engine {
 
 fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
     let site = task_fn.site();
-    let nanos = u128::from(sums.timed_nanos) * u128::from(sums.runs) / u128::from(sums.timed_runs.max(1));
     FunctionStats {
         name: site.name,
         path: site.path,
@@ -153,8 +152,16 @@ fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
         verified: sums.verified,
         cut_off: sums.cut_off,
         failed: sums.failed,
-        time: Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)),
+        time: time_of(sums),
     }
+}
+
+/// The time of all runs: the first as they were timed, the others by those of them that were.
+fn time_of(sums: &Sums) -> Duration {
+    let others = u128::from(sums.runs.saturating_sub(sums.first_runs));
+    let others = u128::from(sums.timed_nanos) * others / u128::from(sums.timed_runs.max(1));
+    let nanos = u128::from(sums.first_nanos) + others;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 impl fmt::Display for Stats {
@@ -197,5 +204,19 @@ impl fmt::Display for Stats {
             Some(storage) => write!(f, "\n{storage}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_runs_of_a_recursive_function_stand_for_themselves_alone() {
+        let first = Sums { first_runs: 16, first_nanos: 16_000, runs: 16, ..Sums::default() };
+        assert_eq!(time_of(&first), Duration::from_nanos(16_000));
+        let all = Sums { runs: 96, timed_runs: 5, timed_nanos: 50, ..first };
+        assert_eq!(time_of(&all), Duration::from_nanos(16_000 + 80 * 10));
+        assert_eq!(time_of(&Sums { runs: 9, ..Sums::default() }), Duration::ZERO, "nothing was timed");
     }
 }

@@ -12,6 +12,9 @@
 //!
 //! The elements are `Copy`; the list is not thread-safe by itself.
 
+#[cfg(test)]
+mod tests;
+
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr;
@@ -35,7 +38,8 @@ type Head = u64;
 /// Beyond this length a list grows by little, and is worth fitting.
 const LONG: usize = 64;
 
-/// How many elements a list of this length has room for, unless it is exact.
+/// How many elements a list of this length has room for, unless it is exact. All lengths up to the room have the same one, so a
+/// list that is filled up stays what its word says.
 ///
 /// A short list grows by a half at most, a long one by an eighth: most edges of a graph lead to nodes that many read, and
 /// there it is the slack that takes the memory.
@@ -185,7 +189,8 @@ impl<T: Copy> ThinList<T> {
         let place = if list.word.is_null() {
             Place::allocate(room)
         } else {
-            list.place().moved(before, length, room)
+            // SAFETY: 1. `before` is what the word said before it was taken; 2. the list is forgotten with its place.
+            unsafe { list.place().moved(before, length, room) }
         };
         std::mem::forget(list);
         *self = Self::at(place, length, exact);
@@ -263,24 +268,34 @@ impl<T: Copy> Place<T> {
         self.raw.wrapping_add(if self.headed { size_of::<Head>() } else { 0 }).cast()
     }
 
-    /// A place for `room` elements, with the first `length` of this one, which had room for `before`.
+    /// A place for `room` elements, with the first `length` of this one.
     ///
-    /// This place is gone then.
-    fn moved(self, before: usize, length: usize, room: usize) -> Self {
-        if self.headed == (room > SHORT) {
-            let layout = Self::layout(room, self.headed);
-            // SAFETY: 1. allocated with this layout; 2. the new size is neither zero nor too large for a layout.
-            let raw = unsafe { realloc(self.raw, Self::layout(before, self.headed), layout.size()) };
-            if raw.is_null() {
-                handle_alloc_error(layout);
-            }
-            let moved = Self { raw, ..self };
-            return if moved.leaves_room_for_length() { moved } else { moved.copied(room, length, room) };
+    /// # Safety
+    /// This place has room for `before`, and is not used any more. Neither that nor `room` is less than `length`.
+    unsafe fn moved(self, before: usize, length: usize, room: usize) -> Self {
+        if self.headed != (room > SHORT) {
+            // SAFETY: passed on to the caller.
+            return unsafe { self.copied(before, length, room) };
         }
-        self.copied(before, length, room)
+        let layout = Self::layout(room, self.headed);
+        // SAFETY: 1. allocated with this layout; 2. the new size is neither zero nor too large for a layout.
+        let raw = unsafe { realloc(self.raw, Self::layout(before, self.headed), layout.size()) };
+        if raw.is_null() {
+            handle_alloc_error(layout);
+        }
+        let moved = Self { raw, ..self };
+        if moved.leaves_room_for_length() {
+            return moved;
+        }
+        // SAFETY: 1. it has just got this room, and as many elements have moved along; 2. nobody else knows it.
+        unsafe { moved.copied(room, length, room) }
     }
 
-    fn copied(self, before: usize, length: usize, room: usize) -> Self {
+    /// The same, always in another place.
+    ///
+    /// # Safety
+    /// As for [`Place::moved`].
+    unsafe fn copied(self, before: usize, length: usize, room: usize) -> Self {
         let place = Self::allocate(room);
         // SAFETY: 1. both have room for as many; 2. the new place is another allocation; 3. the old one is not used after.
         unsafe {
@@ -295,73 +310,5 @@ impl<T: Copy> Place<T> {
     unsafe fn free(self, room: usize) {
         // SAFETY: allocated with this layout, and given up by the caller.
         unsafe { dealloc(self.raw, Self::layout(room, self.headed)) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_list_that_grows_again_is_worth_fitting() {
-        let mut list = ThinList::from_slice(&[0u64; 72]);
-        let worth: Vec<usize> = (73..=150).filter(|_| list.push(1)).collect();
-        // It has grown at 73, 81, 89, 97, 105, 113, 121, 129 and 145.
-        assert_eq!(worth, [81, 89, 97, 105, 113, 121, 129, 145]);
-        list.fit();
-        assert_eq!((list.room(), list.as_slice().len()), (150, 150));
-        assert!(!list.push(1), "for the first time since");
-        list.fit();
-        assert!((152..200).any(|_| list.push(1)));
-    }
-
-    #[test]
-    fn grows_keeps_order_and_survives_a_raw_round_trip() {
-        let mut list = ThinList::from_slice(&[1u64, 2]);
-        for i in 3..100 {
-            list.push(i);
-        }
-        // SAFETY: taken back once, same type.
-        let mut list = unsafe { ThinList::<u64>::from_raw(list.into_raw()) };
-        list.retain(|i| i % 2 == 0);
-        assert_eq!(list.as_slice(), (1..100).filter(|i| i % 2 == 0).collect::<Vec<_>>());
-        list.push(1);
-        assert_eq!(list.as_slice().last(), Some(&1));
-        list.retain(|_| false);
-        assert!(list.as_slice().is_empty());
-        list.push(7);
-        assert_eq!(list.as_slice(), [7]);
-    }
-
-    #[test]
-    fn room_is_never_less_and_not_much_more() {
-        for length in 1..if cfg!(miri) { 300 } else { 100_000 } {
-            let room = room(length);
-            assert!(room >= length, "{length}");
-            let most = if length <= LONG { length.div_ceil(2) } else { length / 8 };
-            assert!(room - length <= most, "{room} for {length}");
-            assert_eq!(room, self::room(room), "a list that is full is as large as one says that is not");
-        }
-    }
-
-    /// Up and down over the length from which on it stands before the elements.
-    #[test]
-    fn a_very_long_list_has_a_head() {
-        let numbers: Vec<usize> = (0..SHORT + 300).collect();
-        let mut list = ThinList::from_slice(&numbers[..SHORT - 50]);
-        assert!(!list.is_headed());
-        numbers[SHORT - 50..].iter().for_each(|number| _ = list.push(*number));
-        assert!(list.is_headed());
-        assert_eq!(list.as_slice(), numbers);
-        list.fit();
-        assert_eq!(list.as_slice(), numbers);
-        list.retain(|number| number < SHORT + 1);
-        assert!(list.is_headed());
-        list.retain(|number| number < SHORT);
-        assert!(!list.is_headed());
-        assert_eq!(list.as_slice(), &numbers[..SHORT]);
-        list.push(SHORT);
-        assert!(list.is_headed());
-        assert_eq!(list.as_slice(), &numbers[..SHORT + 1]);
     }
 }

@@ -9,7 +9,7 @@
 mod far;
 mod sets;
 mod tagged;
-#[cfg(all(test, not(larder_model)))]
+#[cfg(all(test, target_pointer_width = "64", not(larder_model)))]
 mod tests;
 
 use std::cell::Cell;

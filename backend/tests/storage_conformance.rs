@@ -19,22 +19,35 @@ fn a_shared_store_conforms() {
 }
 
 #[cfg(feature = "redb")]
-#[test]
-fn redb_storage_conforms() {
-    use larder_backend::storage::RedbStorage;
+fn check_redb(options: &larder_backend::storage::RedbOptions) {
     let folder = tempfile::tempdir().unwrap();
     let number = std::cell::Cell::new(0);
     let make = || {
         number.set(number.get() + 1);
-        RedbStorage::open(folder.path().join(format!("{}.redb", number.get()))).unwrap()
+        options.open(folder.path().join(format!("{}.redb", number.get()))).unwrap()
     };
     conformance::check_durable(make, |store| {
         let path = store.path().to_owned();
         drop(store);
-        let store = RedbStorage::open(path).unwrap();
+        let store = options.open(path).unwrap();
         assert_eq!(store.set_aside(), None);
         store
     });
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn redb_storage_conforms() {
+    check_redb(&larder_backend::storage::RedbOptions::new());
+}
+
+/// The same with a filter of what is stored, made at once and after a few reads.
+#[cfg(feature = "redb")]
+#[test]
+fn redb_storage_with_a_filter_conforms() {
+    for reads in [0, 1, 3] {
+        check_redb(&larder_backend::storage::RedbOptions::new().filter_after(reads));
+    }
 }
 
 #[test]

@@ -151,16 +151,17 @@ impl Far {
             }
             self.spans.set(if is_over { 1 } else { spans - 1 });
         } else if size == UNUSED || crowded > asked / 16 {
-            let hardly_answers = size != UNUSED && answered < asked / 32;
-            let can_grow = size != LARGEST && !hardly_answers;
-            if can_grow && self.sets.has_made(size + 1) {
+            if size != LARGEST && self.sets.has_made(size + 1) {
                 return self.grow();
             }
-            // A hit allocates nothing.
-            self.wants_room.set(can_grow);
+            // A hit allocates nothing, and what hardly ever comes again is not worth an allocation.
+            let hardly_answers = size != UNUSED && answered < asked / 32;
+            self.wants_room.set(size != LARGEST && !hardly_answers);
             if size != UNUSED && answered < asked / 4 * 3 {
                 self.leave_alone();
             }
+        } else {
+            self.wants_room.set(false);
         }
     }
 
@@ -179,11 +180,11 @@ impl Far {
         }
     }
 
-    /// Notes that this thread has made so many nodes, and makes the sets that these would fill by half, to have them when a hit
-    /// wants to grow; but for the largest, which few need.
+    /// Notes that this thread has made so many nodes, and makes the sets that these would fill by a quarter, to have them when a
+    /// hit wants to grow; but for the largest, which few need.
     #[cold]
     pub(super) fn provide_for(&self, nodes: usize) {
-        for (size, _) in SIZES[..LARGEST].iter().enumerate().filter(|(_, sets)| **sets * WAYS <= nodes * 2) {
+        for (size, _) in SIZES[..LARGEST].iter().enumerate().filter(|(_, sets)| **sets * WAYS <= nodes * 4) {
             self.sets.make(size);
         }
     }
@@ -199,11 +200,10 @@ impl Far {
 
     /// Forgets what it holds, and that it wants room. It is not in use then.
     fn empty(&self) {
-        // What it is left alone from holds something, too.
-        for size in [self.size.replace(UNUSED), UNUSED] {
-            self.sets.change_to(size);
-            self.sets.clear();
-        }
+        // The size that it goes back to, which holds something also while it is left alone. No other does.
+        self.sets.change_to(self.size.replace(UNUSED));
+        self.sets.clear();
+        self.sets.change_to(UNUSED);
         self.spans.set(0);
         self.wants_room.set(false);
     }

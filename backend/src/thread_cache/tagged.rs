@@ -5,8 +5,9 @@ use std::ptr;
 
 use crate::node::{Header, NodeRef};
 
-/// Above a node's address stands the upper part of its hash.
-const TAG_SHIFT: u32 = 48;
+/// Above a node's address stands the upper part of its hash. Where an address is of 32 bits, that leaves room for no node, and the
+/// table answers.
+const TAG_SHIFT: u32 = usize::BITS - 16;
 const ADDRESS: usize = (1 << TAG_SHIFT) - 1;
 
 /// A tagged node, or none.

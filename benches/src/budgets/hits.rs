@@ -6,7 +6,6 @@ use crate::ours::LARDER;
 use crate::peers::caches::{MOKA, QUICK_CACHE};
 use crate::peers::comemo::COMEMO;
 use crate::peers::floor::FLOOR;
-
 use crate::peers::maps::DASHMAP;
 use crate::peers::memoize::{CACHED, CONCURRENT_CACHED};
 use crate::peers::salsa::{BY_ARGUMENTS, BY_HANDLE, INSIDE, INSIDE_BY_ARGUMENTS};

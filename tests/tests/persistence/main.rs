@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use larder::storage::{BackingStorage, MemoryStorage, Operation, RedbStorage, Table};
+use larder::storage::{BackingStorage, MemoryStorage, Operation, RedbOptions, RedbStorage, Table};
 use larder::{Input, Reason, Runtime, emit, fs, task_fn};
 
 thread_local! {
@@ -40,14 +40,14 @@ fn on_each_store(test: impl Fn(&dyn Fn() -> Runtime)) {
     let memory = MemoryStorage::new();
     test(&|| open(&memory));
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    test(&|| {
-        Runtime::builder()
-            .storage(RedbStorage::open(&path).unwrap())
-            .code_identity("test")
-            .try_build()
-            .unwrap()
-    });
+    // As it is, and with a filter of what is stored from the first commit on.
+    for (name, options) in [("a", RedbOptions::new()), ("b", RedbOptions::new().filter_after(0))] {
+        let path = folder.path().join(name);
+        test(&|| {
+            let store = options.open(&path).unwrap();
+            Runtime::builder().storage(store).code_identity("test").try_build().unwrap()
+        });
+    }
 }
 
 // ---- a small program ----

@@ -1,0 +1,124 @@
+//! The wait graph: a cycle is found when it closes, and nothing else is called one.
+
+use std::sync::Arc;
+
+use shuttle::sync::atomic::Ordering::SeqCst;
+use shuttle::thread;
+
+use super::{Nodes, explore, on_threads};
+use crate::claim::Phase;
+use crate::marks;
+use crate::node::NodeRef;
+use crate::strand::Lineage;
+use crate::waits::{Refused, Waiter};
+
+impl Nodes {
+    /// Claims the first of `path` and needs the rest, one through the other, as nested calls do.
+    fn compute(&self, strand: u64, claimed: &mut Vec<NodeRef>, path: &[usize]) {
+        let [number, rest @ ..] = path else { return };
+        let node = self.nodes[*number];
+        loop {
+            match node.state.phase() {
+                Phase::Fresh => return,
+                Phase::Running => {
+                    let waiter = Waiter { strand, claimed, lineage: None, beneath: None };
+                    if let Err(refused) = self.waits.block(waiter, node) {
+                        let Refused::Cycle(cycle, _) = refused else {
+                            panic!("nobody stands on another's stack")
+                        };
+                        assert!(cycle.contains(&node) && claimed.iter().any(|node| cycle.contains(node)));
+                        self.cycles.fetch_add(1, SeqCst);
+                        return;
+                    }
+                    node.state.wait(&self.lot, node.address(), None, || false);
+                    self.waits.unblock(strand, node);
+                }
+                phase => {
+                    if node.state.try_claim(phase) {
+                        claimed.push(node);
+                        marks::take(&node.work, usize::try_from(strand).expect("strands are small"));
+                        self.compute(strand, claimed, rest);
+                        claimed.pop();
+                        marks::take(&node.work, 0);
+                        node.state.publish(Phase::Fresh, &self.lot, node.address());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_waits(paths: &'static [&'static [usize]], cycles: std::ops::RangeInclusive<usize>) {
+    explore(move || {
+        let nodes = Arc::new(Nodes::new(4));
+        let shared = nodes.clone();
+        on_threads(paths.len(), move |number| {
+            shared.compute((number as u64 + 1) * 4, &mut Vec::new(), paths[number]);
+        });
+        let found = nodes.cycles.load(SeqCst);
+        assert!(cycles.contains(&found), "{found} cycles");
+        assert!(nodes.nodes.iter().all(|node| node.state.phase() != Phase::Running));
+    });
+}
+
+#[test]
+fn waits_without_a_cycle_are_never_called_one() {
+    check_waits(&[&[0, 1, 2], &[1, 2, 3], &[3], &[2, 3]], 0..=0);
+    check_waits(&[&[0, 3], &[1, 3], &[2, 0, 3]], 0..=0);
+}
+
+#[test]
+fn a_cycle_is_found_when_it_closes_and_nobody_sleeps_for_ever() {
+    check_waits(&[&[0, 0], &[1]], 1..=1);
+    check_waits(&[&[0, 1, 0], &[1, 0, 1]], 1..=2);
+    check_waits(&[&[0, 1, 2, 0], &[1, 2, 0, 1], &[2, 0, 1, 2]], 1..=3);
+    check_waits(&[&[0, 1, 0], &[2, 1, 0, 1], &[3, 2]], 1..=2);
+}
+
+/// Two tasks, each of which has its items worked on by a helper that asks for the other task.
+#[test]
+fn a_cycle_through_the_helpers_of_scopes_is_found() {
+    explore(|| {
+        let nodes = Arc::new(Nodes::new(2));
+        let shared = nodes.clone();
+        on_threads(2, move |number| {
+            let own = shared.nodes[number];
+            let other = shared.nodes[1 - number];
+            let strand = (number as u64 + 1) * 4;
+            assert!(own.state.try_claim(Phase::Empty));
+            marks::take(&own.work, usize::try_from(strand).expect("strands are small"));
+            let lineage = Arc::new(Lineage {
+                strand,
+                claimed: vec![own],
+                parent: None,
+                beneath: None,
+                demand: None,
+                token: None,
+            });
+            let helper = {
+                let (shared, lineage) = (shared.clone(), lineage);
+                thread::spawn(move || {
+                    let waiter =
+                        Waiter { strand: strand + 100, claimed: &[], lineage: Some(&lineage), beneath: None };
+                    match other.state.phase() {
+                        Phase::Running => match shared.waits.block(waiter, other) {
+                            Ok(()) => {
+                                other.state.wait(&shared.lot, other.address(), None, || false);
+                                shared.waits.unblock(strand + 100, other);
+                            }
+                            Err(_) => {
+                                shared.cycles.fetch_add(1, SeqCst);
+                            }
+                        },
+                        _ => {}
+                    }
+                })
+            };
+            helper.join().expect("no thread panics");
+            marks::take(&own.work, 0);
+            own.state.publish(Phase::Fresh, &shared.lot, own.address());
+        });
+        assert!(nodes.cycles.load(SeqCst) <= 1, "one of the two is told, the other goes on");
+    });
+}
