@@ -142,7 +142,7 @@ impl Visit {
                 Progress::Found(trace) => {
                     return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
                 }
-                Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node)) {
+                Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node), false) {
                     Look::Step(step) => return step,
                     // What the node read before tells nothing of the rounds that led to its value.
                     Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
@@ -169,7 +169,10 @@ impl Visit {
             && let Some(origin) = single.origin()
             && is_in_wave_of(self.node, origin)
         {
-            match self.look_at(local, patience, Edge::value_of(origin)) {
+            // Whoever goes straight to what it does not read leaves out whoever lies between (see `cycle/way.rs`).
+            let nearby = single.place().range(reads.len());
+            let leaps = !reads[nearby].contains(&Edge::value_of(origin));
+            match self.look_at(local, patience, Edge::value_of(origin), leaps) {
                 Look::Unchanged => {
                     if let Some(persistence) = local.engine().persistence() {
                         persistence.verified(self.node, [Edge::value_of(origin)]);
@@ -178,10 +181,7 @@ impl Visit {
                 }
                 Look::Changed => {}
                 Look::Step(step) => {
-                    let nearby = single.place().range(reads.len());
-                    let is_ahead = || !reads[nearby].contains(&Edge::value_of(origin));
-                    if matches!(step, Step::Descend(_)) && is_ahead() {
-                        // A cycle that closes in its body seems to leave out whoever lies between (see `cycle/way.rs`).
+                    if leaps && matches!(step, Step::Descend(_)) {
                         origin.set_flag(AHEAD);
                     }
                     return step;
@@ -194,7 +194,7 @@ impl Visit {
             else {
                 break Step::Current;
             };
-            match self.look_at(local, patience, *read) {
+            match self.look_at(local, patience, *read, false) {
                 Look::Unchanged => self.next += 1,
                 Look::Changed => break Step::Run,
                 Look::Step(step) => break step,
@@ -209,7 +209,10 @@ impl Visit {
     }
 
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
-    fn look_at(&self, local: &Local, patience: Patience, read: Edge) -> Look {
+    ///
+    /// If it `leaps`, this is no read, but the origin of the node's wave. Nobody waits for another strand's work on that: should it
+    /// come to wait for this node, the way between the two would not be known. It counts as changed.
+    fn look_at(&self, local: &Local, patience: Patience, read: Edge, leaps: bool) -> Look {
         let node = read.node();
         let mut seat = None;
         loop {
@@ -246,6 +249,7 @@ impl Visit {
                 }
                 // The body runs, and meets the cycle itself.
                 Phase::Running if cycle::is_own(local, node) => return Look::Changed,
+                Phase::Running if leaps && !node.task_fn.is_async() => return Look::Changed,
                 Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
                 Phase::Running => {
                     match wait_for(local, node) {
