@@ -7,6 +7,7 @@
 use std::any::TypeId;
 use std::borrow::Borrow;
 use std::ffi::OsString;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::ptr;
@@ -23,8 +24,8 @@ pub struct ByVal<T>(pub T);
 pub struct Skip<P>(pub P);
 /// A parameter of a task function whose results are stored: its encoding is part of the persistent key.
 pub struct Store<P>(pub P);
-/// The stored form of a [`Skip`] parameter: equal to every other, hashed as nothing.
-#[derive(Clone, Debug)]
+/// The stored form of a [`Skip`] parameter: equal to every other, hashed as nothing, printed as `_` whatever it is.
+#[derive(Clone)]
 pub struct Skipped<T>(pub T);
 
 impl<T> PartialEq for Skipped<T> {
@@ -35,6 +36,11 @@ impl<T> PartialEq for Skipped<T> {
 impl<T> Eq for Skipped<T> {}
 impl<T> Hash for Skipped<T> {
     fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+impl<T> fmt::Debug for Skipped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
 }
 
 /// What the stored form of a parameter must be.

@@ -155,11 +155,6 @@ fn misplaced() -> ! {
     panic!("a handle was read outside of a session of its runtime; read it inside `runtime.run(|| ...)`")
 }
 
-/// Computes a handle among a task's arguments before the body runs; other arguments have nothing to compute.
-pub fn resolve<T: Clone + Send + Sync + 'static>(task: &Task<T>) {
-    task.resolve();
-}
-
 impl<T> Clone for Task<T> {
     fn clone(&self) -> Self {
         Self { cell: self.cell.clone(), output: PhantomData }

@@ -6,6 +6,7 @@
 pub mod args;
 pub mod slot;
 pub mod task_fn;
+mod task_type;
 
 // What a task is.
 mod edges;
@@ -79,7 +80,7 @@ pub use engine::{Config, Engine};
 pub use failure::{CycleError, FixpointError, TaskError};
 pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
-pub use handle::{Task, resolve};
+pub use handle::Task;
 pub use input::{Input, InputValue, Update};
 pub use jobs::{Scope, scope};
 pub use lookup::{call, with};
@@ -94,6 +95,7 @@ pub use source::{Refreshed, lose_source};
 pub use token::CancelToken;
 
 pub use stats::{FunctionStats, Stats};
+pub use task_type::CachedTaskType;
 
 /// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
 #[must_use]

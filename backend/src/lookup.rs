@@ -5,10 +5,7 @@
 //! in their slot on the caller's stack, and the code is shared by all task functions. What is left to do when the node is known is
 //! done with all that gone from the stack ([`finish`]).
 
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::resume_unwind;
-
-use rustc_hash::FxBuildHasher;
 
 use crate::args::{Args, ArgsSlot};
 use crate::aside::meet;
@@ -23,6 +20,7 @@ use crate::persist;
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
+use crate::task_type::CachedTaskType;
 
 /// Calls a task: from memory, from the store, or by running its body.
 ///
@@ -73,16 +71,16 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
 /// The hash of a call: of the task function's identity and the arguments.
 #[inline(always)]
 pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
-    let mut state = FxBuildHasher.build_hasher();
-    task_fn.id.hash(&mut state);
-    args.hash_into(&mut state);
-    state.finish()
+    CachedTaskType::<A::Key>::hash_from_components(task_fn, args)
 }
 
 #[inline(always)]
 fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
-    // SAFETY: the key is read only if the node's task function is this one, whose types are these.
-    node.task_fn.is(task_fn) && args.matches(unsafe { node.key::<A::Key, O>() })
+    node.task_fn.is(task_fn) && {
+        // SAFETY: the node's task function is this one, whose types are these.
+        let key = unsafe { node.key::<A::Key, O>() };
+        CachedTaskType::new(task_fn, key).eq_components(task_fn, args)
+    }
 }
 
 /// What the near part of the thread cache does not answer. A function of its own, so that the code of calls is short.

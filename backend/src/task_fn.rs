@@ -20,7 +20,7 @@ use crate::node::{Node, NodeRef, Ops};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
 
-pub use self::picks::{Cutoff, Describe, NoDebug, NoEq};
+pub use self::picks::{Cutoff, Describe, Handle, NoDebug, NoEq, NoHandle};
 use self::shims::{
     call_body, describe, initial, is_uncached, resolve, run, run_apart, run_deferred, run_deferred_apart,
     run_leaf, same,
@@ -217,11 +217,13 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         self
     }
 
-    /// Runs `resolve` before the body: it computes the handles among the arguments that are still pending.
+    /// Runs `resolve` before the body, if there is one: it computes the handles among the arguments that are still pending.
     #[must_use]
-    pub const fn resolve(mut self, resolve: fn(&K)) -> Self {
-        // SAFETY: as in `new`.
-        self.raw.resolve = Some(Erased(unsafe { std::mem::transmute::<fn(&K), unsafe fn()>(resolve) }));
+    pub const fn resolve(mut self, resolve: Option<fn(&K)>) -> Self {
+        if let Some(resolve) = resolve {
+            // SAFETY: as in `new`.
+            self.raw.resolve = Some(Erased(unsafe { std::mem::transmute::<fn(&K), unsafe fn()>(resolve) }));
+        }
         self
     }
 }

@@ -1,5 +1,7 @@
 //! The conformance suite over every store that ships.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
+
 use std::panic::catch_unwind;
 use std::sync::Arc;
 

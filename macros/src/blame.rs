@@ -5,7 +5,7 @@
 //! place. So the arguments' tuple is placed where the culprit most likely is: at the one parameter whose type is not
 //! known to be a fine key.
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use syn::Type;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -38,13 +38,17 @@ struct Names {
 
 impl<'ast> Visit<'ast> for Names {
     fn visit_type_path(&mut self, path: &'ast syn::TypePath) {
-        const FINE: [&str; 28] = [
-            "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64",
-            "i128", "isize", "String", "Path", "PathBuf", "OsStr", "OsString", "Duration", "Vec", "Option",
-            "Box", "Arc", "BTreeMap", "BTreeSet", "Task",
-        ];
-        self.all_fine &=
-            path.path.segments.last().is_some_and(|last| FINE.iter().any(|fine| last.ident == fine));
+        self.all_fine &= path.path.segments.last().is_some_and(|last| is_known(&last.ident));
         visit::visit_type_path(self, path);
     }
+}
+
+/// Whether a name is most likely that of a type which is a fine key.
+pub(crate) fn is_known(name: &Ident) -> bool {
+    const KNOWN: [&str; 28] = [
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
+        "isize", "String", "Path", "PathBuf", "OsStr", "OsString", "Duration", "Vec", "Option", "Box", "Arc",
+        "BTreeMap", "BTreeSet", "Task",
+    ];
+    KNOWN.iter().any(|known| name == known)
 }

@@ -6,9 +6,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
+use syn::Index;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Index, Lit};
 
 use crate::expand::{Task, bindings, bound_receiver, generated, generated_at};
 use crate::params::{Passing, Role};
@@ -196,7 +196,7 @@ fn site(task: &Task<'_>) -> TokenStream {
 fn options(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let options = task.options;
-    let (key, output) = (key(task), task.output());
+    let output = task.output();
     let mut calls = TokenStream::new();
     if let Some(eq) = &options.eq {
         calls.extend(generated!(.cutoff({
@@ -230,17 +230,35 @@ fn options(task: &Task<'_>) -> TokenStream {
         calls.extend(quote_spanned!(generated_at(span)=> .uncached_if(|output: &#output| output.is_err())));
     }
     calls.extend(cycle(task));
-    let first = usize::from(task.receiver().is_some());
-    let handles: Vec<Lit> = task
-        .kept()
-        .enumerate()
-        .filter(|(_, param)| param.is_task())
-        .map(|(at, _)| Lit::new(proc_macro2::Literal::usize_unsuffixed(at + first)))
-        .collect();
-    if !handles.is_empty() {
-        calls.extend(generated!(.resolve(|key: &#key| { #(#p::resolve(&key.#handles);)* })));
-    }
+    calls.extend(resolve(task));
     calls
+}
+
+/// What computes the handles among the arguments that are still pending.
+fn resolve(task: &Task<'_>) -> Option<TokenStream> {
+    let (p, key) = (task.p(), key(task));
+    let first = usize::from(task.receiver().is_some());
+    let suspects = task.kept().enumerate().filter(|(_, param)| param.may_be_handle());
+    let (picks, resolves): (Vec<_>, Vec<_>) = suspects
+        .map(|(at, param)| {
+            let at = Index { index: u32::try_from(at + first).unwrap_or(u32::MAX), span: generated_span() };
+            let ty = param.key_type();
+            let pick = generated!(#p::Handle::<#ty>::RESOLVE);
+            let resolve = generated!(#p::resolve::<#ty>(#pick, &key.#at););
+            (pick, resolve)
+        })
+        .unzip();
+    (!picks.is_empty()).then(|| {
+        generated!(.resolve({
+            #[allow(unused_imports)]
+            use #p::NoHandle as _;
+            if #(#picks.is_some())||* {
+                ::core::option::Option::Some(|key: &#key| { #(#resolves)* })
+            } else {
+                ::core::option::Option::None
+            }
+        }))
+    })
 }
 
 /// In how many rounds the value of a task on a cycle may change, unless the function says something else.

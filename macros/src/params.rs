@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span};
 use quote::format_ident;
 use syn::{Attribute, FnArg, Meta, Pat, PatType, Signature, Type};
 
+use crate::blame::is_known;
 use crate::errors::Errors;
 use crate::options::Options;
 
@@ -46,11 +47,12 @@ impl Param {
         }
     }
 
-    /// Whether the argument may be a handle that has to be resolved before the body runs.
-    pub(crate) fn is_task(&self) -> bool {
-        match self.key_type() {
+    /// Whether the argument may be a handle that has to be resolved before the body runs. Its name does not tell: the
+    /// program may have a `Task` of its own, and another name for this one.
+    pub(crate) fn may_be_handle(&self) -> bool {
+        match transparent(self.key_type()) {
             Type::Path(path) if self.role == Role::Key => {
-                path.path.segments.last().is_some_and(|last| last.ident == "Task")
+                path.path.segments.last().is_some_and(|last| last.ident == "Task" || !is_known(&last.ident))
             }
             _ => false,
         }

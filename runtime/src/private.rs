@@ -8,10 +8,12 @@ pub mod v1 {
 
     pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
     pub use larder_backend::slot::OwnedMagicAny;
-    pub use larder_backend::task_fn::{Cutoff, Describe, NoDebug, NoEq, Site, TaskFn, name_of, type_id_of};
+    pub use larder_backend::task_fn::{
+        Cutoff, Describe, Handle, NoDebug, NoEq, NoHandle, Site, TaskFn, name_of, type_id_of,
+    };
     pub use larder_backend::{
-        Emitted, Persist, PersistKey, Task, boxed, call, collect, forget, is_cached, resolve, stored, task,
-        unboxed, with,
+        Emitted, Persist, PersistKey, Task, boxed, call, collect, forget, is_cached, stored, task, unboxed,
+        with,
     };
 
     pub use crate::driver::{new_async, new_async_within};
@@ -103,5 +105,11 @@ pub mod v1 {
     /// A skipped by-value parameter, from the key.
     pub fn skip_val<T: Clone>(owned: &Skipped<T>) -> T {
         owned.0.clone()
+    }
+    /// Computes an argument that is a handle and still pending, given what [`Handle`] has picked for its type.
+    pub fn resolve<T: ?Sized>(resolve: Option<fn(&T)>, argument: &impl Borrow<T>) {
+        if let Some(resolve) = resolve {
+            resolve(argument.borrow());
+        }
     }
 }

@@ -152,6 +152,26 @@ fn skipped_parameters_are_no_part_of_the_key() {
 }
 
 #[task_fn(transient)]
+fn fails_by_skipped(x: u32, #[skip] tool: &Tool) -> u32 {
+    tool.0.get(&x).copied().expect("a tool for it")
+}
+
+#[task_fn(transient)]
+fn fails_alone(x: &str) -> u32 {
+    panic!("{x}")
+}
+
+// A skipped parameter without `Debug` took the arguments out of the error, and one with it printed all that it held.
+#[test]
+fn errors_name_the_key_of_a_call() {
+    let runtime = Runtime::new();
+    let error = runtime.try_run(|| fails_by_skipped(7, &Tool(HashMap::new()))).expect_err("there is no tool");
+    assert_eq!(error.to_string(), "task fails_by_skipped(7, _) panicked: a tool for it");
+    let error = runtime.try_run(|| fails_alone("why")).expect_err("it panics");
+    assert_eq!(error.to_string(), "task fails_alone(\"why\") panicked: why");
+}
+
+#[task_fn(transient)]
 fn sized<T, const N: usize>(items: &[T; N], extra: T) -> (usize, Vec<T>)
 where
     T: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
@@ -225,6 +245,48 @@ fn handles_are_arguments() {
     Runtime::new().run(|| {
         let ten = fibonacci::task(10);
         assert_eq!(doubled(ten.clone(), &ten), 110);
+    });
+}
+
+/// A program may have tasks of its own, and call larder's something else.
+mod planner {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub(super) struct Task<T>(pub(super) T);
+}
+use larder::Task as Handle;
+type Number = larder::Task<u64>;
+
+#[task_fn(transient)]
+fn planned<T: Clone + Eq + std::hash::Hash + Send + Sync + 'static>(
+    first: &planner::Task<T>,
+    second: planner::Task<u8>,
+) -> (T, u8) {
+    (first.0.clone(), second.0)
+}
+
+static RESOLVED: AtomicUsize = AtomicUsize::new(0);
+
+#[task_fn(transient)]
+fn resolved(n: u64) -> u64 {
+    ran(&RESOLVED);
+    n
+}
+
+/// How many arguments had been computed when the body began.
+#[task_fn(transient)]
+fn of_handles(a: Handle<u64>, b: &Number, c: &larder::Task<u64>) -> (usize, u64) {
+    (Runs(&RESOLVED).count(), a.get() + b.get() + c.get())
+}
+
+// A parameter of the name `Task` was taken for a handle, and did not compile; a handle by another name was not resolved.
+#[test]
+fn handles_are_known_by_their_type_and_computed_before_the_body_runs() {
+    Runtime::new().run(|| {
+        let handles = [1, 2, 3].map(resolved::task);
+        assert_eq!(Runs(&RESOLVED).count(), 0, "a handle runs nothing");
+        let [a, b, c] = handles;
+        assert_eq!(of_handles(a, &b, &c), (3, 6));
+        assert_eq!(planned(&planner::Task('x'), planner::Task(1)), ('x', 1));
     });
 }
 

@@ -2,10 +2,13 @@
 
 #![allow(clippy::useless_vec, reason = "what stands in macro calls is what is tested")]
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::hash::Hash;
+use std::path::{Path, PathBuf};
 
-use larder::{Runtime, task_fn};
+use larder::{Runtime, ask, task_fn};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Doc {
@@ -169,6 +172,75 @@ fn trait_methods_work_through_dyn_and_generics() {
         assert_eq!((through_generics(&doc), through_generics(objects[1])), (5, 302));
         assert_eq!((doc.provided(1), "abc".to_owned().provided(1)), (4, 301));
     });
+}
+
+/// Neither hashed nor compared.
+#[derive(Clone)]
+struct Tool(HashMap<u32, u32>);
+
+/// Neither kept nor sent: nothing that a key could be made of.
+struct Context<'a>(#[expect(dead_code, reason = "no body may read it")] &'a Cell<u32>);
+
+trait Render {
+    fn render(&self, of: &str, at: &Path, parts: &[u8], tool: &Tool, context: &Context<'_>) -> String;
+    fn unused(&self, context: &Context<'_>, visit: &dyn Fn(), n: u32) -> u32;
+    #[allow(clippy::too_many_arguments, reason = "the most that a task function takes")]
+    #[rustfmt::skip]
+    fn twelve(&self, a: &str, b: &[u8], c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: &Path) -> String;
+}
+
+impl Render for Doc {
+    #[task_fn(transient, skip_unused)]
+    fn render(
+        &self,
+        of: &str,
+        at: &Path,
+        parts: &[u8],
+        #[skip] tool: &Tool,
+        _context: &Context<'_>,
+    ) -> String {
+        format!("{self} {of} {} {parts:?} {}", at.display(), tool.0.len())
+    }
+
+    #[task_fn(transient, skip_unused)]
+    fn unused(&self, _context: &Context<'_>, _visit: &dyn Fn(), n: u32) -> u32 {
+        n * 2
+    }
+
+    #[task_fn(transient)]
+    #[rustfmt::skip]
+    fn twelve(&self, a: &str, b: &[u8], c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: &Path) -> String {
+        format!("{self}{a}{b:?}{c}{d}{e}{f}{g}{h}{i}{j}{k}{}", l.display())
+    }
+}
+
+#[test]
+fn borrowed_skipped_and_unused_parameters_work_through_dyn() {
+    let runtime = Runtime::new();
+    let doc = Doc::new("doc");
+    let object: &dyn Render = &doc;
+    let cell = Cell::new(0);
+    let context = Context(&cell);
+    runtime.run(|| {
+        let none = Tool(HashMap::new());
+        let first = object.render("a", Path::new("b"), &[1], &Tool([(1, 1)].into()), &context);
+        assert_eq!(first, "doc a b [1] 1");
+        let owned = (String::from("a"), PathBuf::from("b"), vec![1]);
+        assert_eq!(doc.render(&owned.0, &owned.1, &owned.2, &none, &Context(&Cell::new(1))), first);
+        assert!(ask(|| object.render("a", Path::new("b"), &[1], &none, &context)).is_cached());
+        assert!(!ask(|| object.render("a", Path::new("b"), &[2], &none, &context)).is_cached());
+        assert!(!ask(|| object.render("a", Path::new("c"), &[1], &none, &context)).is_cached());
+
+        assert_eq!(object.unused(&context, &|| (), 4), 8);
+        assert_eq!(object.unused(&Context(&Cell::new(1)), &|| cell.set(1), 4), 8);
+
+        let twelve = |last: &str| object.twelve("a", &[1], 1, 2, 3, 4, 5, 6, 7, 8, 9, Path::new(last));
+        assert_eq!((twelve("l"), twelve("l")), ("doca[1]123456789l".into(), "doca[1]123456789l".into()));
+        assert!(!ask(|| twelve("m")).is_cached());
+        assert_eq!(Render::unused(&Doc::new("cod"), &context, &|| (), 4), 8);
+    });
+    let runs = |name| runtime.stats().get(name).map(|function| function.runs);
+    assert_eq!([runs("render"), runs("unused"), runs("twelve")], [Some(1), Some(2), Some(1)]);
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]

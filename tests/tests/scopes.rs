@@ -170,7 +170,7 @@ fn picky(n: u32) -> u32 {
 fn a_panic_is_named_after_the_task_that_it_came_from() {
     let error = runtime(2).try_run(|| par_map(0..100, picky));
     let Err(TaskError::Panicked { task, message }) = error else { panic!("{error:?}") };
-    assert_eq!((task.as_str(), message.as_str()), ("picky(7,)", "7 is not for me"));
+    assert_eq!((task.as_str(), message.as_str()), ("picky(7)", "7 is not for me"));
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn an_item_that_asks_for_its_own_task_is_a_cycle_and_no_hang() {
         let rt = runtime(2);
         let error = rt.try_run(|| asks_for_itself(n));
         let Err(TaskError::Cycle(cycle)) = error else { panic!("{error:?}") };
-        assert_eq!(cycle.path, [format!("asks_for_itself({n},)")]);
+        assert_eq!(cycle.path, [format!("asks_for_itself({n})")]);
         assert!(
             matches!(rt.try_run(|| swallows(n)), Err(TaskError::Cycle(_))),
             "a cycle cannot be swallowed"

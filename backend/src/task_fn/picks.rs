@@ -4,6 +4,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::handle::Task;
+
 /// A comparison of outputs.
 pub(super) type Equal<O> = fn(&O, &O) -> bool;
 
@@ -44,4 +46,24 @@ pub trait NoDebug {
 }
 impl<K> NoDebug for Describe<K> {
     type Key = K;
+}
+
+/// Picks what is done with an argument before the body runs: `Handle::<T>::RESOLVE` is `Some` if `T` is a [`Task`]. By its type:
+/// a handle may go by another name, and another type by this one.
+pub struct Handle<T: ?Sized>(PhantomData<T>);
+
+impl<T: Clone + Send + Sync + 'static> Handle<Task<T>> {
+    /// Computes the task if it is still pending.
+    pub const RESOLVE: Option<fn(&Task<T>)> = Some(Task::resolve);
+}
+
+/// The fallback of [`Handle`] for all other arguments.
+pub trait NoHandle {
+    /// The argument.
+    type Argument: ?Sized;
+    /// Nothing to compute.
+    const RESOLVE: Option<fn(&Self::Argument)> = None;
+}
+impl<T: ?Sized> NoHandle for Handle<T> {
+    type Argument = T;
 }

@@ -54,6 +54,43 @@ fn what_cannot_be_read_is_told() {
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
+/// The memory of the program itself is a file that nobody reads from its beginning, not even the superuser.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_read_is_told_and_the_rest_is_counted() {
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    let output = run(census().arg(tree.path()).args(["/proc/self/mem", "--json", "--no-cache"]));
+    assert!(output.status.success(), "{output:?}");
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    check(&report, "/diagnostics/0/problem", "unreadable");
+    check(&report, "/totals/broken_files", 1);
+    check(&report, "/totals/functions", 1);
+}
+
+/// `script` gives the program a terminal; where there is none such, nothing is tested.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away() {
+    let files: Vec<_> =
+        (0..40).map(|n| (format!("src/f{n}.rs"), "fn f() { g(1 + 2) }\n".repeat(2_500))).collect();
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let tree = Tree::new(&files);
+    let call =
+        format!("{} --no-cache --threads 1 {}", census().get_program().display(), tree.path().display());
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &call, "/dev/null"]).env("TERM", "xterm");
+    let Ok(output) = script.stdin(Stdio::null()).output() else {
+        eprintln!("there is no `script` here: nothing was tested");
+        return;
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    let bar = shown.rfind("/40 files").unwrap_or_else(|| panic!("no bar in {shown}"));
+    assert!(bar < shown.rfind("files parsed: 40").unwrap(), "{shown}");
+    let without = run(census().args(["--no-cache".as_ref(), tree.path().as_os_str()]));
+    assert!(!text(&without.stderr).contains("/40 files"), "{without:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_not_followed_so_loops_end() {

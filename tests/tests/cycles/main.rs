@@ -226,7 +226,7 @@ fn without_a_fixpoint_within_the_bound_it_is_an_error_of_its_own() {
     let runtime = Runtime::new();
     assert_eq!(runtime.run(|| counts(10)), 10);
     let Err(TaskError::NoFixpoint(error)) = runtime.try_run(|| counts(11)) else { panic!("it has a value") };
-    assert_eq!((error.path.as_slice(), error.rounds), (&["counts(11,)".to_owned()][..], 10));
+    assert_eq!((error.path.as_slice(), error.rounds), (&["counts(11)".to_owned()][..], 10));
     assert_eq!(runtime.run(|| counts_or(11)), 99);
     assert_eq!(runtime.run(|| counts_or(10)), 10);
 }
