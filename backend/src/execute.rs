@@ -99,8 +99,9 @@ pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
     on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
 }
 
-/// Bodies call tasks that call tasks: below this much stack, go on on a new segment.
-const RED_ZONE: usize = 96 * 1024;
+/// Bodies call tasks that call tasks: below this much stack, go on on a new segment. A body may rely on as much, as on a thread
+/// of its own it could: a parser that recurses takes more than a hundred kilobytes.
+const RED_ZONE: usize = 256 << 10;
 /// The size of a new segment.
 const SEGMENT: usize = 4 * 1024 * 1024;
 

@@ -161,10 +161,15 @@ fn beyond_a_hit<A: Args, O>(
 #[cold]
 #[track_caller]
 pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
+    let name = task_fn.site.name;
+    assert!(
+        task_fn.observe.is_none(),
+        "the source `{name}` was read outside of a session; read it inside `runtime.run(|| ...)`"
+    );
     panic!(
         "task function `{}` was called outside of a session; call it inside `runtime.run(|| ...)`, or call its plain \
-         body with `{}::uncached(...)`, a method's with `larder::ask(|| ...).uncached()`",
-        task_fn.site.path, task_fn.site.name
+         body with `{name}::uncached(...)`, a method's with `larder::ask(|| ...).uncached()`",
+        task_fn.site.path
     )
 }
 

@@ -31,7 +31,8 @@ pub struct FunctionStats {
     pub misses: u64,
     /// Bodies run.
     pub runs: u64,
-    /// Stale tasks found current without running their body.
+    /// Stale tasks found current without running their body. Those that are skipped on the way to where the change began are not
+    /// visited, and not counted.
     pub verified: u64,
     /// Runs that returned an equal value, so that their dependents stayed current.
     pub cut_off: u64,

@@ -1,5 +1,6 @@
 //! Arguments, outputs and call patterns that a runtime would rather not meet.
 
+mod frames;
 mod many;
 
 use std::hash::{Hash, Hasher};
