@@ -156,7 +156,8 @@ pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> 
         return Ok(Waited::Never);
     }
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
-    let stop = || check_cancelled(local).is_err();
+    // Only who throws is poisoned: the node may be finished all the same.
+    let stop = || is_to_end(local);
     let thrown = match engine.flights.of(node) {
         // It may be that nobody else drives it any more.
         Some(flight) if drive(&flight, deadline, stop) => flight.take_failure(),
