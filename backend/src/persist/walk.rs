@@ -2,8 +2,8 @@
 //!
 //! The two worlds meet in nodes of task functions that are stored:
 //! * a node that is marked in memory goes on with the dependents that the store knows of it;
-//! * a stored dependent that is in memory as RESTORED (its reads are known to the store alone) is marked there, and
-//!   goes on in memory. One that has run in this process knows its reads itself: memory decides about it.
+//! * a stored dependent that is in memory as RESTORED (its reads are known to the store alone), or without a value, is marked
+//!   there, and goes on in memory. One that has run in this process knows its reads itself: memory decides about it.
 //!
 //! All marks go into the group of the change. Tasks that are stale already are walked through as well: what has been
 //! verified in memory alone may be current behind one that the store calls stale.
@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustc_hash::FxHashSet;
 
 use super::{Change, Persistence};
+use crate::claim::Phase;
 use crate::node::{NodeRef, RESTORED};
 use crate::storage::record::{Incomplete, read_dependents};
 use crate::storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
@@ -100,7 +101,8 @@ impl<'a> Walk<'a> {
         }
         let node = self.persistence.nodes.get(task.0);
         for node in node.into_iter().chain(self.persistence.nodes.twins(task.0)) {
-            if node.flag(RESTORED) {
+            // Nobody in memory knows what a node without a value read, if it had that from the store before it was forgotten.
+            if node.flag(RESTORED) || node.state.phase() == Phase::Empty {
                 reached.clear();
                 memory.mark(node, reached);
                 self.reached(reached);

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use larder::storage::{BackingStorage, MemoryStorage, Operation, RedbOptions, RedbStorage, Table};
-use larder::{Input, Reason, Runtime, emit, fs, task_fn};
+use larder::{Input, Reason, Runtime, Task, emit, fs, task_fn};
 
 thread_local! {
     /// Which bodies have run on this thread.

@@ -178,3 +178,46 @@ fn another_build_starts_cold_but_for_declared_versions() {
         assert_eq!(take_ran(), expected, "{code}");
     }
 }
+
+#[task_fn]
+fn doubled(x: Input<u32>) -> u32 {
+    x.get() * 2
+}
+
+#[task_fn]
+fn quadrupled(x: Input<u32>) -> u32 {
+    doubled(x) * 2
+}
+
+#[task_fn]
+fn described(x: Input<u32>) -> String {
+    quadrupled::task(x).get().to_string()
+}
+
+#[task_fn]
+fn one_more(than: &Task<u32>) -> u32 {
+    than.get() + 1
+}
+
+/// A task that is in memory for its handle alone, as an argument of a restored one, has no value and knows nothing of what it
+/// read. What is restored and linked to it is reached by a change behind it all the same, and so are those that read that.
+#[test]
+fn a_change_behind_a_task_that_is_only_known_by_a_handle_reaches_its_readers() {
+    on_each_store(|open| {
+        let runtime = open();
+        let x = runtime.input("x", 1);
+        assert_eq!(runtime.run(|| (quadrupled(x.clone()), one_more(&doubled::task(x)))), (4, 3));
+        runtime.flush().unwrap();
+        drop(runtime);
+        let runtime = open();
+        let x = runtime.input("x", 1);
+        assert_eq!(
+            runtime.run(|| (one_more(&doubled::task(x.clone())), described(x.clone()))),
+            (3, "4".into())
+        );
+        for value in [2, 3, 1] {
+            runtime.update(|update| update.set(&x, value)).unwrap();
+            assert_eq!(runtime.run(|| described(x.clone())), (value * 4).to_string());
+        }
+    });
+}
