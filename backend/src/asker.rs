@@ -22,7 +22,7 @@ use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
 use crate::handle::HandleCell;
 use crate::local::Local;
-use crate::lookup::{hand_out, hash_of, insert, is_call, peek};
+use crate::lookup::{hand_out, hash_of, insert, is_call, is_it, peek};
 use crate::node::{NodeRef, RESOLVED};
 use crate::slot::StackMagicAnySlot;
 use crate::table::Inserted;
@@ -222,15 +222,12 @@ pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
 ) -> Called<O> {
     let raw = task_fn.raw();
     let Some(local) = Local::current() else { meet(task_fn, args) };
-    let is_it = |node: NodeRef| {
-        // SAFETY: the key is read only if the node's task function is this one, whose types are these.
-        node.task_fn.is(raw) && args.matches(unsafe { node.key::<A::Key, O>() })
-    };
-    let hit = match local.predicted(is_it) {
+    let is_this = |node: NodeRef| is_it::<A, O>(node, raw, &args);
+    let hit = match local.predicted(is_this) {
         Some(node) => node,
         None => {
             let hash = hash_of(raw, &args);
-            match local.cached(hash, is_it) {
+            match local.cached(hash, is_this) {
                 Some(node) => node,
                 None => match beyond_near(local, raw, hash, args) {
                     Ok(node) => node,

@@ -74,8 +74,9 @@ pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
     CachedTaskType::<A::Key>::hash_from_components(task_fn, args)
 }
 
+/// Whether a node is that of a call.
 #[inline(always)]
-fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
+pub(crate) fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args: &A) -> bool {
     node.task_fn.is(task_fn) && {
         // SAFETY: the node's task function is this one, whose types are these.
         let key = unsafe { node.key::<A::Key, O>() };
