@@ -10,7 +10,7 @@ use crate::edges::Edge;
 use crate::execute::rehearse;
 use crate::local::Local;
 use crate::node::{NodeRef, RESTORED, TWIN};
-use crate::persist::{self, Collected, Finding, Persist, Reason, Search, StoredEmitted};
+use crate::persist::{self, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
 use crate::storage::Digest;
 
 /// A type whose values tasks may emit.
@@ -171,7 +171,7 @@ impl Visit {
 
 impl<'a> Collecting<'a> {
     fn new(local: &'a Local, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
-        let (seen, seen_stored, told) = Default::default();
+        let (seen, seen_stored, told) = (HashSet::new(), HashSet::new(), HashSet::new());
         Self { local, rehearsed, seen, seen_stored, told }
     }
 
@@ -220,8 +220,7 @@ impl<'a> Collecting<'a> {
 
     /// Whether a node's task was only stored when it was visited: somebody has brought it into memory since.
     fn is_told(&self, node: NodeRef) -> bool {
-        let key =
-            || node.extra().and_then(|extra| *extra.persisted.lock()).and_then(|persisted| persisted.key);
+        let key = || Persisted::of(node).and_then(|persisted| persisted.key);
         !self.told.is_empty() && key().is_some_and(|key| self.told.contains(&key))
     }
 

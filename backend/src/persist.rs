@@ -91,6 +91,11 @@ pub(crate) struct Persisted {
 }
 
 impl Persisted {
+    /// What is known of a node.
+    pub(crate) fn of(node: NodeRef) -> Option<Self> {
+        node.extra().and_then(|extra| *extra.persisted.lock())
+    }
+
     fn named(key: Option<Digest>) -> Self {
         Self { key, fingerprint: Digest::default(), is_stored: false, is_marked: false }
     }

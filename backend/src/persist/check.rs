@@ -15,7 +15,7 @@
 use rustc_hash::FxHashMap;
 
 use super::pending::{Known, load_older};
-use super::{Change, Code, Persistence, StoredTrace};
+use super::{Change, Code, Persisted, Persistence, StoredTrace};
 use crate::node::NodeRef;
 use crate::storage::record::Read;
 use crate::storage::{Digest, Group, TaskKey};
@@ -114,7 +114,7 @@ impl Check {
 
     /// A node that was needed cannot be made fresh.
     pub(crate) fn failed(&mut self, node: NodeRef) {
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        let persisted = Persisted::of(node);
         if let Some(key) = persisted.and_then(|persisted| persisted.key) {
             self.fingerprints.insert(key, None);
         }
@@ -141,7 +141,7 @@ impl Check {
             if !node.state.is_fresh() {
                 return Current::Needs(node);
             }
-            let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+            let persisted = Persisted::of(node);
             return Current::Is(
                 persisted.filter(|persisted| persisted.is_stored).map(|persisted| persisted.fingerprint),
             );

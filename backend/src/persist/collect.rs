@@ -6,7 +6,7 @@
 use std::any::{Any, type_name};
 use std::sync::Arc;
 
-use super::{Check, Known, Persistence, Progress, Reason};
+use super::{Check, Known, Persisted, Persistence, Progress, Reason};
 use crate::codec;
 use crate::emit::{AnyEmitted, Emitted, EmittedValue};
 use crate::node::{NodeRef, RESTORED};
@@ -141,7 +141,7 @@ impl Persistence {
     /// The keys of what a restored node read, which is FRESH. None if the store has lost them.
     pub(crate) fn reads_of_restored(&self, node: NodeRef) -> Option<Vec<Digest>> {
         debug_assert!(node.flag(RESTORED));
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock())?;
+        let persisted = Persisted::of(node)?;
         let known = self.pending.known(&self.store, TaskKey(persisted.key?), |_| true)?;
         let trace = known.traces.first()?.trace();
         (trace.output.fingerprint == persisted.fingerprint)

@@ -122,7 +122,7 @@ impl Persistence {
         if let Some(raw) = node.task_fn.leaf {
             return self.touch_source(node, raw, group);
         }
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock())?;
+        let persisted = Persisted::of(node)?;
         let key = persisted.key?;
         if !differs {
             // An equal value: readers keep the fingerprint of the one before.
@@ -138,7 +138,7 @@ impl Persistence {
     }
 
     fn touch_source(&self, node: NodeRef, raw: RawLeaf, group: &mut Group) -> Option<Touch> {
-        let key = node.extra().and_then(|extra| *extra.persisted.lock())?.key?;
+        let key = Persisted::of(node)?.key?;
         // SAFETY: the gate is held exclusively, and the node has just been given a value.
         let seen = unsafe { (raw.seen)(node) };
         let mut leaves = self.leaves.lock();

@@ -184,7 +184,7 @@ impl Persistence {
 
     /// A node is about to be freed.
     pub(crate) fn disown(&self, node: NodeRef) {
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        let persisted = Persisted::of(node);
         self.nodes.remove(persisted.and_then(|persisted| persisted.key), node);
     }
 }

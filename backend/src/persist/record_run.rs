@@ -82,7 +82,7 @@ impl Persistence {
         // SAFETY: the claim is held.
         read_all(unsafe { node.deps() }.as_slice(), &mut buffers.reads)?;
         let (task, encoded_key) = self.named(node)?;
-        let before = node.extra().and_then(|extra| *extra.persisted.lock());
+        let before = Persisted::of(node);
         self.encode_value(node, &mut buffers.output)?;
         let fingerprint = match before {
             // The value in place is still the one that readers have seen, though it may encode to other bytes.
@@ -115,7 +115,7 @@ impl Persistence {
             Some(_) => Reason::NotEncoded,
             None => Reason::AmbiguousKey,
         })?;
-        let task = match node.extra().and_then(|extra| *extra.persisted.lock()) {
+        let task = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),
             None => self.own(node, Some(TaskKey::of(&encoded).0)),
         };
@@ -172,7 +172,7 @@ fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
         if !node.state.is_fresh() {
             return Err(Reason::ReadsFailed);
         }
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        let persisted = Persisted::of(node);
         match persisted {
             Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => {
                 reads.push(Read { key, fingerprint })

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Check, Persistence, Replaced, StoredTrace};
+use super::{Check, Persisted, Persistence, Replaced, StoredTrace};
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -35,7 +35,7 @@ pub(super) fn lasts(node: NodeRef) -> bool {
 
 impl Persistence {
     fn consult(&self, local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
-        let persisted = node.extra().and_then(|extra| *extra.persisted.lock());
+        let persisted = Persisted::of(node);
         let (task, encoded) = match persisted {
             Some(persisted) => (TaskKey(persisted.key?), None),
             // A handle made it, so that nobody has asked the store for it.
@@ -56,7 +56,7 @@ impl Persistence {
 
     /// What a node is called in the store, if it can be stored.
     pub(crate) fn key_of(&self, node: NodeRef) -> Option<Digest> {
-        match node.extra().and_then(|extra| *extra.persisted.lock()) {
+        match Persisted::of(node) {
             Some(persisted) => persisted.key,
             None => {
                 let encoded = self.encoded_key(node)?;
@@ -77,7 +77,7 @@ impl Persistence {
 
     /// Puts a trace in place that was found to hold. None if that is not possible after all.
     pub(crate) fn put(&self, local: &Local, node: NodeRef, found: &StoredTrace) -> Option<Restored> {
-        let task = TaskKey(node.extra().and_then(|extra| *extra.persisted.lock())?.key?);
+        let task = TaskKey(Persisted::of(node)?.key?);
         let trace = found.trace();
         let reads: Option<Vec<Edge>> =
             trace.reads().map(|read| self.nodes.get(read.key).map(Edge::value_of)).collect();
@@ -138,7 +138,7 @@ impl Persistence {
         }
         node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
         *extra.persisted.lock() =
-            Some(super::Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false });
+            Some(Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false });
         self.counts.restored.add();
         self.note_use(task);
         drop(had_emitted);

@@ -1,6 +1,6 @@
 //! Verified: a stale node has been found current in memory, by looking at what it read.
 
-use super::{Change, Persistence};
+use super::{Change, Persisted, Persistence};
 use crate::edges::Edge;
 use crate::node::NodeRef;
 use crate::storage::{Group, TaskKey};
@@ -13,7 +13,7 @@ impl Persistence {
         let Some(mut persisted) = *extra.persisted.lock() else { return };
         let (Some(key), true) = (persisted.key, persisted.is_stored) else { return };
         let is_stored = |edge: Edge| {
-            let persisted = edge.node().extra().and_then(|extra| *extra.persisted.lock());
+            let persisted = Persisted::of(edge.node());
             persisted.is_some_and(|persisted| persisted.is_stored)
         };
         if !looked_at.into_iter().all(is_stored) {

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashSet;
 
-use super::{Change, Persistence};
+use super::{Change, Persisted, Persistence};
 use crate::claim::Phase;
 use crate::node::{NodeRef, RESTORED};
 use crate::storage::record::{Incomplete, read_dependents};
@@ -186,5 +186,5 @@ impl<'a> Walk<'a> {
 
 /// Whether the store holds, or will hold, what the node's last run came to.
 fn is_stored(node: NodeRef) -> bool {
-    node.extra().and_then(|extra| *extra.persisted.lock()).is_some_and(|persisted| persisted.is_stored)
+    Persisted::of(node).is_some_and(|persisted| persisted.is_stored)
 }
