@@ -23,7 +23,7 @@ use crate::storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
 
 /// What becomes of nodes that the store knows to depend on the change.
 pub(crate) trait MarkInMemory {
-    /// Makes a restored node stale; appends all nodes that are newly stale because of that, itself among them.
+    /// Makes a node stale whose reads are known to the store alone; appends all nodes that are newly stale because of that, itself among them.
     fn mark(&mut self, node: NodeRef, reached: &mut Vec<NodeRef>);
 }
 
@@ -101,8 +101,7 @@ impl<'a> Walk<'a> {
         }
         let node = self.persistence.nodes.get(task.0);
         for node in node.into_iter().chain(self.persistence.nodes.twins(task.0)) {
-            // Nobody in memory knows what a node without a value read, if it had that from the store before it was forgotten.
-            if node.flag(RESTORED) || node.state.phase() == Phase::Empty {
+            if reads_are_stored_alone(node) {
                 reached.clear();
                 memory.mark(node, reached);
                 self.reached(reached);
@@ -151,7 +150,7 @@ impl<'a> Walk<'a> {
         self.persistence.distrust.store(true, Relaxed);
         let mut reached = Vec::new();
         for node in self.persistence.nodes.all() {
-            if node.flag(RESTORED) {
+            if reads_are_stored_alone(node) {
                 memory.mark(node, &mut reached);
             }
         }
@@ -182,6 +181,12 @@ impl<'a> Walk<'a> {
             false
         }
     }
+}
+
+/// Whether it may be that memory does not know what a node read: it is restored, or has no value. One of which there is but a
+/// handle has never known, and others that are restored may be linked to it.
+fn reads_are_stored_alone(node: NodeRef) -> bool {
+    node.flag(RESTORED) || node.state.phase() == Phase::Empty
 }
 
 /// Whether the store holds, or will hold, what the node's last run came to.

@@ -180,22 +180,22 @@ fn another_build_starts_cold_but_for_declared_versions() {
 }
 
 #[task_fn]
-fn doubled(x: Input<u32>) -> u32 {
+pub(crate) fn doubled(x: Input<u32>) -> u32 {
     x.get() * 2
 }
 
 #[task_fn]
-fn quadrupled(x: Input<u32>) -> u32 {
+pub(crate) fn quadrupled(x: Input<u32>) -> u32 {
     doubled(x) * 2
 }
 
 #[task_fn]
-fn described(x: Input<u32>) -> String {
+pub(crate) fn described(x: Input<u32>) -> String {
     quadrupled::task(x).get().to_string()
 }
 
 #[task_fn]
-fn one_more(than: &Task<u32>) -> u32 {
+pub(crate) fn one_more(than: &Task<u32>) -> u32 {
     than.get() + 1
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::emitted::{Warning, warns_about_all};
-use crate::runs::by_build;
+use crate::runs::{by_build, described, doubled, one_more, quadrupled};
 use crate::sources::{length, settle};
 
 #[test]
@@ -186,4 +186,22 @@ fn flipped_bits_never_give_a_wrong_value() {
         ask(&runtime, 10);
     }
     take_ran();
+}
+
+/// The store does not tell who depends on the change: whatever in memory knows nothing of its reads may be behind it, a task
+/// that is only known by a handle like a restored one.
+#[test]
+fn a_change_whose_dependents_are_lost_reaches_those_behind_a_handle() {
+    let store = MemoryStorage::new();
+    let runtime = open(&store);
+    let x = runtime.input("x", 1);
+    assert_eq!(runtime.run(|| (quadrupled(x.clone()), one_more(&doubled::task(x)))), (4, 3));
+    drop(runtime);
+    let runtime = open(&store);
+    let x = runtime.input("x", 1);
+    assert_eq!(runtime.run(|| (one_more(&doubled::task(x.clone())), described(x.clone()))), (3, "4".into()));
+    store.faults().fail_all(Operation::Get);
+    runtime.update(|update| update.set(&x, 2)).unwrap();
+    store.faults().heal();
+    assert_eq!(runtime.run(|| described(x)), "8");
 }
