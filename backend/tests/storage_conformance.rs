@@ -52,6 +52,30 @@ fn redb_storage_with_a_filter_conforms() {
     }
 }
 
+/// The suite's keys are not those of tasks, which alone the filter knows.
+#[cfg(feature = "redb")]
+#[test]
+fn a_filter_denies_nothing_that_is_stored() {
+    use larder_backend::storage::{Digest, RedbOptions};
+    let folder = tempfile::tempdir().unwrap();
+    for reads in [0, 1, 200, u32::MAX] {
+        let path = folder.path().join(reads.to_string());
+        let key = |number: u32| Digest::of(&number.to_le_bytes()).to_bytes();
+        for opened in 0..3 {
+            let store = RedbOptions::new().filter_after(reads).open(&path).unwrap();
+            let begun = opened * 200;
+            for stored in (begun..begun + 200).step_by(20) {
+                let found = |number: &u32| store.get(Table::Tasks, &key(*number), &mut Vec::new()).unwrap();
+                assert_eq!((0..800).filter(found).count() as u32, stored, "filter after {reads}");
+                assert!((0..stored).all(|number| found(&number)));
+                let mut batch = Batch::new();
+                (stored..stored + 20).for_each(|number| batch.put(Table::Tasks, &key(number), b"record"));
+                store.commit(batch.writes()).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_store_that_holds_nothing_does_not_pass_for_one() {
     assert!(catch_unwind(|| conformance::check(|| NoStorage)).is_err());
