@@ -41,8 +41,8 @@ const LONG: usize = 64;
 /// How many elements a list of this length has room for, unless it is exact. All lengths up to the room have the same one, so a
 /// list that is filled up stays what its word says.
 ///
-/// A short list grows by a half (two become four), a long one by an eighth at most: most edges of a graph lead to nodes that many read, and
-/// there it is the slack that takes the memory.
+/// A short list grows by a half (two become four), a long one by an eighth at most: most edges of a graph lead to nodes
+/// that many read, and there it is the slack that takes the memory.
 fn room(length: usize) -> usize {
     let finer = if length <= LONG { 1 } else { 3 };
     let step = 1 << length.ilog2().saturating_sub(finer);

@@ -77,7 +77,8 @@ impl RedbOptions {
     /// After how many reads of tasks that are not stored the next commit makes a filter, which answers further such reads
     /// from memory; `u32::MAX` for never. The default is 4,096.
     ///
-    /// Cost: the commit reads the keys of all stored tasks once (about half a microsecond each); 2 to 4 bytes of memory for each of them.
+    /// Cost: the commit reads the keys of all stored tasks once (about half a microsecond each); 2 to 4 bytes of memory for
+    /// each of them.
     #[must_use]
     pub fn filter_after(mut self, reads: u32) -> Self {
         self.filter_after = reads;
