@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use crate::flight::wake_all;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering};
+use crate::wakes::wake_before_sleep;
 
 /// What a node is, as far as its value is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +94,7 @@ impl StateWord {
     /// Sleeps until the node is not RUNNING any more, or `stop` says so, which is asked when the waiters are woken and at
     /// `deadline`. Returns at once if it is not RUNNING now.
     pub(crate) fn wait(&self, lot: &Lot, address: usize, deadline: Option<Instant>, stop: impl Fn() -> bool) {
+        wake_before_sleep();
         let bucket = lot.bucket(address);
         let mut guard = bucket.mutex.lock();
         loop {

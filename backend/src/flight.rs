@@ -42,10 +42,11 @@ use crate::node::NodeRef;
 use crate::strand::Strand;
 use crate::sync::Mutex;
 use crate::task_fn::Ran;
+use crate::wakes;
 
 pub use body::Deferred;
 pub(crate) use body::book;
-pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all};
+pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all, with_waker};
 pub use thread::block_on;
 pub(crate) use thread::drive;
 use verify::Verified;
@@ -225,6 +226,7 @@ impl Core {
     }
 
     fn drive(&self, parts: &dyn Parts, state: &mut State, waker: &Waker) -> Driven {
+        let _inside = wakes::Inside::begin();
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
         state.as_strand(&local, |state| self.drive_here(parts, &local, state, waker))

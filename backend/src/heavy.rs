@@ -12,7 +12,7 @@ use crate::carry::Hold;
 use crate::crew::OwnedWork;
 use crate::cycle;
 use crate::demand::{Visit, verify};
-use crate::flight::{Fly, Thrown, Waiters};
+use crate::flight::{Fly, Thrown, Waiters, with_waker};
 use crate::local::Local;
 use crate::strand::Strand;
 use crate::sync::Mutex;
@@ -83,10 +83,7 @@ impl Fly for HeavyFlight {
     }
 
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
-        let mut waiters = self.waiters.lock();
-        if !waiters.over {
-            waiters.set_waker(seat, waker);
-        }
+        let (_replaced, waiters) = with_waker(&self.waiters, seat, waker);
         waiters.over
     }
 

@@ -32,6 +32,7 @@ mod share;
 mod scope;
 mod jobs;
 mod carry;
+mod wakes;
 mod flight;
 mod flights;
 mod heavy;

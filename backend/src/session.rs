@@ -11,6 +11,7 @@ use crate::gate::UpdatePolicy;
 use crate::local::{Entered, Local};
 use crate::reclaim::{Garbage, do_chores};
 use crate::token::CancelToken;
+use crate::wakes::wake_before_sleep;
 
 /// An update was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,7 @@ impl Engine {
             return Err(UpdateError::InUpdate);
         }
         self.announce(policy);
+        wake_before_sleep();
         self.gate.lock(policy);
         Ok(self.while_exclusive(change))
     }
@@ -226,6 +228,7 @@ impl Session {
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {
+            wake_before_sleep();
             engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
         }
         let entered = Some(local.enter(engine));

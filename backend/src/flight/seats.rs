@@ -1,10 +1,10 @@
 //! Seats: who waits for a flight, and how they are woken.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
+use crate::wakes;
 
 use super::Fly;
 
@@ -31,17 +31,8 @@ impl Seats {
 
     /// Becomes the driver, if nobody is.
     pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
-        let mut waiters = self.0.lock();
-        if waiters.over {
-            return Boarded::Over;
-        }
-        waiters.set_waker(seat, waker);
-        if waiters.driven {
-            return Boarded::Waits;
-        }
-        waiters.driven = true;
-        waiters.woken = false;
-        Boarded::Drives
+        let (_replaced, mut waiters) = with_waker(&self.0, seat, waker);
+        if waiters.over { Boarded::Over } else { waiters.board() }
     }
 
     /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
@@ -105,8 +96,7 @@ pub(crate) struct Wakers {
 
 impl Wakers {
     pub(crate) fn wake(self) {
-        wake_all(self.one);
-        wake_all(self.more);
+        wake_all(self.one.into_iter().chain(self.more));
     }
 }
 
@@ -120,15 +110,34 @@ impl Waiters {
         Some(self.next_seat)
     }
 
-    pub(crate) fn set_waker(&mut self, seat: u64, waker: &Waker) {
+    /// Becomes driven, unless it is.
+    fn board(&mut self) -> Boarded {
+        if self.driven {
+            return Boarded::Waits;
+        }
+        self.driven = true;
+        self.woken = false;
+        Boarded::Drives
+    }
+
+    /// Whether waking the waiter at `seat` wakes `waker`.
+    fn knows(&self, seat: u64, waker: &Waker) -> bool {
+        let Wakers { one, more } = &self.wakers;
+        one.iter().chain(more).any(|(other, known)| *other == seat && known.will_wake(waker))
+    }
+
+    /// Returns the waker that it replaces, to be dropped under no lock.
+    fn set_waker(&mut self, seat: u64, waker: Waker) -> Option<Waker> {
         let Wakers { one, more } = &mut self.wakers;
         if let Some((_, known)) = one.iter_mut().chain(more.iter_mut()).find(|(other, _)| *other == seat) {
-            known.clone_from(waker);
-        } else if one.is_none() {
-            *one = Some((seat, waker.clone()));
-        } else {
-            more.push((seat, waker.clone()));
+            return Some(std::mem::replace(known, waker));
         }
+        if one.is_none() {
+            *one = Some((seat, waker));
+        } else {
+            more.push((seat, waker));
+        }
+        None
     }
 
     /// Returns the waker, to be dropped under no lock.
@@ -143,11 +152,27 @@ impl Waiters {
     }
 }
 
-/// Wakes all, even if one waker panics.
-pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
-    for (_, waker) in wakers {
-        drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+/// Locks `waiters`, with `waker` known for the waiter at `seat` unless all is over. Returns what the lock must not be held for: the
+/// waker that was known before. A waker is the user's to clone and to drop.
+pub(crate) fn with_waker<'a>(
+    waiters: &'a Mutex<Waiters>,
+    seat: u64,
+    waker: &Waker,
+) -> (Option<Waker>, MutexGuard<'a, Waiters>) {
+    let known = waiters.lock();
+    if known.over || known.knows(seat, waker) {
+        return (None, known);
     }
+    drop(known);
+    let clone = waker.clone();
+    let mut waiters = waiters.lock();
+    let unused = if waiters.over { Some(clone) } else { waiters.set_waker(seat, clone) };
+    (unused, waiters)
+}
+
+/// Wakes waiters by their wakers.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
+    wakes::wake_all(wakers.into_iter().map(|(_, waker)| waker));
 }
 
 /// A seat in a flight, given up when dropped.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
+use crate::wakes::wake_before_sleep;
+
 use super::{Fly, Seat};
 
 thread_local! {
@@ -33,6 +35,7 @@ fn block_on_until<R>(deadline: Option<Instant>, mut poll: impl FnMut(&Waker) -> 
         if let Some(result) = poll(&waker) {
             return result;
         }
+        wake_before_sleep();
         match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             Some(left) if !left.is_zero() => std::thread::park_timeout(left),
             _ => std::thread::park(),
