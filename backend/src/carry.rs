@@ -4,68 +4,24 @@
 //! frame that records there. Work that is run with it becomes a strand under that one. What it reads and emits goes to the
 //! sink, and from there to the frame: before the frame records anything else, and at the latest when its task ends.
 //!
-//! * The sink of a task is closed when the task ends; work that comes later fails loudly. Work that is still running then makes the task
-//!   fail: its value may depend on reads that nobody noted.
+//! * The sink of a task is closed when the task ends; work that comes later fails loudly. Work that has begun and not ended then, a
+//!   suspended future, too, makes the task fail: its value may depend on reads that nobody noted.
+//! * What is carried out of carried work belongs to the same task, and may outlive the work that it was carried out of (`sink.rs`).
 //! * A `Carried` is part of its session: it holds the gate until it is dropped.
 //! * Rayon runs stolen jobs on top of a thread that waits for others. The strand below then waits for the job above,
 //!   although it does not depend on it. The wait graph knows (`Strand::beneath`), and if a wait would close a cycle of which
 //!   such a step is part, the task asked for is run apart (`apart.rs`) instead of being waited for.
 
+mod sink;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::failure::CycleError;
 use crate::local::{Entered, Local, SavedFrame};
 use crate::strand::{Gathered, Lineage, Strand};
-use crate::sync::Mutex;
 
-/// Where the reads of carried work arrive, for one frame.
-#[derive(Default)]
-pub(crate) struct Sink(Mutex<SinkState>);
-
-#[derive(Default)]
-struct SinkState {
-    /// Stretches of work that are running now.
-    active: usize,
-    closed: bool,
-    arrived: Arrived,
-}
-
-/// What has arrived in a sink.
-#[derive(Default)]
-pub(crate) struct Arrived {
-    pub(crate) gathered: Gathered,
-    pub(crate) escaped: Vec<Arc<CycleError>>,
-    pub(crate) cancelled: bool,
-}
-
-impl Sink {
-    pub(crate) fn take(&self) -> Arrived {
-        std::mem::take(&mut self.0.lock().arrived)
-    }
-
-    /// Lets no more work begin. `false` if some is still running.
-    pub(crate) fn close(&self) -> bool {
-        let mut state = self.0.lock();
-        state.closed = true;
-        state.active == 0
-    }
-
-    fn begin(&self) -> bool {
-        let mut state = self.0.lock();
-        state.active += usize::from(!state.closed);
-        !state.closed
-    }
-
-    fn end(&self, arrived: Arrived) {
-        let mut state = self.0.lock();
-        state.active -= 1;
-        state.arrived.gathered.append(arrived.gathered);
-        state.arrived.escaped.extend(arrived.escaped);
-        state.arrived.cancelled |= arrived.cancelled;
-    }
-}
+pub(crate) use self::sink::{Arrived, Sink};
 
 /// A share of an open session's hold on the gate.
 pub(crate) struct Hold(Arc<Engine>);
@@ -145,7 +101,9 @@ impl Carried {
     #[track_caller]
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let mut strand = self.strand();
-        let outcome = self.run_as(&mut strand, work);
+        self.begin();
+        let outcome = self.run_as(&mut strand, self.0.recording, work);
+        self.0.sink.end();
         match outcome {
             Ok(result) => result,
             Err(payload) => resume_unwind(payload),
@@ -157,38 +115,62 @@ impl Carried {
         Strand::under(&self.0.lineage)
     }
 
-    /// Runs one stretch of `strand`.
+    /// Begins work for the task, which `self.0.sink.end()` ends.
     #[track_caller]
-    pub(crate) fn run_as<R>(&self, strand: &mut Strand, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+    fn begin(&self) {
+        if !self.0.sink.begin() {
+            ended()
+        }
+    }
+
+    /// Runs one stretch of `strand`, whose work has begun.
+    fn run_as<R>(
+        &self,
+        strand: &mut Strand,
+        recording: bool,
+        work: impl FnOnce() -> R,
+    ) -> std::thread::Result<R> {
         let inner = &*self.0;
-        assert!(
-            inner.sink.begin(),
-            "the task that was carried here has ended; a task has to wait for all work that is carried out of it"
-        );
         let engine = inner.hold.engine();
         let local = Local::of(engine);
         let below = local.in_session().then(|| local.lineage());
         strand.beneath = below.filter(|below| !inner.lineage.includes(below.strand));
-        let stretch = Stretch::begin(&local, engine, inner.recording, strand);
+        let stretch = Stretch::begin(&local, engine, recording, strand);
         let outcome = catch_unwind(AssertUnwindSafe(work));
+        let sink = local.take_sink();
         let gathered = stretch.end(&local, strand);
         let cancelled = strand.cancelled;
-        inner.sink.end(Arrived { gathered, escaped: std::mem::take(&mut strand.escaped), cancelled });
+        inner.sink.deliver(Arrived { gathered, escaped: std::mem::take(&mut strand.escaped), cancelled });
+        // What was carried out of this stretch goes on as part of the task, and what it reads from now on comes behind.
+        if let Some(sink) = sink {
+            sink.hand_on(&inner.sink);
+        }
         outcome
     }
 }
 
+#[cold]
+#[track_caller]
+fn ended() -> ! {
+    panic!(
+        "the task that was carried here has ended; a task has to wait for all work that is carried out of it"
+    )
+}
+
 /// Work of a carried task that is done in several stretches, on whichever threads.
+///
+/// It is under way from its first stretch until it is dropped.
 pub struct Stint {
     carried: Carried,
     strand: Strand,
+    has_begun: bool,
 }
 
 impl Stint {
     /// Begins work for the carried task.
     #[must_use]
     pub fn new(carried: &Carried) -> Self {
-        Self { carried: carried.clone(), strand: carried.strand() }
+        Self { carried: carried.clone(), strand: carried.strand(), has_begun: false }
     }
 
     /// Does one stretch.
@@ -200,7 +182,36 @@ impl Stint {
     /// If the carried task has ended.
     #[track_caller]
     pub fn stretch<R>(&mut self, work: impl FnOnce() -> R) -> std::thread::Result<R> {
-        self.carried.run_as(&mut self.strand, work)
+        if self.has_begun {
+            if self.carried.0.sink.is_closed() {
+                ended()
+            }
+        } else {
+            self.carried.begin();
+            self.has_begun = true;
+        }
+        self.carried.run_as(&mut self.strand, self.carried.0.recording, work)
+    }
+
+    /// Drops what the stretches worked on, by `work`: as part of the carried task, if that goes on and a stretch was done. What drops
+    /// read belongs to nobody.
+    ///
+    /// # Errors
+    /// The panic of `work`.
+    pub fn give_up(&mut self, work: impl FnOnce()) -> std::thread::Result<()> {
+        if self.has_begun && !self.carried.0.sink.is_closed() {
+            self.carried.run_as(&mut self.strand, false, work)
+        } else {
+            catch_unwind(AssertUnwindSafe(work))
+        }
+    }
+}
+
+impl Drop for Stint {
+    fn drop(&mut self) {
+        if self.has_begun {
+            self.carried.0.sink.end();
+        }
     }
 }
 

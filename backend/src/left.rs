@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::carry::Sink;
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::{CycleError, TaskError};
@@ -15,6 +16,8 @@ use crate::sync::Mutex;
 #[derive(Default)]
 pub(crate) struct Left {
     stretches: Mutex<Vec<(usize, Gathered)>>,
+    /// Where what was carried out of items arrives, by the stretches' first items.
+    sinks: Mutex<Vec<(usize, Arc<Sink>)>>,
     failed: Mutex<Option<Failed>>,
     escaped: Mutex<Vec<Arc<CycleError>>>,
     cancelled: AtomicBool,
@@ -31,10 +34,19 @@ impl Left {
 
     /// Keeps what the current frame of `local`, begun at item `first`, has read and emitted, and ends the frame.
     pub(crate) fn end_stretch(&self, local: &Local, first: usize, frame: SavedFrame) {
+        self.keep_sink(local, first);
         let gathered = local.take_gathered();
         local.end_frame(frame);
         if !gathered.is_empty() {
             self.stretches.lock().push((first, gathered));
+        }
+    }
+
+    /// Keeps the sink of the current frame of `local`, begun at item `first`: what was carried out of the frame belongs to the task that
+    /// called the scope, and may go on when the frame has ended.
+    pub(crate) fn keep_sink(&self, local: &Local, first: usize) {
+        if let Some(sink) = local.take_sink() {
+            self.sinks.lock().push((first, sink));
         }
     }
 
@@ -61,6 +73,13 @@ impl Left {
         stretches.sort_unstable_by_key(|(first, _)| *first);
         for (_, gathered) in stretches.into_iter().filter(|(first, _)| *first <= end) {
             local.record_gathered(gathered);
+        }
+        for (first, sink) in std::mem::take(&mut *self.sinks.lock()) {
+            if first <= end {
+                sink.hand_on(&local.sink());
+            } else {
+                sink.close();
+            }
         }
         local.inherit(self.is_cancelled(), &self.escaped.lock());
         let failed = self.failed.lock().take();

@@ -113,6 +113,7 @@ pub fn par_each<T: Send, R: Send>(
         if let Some(result) = unsafe { slots.take_result(index) } {
             let frame = local.begin_frame(&[], local.is_recording());
             let outcome = catch_unwind(AssertUnwindSafe(|| done(index, result)));
+            share.left.keep_sink(local, 0);
             by_callback.append(local.take_gathered());
             local.end_frame(frame);
             outcome.map_err(|payload| share.left.fail(local, 0, payload)).is_ok()

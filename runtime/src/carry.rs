@@ -61,7 +61,11 @@ impl Carried {
 
     /// Wraps a future that is to be spawned: whatever polls it, it is part of the carried task.
     ///
-    /// The task has to wait for the future, as for [`Carried::run`].
+    /// The task has to wait for the future, as for [`Carried::run`]: from its first poll to its end, or until it is dropped. A future
+    /// that is aborted is dropped some time later, so wait for that as well. One that has not been polled yet when the task ends
+    /// panics when it is.
+    ///
+    /// What the future carries on by [`current`] belongs to the task, too, and may outlive the future.
     ///
     /// # Panics
     /// When polled: with the panic of `future`; if the carried task has ended.
@@ -88,6 +92,17 @@ impl<F: Future> Inside<'_, F> {
         match stint.stretch(|| future.poll(context)) {
             Ok(poll) => poll,
             Err(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+impl<F> Drop for Inside<'_, F> {
+    fn drop(&mut self) {
+        let Self { stint, future } = self;
+        if let Err(payload) = stint.give_up(|| future.set(None))
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::component::{Cycles, Run};
 use super::{Restart, rounds, run_apart, way};
-use crate::execute::Payload;
+use crate::execute::{Payload, unfinished};
 use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::marks;
@@ -146,6 +146,7 @@ fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     let frame = local.begin_frame(&[], true);
     // SAFETY: the node lives as long as the session, and only its key is touched.
     let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.initial(node) }));
+    let ended = local.settle_carried();
     let gathered = local.take_gathered();
     local.end_frame(frame);
     with_member(local, node, |member| member.is_initialising = false);
@@ -153,6 +154,10 @@ fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
         component.note_reads(node, &gathered.reads);
     }
     match outcome {
+        Ok(twin) if !ended => {
+            twin.into_iter().for_each(|twin| local.engine().keep_twin(twin));
+            Err(failed(local, node, Box::new(unfinished(node))))
+        }
         Ok(twin) => {
             let twin = twin.expect("only fixpoint tasks are asked for their initial value");
             own(local, node, twin);

@@ -121,6 +121,17 @@ impl Local {
         self.carried.borrow_mut().get_or_insert_default().clone()
     }
 
+    /// Takes the sink of the current frame out, if it has one, with what has arrived in it recorded: the frame ends before what was
+    /// carried out of it does.
+    pub(crate) fn take_sink(&self) -> Option<Arc<Sink>> {
+        if !self.carrying.get() {
+            return None;
+        }
+        self.record_arrived();
+        self.carrying.set(false);
+        self.carried.take()
+    }
+
     /// Records what work that was carried out of this frame has read so far.
     #[cold]
     pub(super) fn record_arrived(&self) {

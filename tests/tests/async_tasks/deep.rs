@@ -85,13 +85,12 @@ fn a_wake_through_a_chain_does_not_recurse() {
             let found = executor.block_on(async {
                 let ends = rt.run_async(async { down(DEPTH, of).await });
                 let sends = async {
-                    while of == Leaf::Channel {
+                    let mut sender = None;
+                    while of == Leaf::Channel && sender.is_none() {
                         give_way().await;
-                        let sender = SENDER.get_or_init(Mutex::default).lock().unwrap().take();
-                        if let Some(sender) = sender {
-                            return sender.send(0).unwrap();
-                        }
+                        sender = SENDER.get_or_init(Mutex::default).lock().unwrap().take();
                     }
+                    sender.into_iter().for_each(|sender| sender.send(0).unwrap());
                 };
                 join(ends, sends).await.0
             });
