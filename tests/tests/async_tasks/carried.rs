@@ -37,6 +37,7 @@ fn spawn_level(input: Input<u64>, levels: u32) -> Pin<Box<dyn Future<Output = u6
 }
 
 /// The outer future ends before the inner one begins to read.
+#[expect(clippy::async_yields_async, reason = "what is handed back is the point")]
 #[task_fn(transient)]
 async fn handed_back(input: &Input<u64>) -> u64 {
     let input = input.clone();
