@@ -2,7 +2,8 @@
 //!
 //! Each parameter is wrapped by how it is passed: [`ByRef`] (compared borrowed, owned on a true miss only),
 //! [`ByVal`], or [`Skip`] around either (kept for the body, left out of the key). A tuple of up to thirteen wrapped
-//! parameters (the receiver and twelve) is an [`Args`]; its owned form, `Args::Key`, is what a node stores.
+//! parameters (the receiver and twelve) is an [`Args`]; its owned form, `Args::Key`, is what a node stores. Paths are compared
+//! byte by byte (`paths`), everything else by its own `Hash` and `Eq`.
 
 use std::any::TypeId;
 use std::borrow::Borrow;
@@ -15,6 +16,10 @@ use std::ptr;
 use crate::codec::{self, EncodeError};
 use crate::persist::PersistKey;
 use crate::slot::StackMagicAnySlot;
+
+mod paths;
+
+use self::paths::{hash_part, same_part};
 
 /// A parameter passed by reference: `&str`, `&Path`, `&[T]`, `&T`, and the receiver `&self`.
 pub struct ByRef<'a, T: ?Sized>(pub &'a T);
@@ -99,18 +104,18 @@ fn owns_plainly<O: 'static>() -> bool {
         || owned == TypeId::of::<Vec<u8>>()
 }
 
-impl<T: ?Sized + Hash + Eq + ToOwned> Param for ByRef<'_, T>
+impl<T: ?Sized + Hash + Eq + ToOwned + 'static> Param for ByRef<'_, T>
 where
     T::Owned: KeyPart,
 {
     type Owned = T::Owned;
     #[inline(always)]
     fn hash_into<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        hash_part(self.0, state);
     }
     #[inline(always)]
     fn matches(&self, stored: &T::Owned) -> bool {
-        *self.0 == *Borrow::<T>::borrow(stored)
+        same_part(self.0, Borrow::<T>::borrow(stored))
     }
     fn is_plain(&self) -> bool {
         owns_plainly::<T::Owned>()
@@ -124,11 +129,11 @@ impl<T: KeyPart> Param for ByVal<T> {
     type Owned = T;
     #[inline(always)]
     fn hash_into<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        hash_part(&self.0, state);
     }
     #[inline(always)]
     fn matches(&self, stored: &T) -> bool {
-        self.0 == *stored
+        same_part(&self.0, stored)
     }
     fn is_plain(&self) -> bool {
         true
@@ -190,7 +195,7 @@ macro_rules! as_wrapped {
     };
 }
 
-impl<'a, T: ?Sized + Hash + Eq + ToOwned + PersistKey> Param for Store<ByRef<'a, T>>
+impl<'a, T: ?Sized + Hash + Eq + ToOwned + PersistKey + 'static> Param for Store<ByRef<'a, T>>
 where
     T::Owned: KeyPart,
 {
@@ -295,12 +300,12 @@ macro_rules! tuples {
             #[inline]
             #[allow(unused_variables, reason = "the empty tuple uses none")]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
-                $(self.$index.hash(state);)*
+                $(hash_part(&self.$index, state);)*
             }
             #[inline]
             #[allow(unused_variables, reason = "the empty tuple uses none")]
             fn eq_key(&self, other: &Self) -> bool {
-                true $(&& self.$index == other.$index)*
+                true $(&& same_part(&self.$index, &other.$index))*
             }
         }
     };

@@ -148,9 +148,19 @@ fn mutated_records_are_records_or_none() {
 #[test]
 fn a_stamp_proves_nothing_when_the_file_is_as_young_as_the_look_at_it() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    let stamp = Stamp { modified: (1000, 500), ..Stamp::default() };
-    assert!(stamp.is_racy(at(1000)) && stamp.is_racy(at(1002)));
-    assert!(!stamp.is_racy(at(1003)));
+    let fine = Stamp { size: 1, modified: (1000, 500), changed: (1000, 500), ..Stamp::default() };
+    let whole = Stamp { modified: (1000, 0), changed: (1000, 0), ..fine };
+    // Whole seconds may be kept in steps of two.
+    for (stamp, last) in [(fine, 1002), (whole, 1004)] {
+        for young in [stamp, Stamp { modified: (5, 0), ..stamp }, Stamp { changed: (5, 1), ..fine }] {
+            assert!(young.is_racy(at(1000)) && young.is_racy(at(1002)), "{young:?}");
+        }
+        assert!(stamp.is_racy(at(last)) && !stamp.is_racy(at(last + 1)), "{stamp:?}");
+    }
+    let stamp = fine;
+    for unknown in [Stamp { changed: (0, 0), ..stamp }, Stamp { size: 0, ..stamp }] {
+        assert!(unknown.is_racy(at(5000)), "{unknown:?}");
+    }
     assert!(stamp.is_racy(at(10)), "a clock behind the file system's");
     assert!(stamp.is_racy(SystemTime::UNIX_EPOCH - Duration::from_secs(10)), "a clock before 1970");
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,20 @@
 //! Each path is observed once and stands still until [`Runtime::refresh`](crate::Runtime::refresh), which looks at stamps
 //! (size, times, inode) first and at contents only where a stamp differs or is too young to be trusted. Dependents see
 //! contents: touching a file changes nothing.
+//!
+//! # Paths
+//! Two paths are one source if they are the same bytes, and are two otherwise. `a//b` and `a/b` lead to one file, which is then
+//! observed twice; `f` and `f/` do not if `f` is a file. Nothing is resolved by name alone: `..` goes where the system says, which
+//! behind a link is not the directory before it. Relative paths start at the process' current directory at each look.
+//!
+//! # What is a source
+//! Regular files and directories, through links. A FIFO, a socket or a device is an error, which is given without opening it; so is
+//! a file above 1 GiB, as all of a file is in memory while it is read.
+//!
+//! # What is not noticed
+//! A change that leaves size, times, and number of a file as they were. No program can put back the time of change of a local file
+//! system; but there are file systems that make it up from the time of modification (FAT, sshfs), whose servers' clocks are more
+//! than two seconds behind (NFS), or that do not set it when a mapped file is written until the system writes it out.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -10,6 +24,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+
+mod pattern;
+mod regular;
 
 use larder_backend::args::ByRef;
 use larder_backend::storage::Digest;
@@ -19,13 +36,16 @@ use larder_backend::{Leaf, Look, Observer, Seen, call, lose_source, with};
 
 use crate::source_error::SourceError;
 
+use regular::Regular;
+
 /// The content of a file. The task that runs now depends on it.
 ///
-/// The runtime keeps their digest, and the bytes themselves only until they are first read. Who reads them later gets them
+/// The runtime keeps the content's digest, and the bytes themselves only until they are first read. A later reader gets them
 /// from the file system again, and an error if they are not the same.
 ///
 /// # Errors
-/// If the file cannot be read, or changed since it was observed. An error is a value like any other: it is cached until
+/// If the file cannot be read, or changed since it was observed; if the path leads to a directory, to a FIFO, a socket or a device,
+/// or to a file above 1 GiB; if there is no memory for the content. An error is a value like any other: it is cached until
 /// a refresh sees that the file can be read.
 ///
 /// # Panics
@@ -49,7 +69,10 @@ pub fn read_to_string(path: impl AsRef<Path>) -> Result<Arc<str>, SourceError> {
     let path = path.as_ref();
     let bytes = read(path)?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(text.into()),
+        Ok(text) => match regular::has_room(text.len()) {
+            Ok(()) => Ok(text.into()),
+            Err(error) => Err(SourceError::io(path, error)),
+        },
         Err(error) => Err(SourceError::not_utf8(path, &bytes, error)),
     }
 }
@@ -66,6 +89,17 @@ pub enum EntryKind {
     Symlink,
     /// Something else (a socket, a device).
     Other,
+}
+
+impl EntryKind {
+    fn of(file_type: std::fs::FileType) -> Self {
+        match () {
+            () if file_type.is_file() => Self::File,
+            () if file_type.is_dir() => Self::Dir,
+            () if file_type.is_symlink() => Self::Symlink,
+            () => Self::Other,
+        }
+    }
 }
 
 /// An entry of a directory.
@@ -97,6 +131,10 @@ pub fn read_dir(path: impl AsRef<Path>) -> Result<Arc<[Entry]>, SourceError> {
 }
 
 /// The paths that a pattern (`src/**/*.rs`) matches, in order. The task that runs now depends on the list.
+///
+/// `*`, `?`, `[a-z]` and `[!a-z]` stand for characters of a name, `**` for any number of directories. `**` does not go into
+/// symbolic links, so that links to a parent lead nowhere; a part that names a link, or matches its name, follows it. A name that is
+/// not Unicode is matched with U+FFFD in place of what is not. `.` and `..` are matched by themselves only.
 ///
 /// Every refresh walks the directories of the pattern again.
 ///
@@ -154,27 +192,7 @@ const GLOB: &TaskFn<(String,), GlobResult> =
 
 /// Whether nothing can have changed since a path was seen so.
 fn is_still(path: &Path, seen: &Seen) -> bool {
-    let now = || std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-    !seen.racy && seen.stamp.is_some() && now() == seen.stamp
-}
-
-/// The stamp of a path, taken before its content: a write that comes between makes the stamp old, so that the next look
-/// reads again.
-struct Stamped {
-    stamp: Stamp,
-    racy: bool,
-}
-
-impl Stamped {
-    fn of(path: &Path) -> io::Result<Self> {
-        let observed = SystemTime::now();
-        let stamp = Stamp::of(&std::fs::metadata(path)?);
-        Ok(Self { stamp, racy: stamp.is_racy(observed) })
-    }
-
-    fn with(self, content: Digest) -> Seen {
-        Seen { content, stamp: Some(self.stamp), racy: self.racy }
-    }
+    !seen.racy && seen.stamp.is_some() && Stamp::of_path(path).ok() == seen.stamp
 }
 
 /// What was seen where something failed. It has no stamp, so that it is always looked at again.
@@ -195,8 +213,11 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let again = std::fs::read(path).ok().filter(|again| Digest::of(again) == self.seen.content);
-        again.map(Arc::from).ok_or_else(|| SourceError::changed(path))
+        let again = Regular::open(path).and_then(|mut file| file.read());
+        again
+            .ok()
+            .filter(|again| Digest::of(again) == self.seen.content)
+            .ok_or_else(|| SourceError::changed(path))
     }
 }
 
@@ -213,12 +234,10 @@ fn same_file(left: &FileResult, right: &FileResult) -> bool {
 }
 
 fn observe_file(path: &Path) -> FileResult {
-    let observe = || -> io::Result<FileValue> {
-        let stamped = Stamped::of(path)?;
-        let bytes: Arc<[u8]> = std::fs::read(path)?.into();
-        Ok(FileValue { seen: stamped.with(Digest::of(&bytes)), first: Mutex::new(Some(bytes)) })
-    };
-    observe().map(Arc::new).map_err(|error| SourceError::io(path, error))
+    let mut file = Regular::open(path)?;
+    let bytes = file.read()?;
+    let seen = Seen { content: Digest::of(&bytes), stamp: Some(file.stamp), racy: file.racy };
+    Ok(Arc::new(FileValue { seen, first: Mutex::new(Some(bytes)) }))
 }
 
 /// A directory as it was observed.
@@ -230,33 +249,29 @@ struct Listing {
 
 fn observe_dir(path: &Path) -> DirResult {
     let observe = || -> io::Result<Listing> {
-        let stamped = Stamped::of(path)?;
+        // The stamp is taken before the content: a change that comes between makes the stamp old, and the next look lists again.
+        let observed = SystemTime::now();
+        let stamp = Stamp::of_path(path)?;
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
-            let file_type = entry.file_type()?;
-            let kind = if file_type.is_file() {
-                EntryKind::File
-            } else if file_type.is_dir() {
-                EntryKind::Dir
-            } else if file_type.is_symlink() {
-                EntryKind::Symlink
-            } else {
-                EntryKind::Other
-            };
-            entries.push(Entry { path: entry.path(), kind });
+            match entry.file_type() {
+                Ok(file_type) => entries.push(Entry { path: entry.path(), kind: EntryKind::of(file_type) }),
+                // Some file systems have to be asked for it, and meanwhile the entry has gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         entries.sort_unstable();
         let content = digest_of(entries.iter().map(|entry| (entry.path.as_path(), entry.kind as u8)));
-        Ok(Listing { seen: stamped.with(content), entries: entries.into() })
+        let seen = Seen { content, stamp: Some(stamp), racy: stamp.is_racy(observed) };
+        Ok(Listing { seen, entries: entries.into() })
     };
     observe().map_err(|error| SourceError::io(path, error))
 }
 
 fn observe_glob(pattern: &str) -> GlobResult {
-    let paths = ::glob::glob(pattern).map_err(|error| SourceError::pattern(pattern, error))?;
-    let mut paths: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
-    paths.sort_unstable();
+    let paths = pattern::matches(pattern).map_err(|error| SourceError::pattern(pattern, error))?;
     Ok(paths.into())
 }
 

@@ -20,6 +20,8 @@ enum Problem {
     Io(io::ErrorKind, Arc<io::Error>),
     NotUtf8 { valid_up_to: usize, line: usize },
     Changed,
+    NotAFile(&'static str),
+    TooLarge { most: u64 },
     Pattern(String),
 }
 
@@ -35,6 +37,13 @@ impl SourceError {
     pub(crate) fn changed(path: &Path) -> Self {
         Self { path: path.to_owned(), problem: Problem::Changed }
     }
+    /// `what` is there instead of a regular file: "a FIFO".
+    pub(crate) fn not_a_file(path: &Path, what: &'static str) -> Self {
+        Self { path: path.to_owned(), problem: Problem::NotAFile(what) }
+    }
+    pub(crate) fn too_large(path: &Path, most: u64) -> Self {
+        Self { path: path.to_owned(), problem: Problem::TooLarge { most } }
+    }
     pub(crate) fn pattern(pattern: &str, message: impl fmt::Display) -> Self {
         Self { path: pattern.into(), problem: Problem::Pattern(message.to_string()) }
     }
@@ -42,7 +51,12 @@ impl SourceError {
     /// What dependents compare across processes: equal errors have equal ones.
     pub(crate) fn fingerprint(&self) -> Digest {
         let problem = match &self.problem {
-            Problem::Io(kind, _) => format!("io {kind:?}"),
+            Problem::Io(kind, error) => match error.raw_os_error() {
+                Some(code) => format!("io {kind:?} {code}"),
+                None => format!("io {kind:?}"),
+            },
+            Problem::NotAFile(what) => format!("not a file but {what}"),
+            Problem::TooLarge { .. } => "too large".to_owned(),
             Problem::NotUtf8 { valid_up_to, .. } => format!("not utf-8 {valid_up_to}"),
             Problem::Changed => "changed".to_owned(),
             Problem::Pattern(message) => format!("pattern {message}"),
@@ -89,6 +103,18 @@ impl SourceError {
         self.io_kind() == Some(io::ErrorKind::NotFound)
     }
 
+    /// Whether the path leads to something that is neither a regular file nor a directory: a FIFO, a socket, a device.
+    #[must_use]
+    pub fn is_special(&self) -> bool {
+        matches!(self.problem, Problem::NotAFile(_))
+    }
+
+    /// Whether the file is larger than what is read.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.problem, Problem::TooLarge { .. })
+    }
+
     /// Whether the file changed between being observed and being read: the next refresh sees it as it is then.
     #[must_use]
     pub fn is_changed(&self) -> bool {
@@ -99,7 +125,11 @@ impl SourceError {
 impl PartialEq for SourceError {
     fn eq(&self, other: &Self) -> bool {
         let same = match (&self.problem, &other.problem) {
-            (Problem::Io(left, _), Problem::Io(right, _)) => left == right,
+            (Problem::Io(left, left_error), Problem::Io(right, right_error)) => {
+                left == right && left_error.raw_os_error() == right_error.raw_os_error()
+            }
+            (Problem::NotAFile(left), Problem::NotAFile(right)) => left == right,
+            (Problem::TooLarge { .. }, Problem::TooLarge { .. }) => true,
             (
                 Problem::NotUtf8 { valid_up_to: left, line: left_line },
                 Problem::NotUtf8 { valid_up_to: right, line: right_line },
@@ -122,6 +152,8 @@ impl fmt::Display for SourceError {
                 write!(f, "{path} is not UTF-8 from byte {valid_up_to} on, in line {line}")
             }
             Problem::Changed => write!(f, "{path} changed while it was read; refresh the runtime"),
+            Problem::NotAFile(what) => write!(f, "{path} is not a file but {what}"),
+            Problem::TooLarge { most } => write!(f, "{path} is larger than {most} bytes"),
             Problem::Pattern(message) => write!(f, "{path} is not a pattern: {message}"),
         }
     }

@@ -20,6 +20,7 @@ mod leaves;
 mod merge;
 mod meta;
 mod source;
+mod stamp;
 mod task;
 mod trace;
 
@@ -30,7 +31,8 @@ pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{TaskOp, merge_task};
 pub use self::meta::{MetaRecord, SinceRecord, read_since};
 pub(super) use self::meta::{SINCE, SOURCES, STORE, SourceSet};
-pub use self::source::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
+pub use self::source::{InputRecord, SourceKind, SourceRecord, source_key};
+pub use self::stamp::Stamp;
 pub(crate) use self::task::claim;
 pub use self::task::{NewTask, OlderTrace, TaskRecord, probe};
 pub use self::trace::{

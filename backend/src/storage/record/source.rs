@@ -12,12 +12,9 @@
 //!         nanoseconds (4), inode (8), device (8)
 //! ```
 
-use std::fs::Metadata;
-use std::time::{Duration, SystemTime};
-
 use super::super::Digest;
 use super::super::wire::{Malformed, Put, Reader};
-use super::NotARecord;
+use super::{NotARecord, Stamp};
 
 /// What kind of leaf a name is a name of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,62 +41,6 @@ pub fn source_key(kind: SourceKind, name: &[u8]) -> Digest {
     bytes.push(kind as u8);
     bytes.extend_from_slice(name);
     Digest::of(&bytes)
-}
-
-/// What a file system tells of a file without reading it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// Last change of the content, in seconds since 1970 and nanoseconds.
-    pub modified: (i64, u32),
-    /// Last change of anything, where known.
-    pub changed: (i64, u32),
-    /// The file's number, where known: another one after a rename onto the name.
-    pub inode: u64,
-    /// The device the number counts on.
-    pub device: u64,
-}
-
-/// File systems tell times in steps of up to two seconds (FAT).
-const TIME_STEP: Duration = Duration::from_secs(2);
-
-impl Stamp {
-    /// The stamp of a file.
-    #[cfg(unix)]
-    pub fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let nanos = |nanos: i64| u32::try_from(nanos).unwrap_or(0);
-        Self {
-            size: metadata.len(),
-            modified: (metadata.mtime(), nanos(metadata.mtime_nsec())),
-            changed: (metadata.ctime(), nanos(metadata.ctime_nsec())),
-            inode: metadata.ino(),
-            device: metadata.dev(),
-        }
-    }
-
-    /// The stamp of a file.
-    #[cfg(not(unix))]
-    pub fn of(metadata: &Metadata) -> Self {
-        let modified = metadata.modified().map(since_1970).unwrap_or_default();
-        Self { size: metadata.len(), modified, ..Self::default() }
-    }
-
-    /// Whether the file could change after `observed` without its stamp changing: it was modified so shortly before
-    /// that another write may get the same time. Such a stamp proves nothing; the content has to be read again. A
-    /// clock that runs behind the file system's makes files look modified in the future: racy as well.
-    pub fn is_racy(&self, observed: SystemTime) -> bool {
-        let settled = observed.checked_sub(TIME_STEP).map(since_1970).unwrap_or((i64::MIN, 0));
-        self.modified >= settled
-    }
-}
-
-fn since_1970(time: SystemTime) -> (i64, u32) {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
-        Err(before) => (-i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX) - 1, 0),
-    }
 }
 
 /// A source as it was last seen.

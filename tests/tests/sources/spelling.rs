@@ -1,0 +1,109 @@
+//! Paths that lead to one place and are written in several ways.
+
+use super::*;
+
+/// `Path` calls `f` and `f/` equal, so they were one source, while the system gives an error for the second. Whichever was read first
+/// decided for both, beyond any refresh.
+#[test]
+fn a_slash_at_the_end_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.txt");
+    std::fs::write(&file, "x").unwrap();
+    let spelled = |end: &str| PathBuf::from(format!("{}{end}", file.display()));
+    let wrong = [spelled("/"), spelled("/."), spelled("//")];
+    let store = MemoryStorage::new();
+    for round in 0..3 {
+        let runtime = over(&store);
+        let read = |path: &Path| runtime.run(|| (fs::read(path).is_ok(), text(path).is_ok()));
+        if round == 1 {
+            assert_eq!(read(&file), (true, true));
+        }
+        for wrong in &wrong {
+            assert_eq!(read(wrong), (false, false), "{wrong:?}");
+        }
+        assert_eq!(read(&file), (true, true), "round {round}");
+        runtime.refresh().unwrap();
+        assert_eq!(read(&file), (true, true), "round {round}");
+    }
+}
+
+/// The same of directories: what leads through a link to one without a slash, with it is the directory itself.
+#[test]
+fn spellings_of_a_directory_have_the_entries_of_what_they_lead_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, link) = (folder.path().join("dir"), folder.path().join("link"));
+    std::fs::create_dir_all(dir.join("below")).unwrap();
+    std::os::unix::fs::symlink("dir/below", &link).unwrap();
+    std::fs::write(dir.join("inside"), "").unwrap();
+    let runtime = Runtime::new();
+    let spelled = |text: String| runtime.run(|| names(Path::new(&text)).len());
+    for end in ["", "/", "/.", "//", "/./"] {
+        assert_eq!(spelled(format!("{}{end}", dir.display())), 2, "{end}");
+        assert_eq!(spelled(format!("{}{end}", link.display())), 0, "{end}");
+    }
+    // By name alone it would be the folder, where there are two as well: but `..` is the parent of what the link leads to.
+    assert_eq!(spelled(format!("{}/..", link.display())), 2);
+    std::fs::remove_file(dir.join("inside")).unwrap();
+    runtime.refresh().unwrap();
+    for end in ["", "/", "/.", "//", "/./"] {
+        assert_eq!(spelled(format!("{}{end}", dir.display())), 1, "{end}");
+    }
+    assert_eq!(spelled(format!("{}/..", link.display())), 1);
+}
+
+#[task_fn]
+fn borrowed(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[task_fn]
+fn owned(path: PathBuf) -> String {
+    borrowed(&path)
+}
+
+#[task_fn]
+fn listed(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| borrowed(path)).collect()
+}
+
+#[task_fn]
+fn kept(paths: Vec<PathBuf>, perhaps: Option<PathBuf>) -> (Vec<String>, Option<String>) {
+    (listed(&paths), perhaps.map(owned))
+}
+
+#[task_fn]
+fn shared(path: std::sync::Arc<Path>) -> String {
+    borrowed(&path)
+}
+
+#[task_fn]
+fn boxed(path: Box<Path>) -> String {
+    borrowed(&path)
+}
+
+/// Tasks over paths were one task for all spellings: the body that ran for `a/` answered for `a`, which shows in what it returns.
+#[test]
+fn a_body_gets_the_path_as_it_was_written() {
+    let spellings = ["a", "a/", "a/.", "./a", "a//b", "a/b", "a/./b", "", ".", "/", "//", "a/.."];
+    let store = MemoryStorage::new();
+    for _ in 0..2 {
+        let runtime = over(&store);
+        for spelling in spellings.iter().chain(&spellings) {
+            let path = Path::new(spelling);
+            runtime.run(|| {
+                assert_eq!(borrowed(path), *spelling);
+                assert_eq!(owned(path.to_owned()), *spelling);
+                assert_eq!(boxed(path.into()), *spelling);
+                assert_eq!(shared(path.into()), *spelling);
+                let paths = vec![path.to_owned(), path.to_owned()];
+                assert_eq!(listed(&paths), [*spelling; 2]);
+                let (all, one) = kept(paths, Some(path.to_owned()));
+                assert_eq!(
+                    (&*all, one.as_deref()),
+                    (&[spelling.to_string(), spelling.to_string()][..], Some(*spelling))
+                );
+                assert!(borrowed::is_cached(path) && owned::is_cached(path.to_owned()));
+            });
+        }
+    }
+}
