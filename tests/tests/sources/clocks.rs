@@ -72,15 +72,15 @@ fn a_restart_notices_files_and_directories_whose_times_are_put_back() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_table_of_the_kernel_is_read_again_though_its_stamp_stays() {
-    let path = PathBuf::from(format!("/proc/{}/comm", std::process::id()));
     let runtime = Runtime::new();
-    for name in ["one", "two", "new"] {
-        std::fs::write(&path, name).unwrap();
+    let mut before = String::new();
+    for _ in 0..4 {
         runtime.refresh().unwrap();
-        assert_eq!(runtime.run(|| text(&path)).unwrap(), format!("{name}\n"));
-        // Older than any step of a clock.
-        std::thread::sleep(Duration::from_millis(2_200));
-        runtime.refresh().unwrap();
+        let uptime = runtime.run(|| text(Path::new("/proc/uptime"))).unwrap();
+        assert_ne!(uptime, before);
+        before = uptime;
+        // At the end the stamp is older than any step of a clock.
+        std::thread::sleep(Duration::from_secs(1));
     }
 }
 
