@@ -6,7 +6,8 @@
 //! about pays nothing for this.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::args::Args;
@@ -19,7 +20,8 @@ use crate::node::NodeRef;
 use crate::task_fn::{RawTaskFn, TaskFn};
 
 thread_local! {
-    static ASKED: RefCell<Option<Asked>> = const { RefCell::new(None) };
+    /// Without a destructor, so that a thread that ends can ask, too.
+    static ASKED: Cell<Option<ManuallyDrop<Asked>>> = const { Cell::new(None) };
 }
 
 /// A question that waits for its call.
@@ -117,10 +119,10 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         if cfg!(panic = "abort") {
             panic!("`larder::ask` works in programs that unwind: set `panic = \"unwind\"`");
         }
-        ASKED.set(Some(Asked { question, session: OutOfSight::begin() }));
+        ASKED.set(Some(ManuallyDrop::new(Asked { question, session: OutOfSight::begin() })));
         let outcome = catch_unwind(AssertUnwindSafe(self.0));
         // A call has taken the question, and has put the session back in sight; unless there was none.
-        drop(ASKED.take());
+        drop(ASKED.take().map(ManuallyDrop::into_inner));
         match outcome.map_err(|payload| payload.downcast()) {
             Err(Ok(answer)) => *answer,
             Err(Err(payload)) => resume_unwind(payload),
@@ -157,7 +159,8 @@ pub(crate) fn meet<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> ! {
-    let Some(Asked { question, session }) = ASKED.take() else { outside(task_fn.raw()) };
+    let asked = ASKED.take().map(ManuallyDrop::into_inner);
+    let Some(Asked { question, session }) = asked else { outside(task_fn.raw()) };
     drop(session);
     let answer = match question {
         Question::IsCached => Answer::Flag(is_cached::<A, O>(task_fn, args)),

@@ -17,10 +17,12 @@
 //! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nobody waits for that lock. The
 //!   same goes for the body.
 //! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
+//! * A body whose executor has gone is begun again by another waiter (`lost.rs`).
 //! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. What steers it
 //!   is a [`Core`], compiled once; the types come in through [`Parts`].
 
 mod body;
+mod lost;
 mod seats;
 mod thread;
 mod verify;
@@ -46,6 +48,7 @@ use crate::wakes;
 
 pub use body::Deferred;
 pub(crate) use body::book;
+pub(crate) use lost::{Says, Verdict};
 pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all, with_waker};
 pub use thread::block_on;
 pub(crate) use thread::drive;
@@ -104,8 +107,18 @@ pub(crate) struct State {
     awaited: Option<Asker>,
     /// Whether that is a read of the flight's own node.
     awaits_own_read: bool,
-    has_begun: bool,
+    stage: Stage,
     frame: Suspended,
+}
+
+/// How far a flight has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Verifies,
+    /// The body has to run.
+    Runs,
+    /// The body is there.
+    HasBegun,
 }
 
 // SAFETY: the raw pointers in it (marks, predicted reads) lead into nodes that the strand has claimed, and follow the flight: one
@@ -166,8 +179,8 @@ impl State {
     /// That of the flight of a node that has just been claimed by `strand`.
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
-        let (awaited, awaits_own_read, has_begun) = (None, false, false);
-        Self { hold, strand, root, visits, awaited, awaits_own_read, has_begun, frame }
+        let (awaited, awaits_own_read, stage) = (None, false, Stage::Verifies);
+        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame }
     }
 
     /// Puts the flight's strand on, runs `work` and takes the strand off again.
@@ -205,7 +218,7 @@ impl Core {
         }
         let over = {
             let mut state = self.state.lock();
-            let driven = state.as_mut().map_or(Driven::Over, |state| self.drive(parts, state, &own()));
+            let driven = state.as_mut().map_or(Driven::Over, |state| self.drive(parts, state, seat, &own()));
             matches!(driven, Driven::Over).then(|| state.take())
         };
         self.seats.alight(over.is_some());
@@ -225,23 +238,33 @@ impl Core {
         }
     }
 
-    fn drive(&self, parts: &dyn Parts, state: &mut State, waker: &Waker) -> Driven {
+    fn drive(&self, parts: &dyn Parts, state: &mut State, seat: u64, waker: &Waker) -> Driven {
         let _inside = wakes::Inside::begin();
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
-        state.as_strand(&local, |state| self.drive_here(parts, &local, state, waker))
+        state.as_strand(&local, |state| self.drive_here(parts, &local, state, seat, waker))
     }
 
-    fn drive_here(&self, parts: &dyn Parts, local: &Local, state: &mut State, waker: &Waker) -> Driven {
-        while !state.has_begun {
-            match state.verify(local, waker) {
-                Verified::Waits => return Driven::Waits,
-                Verified::Current => return Driven::Over,
-                Verified::Failed(payload) => {
-                    *self.failure.lock() = Some((payload, local.last_panic.take()));
-                    return Driven::Over;
-                }
-                Verified::Run => {
+    fn drive_here(
+        &self,
+        parts: &dyn Parts,
+        local: &Local,
+        state: &mut State,
+        seat: u64,
+        waker: &Waker,
+    ) -> Driven {
+        loop {
+            match state.stage {
+                Stage::Verifies => match state.verify(local, waker) {
+                    Verified::Waits => return Driven::Waits,
+                    Verified::Current => return Driven::Over,
+                    Verified::Failed(payload) => {
+                        *self.failure.lock() = Some((payload, local.last_panic.take()));
+                        return Driven::Over;
+                    }
+                    Verified::Run => state.stage = Stage::Runs,
+                },
+                Stage::Runs => {
                     let node = state.root.node;
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
@@ -251,14 +274,25 @@ impl Core {
                     if let Err(payload) = made {
                         return self.failed(local, node, payload);
                     }
-                    state.has_begun = true;
+                    state.stage = Stage::HasBegun;
                 }
+                Stage::HasBegun => match self.go_on(parts, local, state, seat, waker) {
+                    Some(driven) => return driven,
+                    None => state.stage = Stage::Runs,
+                },
             }
         }
-        self.go_on(parts, local, state, waker)
     }
 
-    fn go_on(&self, parts: &dyn Parts, local: &Local, state: &mut State, waker: &Waker) -> Driven {
+    /// Goes on with the body; `None` if it is to be begun again.
+    fn go_on(
+        &self,
+        parts: &dyn Parts,
+        local: &Local,
+        state: &mut State,
+        seat: u64,
+        waker: &Waker,
+    ) -> Option<Driven> {
         let node = state.root.node;
         let saved = local.resume(&mut state.frame);
         let frame = &mut state.frame;
@@ -277,17 +311,39 @@ impl Core {
         match outcome {
             Ok(false) => {
                 local.suspend(&mut state.frame, saved);
-                return Driven::Waits;
+                return Some(Driven::Waits);
             }
-            Err(payload) if !published => {
-                local.recall(&mut state.frame);
-                self.publish_failure(local, node, payload);
-            }
+            Err(payload) if !published => match self.judge(local, seat, &payload) {
+                Verdict::Fails => {
+                    local.recall(&mut state.frame);
+                    self.publish_failure(local, node, payload);
+                }
+                verdict => {
+                    give_up_run(parts, local, payload);
+                    state.frame = Suspended::default();
+                    state.stage = Stage::Runs;
+                    local.end_frame(saved);
+                    let waits = verdict == Verdict::LeavesItToOthers;
+                    return waits.then_some(Driven::Waits);
+                }
+            },
             // If the drop of the replaced output panicked, the new one is in place.
             _ => {}
         }
         local.end_frame(saved);
-        Driven::Over
+        Some(Driven::Over)
+    }
+
+    /// Judges a panic of the body, in the poll of the waiter at `seat`.
+    fn judge(&self, local: &Local, seat: u64, payload: &Payload) -> Verdict {
+        // What still runs can add nothing to this run any more.
+        local.settle_carried();
+        let is_panic = matches!(payload.downcast_ref(), None | Some(TaskError::Panicked { .. }));
+        if is_panic && local.poison_of_innermost().is_none() {
+            self.seats.judge(seat, Says::of(payload))
+        } else {
+            Verdict::Fails
+        }
     }
 
     fn failed(&self, local: &Local, node: NodeRef, payload: Payload) -> Driven {
@@ -309,6 +365,16 @@ impl Core {
         // A panic of the drop is nobody's: the failure is told already.
         drop(catch_unwind(AssertUnwindSafe(|| drop(unseen))));
     }
+}
+
+/// Drops a body that has panicked, and is to be begun again: in another demand, so that what failed with it is run again, too.
+#[cold]
+fn give_up_run(parts: &dyn Parts, local: &Local, payload: Payload) {
+    local.mute();
+    // What drops throw is nobody's.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+    drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
+    local.begin_demand();
 }
 
 /// Ends a flight early: drops the body and releases the claims.

@@ -13,9 +13,10 @@ mod frames;
 mod reads;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
@@ -35,6 +36,10 @@ use crate::token::CancelToken;
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
+    /// Records that are in use while the thread ends: the destructor of another thread-local may open a session when `LOCALS` has been
+    /// dropped. It has no destructor itself.
+    static LATE: ManuallyDrop<RefCell<Vec<Weak<Local>>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
 pub(crate) struct Local {
@@ -89,6 +94,8 @@ pub(crate) struct Local {
     /// The cycles that are being resolved.
     pub(crate) cycles: RefCell<Cycles>,
     // The rest.
+    /// Whether it stands in `LATE`.
+    is_late: bool,
     emitted: RefCell<Vec<EmittedValue>>,
     /// The length of `emitted`.
     emitted_count: Cell<usize>,
@@ -165,14 +172,15 @@ impl Local {
     /// The reference is good as long as the session stays open, which is longer than any call made in it.
     #[inline(always)]
     pub(crate) fn current<'a>() -> Option<&'a Self> {
-        // SAFETY: 1. the pointer is set from an `Arc` that stands in this thread's list until the thread ends; 2. it is
-        // reset when the session is left.
+        // SAFETY: 1. the pointer is set from an `Arc` that stands in this thread's list until the thread ends, or is held by
+        // the code that has the session open; 2. it is reset when the session is left.
         CURRENT.with(|current| unsafe { current.get().as_ref() })
     }
 
     /// This thread's record for `engine`, made if need be.
     pub(crate) fn of(engine: &Engine) -> Arc<Self> {
-        LOCALS.with_borrow_mut(|locals| {
+        let found = LOCALS.try_with(|locals| {
+            let locals = &mut *locals.borrow_mut();
             if let Some(local) = locals.iter().find(|local| local.engine_id == engine.id) {
                 return local.clone();
             }
@@ -180,14 +188,34 @@ impl Local {
             locals.retain(|local| {
                 local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0
             });
-            let local = Arc::new(Self::new(engine));
-            engine.locals.lock().push(Arc::downgrade(&local));
+            let local = Self::listed(engine, false);
             locals.push(local.clone());
             local
+        });
+        found.unwrap_or_else(|_| Self::late(engine))
+    }
+
+    /// As [`Local::of`], while the thread ends. The record lives as long as it is in use.
+    #[cold]
+    fn late(engine: &Engine) -> Arc<Self> {
+        LATE.with(|late| {
+            let late = &mut *late.borrow_mut();
+            let used = late.iter().filter_map(Weak::upgrade).find(|local| local.engine_id == engine.id);
+            used.unwrap_or_else(|| {
+                let local = Self::listed(engine, true);
+                late.push(Arc::downgrade(&local));
+                local
+            })
         })
     }
 
-    fn new(engine: &Engine) -> Self {
+    fn listed(engine: &Engine, is_late: bool) -> Arc<Self> {
+        let local = Arc::new(Self::new(engine, is_late));
+        engine.locals.lock().push(Arc::downgrade(&local));
+        local
+    }
+
+    fn new(engine: &Engine, is_late: bool) -> Self {
         Self {
             predicted: Cell::new(ptr::null()),
             predicted_end: Cell::new(ptr::null()),
@@ -221,6 +249,7 @@ impl Local {
             claimed: RefCell::default(),
             escaped: RefCell::default(),
             cycles: RefCell::default(),
+            is_late,
             emitted: RefCell::default(),
             emitted_count: Cell::new(0),
             functions: RefCell::default(),
@@ -306,5 +335,15 @@ pub(crate) struct Entered {
 impl Drop for Local {
     fn drop(&mut self) {
         self.totals.absorb(&self.counters);
+        if self.is_late {
+            LATE.with(|late| {
+                let late = &mut *late.borrow_mut();
+                late.retain(|local| local.strong_count() > 0);
+                if late.is_empty() {
+                    // Nothing frees it later.
+                    *late = Vec::new();
+                }
+            });
+        }
     }
 }

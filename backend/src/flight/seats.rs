@@ -7,6 +7,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::wakes;
 
 use super::Fly;
+use super::lost::{Drivers, Says, Verdict};
 
 /// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
 #[derive(Default)]
@@ -32,7 +33,16 @@ impl Seats {
     /// Becomes the driver, if nobody is.
     pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
         let (_replaced, mut waiters) = with_waker(&self.0, seat, waker);
-        if waiters.over { Boarded::Over } else { waiters.board() }
+        if waiters.over { Boarded::Over } else { waiters.board(seat) }
+    }
+
+    /// Judges a panic of the body in the poll of the driver, which is at `seat`. If others are to begin again, they are woken when it
+    /// alights.
+    pub(crate) fn judge(&self, seat: u64, says: Says) -> Verdict {
+        let waiters = &mut *self.0.lock();
+        let verdict = waiters.drivers.judge(says, seat, waiters.seats, waiters.next_seat);
+        waiters.woken |= verdict == Verdict::LeavesItToOthers;
+        verdict
     }
 
     /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
@@ -50,14 +60,17 @@ impl Seats {
     /// Gives up a seat. Whether it was the last, so that the flight is over, and the caller has to end it.
     #[must_use]
     pub(crate) fn leave(&self, seat: u64) -> bool {
-        let (waker, ends) = {
+        let (waker, ends, stranded) = {
             let mut waiters = self.0.lock();
             let waker = waiters.leave(seat);
+            waiters.drivers.leaves(seat);
             let ends = waiters.seats == 0 && !waiters.over;
             waiters.over |= ends;
-            (waker, ends)
+            let is_stranded = !ends && waiters.drivers.is_stranded(waiters.seats);
+            (waker, ends, if is_stranded { std::mem::take(&mut waiters.wakers) } else { Wakers::default() })
         };
         drop(waker);
+        stranded.wake();
         ends
     }
 
@@ -85,6 +98,7 @@ pub(crate) struct Waiters {
     /// Woken while it was driven.
     woken: bool,
     pub(crate) over: bool,
+    drivers: Drivers,
 }
 
 /// The wakers of waiters, by their seats. One is the usual number: that needs no allocation.
@@ -111,11 +125,12 @@ impl Waiters {
     }
 
     /// Becomes driven, unless it is.
-    fn board(&mut self) -> Boarded {
-        if self.driven {
+    fn board(&mut self, seat: u64) -> Boarded {
+        if self.driven || self.drivers.yields(seat, self.seats) {
             return Boarded::Waits;
         }
         self.driven = true;
+        self.drivers.drives(seat);
         self.woken = false;
         Boarded::Drives
     }

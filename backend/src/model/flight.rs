@@ -3,13 +3,14 @@
 //! Seats, flights, claims and lots are the real ones. The body is a count of pieces, after each of which it waits for the *world*, a
 //! thread that wakes it; and a waiter goes through its steps as `Asker::poll` does, which needs a whole engine.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use crate::claim::Phase;
-use crate::flight::{Boarded, Fly, Seat, Seats, Thrown};
+use crate::flight::{Boarded, Fly, Says, Seat, Seats, Thrown, Verdict};
 use crate::flights::Flights;
 use crate::sync::{Condvar, Mutex};
 
@@ -26,6 +27,9 @@ struct Sky {
     begun: AtomicUsize,
     ended: AtomicUsize,
     dropped: AtomicUsize,
+    failed: AtomicUsize,
+    /// Seats of waiters in whose polls the body panics at its second piece, as they have no executor for it: each with its flight.
+    without: Mutex<HashSet<(usize, u64)>>,
 }
 
 /// What bodies wait for.
@@ -69,6 +73,12 @@ struct Plane {
     body: Mutex<Option<usize>>,
 }
 
+impl Plane {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
 impl Wake for Plane {
     fn wake(self: Arc<Self>) {
         self.seats.wake();
@@ -86,19 +96,32 @@ impl Fly for Plane {
             Boarded::Waits => return false,
             Boarded::Drives => {}
         }
-        let over = {
+        let over = loop {
             let mut body = self.body.lock();
             let left = body.as_mut().expect("a flight that can be boarded has its body");
+            let is_without = self.sky.without.lock().contains(&(self.address(), seat));
+            if *left == 1 && is_without {
+                *left = PIECES;
+                match self.seats.judge(seat, Says::Gone) {
+                    Verdict::BeginsAgain => continue,
+                    Verdict::LeavesItToOthers => break false,
+                    Verdict::Fails => {
+                        *body = None;
+                        self.sky.failed.fetch_add(1, SeqCst);
+                        self.sky.end(Phase::Empty);
+                        break true;
+                    }
+                }
+            }
             if *left > 0 {
                 *left -= 1;
                 self.sky.world.wait(Waker::from(self.clone()));
-                false
-            } else {
-                *body = None;
-                self.sky.ended.fetch_add(1, SeqCst);
-                self.sky.end(Phase::Fresh);
-                true
+                break false;
             }
+            *body = None;
+            self.sky.ended.fetch_add(1, SeqCst);
+            self.sky.end(Phase::Fresh);
+            break true;
         };
         self.seats.alight(over);
         over
@@ -122,6 +145,13 @@ impl Fly for Plane {
     }
 }
 
+/// Whether a waiter has the executor that the body needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Executor,
+    Nothing,
+}
+
 impl Sky {
     fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -132,6 +162,8 @@ impl Sky {
             begun: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             dropped: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            without: Mutex::default(),
         })
     }
 
@@ -144,6 +176,10 @@ impl Sky {
 
     /// One poll of a waiter. Whether it has its value, or has been cancelled.
     fn ask(self: &Arc<Self>, seat: &mut Option<Seat>, waker: &Waker) -> bool {
+        self.ask_as(seat, waker, Has::Executor)
+    }
+
+    fn ask_as(self: &Arc<Self>, seat: &mut Option<Seat>, waker: &Waker, has: Has) -> bool {
         let node = self.nodes.nodes[0];
         loop {
             match node.state.phase() {
@@ -175,7 +211,17 @@ impl Sky {
                         *seat = flight.and_then(Seat::take);
                     }
                     let waits = match seat {
-                        Some(Seat { flight, seat }) => !flight.clone().poll(*seat, waker),
+                        Some(Seat { flight, seat }) => {
+                            if has == Has::Nothing {
+                                self.without.lock().insert((Arc::as_ptr(flight).addr(), *seat));
+                            }
+                            let over = flight.clone().poll(*seat, waker);
+                            if over && has == Has::Nothing && !node.state.is_fresh() {
+                                // It may be that it was the one to see the failure.
+                                return true;
+                            }
+                            !over
+                        }
                         None => node.state.wait_with(&self.nodes.lot, node.address(), waker),
                     };
                     if waits {
@@ -190,6 +236,14 @@ impl Sky {
     fn stay(self: &Arc<Self>) {
         let mut seat = None;
         drive(|waker| self.ask(&mut seat, waker));
+        drop(seat);
+        self.world.leave();
+    }
+
+    /// A waiter without an executor, which stays until there is a value, or a failure.
+    fn stay_without(self: &Arc<Self>) {
+        let mut seat = None;
+        drive(|waker| self.ask_as(&mut seat, waker, Has::Nothing));
         drop(seat);
         self.world.leave();
     }
@@ -219,7 +273,7 @@ impl Sky {
     /// All that began has ended, well or early, and nothing is claimed.
     fn check(&self) {
         let count = |number: &AtomicUsize| number.load(SeqCst);
-        assert_eq!(count(&self.begun), count(&self.ended) + count(&self.dropped));
+        assert_eq!(count(&self.begun), count(&self.ended) + count(&self.dropped) + count(&self.failed));
         assert!(count(&self.ended) <= 1, "a body ran to its end twice");
         assert_eq!(self.flights.len(), 0);
         assert_ne!(self.nodes.nodes[0].state.phase(), Phase::Running);
@@ -260,6 +314,19 @@ fn a_driver_that_is_dropped_hands_over() {
 #[test]
 fn the_last_waiter_to_leave_ends_the_flight() {
     check_waiters(&[|sky| sky.leave_after(1), |sky| sky.leave_after(1), |sky| sky.leave_after(2)], |_| {});
+}
+
+/// A waiter without an executor leaves driving to those who have one, who begin again; and drives when none of them is left.
+#[test]
+fn who_has_no_executor_lets_others_drive() {
+    check_waiters(&[Sky::stay, Sky::stay_without], |sky| {
+        assert!(sky.nodes.nodes[0].state.is_fresh() && sky.ended.load(SeqCst) == 1);
+    });
+    check_waiters(&[Sky::stay, Sky::stay_without, Sky::stay_without], |sky| {
+        assert!(sky.nodes.nodes[0].state.is_fresh());
+    });
+    check_waiters(&[|sky| sky.leave_after(1), Sky::stay_without, Sky::stay_without], |_| {});
+    check_waiters(&[Sky::stay_without, Sky::stay_without], |sky| assert_eq!(sky.ended.load(SeqCst), 0));
 }
 
 /// As an update that cancels: whoever sleeps is woken, and what was published meanwhile stays.

@@ -46,7 +46,7 @@ struct Probed {
 
 impl Drop for Probed {
     fn drop(&mut self) {
-        BUFFERS.with_borrow_mut(|buffers| std::mem::swap(buffers, &mut self.buffers));
+        _ = BUFFERS.try_with(|buffers| buffers.swap(&RefCell::new(std::mem::take(&mut self.buffers))));
     }
 }
 
@@ -109,7 +109,12 @@ impl Persistence {
     /// Asks the store for a call, by its borrowed arguments. No lock is held.
     fn probe(&self, function: u32, task_fn: &'static RawTaskFn, slot: &ArgsSlot<'_>) -> Probed {
         let changes = self.changes_in_sessions.load(SeqCst);
-        let mut probed = Probed { buffers: BUFFERS.take(), task: None, found: false, changes };
+        let mut probed = Probed {
+            buffers: BUFFERS.try_with(RefCell::take).unwrap_or_default(),
+            task: None,
+            found: false,
+            changes,
+        };
         let Some(id) = self.functions.id(function, task_fn) else { return probed };
         let buffers = &mut probed.buffers;
         TaskKey::start(id, &mut buffers.key);

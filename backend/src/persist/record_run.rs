@@ -47,9 +47,10 @@ impl Persistence {
         if node.task_fn.stored.is_none() {
             return;
         }
-        let mut buffers = BUFFERS.take();
+        // A thread that ends has none.
+        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
         let stored = if lasts { self.store_run(node, ran, &mut buffers) } else { Err(Reason::DoesNotLast) };
-        BUFFERS.set(buffers);
+        _ = BUFFERS.try_with(|place| place.replace(buffers));
         match stored {
             Ok(()) => self.counts.stored.add(),
             Err(reason) => self.not_stored(node, ran, reason),

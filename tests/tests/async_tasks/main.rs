@@ -7,6 +7,7 @@ mod deep;
 mod edges;
 mod driving;
 mod cycles;
+mod runtimes;
 mod sessions;
 
 use std::future::{Future, poll_fn};
