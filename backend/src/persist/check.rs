@@ -183,7 +183,7 @@ impl Frame {
         loop {
             if let Some(leader) = self.racing.first() {
                 let trace = self.known.traces[*leader].trace();
-                return match trace.reads().nth(self.agreed.len()) {
+                return match trace.read(self.agreed.len()) {
                     Some(read) => Next::Read(read.key),
                     None => Next::Found,
                 };
@@ -200,13 +200,13 @@ impl Frame {
         let Some(fingerprint) = fingerprint else {
             // It cannot be had: no trace that goes on with it can hold. One of another build may go on otherwise.
             let goes_on =
-                |trace: usize| traces[trace].trace().reads().nth(at).is_some_and(|read| read.key == key);
+                |trace: usize| traces[trace].trace().read(at).is_some_and(|read| read.key == key);
             self.out.extend(self.racing.iter().copied().filter(|trace| goes_on(*trace)));
             self.racing.retain(|trace| !goes_on(*trace));
             return;
         };
         let now = Read { key, fingerprint };
-        self.racing.retain(|trace| traces[*trace].trace().reads().nth(at) == Some(now));
+        self.racing.retain(|trace| traces[*trace].trace().read(at) == Some(now));
         if self.racing.is_empty() {
             self.differed = Some(now);
         } else {
