@@ -16,6 +16,7 @@ use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
 use crate::node::{AHEAD, FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
+use crate::persist::reads_changed;
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -285,6 +286,7 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     if before == reads {
         return false;
     }
+    reads_changed(node, before.len());
     for (position, &read) in reads.iter().enumerate() {
         if before.get(position) != Some(&read) {
             let reverse = Dependent::new(node, position, read);

@@ -9,7 +9,7 @@ use crate::emit::EmittedValue;
 use crate::failure::TaskError;
 use crate::handle::HandleCell;
 use crate::local::Head;
-use crate::persist::Persisted;
+use crate::persist::{Persisted, WideTrace};
 
 /// The rarely needed part of a node.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(crate) struct Extra {
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// With a store: what is stored of the node.
     pub(crate) persisted: Mutex<Option<Persisted>>,
+    /// With a store, of a node with very many reads: the chunks that it was last stored with.
+    pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
     /// The component that the task was resolved in, if it lies on a cycle.
     pub(crate) resolved: Mutex<Option<Arc<Resolved>>>,
 }

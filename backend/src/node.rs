@@ -22,7 +22,7 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicPtr, AtomicU16, AtomicU32,
+    AtomicBool, AtomicPtr, AtomicU16, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -94,6 +94,8 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
+    /// What [`Persisted::is_stored`](crate::persist::Persisted) says, next to what a pass over many reads looks at anyway.
+    stored: AtomicBool,
     pub(crate) hash: u64,
     // What a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
@@ -132,6 +134,15 @@ impl Header {
     pub(crate) fn clear_flag(&self, flag: u16) {
         if self.flag(flag) {
             self.flags.fetch_and(!flag, Relaxed);
+        }
+    }
+    /// Whether store and queue hold its current value and what it read.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Relaxed)
+    }
+    pub(crate) fn set_stored(&self, stored: bool) {
+        if self.is_stored() != stored {
+            self.stored.store(stored, Relaxed);
         }
     }
     pub(crate) fn extra(&self) -> Option<&Extra> {
@@ -322,6 +333,7 @@ impl Header {
             deps: UnsafeCell::new(Deps::default()),
             work: AtomicPtr::new(ptr::null_mut()),
             dependents: UnsafeCell::new(Dependents::default()),
+            stored: AtomicBool::new(false),
             changed_at: AtomicU32::new(0),
             verified_at: AtomicU32::new(0),
             effects_at: AtomicU32::new(0),

@@ -46,9 +46,11 @@ mod record_run;
 mod report;
 mod restore;
 mod sharded;
+mod stored_trace;
 mod types;
 mod verified;
 mod walk;
+mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -67,13 +69,15 @@ pub(crate) use self::leaves::{Leaves, RawLeaf};
 use self::nodes::Nodes;
 pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
-pub(crate) use self::pending::{Change, Known, Pending, StoredTrace};
+pub(crate) use self::pending::{Change, Known, Pending};
 pub(crate) use self::probe::miss;
 pub use self::report::{StorageStats, Unstored};
 pub(crate) use self::restore::{Restored, consult};
+pub(crate) use self::stored_trace::StoredTrace;
 pub(crate) use self::types::recognised;
 pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
 pub(crate) use self::types::{RawStored, Replaced};
+pub(crate) use self::wide::{WideTrace, reads_changed};
 use crate::node::NodeRef;
 use crate::storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 
@@ -94,6 +98,23 @@ impl Persisted {
     /// What is known of a node.
     pub(crate) fn of(node: NodeRef) -> Option<Self> {
         node.extra().and_then(|extra| *extra.persisted.lock())
+    }
+
+    /// Notes this of a node.
+    fn put(self, node: NodeRef) {
+        let mut place = node.extra_or_insert().persisted.lock();
+        *place = Some(self);
+        node.set_stored(self.is_stored);
+    }
+
+    /// Changes what is known of a node, if anything is.
+    fn change(node: NodeRef, change: impl FnOnce(&mut Self)) {
+        if let Some(extra) = node.extra()
+            && let Some(persisted) = extra.persisted.lock().as_mut()
+        {
+            change(persisted);
+            node.set_stored(persisted.is_stored);
+        }
     }
 
     fn named(key: Option<Digest>) -> Self {

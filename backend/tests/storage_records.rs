@@ -6,7 +6,7 @@ mod storage_support;
 use std::time::{Duration, SystemTime};
 
 use larder_backend::storage::record::{
-    Emitted, FunctionRecord, InputRecord, Leaf, MetaRecord, NewTask, NewTrace, Read, SourceKind,
+    Emitted, FunctionRecord, InputRecord, Leaf, MetaRecord, NewReads, NewTask, NewTrace, Read, SourceKind,
     SourceRecord, Stamp, TaskRecord, Trace, output, probe, read_leaves,
 };
 use larder_backend::storage::{Digest, FunctionId, Group, MemoryStorage, TaskKey, verify_store};
@@ -57,7 +57,7 @@ proptest! {
         let reads: Vec<_> = reads.into_iter().map(|(key, fingerprint)| Read { key, fingerprint }).collect();
         let emitted: Vec<_> =
             emitted.iter().map(|(channel, value)| Emitted { channel: *channel, value }).collect();
-        let trace = NewTrace { fingerprint: Digest::of(&result), output: &result, reads: &reads, emitted: &emitted };
+        let trace = NewTrace { fingerprint: Digest::of(&result), output: &result, reads: NewReads::Here(&reads), emitted: &emitted };
         let mut group = Group::new();
         group.ran(&NewTask { encoded_key: &key, generation, trace });
         let writer = writer(&store);

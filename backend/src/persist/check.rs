@@ -14,10 +14,13 @@
 
 use rustc_hash::FxHashMap;
 
-use super::pending::{Known, load_older};
+mod frame;
+
+use self::frame::{Frame, Next};
+use super::pending::Known;
+use super::wide::CleanChunks;
 use super::{Change, Code, Persisted, Persistence, StoredTrace};
 use crate::node::NodeRef;
-use crate::storage::record::Read;
 use crate::storage::{Digest, Group, TaskKey};
 
 /// A verification under way.
@@ -27,21 +30,6 @@ pub(crate) struct Check {
     /// The fingerprints of what has been read so far.
     fingerprints: FxHashMap<Digest, Option<Digest>>,
     epoch: u32,
-}
-
-struct Frame {
-    task: TaskKey,
-    known: Known,
-    /// Which traces agree with all that was read so far; the first one leads.
-    racing: Vec<usize>,
-    /// What was read so far, in order.
-    agreed: Vec<Read>,
-    /// What was read last, if none of those that raced had read the same.
-    differed: Option<Read>,
-    /// Traces that would next read what cannot be had.
-    out: Vec<usize>,
-    loaded: bool,
-    is_trusted: bool,
 }
 
 /// How far a verification has come.
@@ -60,12 +48,6 @@ enum Current {
     Verify(Known),
 }
 
-enum Next {
-    Read(Digest),
-    Found,
-    NotFound,
-}
-
 impl Check {
     /// Begins to verify a task.
     pub(crate) fn begin(task: TaskKey, known: Known, epoch: u32) -> Self {
@@ -75,8 +57,18 @@ impl Check {
     /// The same for a task whose current trace is known to hold.
     pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
         known.older.clear();
+        Self { frames: vec![Frame::trusted(task, known)], fingerprints: FxHashMap::default(), epoch }
+    }
+
+    /// The same for a task of which memory knows the reads: `clean` are those that have not changed.
+    pub(crate) fn begin_in_memory(
+        task: TaskKey,
+        known: Known,
+        clean: Option<CleanChunks>,
+        epoch: u32,
+    ) -> Self {
         Self {
-            frames: vec![Frame { is_trusted: true, ..Frame::new(task, known) }],
+            frames: vec![Frame::with_clean(task, known, clean)],
             fingerprints: FxHashMap::default(),
             epoch,
         }
@@ -88,7 +80,7 @@ impl Check {
             let Some(frame) = self.frames.last_mut() else { return Progress::NotFound };
             match frame.next(persistence) {
                 Next::Read(key) => match self.current(persistence, key) {
-                    Current::Is(fingerprint) => self.agree(key, fingerprint),
+                    Current::Is(fingerprint) => self.agree(persistence, key, fingerprint),
                     Current::Needs(node) => return Progress::Needs(node),
                     Current::Verify(known) => self.frames.push(Frame::new(TaskKey(key), known)),
                 },
@@ -120,9 +112,9 @@ impl Check {
         }
     }
 
-    fn agree(&mut self, key: Digest, fingerprint: Option<Digest>) {
+    fn agree(&mut self, persistence: &Persistence, key: Digest, fingerprint: Option<Digest>) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.agree(key, fingerprint);
+            frame.agree(persistence, key, fingerprint);
         }
     }
 
@@ -162,91 +154,11 @@ impl Check {
     }
 }
 
-impl Frame {
-    fn new(task: TaskKey, known: Known) -> Self {
-        Self {
-            task,
-            known,
-            racing: vec![0],
-            agreed: Vec::new(),
-            differed: None,
-            out: Vec::new(),
-            loaded: false,
-            is_trusted: false,
-        }
-    }
-
-    fn next(&mut self, persistence: &Persistence) -> Next {
-        if self.is_trusted {
-            return Next::Found;
-        }
-        loop {
-            if let Some(leader) = self.racing.first() {
-                let trace = self.known.traces[*leader].trace();
-                return match trace.read(self.agreed.len()) {
-                    Some(read) => Next::Read(read.key),
-                    None => Next::Found,
-                };
-            }
-            if !self.load_others(persistence) {
-                return Next::NotFound;
-            }
-        }
-    }
-
-    fn agree(&mut self, key: Digest, fingerprint: Option<Digest>) {
-        let at = self.agreed.len();
-        let traces = &self.known.traces;
-        let Some(fingerprint) = fingerprint else {
-            // It cannot be had: no trace that goes on with it can hold. One of another build may go on otherwise.
-            let goes_on =
-                |trace: usize| traces[trace].trace().read(at).is_some_and(|read| read.key == key);
-            self.out.extend(self.racing.iter().copied().filter(|trace| goes_on(*trace)));
-            self.racing.retain(|trace| !goes_on(*trace));
-            return;
-        };
-        let now = Read { key, fingerprint };
-        self.racing.retain(|trace| traces[*trace].trace().read(at) == Some(now));
-        if self.racing.is_empty() {
-            self.differed = Some(now);
-        } else {
-            self.agreed.push(now);
-        }
-    }
-
-    /// Lets all traces race that agree with what was read so far; `false` if there are none.
-    fn load_others(&mut self, persistence: &Persistence) -> bool {
-        if std::mem::replace(&mut self.loaded, true) && self.differed.is_none() {
-            return false;
-        }
-        self.agreed.extend(self.differed.take());
-        for older in std::mem::take(&mut self.known.older) {
-            self.known.traces.extend(load_older(&persistence.store, self.task, &older));
-        }
-        let agrees = |trace: &StoredTrace| {
-            let reads = trace.trace().reads();
-            reads.len() >= self.agreed.len() && reads.zip(&self.agreed).all(|(read, agreed)| read == *agreed)
-        };
-        let all = 0..self.known.traces.len();
-        self.racing =
-            all.filter(|trace| !self.out.contains(trace) && agrees(&self.known.traces[*trace])).collect();
-        !self.racing.is_empty()
-    }
-
-    /// Tells the store that the leader holds.
-    fn confirm(mut self, persistence: &Persistence) -> (TaskKey, StoredTrace) {
-        let leader = self.racing[0];
-        let trace = self.known.traces.swap_remove(leader);
-        persistence.confirm(self.task, &trace, leader == 0, &self.known);
-        (self.task, trace)
-    }
-}
-
 impl Persistence {
     /// The trace of a task was found to hold; `is_current` says that it is the one that the store calls the current one.
     pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, known: &Known) {
         let mut group = Group::new();
-        let digest = trace.trace().digest();
+        let digest = trace.digest();
         if !is_current {
             group.reverted(task, digest);
             self.counts.reverted.add();

@@ -6,7 +6,7 @@
 use std::any::{Any, type_name};
 use std::sync::Arc;
 
-use super::{Check, Known, Persisted, Persistence, Progress, Reason};
+use super::{Check, Known, Persisted, Persistence, Progress, Reason, StoredTrace};
 use crate::codec;
 use crate::emit::{AnyEmitted, Emitted, EmittedValue};
 use crate::node::{NodeRef, RESTORED};
@@ -108,13 +108,13 @@ impl Search {
                 return Finding::Lost;
             };
             if persistence.is_trusted(task, &known) {
-                return persistence.first_of(&known);
+                return persistence.first_of(task, &known);
             }
             self.check = Some(Check::begin(task, known, epoch));
         }
         match self.check.as_mut().map(|check| check.advance(persistence)) {
             Some(Progress::Needs(node)) => Finding::Needs(node),
-            Some(Progress::Found(trace)) => persistence.stored_task(&trace.trace()),
+            Some(Progress::Found(trace)) => persistence.stored_task(TaskKey(self.key), &trace),
             _ => Finding::Lost,
         }
     }
@@ -142,21 +142,27 @@ impl Persistence {
     pub(crate) fn reads_of_restored(&self, node: NodeRef) -> Option<Vec<Digest>> {
         debug_assert!(node.flag(RESTORED));
         let persisted = Persisted::of(node)?;
-        let known = self.pending.known(&self.store, TaskKey(persisted.key?), |_| true)?;
-        let trace = known.traces.first()?.trace();
-        (trace.output.fingerprint == persisted.fingerprint)
-            .then(|| trace.reads().map(|read| read.key).collect())
+        let task = TaskKey(persisted.key?);
+        let known = self.pending.known(&self.store, task, |_| true)?;
+        let trace = known.traces.first()?;
+        let is_current = trace.trace().output.fingerprint == persisted.fingerprint;
+        is_current.then(|| self.keys_read(task, trace)).flatten()
     }
 
-    fn first_of(&self, known: &Known) -> Finding {
-        known.traces.first().map_or(Finding::Lost, |trace| self.stored_task(&trace.trace()))
+    fn first_of(&self, task: TaskKey, known: &Known) -> Finding {
+        known.traces.first().map_or(Finding::Lost, |trace| self.stored_task(task, trace))
     }
 
-    fn stored_task(&self, trace: &Trace<'_>) -> Finding {
-        let reads = trace.reads().map(|read| read.key).collect();
-        match self.emitted_of(trace) {
-            Some(emitted) => Finding::Found(Collected::Stored(StoredTask { emitted, reads })),
-            None => Finding::Lost,
+    fn stored_task(&self, task: TaskKey, trace: &StoredTrace) -> Finding {
+        match (self.emitted_of(&trace.trace()), self.keys_read(task, trace)) {
+            (Some(emitted), Some(reads)) => Finding::Found(Collected::Stored(StoredTask { emitted, reads })),
+            _ => Finding::Lost,
         }
+    }
+
+    /// The keys of what a trace has read. None if the store has lost them.
+    fn keys_read(&self, task: TaskKey, trace: &StoredTrace) -> Option<Vec<Digest>> {
+        let mut keys = Vec::new();
+        trace.for_each_read(&self.store, task, |read| keys.push(read.key)).ok().map(|()| keys)
     }
 }

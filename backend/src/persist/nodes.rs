@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
+use super::Persisted;
 use crate::node::NodeRef;
 use crate::storage::Digest;
 
@@ -116,11 +117,7 @@ impl Nodes {
             if *by_key.entry(key).or_insert(node) != node {
                 twins.push((key, node));
                 self.twins.fetch_add(1, Relaxed);
-                if let Some(extra) = node.extra()
-                    && let Some(persisted) = extra.persisted.lock().as_mut()
-                {
-                    (persisted.key, persisted.is_stored) = (None, false);
-                }
+                Persisted::change(node, |persisted| (persisted.key, persisted.is_stored) = (None, false));
             }
         }
         *restored = Vec::new();

@@ -150,8 +150,7 @@ impl Persistence {
 
     fn set_leaf(&self, node: NodeRef, key: Digest, is_stored: bool) {
         let fingerprint = self.leaves.fingerprint(key).unwrap_or_default();
-        *node.extra_or_insert().persisted.lock() =
-            Some(Persisted { key: Some(key), fingerprint, is_stored, is_marked: false });
+        Persisted { key: Some(key), fingerprint, is_stored, is_marked: false }.put(node);
     }
 
     /// The fingerprint of an input's value, and the encoded value; what stands for none if it has been removed.
@@ -174,7 +173,7 @@ impl Persistence {
         let content = self.input_content(node, &mut value);
         let is_known = self.leaves.fingerprint(key);
         let Some(content) = content.filter(|_| node.task_fn.stored.is_some()) else {
-            *node.extra_or_insert().persisted.lock() = Some(Persisted::named(None));
+            Persisted::named(None).put(node);
             if is_known.is_some() {
                 // A transient one of the same name: what depends on the stored one is not to be trusted.
                 self.set_in_session(
@@ -200,11 +199,7 @@ impl Persistence {
 
     /// A source is not any more what it was observed to be.
     pub(crate) fn lose(&self, node: NodeRef) {
-        if let Some(extra) = node.extra()
-            && let Some(persisted) = extra.persisted.lock().as_mut()
-        {
-            persisted.is_stored = false;
-        }
+        Persisted::change(node, |persisted| persisted.is_stored = false);
     }
 
     /// A source has been observed for the first time in this process. Its node is claimed, and its value in place. Returns an
@@ -213,7 +208,7 @@ impl Persistence {
         let raw = node.task_fn.leaf?;
         // SAFETY: a key may be read at any time.
         let Some(name) = (unsafe { (raw.name)(node) }) else {
-            *node.extra_or_insert().persisted.lock() = Some(Persisted::named(None));
+            Persisted::named(None).put(node);
             return None;
         };
         let key = source_key(raw.kind, &name);

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicUsize,
     Ordering::{Relaxed, SeqCst},
@@ -16,53 +15,12 @@ use parking_lot::Mutex;
 
 use super::Origin;
 use super::sharded::Sharded;
-use crate::storage::record::{OlderTrace, OutputPlace, TaskRecord, Trace, output};
+use super::stored_trace::StoredTrace;
+use crate::storage::record::{OlderTrace, TaskRecord};
 use crate::storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
 
 /// The traces that are kept of a task until they are committed.
 const RUNS: usize = 8;
-
-/// A trace with its output at hand, or to be had from the store.
-#[derive(Clone)]
-pub(crate) struct StoredTrace {
-    bytes: Arc<[u8]>,
-    /// The output of a trace that is not committed, if it does not stand in the trace.
-    output: Option<Arc<[u8]>>,
-    /// Not known to be committed: nor are its edges.
-    pub(crate) is_pending: bool,
-}
-
-impl StoredTrace {
-    /// A trace that is about to be handed over.
-    pub(crate) fn new(bytes: &[u8], encoded_output: &[u8]) -> Option<Self> {
-        let trace = Trace::decode(bytes).ok()?;
-        let output = matches!(trace.output.place, OutputPlace::Stored { .. }).then(|| encoded_output.into());
-        Some(Self { bytes: bytes.into(), output, is_pending: true })
-    }
-
-    fn committed(bytes: &[u8]) -> Option<Self> {
-        Trace::decode(bytes).ok()?;
-        Some(Self { bytes: bytes.into(), output: None, is_pending: false })
-    }
-
-    pub(crate) fn trace(&self) -> Trace<'_> {
-        Trace::decode(&self.bytes).expect("both constructors have decoded these bytes")
-    }
-
-    /// Runs `use_output` with the encoded output, if it is still to be had.
-    pub(crate) fn with_output<R>(
-        &self,
-        store: &Guarded,
-        task: TaskKey,
-        use_output: impl FnOnce(&[u8]) -> R,
-    ) -> Option<R> {
-        if let Some(output) = &self.output {
-            return Some(use_output(output));
-        }
-        let mut buffer = Vec::new();
-        output(store, task, self.trace().output, &mut buffer).map(use_output)
-    }
-}
 
 /// What is, or will be, stored of a task.
 pub(crate) struct Known {
@@ -166,8 +124,8 @@ impl Pending {
         entry.in_flight += 1;
         match change {
             Change::Ran(run) => {
-                let digest = run.trace().digest();
-                entry.runs.retain(|other| other.trace().digest() != digest);
+                let digest = run.digest();
+                entry.runs.retain(|other| other.digest() != digest);
                 entry.runs.insert(0, run);
                 entry.runs.truncate(RUNS);
                 entry.is_stale = Some(false);
@@ -252,7 +210,7 @@ impl Entry {
     fn refused(&mut self, run: Option<Digest>) {
         self.stuck = true;
         if let Some(run) = run {
-            self.runs.retain(|other| other.trace().digest() != run);
+            self.runs.retain(|other| other.digest() != run);
             self.is_stale = Some(true);
             self.current = None;
         }
@@ -270,16 +228,16 @@ impl Entry {
         let origin = record.origin;
         let mut traces = self.runs;
         let mut older = record.older;
-        let ours: Vec<Digest> = traces.iter().map(|run| run.trace().digest()).collect();
+        let ours: Vec<Digest> = traces.iter().map(|run| run.digest()).collect();
         for (run, digest) in traces.iter_mut().zip(&ours) {
-            let in_record = record.traces.iter().any(|trace| trace.trace().digest() == *digest);
+            let in_record = record.traces.iter().any(|trace| trace.digest() == *digest);
             run.is_pending = !in_record && !older.iter().any(|trace| trace.digest == *digest);
         }
-        traces.extend(record.traces.into_iter().filter(|trace| !ours.contains(&trace.trace().digest())));
+        traces.extend(record.traces.into_iter().filter(|trace| !ours.contains(&trace.digest())));
         older.retain(|trace| !ours.contains(&trace.digest));
         let mut is_stale = self.is_stale.unwrap_or(record.is_stale);
         if let Some(current) = self.current {
-            if let Some(at) = traces.iter().position(|trace| trace.trace().digest() == current) {
+            if let Some(at) = traces.iter().position(|trace| trace.digest() == current) {
                 let trace = traces.remove(at);
                 traces.insert(0, trace);
             } else if let Some(at) = older.iter().position(|trace| trace.digest == current)
@@ -313,7 +271,7 @@ pub(crate) fn load_older(store: &Guarded, task: TaskKey, older: &OlderTrace) -> 
     let mut buffer = Vec::new();
     let key = TraceKey { task, part: older.digest }.to_bytes();
     let payload = store.get(Table::Traces, &key, &mut buffer)?;
-    let found = StoredTrace::committed(payload).filter(|found| found.trace().digest() == older.digest);
+    let found = StoredTrace::committed(payload).filter(|found| found.digest() == older.digest);
     if found.is_none() {
         store.reject(Rejected::Decode);
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use parking_lot::Mutex;
 
-use super::{Change, Check, Origin, Persisted, Persistence};
+use super::{Change, Check, Origin, Persisted, Persistence, wide};
 use crate::args::ArgsSlot;
 use crate::claim::Phase;
 use crate::cycle;
@@ -148,7 +148,7 @@ impl Persistence {
         let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else {
             return Taken::Nothing;
         };
-        match self.fill(local, node, task, &trace, encoded) {
+        match self.fill(local, node, task, &trace, encoded, None) {
             Some(_) => Taken::Restored,
             None => Taken::Nothing,
         }
@@ -184,7 +184,8 @@ impl Persistence {
         group.remove_task(TaskKey(key));
         self.hand_over(&mut group, vec![(key, Change::Removed)]);
         persisted.is_stored = false;
-        *extra.persisted.lock() = Some(persisted);
+        persisted.put(node);
+        wide::forget(node);
     }
 
     /// A node is about to be freed.

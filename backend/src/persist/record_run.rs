@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::restore::lasts;
+use super::wide::{self, WideReads, is_wide};
 use super::{Change, Persisted, Persistence, Reason, Replaced, StoredTrace};
 use crate::edges::Edge;
 use crate::local::Local;
 use crate::node::NodeRef;
-use crate::storage::record::{Emitted, NewTask, NewTrace, Read};
+use crate::storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
 use crate::storage::{Digest, Group, TaskKey};
 use crate::task_fn::Ran;
 
@@ -37,19 +38,20 @@ impl Persistence {
             }
             return replaced;
         }
-        self.record_run(node, ran, lasts);
+        self.record_run(local, node, ran, lasts);
         None
     }
 
     /// Stores the run of a claimed node whose value, reads and emitted values are in place, unless something speaks against
     /// it. Runs the user's `Serialize`; a panic in it is a reason not to store.
-    fn record_run(&self, node: NodeRef, ran: Ran, lasts: bool) {
+    fn record_run(&self, local: &Local, node: NodeRef, ran: Ran, lasts: bool) {
         if node.task_fn.stored.is_none() {
             return;
         }
         // A thread that ends has none.
         let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
-        let stored = if lasts { self.store_run(node, ran, &mut buffers) } else { Err(Reason::DoesNotLast) };
+        let stored =
+            if lasts { self.store_run(local, node, ran, &mut buffers) } else { Err(Reason::DoesNotLast) };
         _ = BUFFERS.try_with(|place| place.replace(buffers));
         match stored {
             Ok(()) => self.counts.stored.add(),
@@ -66,22 +68,27 @@ impl Persistence {
 
     fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
         self.counts.unstored(node.function, reason);
-        if let Some(extra) = node.extra()
-            && let Some(persisted) = extra.persisted.lock().as_mut()
-        {
+        wide::forget(node);
+        Persisted::change(node, |persisted| {
             persisted.is_stored = false;
             if ran != Ran::Equal {
                 persisted.fingerprint = Digest::default();
             }
-        }
+        });
     }
 
-    fn store_run(&self, node: NodeRef, ran: Ran, buffers: &mut Buffers) -> Result<(), Reason> {
+    fn store_run(&self, local: &Local, node: NodeRef, ran: Ran, buffers: &mut Buffers) -> Result<(), Reason> {
         if !lasts(node) {
             return Err(Reason::DoesNotLast);
         }
         // SAFETY: the claim is held.
-        read_all(unsafe { node.deps() }.as_slice(), &mut buffers.reads)?;
+        let edges = unsafe { node.deps() }.as_slice();
+        let wide = if is_wide(edges.len()) {
+            Some(WideReads::gather(node, edges, &mut buffers.reads)?)
+        } else {
+            read_all(edges, &mut buffers.reads)?;
+            None
+        };
         let (task, encoded_key) = self.named(node)?;
         let before = Persisted::of(node);
         self.encode_value(node, &mut buffers.output)?;
@@ -94,19 +101,24 @@ impl Persistence {
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;
         let emitted = self.encode_emitted(node, emitted)?;
+        let reads = wide.as_ref().map_or(NewReads::Here(reads), WideReads::as_new);
         let new = NewTrace { fingerprint, output, reads, emitted: &emitted };
         trace.clear();
         new.encode_into(trace);
-        let run = StoredTrace::new(trace, output).ok_or(Reason::NotEncoded)?;
         group.clear();
         self.functions.announce(node.function, group);
         group.ran(&NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new });
+        let chunks = wide.map(WideReads::into_placed);
+        let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
         let persisted = Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false };
         if !self.hand_over(group, vec![(task.0, Change::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);
         }
-        *node.extra_or_insert().persisted.lock() = Some(persisted);
+        persisted.put(node);
+        if let Some(chunks) = chunks {
+            wide::keep(node, &chunks, local.engine().epoch());
+        }
         Ok(())
     }
 
@@ -163,7 +175,7 @@ impl Persistence {
 }
 
 /// All reads with their fingerprints, or why the reader cannot be stored.
-fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
+pub(super) fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
     reads.clear();
     for edge in edges {
         if edge.reads_effects() {

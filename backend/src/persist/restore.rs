@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Check, Persisted, Persistence, Replaced, StoredTrace};
+use super::{Check, Persisted, Persistence, Replaced, StoredTrace, wide};
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -12,7 +12,7 @@ use crate::execute::relink;
 use crate::extra::Extra;
 use crate::local::Local;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
-use crate::storage::record::Trace;
+use crate::storage::record::{Trace, decode_reads};
 use crate::storage::{Digest, Rejected, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
@@ -51,7 +51,12 @@ impl Persistence {
         if from == Phase::Empty && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));
         }
-        Some(Check::begin(task, known, epoch))
+        if from != Phase::Stale || node.flag(RESTORED) {
+            return Some(Check::begin(task, known, epoch));
+        }
+        // SAFETY: the claim is held.
+        let clean = wide::clean(node, unsafe { node.deps() }.as_slice());
+        Some(Check::begin_in_memory(task, known, clean, epoch))
     }
 
     /// What a node is called in the store, if it can be stored.
@@ -79,22 +84,44 @@ impl Persistence {
     pub(crate) fn put(&self, local: &Local, node: NodeRef, found: &StoredTrace) -> Option<Restored> {
         let task = TaskKey(Persisted::of(node)?.key?);
         let trace = found.trace();
-        let reads: Option<Vec<Edge>> =
-            trace.reads().map(|read| self.nodes.get(read.key).map(Edge::value_of)).collect();
+        let reads = self.edges_of(node, task, found);
         if reads.is_none() && found.is_pending {
             // Its edges are neither in memory nor in the store.
             return None;
         }
-        let restored = found
-            .with_output(&self.store, task, |encoded| self.fill(local, node, task, &trace, encoded))??;
-        if let Some(reads) = reads {
-            relink(local, node, &reads);
-            node.clear_flag(RESTORED);
+        let reads = reads.as_deref();
+        let restored = found.with_output(&self.store, task, |encoded| {
+            self.fill(local, node, task, &trace, encoded, reads)
+        })??;
+        if let (Some(_), Some(chunks)) = (reads, found.chunks()) {
+            wide::keep(node, chunks, local.engine().epoch());
         }
         Some(restored)
     }
 
-    /// Puts a valid trace with its output in place, as RESTORED. None if it does not decode.
+    /// The reads of a trace, if all of them are in memory. The caller holds the node's claim.
+    fn edges_of(&self, node: NodeRef, task: TaskKey, found: &StoredTrace) -> Option<Vec<Edge>> {
+        let edge = |key| self.nodes.get(key).map(Edge::value_of);
+        let Some(chunks) = found.chunks() else {
+            return found.trace().reads().map(|read| edge(read.key)).collect();
+        };
+        // SAFETY: the claim is held.
+        let before = unsafe { node.deps() }.as_slice();
+        let mut edges = Vec::with_capacity(before.len());
+        for placed in chunks.iter() {
+            match wide::edges_of(node, before, placed) {
+                Some(same) => edges.extend_from_slice(same),
+                None => {
+                    for read in decode_reads(&placed.load(&self.store, task)?) {
+                        edges.push(edge(read.key)?);
+                    }
+                }
+            }
+        }
+        Some(edges)
+    }
+
+    /// Puts a valid trace with its output in place: with its reads, or else as RESTORED. None if it does not decode.
     pub(super) fn fill(
         &self,
         local: &Local,
@@ -102,6 +129,7 @@ impl Persistence {
         task: TaskKey,
         trace: &Trace<'_>,
         encoded: &[u8],
+        reads: Option<&[Edge]>,
     ) -> Option<Restored> {
         let put_value = node.task_fn.stored?.put_value;
         let emitted = self.emitted_of(trace)?;
@@ -121,8 +149,11 @@ impl Persistence {
                 }
             }
         };
-        relink(local, node, &[]);
-        node.set_flag(RESTORED);
+        relink(local, node, reads.unwrap_or_default());
+        match reads {
+            Some(_) => node.clear_flag(RESTORED),
+            None => node.set_flag(RESTORED),
+        }
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
         let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
         let had_emitted = if same_emitted { None } else { keep_emitted(extra, emitted) };
@@ -137,8 +168,7 @@ impl Persistence {
             extra.failure.lock().take();
         }
         node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-        *extra.persisted.lock() =
-            Some(Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false });
+        Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false }.put(node);
         self.counts.restored.add();
         self.note_use(task);
         drop(had_emitted);

@@ -23,6 +23,6 @@ impl Persistence {
             group.fresh(TaskKey(key));
             persisted.is_marked = !self.hand_over(&mut group, vec![(key, Change::Fresh)]);
         }
-        *extra.persisted.lock() = Some(persisted);
+        persisted.put(node);
     }
 }

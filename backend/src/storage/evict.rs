@@ -45,7 +45,9 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
             evicted.bytes_before += bytes;
             if let Some(task) = key.first_chunk::<16>() {
                 let weight = match table {
-                    Table::Tasks | Table::Traces | Table::Values => weights.entry(*task).or_default(),
+                    Table::Tasks | Table::Traces | Table::Values | Table::Reads => {
+                        weights.entry(*task).or_default()
+                    }
                     _ => return Visit::Continue,
                 };
                 if table == Table::Tasks {

@@ -14,6 +14,7 @@
 //!    dependents from the moment it is stored, with their count and sum, and the set of sources has one too. A record
 //!    that is missing or damaged says so, and nothing stored is then used before its reads have been verified.
 
+mod chunks;
 mod dependents;
 mod function;
 mod leaves;
@@ -23,7 +24,10 @@ mod source;
 mod stamp;
 mod task;
 mod trace;
+mod wide;
 
+pub use self::chunks::{Chunk, NewChunks, WIDE};
+pub(crate) use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as nth_read};
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub use self::function::FunctionRecord;
@@ -36,7 +40,8 @@ pub use self::stamp::Stamp;
 pub(crate) use self::task::claim;
 pub use self::task::{NewTask, OlderTrace, TaskRecord, probe};
 pub use self::trace::{
-    Emitted, INLINE_OUTPUT, NewTrace, Output, OutputPlace, Read, Trace, TraceSearch, find_trace, output,
+    Emitted, INLINE_OUTPUT, NewReads, NewTrace, Output, OutputPlace, Read, Trace, TraceSearch, find_trace,
+    output,
 };
 
 pub(super) use super::wire::Malformed;

@@ -25,11 +25,13 @@ pub enum Table {
     Uses = 7,
     /// By task function: its path and code identity, for sizes and reports.
     Functions = 8,
+    /// By task and digest: the reads of tasks that have very many of them, in chunks that their traces share.
+    Reads = 9,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Tasks,
         Self::Traces,
@@ -39,6 +41,7 @@ impl Table {
         Self::Inputs,
         Self::Uses,
         Self::Functions,
+        Self::Reads,
     ];
 
     /// The table's number: below `Table::ALL.len()`, and fit to index an array.
@@ -58,6 +61,7 @@ impl Table {
             Self::Inputs => "inputs",
             Self::Uses => "uses",
             Self::Functions => "functions",
+            Self::Reads => "reads",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
+    Chunk, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
     SourceRecord, TaskRecord, Trace, read_dependents, read_leaves,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
@@ -149,6 +149,10 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
             (own && inline_fits).then_some(Meaning::Part)
         }
         Table::Values => (key.len() == 32).then_some(Meaning::Part),
+        Table::Reads => {
+            let own = key.get(16..) == Some(&Chunk::of(payload).digest.to_bytes()[..]);
+            own.then_some(Meaning::Part)
+        }
         Table::Dependents => other(matches!(key.len(), 16 | 20)),
         Table::Sources => other(SourceRecord::decode(payload).ok()?.key().to_bytes() == key),
         Table::Inputs => other(InputRecord::decode(payload).ok()?.key().to_bytes() == key),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use larder_backend::storage::record::{
-    Emitted, NewTask, NewTrace, Read, SourceKind, SourceRecord, Stamp, output, probe, source_key,
+    Emitted, NewReads, NewTask, NewTrace, Read, SourceKind, SourceRecord, Stamp, output, probe, source_key,
 };
 use larder_backend::storage::{
     BackingStorage, Delivery, Digest, FlushError, FunctionId, Group, Guarded, Opening, StoreIdentity,
@@ -71,7 +71,7 @@ pub(crate) fn ran(group: &mut Group, number: u32, state: u32) {
     let trace = NewTrace {
         fingerprint: Digest::of(&output),
         output: &output,
-        reads: &reads,
+        reads: NewReads::Here(&reads),
         emitted: if number.is_multiple_of(7) { &emitted } else { &[] },
     };
     group.ran(&NewTask { encoded_key: &key, generation: state.into(), trace });

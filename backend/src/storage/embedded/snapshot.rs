@@ -21,6 +21,7 @@ pub(super) const TABLES: [Definition; Table::ALL.len()] = {
             Table::Inputs => "larder.inputs",
             Table::Uses => "larder.uses",
             Table::Functions => "larder.functions",
+            Table::Reads => "larder.reads",
         });
         index += 1;
     }

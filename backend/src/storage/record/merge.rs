@@ -3,13 +3,15 @@
 //! Runs on the writer's thread only, and on what is committed: what is still in the queue comes in order as `ops`.
 
 use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
-use super::{NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
+use super::chunks::decode as decode_reads;
+use super::wide::{ChunkWriter, known_keys};
+use super::{NewChunks, NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
 
 /// One change to one task, in the order of handing over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskOp<'a> {
-    /// It ran: in which run of the program, its encoded key and its encoded trace.
-    Ran { generation: u64, encoded_key: &'a [u8], trace: &'a [u8] },
+    /// It ran: in which run of the program, its encoded key, its encoded trace, and chunks that go with the trace.
+    Ran { generation: u64, encoded_key: &'a [u8], trace: &'a [u8], chunks: NewChunks<'a> },
     /// Something that it depends on has changed.
     Stale,
     /// Verified: it is current after all.
@@ -30,10 +32,10 @@ struct State {
     traces: Vec<Held>,
 }
 
-struct Held {
-    trace: OlderTrace,
+pub(super) struct Held {
+    pub(super) trace: OlderTrace,
     /// Its payload, unless it is to be read from table `Traces`.
-    body: Option<Vec<u8>>,
+    pub(super) body: Option<Vec<u8>>,
     /// Whether it stands in table `Traces`.
     in_traces: bool,
 }
@@ -46,6 +48,7 @@ impl Held {
                 digest: trace.digest(),
                 fingerprint: trace.output.fingerprint,
                 output_stored: stored,
+                is_wide: trace.is_wide(),
             },
             body: Some(trace.bytes().to_vec()),
             in_traces: false,
@@ -80,13 +83,19 @@ pub(crate) fn merge_task(
     };
     let new = stored.is_none();
     let only_run = match ops {
-        [TaskOp::Ran { generation, encoded_key, trace }] if new => Some((*generation, *encoded_key, *trace)),
+        [TaskOp::Ran { generation, encoded_key, trace, chunks }] if new => {
+            Some((*generation, *encoded_key, *trace, *chunks))
+        }
         _ => None,
     };
-    if let Some((generation, encoded_key, trace)) = only_run {
+    if let Some((generation, encoded_key, trace, chunks)) = only_run {
         // By far the most common case: a task's first run, written as it came.
         if let Ok(decoded) = Trace::decode(trace) {
             decoded.reads().for_each(|read| edge(read.key));
+        }
+        for (chunk, encoded) in chunks.iter() {
+            chunk.write(task, encoded, batch);
+            decode_reads(encoded).for_each(|read| edge(read.key));
         }
         batch.seal(Table::Tasks, &task.to_bytes(), |out| {
             task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
@@ -95,20 +104,28 @@ pub(crate) fn merge_task(
     }
 
     let mut state = stored.as_ref().map(State::load).unwrap_or_default();
-    let mut known: Vec<Digest> =
-        stored.iter().flat_map(|record| record.current.reads()).map(|read| read.key).collect();
-    known.sort_unstable();
+    let known = match &stored {
+        Some(record) => known_keys(store, task, &record.current, ops)?,
+        None => Vec::new(),
+    };
+    let mut new_read = |key: Digest| {
+        if known.binary_search(&key).is_err() {
+            edge(key);
+        }
+    };
+    let mut chunks = ChunkWriter::new(stored.as_ref().map(|record| record.current));
     let mut dropped = Vec::new();
     for op in ops {
         state.apply(op, store, task, &mut dropped)?;
-        if let TaskOp::Ran { trace, .. } = op
+        if let TaskOp::Ran { trace, chunks: new, .. } = op
             && let Ok(trace) = Trace::decode(trace)
         {
-            let newly = trace.reads().filter(|read| known.binary_search(&read.key).is_err());
-            newly.for_each(|read| edge(read.key));
+            trace.reads().for_each(|read| new_read(read.key));
+            chunks.add(*new, &mut new_read);
         }
     }
     state.settle(store, task, max_traces, &mut dropped)?;
+    chunks.write(store, task, (&mut state.traces, &mut dropped), batch)?;
     state.write(task, &dropped, batch);
     Ok(new && !state.traces.is_empty())
 }
@@ -132,7 +149,7 @@ impl State {
         dropped: &mut Vec<Held>,
     ) -> Result<(), ReadFailure> {
         match *op {
-            TaskOp::Ran { generation, encoded_key, trace } => {
+            TaskOp::Ran { generation, encoded_key, trace, .. } => {
                 let Ok(trace) = Trace::decode(trace) else { return Ok(()) };
                 if self.encoded_key != encoded_key {
                     // A collision of digests, or a first run: nothing that was there belongs to this task.
@@ -227,7 +244,7 @@ impl State {
 
 impl Held {
     /// Whether its payload is at hand, read from table `Traces` if need be.
-    fn load(&mut self, store: &Guarded, task: TaskKey) -> Result<bool, ReadFailure> {
+    pub(super) fn load(&mut self, store: &Guarded, task: TaskKey) -> Result<bool, ReadFailure> {
         if self.body.is_some() {
             return Ok(true);
         }

@@ -7,7 +7,7 @@
 //! length  the encoded key: function id (16), encoded arguments
 //! ...     the most recent trace
 //! 4       number of older traces, most recent first
-//! 33 each older trace: its digest (16), its output's fingerprint (16), 1 if its output is in table `values`
+//! 33 each older trace: its digest (16), its output's fingerprint (16), flags: 1 its output is in table `values`, 2 it names chunks
 //! ```
 //! Older traces stand in table `traces` at (task, digest of the trace).
 
@@ -38,7 +38,13 @@ pub struct OlderTrace {
     pub fingerprint: Digest,
     /// Whether its output is in table `Values`.
     pub output_stored: bool,
+    /// Whether it names chunks of reads in table `Reads`.
+    pub is_wide: bool,
 }
+
+/// Flags of an older trace.
+const OUTPUT_STORED: u8 = 1;
+const WIDE: u8 = 2;
 
 /// A stored task.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +83,8 @@ impl<'a> TaskRecord<'a> {
             OlderTrace {
                 digest: digest(&bytes[..16]),
                 fingerprint: digest(&bytes[16..32]),
-                output_stored: bytes[32] != 0,
+                output_stored: bytes[32] & OUTPUT_STORED != 0,
+                is_wide: bytes[32] & WIDE != 0,
             }
         })
     }
@@ -104,7 +111,8 @@ pub(super) fn encode(
     for trace in older {
         out.digest(trace.digest);
         out.digest(trace.fingerprint);
-        out.u8(u8::from(trace.output_stored));
+        let output_stored = if trace.output_stored { OUTPUT_STORED } else { 0 };
+        out.u8(output_stored | if trace.is_wide { WIDE } else { 0 });
     }
 }
 

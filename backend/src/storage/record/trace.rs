@@ -7,6 +7,9 @@
 //! length  the encoded output, if it is here
 //! 4       number of reads
 //! 32 each read, in order: key digest, fingerprint of the value read
+//!         or, of at least 1,024 reads (`chunks.rs`):
+//! 4       number of chunks, with the highest bit set
+//! 20 each chunk, in order: its digest, number of its reads (4)
 //! 4       length of what was emitted
 //! length  emitted values, in order: channel digest (16), length (4), encoded value
 //! ```
@@ -14,6 +17,7 @@
 use super::super::wire::{Malformed, Put, Reader, count};
 use super::super::{Digest, Guarded, Rejected, Table, TaskKey, TraceKey};
 use super::NotARecord;
+use super::chunks::{CHUNK_BYTES, Chunk, NewChunks};
 
 /// Outputs of at most so many bytes stand in the trace itself: one point read finds task and output. Larger ones
 /// stand in a table of their own, so that records of tasks stay small to rewrite.
@@ -28,10 +32,19 @@ pub struct Read {
     pub fingerprint: Digest,
 }
 
-const READ_BYTES: usize = 32;
+pub(super) const READ_BYTES: usize = 32;
+
+/// Set in the number of reads of a trace that names chunks.
+const IN_CHUNKS: u32 = 1 << 31;
 
 impl Read {
-    fn from_bytes(bytes: &[u8; READ_BYTES]) -> Self {
+    /// Appends the read as it stands in a trace and in a chunk.
+    pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
+        out.digest(self.key);
+        out.digest(self.fingerprint);
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; READ_BYTES]) -> Self {
         let (key, fingerprint) = bytes.split_at(16);
         let digest = |bytes: &[u8]| Digest::from_bytes(bytes.try_into().unwrap_or_default());
         Self { key: digest(key), fingerprint: digest(fingerprint) }
@@ -55,9 +68,33 @@ pub struct NewTrace<'a> {
     /// The encoded output.
     pub output: &'a [u8],
     /// All reads, in order.
-    pub reads: &'a [Read],
+    pub reads: NewReads<'a>,
     /// All emitted values, in order.
     pub emitted: &'a [Emitted<'a>],
+}
+
+/// The reads of a trace to be stored.
+#[derive(Clone, Copy, Debug)]
+pub enum NewReads<'a> {
+    /// Fewer than [`WIDE`](super::WIDE), which stand in the trace.
+    Here(&'a [Read]),
+    /// More than that.
+    Chunks {
+        /// All chunks, in order.
+        all: &'a [Chunk],
+        /// Those that the store may not have yet.
+        new: NewChunks<'a>,
+    },
+}
+
+impl<'a> NewReads<'a> {
+    /// Returns the chunks that go with the trace.
+    pub(crate) fn new_chunks(&self) -> NewChunks<'a> {
+        match self {
+            Self::Here(_) => NewChunks::default(),
+            Self::Chunks { new, .. } => *new,
+        }
+    }
 }
 
 impl NewTrace<'_> {
@@ -73,10 +110,15 @@ impl NewTrace<'_> {
         } else {
             out.u32(count(self.output.len()));
         }
-        out.u32(count(self.reads.len()));
-        for read in self.reads {
-            out.digest(read.key);
-            out.digest(read.fingerprint);
+        match self.reads {
+            NewReads::Here(reads) => {
+                out.u32(count(reads.len()));
+                reads.iter().for_each(|read| read.encode_into(out));
+            }
+            NewReads::Chunks { all, .. } => {
+                out.u32(count(all.len()) | IN_CHUNKS);
+                all.iter().for_each(|chunk| chunk.encode_into(out));
+            }
         }
         out.u32(count(self.emitted.iter().map(|emitted| 20 + emitted.value.len()).sum()));
         for emitted in self.emitted {
@@ -112,7 +154,9 @@ pub struct Output<'a> {
 pub struct Trace<'a> {
     /// What the run returned.
     pub output: Output<'a>,
+    /// Reads, or the chunks that hold them.
     reads: &'a [u8],
+    is_wide: bool,
     emitted: &'a [u8],
     whole: &'a [u8],
 }
@@ -134,7 +178,11 @@ impl<'a> Trace<'a> {
             1 => OutputPlace::Stored { len: reader.u32()? },
             _ => return Err(Malformed),
         };
-        let reads = reader.items(READ_BYTES)?;
+        let count = reader.u32()?;
+        let is_wide = count & IN_CHUNKS != 0;
+        let size = if is_wide { CHUNK_BYTES } else { READ_BYTES };
+        let items = (count & !IN_CHUNKS) as usize;
+        let reads = reader.take(items.checked_mul(size).ok_or(Malformed)?)?;
         let emitted = reader.bytes()?;
         let mut each = Reader::new(emitted);
         while !each.rest().is_empty() {
@@ -142,22 +190,30 @@ impl<'a> Trace<'a> {
             each.bytes()?;
         }
         let whole = &start[..start.len() - reader.rest().len()];
-        Ok(Self { output: Output { fingerprint, place }, reads, emitted, whole })
+        Ok(Self { output: Output { fingerprint, place }, reads, is_wide, emitted, whole })
     }
 
-    /// All reads, in order.
+    /// Whether the trace names chunks instead of reads.
+    pub fn is_wide(&self) -> bool {
+        self.is_wide
+    }
+
+    /// The chunks of a wide trace, in order; none of another one.
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = Chunk> + Clone + use<'a> {
+        let chunks = if self.is_wide { self.reads } else { &[] };
+        chunks.as_chunks::<CHUNK_BYTES>().0.iter().map(Chunk::from_bytes)
+    }
+
+    /// The place of the reads among the bytes of the trace, if they stand there.
+    pub(crate) fn place_of_reads(&self) -> std::ops::Range<usize> {
+        let start = self.reads.as_ptr().addr() - self.whole.as_ptr().addr();
+        start..start + self.reads.len()
+    }
+
+    /// All reads that stand in the trace, in order: all of them, or none of a wide trace.
     pub fn reads(&self) -> impl ExactSizeIterator<Item = Read> + Clone + use<'a> {
-        self.reads.as_chunks::<READ_BYTES>().0.iter().map(Read::from_bytes)
-    }
-
-    /// Returns the read at a place of the list. Takes the same time for every place: the iterator's `nth` does not.
-    pub fn read(&self, at: usize) -> Option<Read> {
-        self.reads.as_chunks::<READ_BYTES>().0.get(at).map(Read::from_bytes)
-    }
-
-    /// Returns the number of reads.
-    pub fn read_count(&self) -> usize {
-        self.reads.len() / READ_BYTES
+        let reads = if self.is_wide { &[] } else { self.reads };
+        reads.as_chunks::<READ_BYTES>().0.iter().map(Read::from_bytes)
     }
 
     /// All emitted values, in order.

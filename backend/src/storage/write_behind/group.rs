@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::storage::record::{
-    FunctionRecord, InputRecord, MetaRecord, NewTask, SinceRecord, SourceRecord, TaskOp,
+    FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord, TaskOp,
 };
 use crate::storage::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -16,7 +16,7 @@ pub struct Group {
     pub(super) batch: Batch,
     /// Changes to tasks, which depend on what is stored of them.
     pub(super) tasks: Vec<(TaskKey, Change)>,
-    /// Encoded keys and traces of those that ran.
+    /// Encoded keys, traces and new chunks of those that ran.
     runs: Vec<u8>,
     /// Sources and inputs put (`true`) or removed.
     pub(super) sources: Vec<(Digest, SourceChange)>,
@@ -24,7 +24,7 @@ pub struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Ran { generation: u64, encoded_key: Range<usize>, trace: Range<usize> },
+    Ran { generation: u64, encoded_key: Range<usize>, trace: Range<usize>, chunks: Range<usize> },
     Stale,
     Fresh,
     Revert(Digest),
@@ -50,8 +50,10 @@ impl Group {
         self.runs.extend_from_slice(task.encoded_key);
         let between = self.runs.len();
         task.trace.encode_into(&mut self.runs);
-        let (encoded_key, trace) = (start..between, between..self.runs.len());
-        let change = Change::Ran { generation: task.generation, encoded_key, trace };
+        let end = self.runs.len();
+        self.runs.extend_from_slice(task.trace.reads.new_chunks().bytes());
+        let (encoded_key, trace, chunks) = (start..between, between..end, end..self.runs.len());
+        let change = Change::Ran { generation: task.generation, encoded_key, trace, chunks };
         self.tasks.push((key, change));
         if !task.trace.is_inline() {
             let at = TraceKey { task: key, part: task.trace.fingerprint }.to_bytes();
@@ -152,10 +154,11 @@ impl Group {
         self.sources.extend_from_slice(&other.sources);
         self.tasks.extend(other.tasks.iter().map(|(task, change)| {
             let change = match change {
-                Change::Ran { generation, encoded_key, trace } => Change::Ran {
+                Change::Ran { generation, encoded_key, trace, chunks } => Change::Ran {
                     generation: *generation,
                     encoded_key: shift(encoded_key),
                     trace: shift(trace),
+                    chunks: shift(chunks),
                 },
                 other => other.clone(),
             };
@@ -165,10 +168,11 @@ impl Group {
 
     pub(super) fn op(&self, change: &Change) -> TaskOp<'_> {
         match change {
-            Change::Ran { generation, encoded_key, trace } => TaskOp::Ran {
+            Change::Ran { generation, encoded_key, trace, chunks } => TaskOp::Ran {
                 generation: *generation,
                 encoded_key: &self.runs[encoded_key.clone()],
                 trace: &self.runs[trace.clone()],
+                chunks: NewChunks::new(&self.runs[chunks.clone()]),
             },
             Change::Stale => TaskOp::Stale,
             Change::Fresh => TaskOp::Fresh,

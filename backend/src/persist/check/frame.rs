@@ -1,0 +1,205 @@
+//! A task under verification: which of its traces agree with all that has been looked at so far.
+//!
+//! The traces race. The most recent one leads: its next read is looked at, and those that have read something else there, or with
+//! another fingerprint, are out. For example, of the traces `[a=1 b=2]` and `[a=1 b=3 c=4]` with `a = 1, b = 3` now, the first
+//! one leads and is out at `b`; then the second one is let in, since it agrees with `a = 1, b = 3`, and goes on with `c`.
+//!
+//! Wide traces are compared by chunks where memory knows that nothing in a chunk has changed ([`CleanChunks`]): a task of
+//! 300,000 reads of which one has changed looks at one chunk.
+
+use super::super::Persistence;
+use super::super::pending::{Known, load_older};
+use super::super::stored_trace::{LoadedChunk, StoredTrace};
+use super::super::wide::CleanChunks;
+use crate::storage::record::{Chunk, Read};
+use crate::storage::{Digest, TaskKey};
+
+/// A task under verification.
+pub(super) struct Frame {
+    pub(super) task: TaskKey,
+    pub(super) known: Known,
+    /// Which traces agree with all that was looked at so far; the first one leads.
+    racing: Vec<Racer>,
+    /// All that was looked at so far, in order.
+    agreed: Vec<Agreed>,
+    /// The number of reads in `agreed`.
+    at: usize,
+    /// The read that was looked at last, if none of those that raced had read the same.
+    differed: Option<Read>,
+    /// Traces that would next read what cannot be had, or that are not whole any more.
+    out: Vec<usize>,
+    loaded: bool,
+    /// The current trace is known to hold.
+    is_trusted: bool,
+    /// Chunks whose reads memory knows to be unchanged.
+    clean: Option<CleanChunks>,
+}
+
+struct Racer {
+    trace: usize,
+    loaded: LoadedChunk,
+}
+
+enum Agreed {
+    Read(Read),
+    Chunk(Chunk),
+}
+
+/// How a frame goes on.
+pub(super) enum Next {
+    /// This is to be looked at.
+    Read(Digest),
+    /// The leader holds.
+    Found,
+    /// No trace holds.
+    NotFound,
+}
+
+impl Frame {
+    pub(super) fn new(task: TaskKey, known: Known) -> Self {
+        Self {
+            task,
+            known,
+            racing: vec![Racer::new(0)],
+            agreed: Vec::new(),
+            at: 0,
+            differed: None,
+            out: Vec::new(),
+            loaded: false,
+            is_trusted: false,
+            clean: None,
+        }
+    }
+
+    /// Begins with a task whose current trace is known to hold.
+    pub(super) fn trusted(task: TaskKey, known: Known) -> Self {
+        Self { is_trusted: true, ..Self::new(task, known) }
+    }
+
+    /// Begins with a task of which memory knows the reads.
+    pub(super) fn with_clean(task: TaskKey, known: Known, clean: Option<CleanChunks>) -> Self {
+        Self { clean, ..Self::new(task, known) }
+    }
+
+    pub(super) fn next(&mut self, persistence: &Persistence) -> Next {
+        if self.is_trusted {
+            return Next::Found;
+        }
+        loop {
+            if self.skip_clean() {
+                continue;
+            }
+            let Some(leader) = self.racing.first_mut() else {
+                if self.load_others(persistence) {
+                    continue;
+                }
+                return Next::NotFound;
+            };
+            let trace = &self.known.traces[leader.trace];
+            match trace.read(self.at, &persistence.store, self.task, &mut leader.loaded) {
+                Ok(Some(read)) => return Next::Read(read.key),
+                Ok(None) => return Next::Found,
+                Err(_) => self.out.push(self.racing.remove(0).trace),
+            }
+        }
+    }
+
+    /// Goes past the leader's next chunk, if memory knows that nothing in it has changed.
+    fn skip_clean(&mut self) -> bool {
+        let (Some(clean), Some(leader)) = (&self.clean, self.racing.first()) else { return false };
+        let traces = &self.known.traces;
+        let Some(next) = traces[leader.trace].chunk_at(self.at).map(|placed| placed.chunk) else {
+            return false;
+        };
+        if !clean.contains(self.at, next) {
+            return false;
+        }
+        let at = self.at;
+        // A trace with another chunk here has read something else somewhere in it.
+        self.racing
+            .retain(|racer| traces[racer.trace].chunk_at(at).is_some_and(|placed| placed.chunk == next));
+        self.agreed.push(Agreed::Chunk(next));
+        self.at += next.len as usize;
+        true
+    }
+
+    /// The read that was asked for has this fingerprint now; none if it cannot be had.
+    pub(super) fn agree(&mut self, persistence: &Persistence, key: Digest, fingerprint: Option<Digest>) {
+        let Self { racing, known, task, at, out, .. } = self;
+        let read = |racer: &mut Racer| {
+            known.traces[racer.trace].read(*at, &persistence.store, *task, &mut racer.loaded).ok().flatten()
+        };
+        let Some(fingerprint) = fingerprint else {
+            // No trace that goes on with it can hold. One of another build may go on otherwise.
+            racing.retain_mut(|racer| {
+                let goes_on = read(racer).is_some_and(|read| read.key == key);
+                if goes_on {
+                    out.push(racer.trace);
+                }
+                !goes_on
+            });
+            return;
+        };
+        let now = Read { key, fingerprint };
+        racing.retain_mut(|racer| read(racer) == Some(now));
+        if racing.is_empty() {
+            self.differed = Some(now);
+        } else {
+            self.agreed.push(Agreed::Read(now));
+            self.at += 1;
+        }
+    }
+
+    /// Lets all traces race that agree with what was looked at so far; `false` if there are none.
+    fn load_others(&mut self, persistence: &Persistence) -> bool {
+        if std::mem::replace(&mut self.loaded, true) && self.differed.is_none() {
+            return false;
+        }
+        if let Some(differed) = self.differed.take() {
+            self.agreed.push(Agreed::Read(differed));
+            self.at += 1;
+        }
+        for older in std::mem::take(&mut self.known.older) {
+            self.known.traces.extend(load_older(&persistence.store, self.task, &older));
+        }
+        let racing = (0..self.known.traces.len()).filter(|trace| !self.out.contains(trace));
+        self.racing = racing.map(Racer::new).filter_map(|racer| self.agrees(persistence, racer)).collect();
+        !self.racing.is_empty()
+    }
+
+    /// Gives a trace back that agrees with all that was looked at so far.
+    fn agrees(&self, persistence: &Persistence, mut racer: Racer) -> Option<Racer> {
+        let trace = &self.known.traces[racer.trace];
+        let mut at = 0;
+        for agreed in &self.agreed {
+            match agreed {
+                Agreed::Read(agreed) => {
+                    let read = trace.read(at, &persistence.store, self.task, &mut racer.loaded).ok()??;
+                    if read != *agreed {
+                        return None;
+                    }
+                    at += 1;
+                }
+                Agreed::Chunk(agreed) => {
+                    trace.chunk_at(at).filter(|placed| placed.chunk == *agreed)?;
+                    at += agreed.len as usize;
+                }
+            }
+        }
+        Some(racer)
+    }
+
+    /// Tells the store that the leader holds.
+    pub(super) fn confirm(mut self, persistence: &Persistence) -> (TaskKey, StoredTrace) {
+        let leader = self.racing[0].trace;
+        let trace = self.known.traces.swap_remove(leader);
+        persistence.confirm(self.task, &trace, leader == 0, &self.known);
+        (self.task, trace)
+    }
+}
+
+impl Racer {
+    fn new(trace: usize) -> Self {
+        Self { trace, loaded: LoadedChunk::default() }
+    }
+}
