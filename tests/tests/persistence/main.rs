@@ -7,6 +7,7 @@ mod unstored;
 mod emitted;
 mod sources;
 mod trouble;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::path::Path;
