@@ -203,7 +203,7 @@ impl WideReads {
 
     /// Adds a chunk; `known` are those that the store has or will have, with their encoded reads if it has not yet.
     fn encode(&mut self, reads: &[Read], known: impl FnOnce(Chunk) -> Option<Option<Arc<[u8]>>>) {
-        let mut encoded = Vec::with_capacity(reads.len() * size_of::<Read>());
+        let mut encoded = Vec::with_capacity(size_of_val(reads));
         reads.iter().for_each(|read| read.encode_into(&mut encoded));
         let chunk = Chunk::of(&encoded);
         match known(chunk) {
