@@ -7,24 +7,27 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 pub const HELP: &str = "\
-Checks the links of a folder of Markdown files, built on Larder.
+Checks the links of Markdown files, built on Larder.
 
-Usage: linkcheck [OPTIONS] [DIR]
+Usage: linkcheck [OPTIONS] [PATH]
 
 Arguments:
-  [DIR]             The folder [default: the current one]
+  [PATH]            A folder, or one file [default: the current folder]
 
 Options:
       --stand-in LIST  Ask a server on this machine for all pages, which answers as
                        LIST says: per line a URL, and in any order a status, `#id`s
-                       that the page has, `after MS`, and `-> URL` for a redirection
+                       that the page has, `after MS`, `together N` to wait until N
+                       are asked for, `of BYTES` for a long page,
+                       `for NAME:PASSWORD`, and `-> URL` for a redirection
       --at-once N      Links that are checked at once [default: 16]
       --timeout MS     How long a page may take [default: 5000]
       --watch          Look again each second, and report what has become different
   -h, --help           Print this help
 
 Links to files, to headings in them and to pages by http are checked; by https
-only with a stand-in, as this example speaks no TLS. Broken links go to standard
+only with a stand-in, as this example speaks no TLS. A path that begins with `/`
+begins at the top of the Git repository, if there is one, as on GitHub. Broken links go to standard
 output, one per line, and make the exit code 1.
 ";
 

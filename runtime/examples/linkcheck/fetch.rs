@@ -5,19 +5,20 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use hyper::header::{HOST, LOCATION};
-use hyper::{Request, Response, Uri};
+use hyper::header::{AUTHORIZATION, HOST, LOCATION};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::markdown::ids;
+use crate::url::Url;
 
 /// Asks for pages. An argument of task functions: what they know from one server is not taken for the word of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// Who is asked in place of everybody.
+    /// The server that is asked in place of all others.
     pub stand_in: Option<SocketAddr>,
     pub timeout: Duration,
 }
@@ -28,6 +29,22 @@ pub struct Page {
     pub status: u16,
     /// Where in the page one can link to.
     pub ids: BTreeSet<String>,
+    /// How much of the page was read.
+    pub read: Extent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// There is more, in which there may be more `ids`.
+    Beginning,
+}
+
+impl Page {
+    /// Whether a link can lead to an anchor of this page. GitHub's have a prefix.
+    pub fn has_anchor(&self, anchor: &str) -> bool {
+        self.ids.contains(anchor) || self.ids.contains(&format!("user-content-{anchor}"))
+    }
 }
 
 /// Why there is no answer.
@@ -35,6 +52,8 @@ pub struct Page {
 pub enum FetchError {
     TimedOut,
     NotAUrl,
+    /// It led to where only TLS is spoken.
+    NoTls,
     TooManyRedirections,
     Unreachable(String),
     NotHttp(String),
@@ -46,7 +65,7 @@ const LARGEST: usize = 4 << 20;
 impl Client {
     /// Whether it can ask for a page: TLS is left out.
     pub fn reaches(&self, url: &str) -> bool {
-        self.stand_in.is_some() || url.starts_with("http:")
+        self.stand_in.is_some() || !Url::parse(url).is_some_and(|url| url.is_secure())
     }
 
     /// Asks for a page.
@@ -55,34 +74,33 @@ impl Client {
     }
 
     async fn follow(&self, url: &str) -> Result<Page, FetchError> {
-        let mut uri: Uri = url.parse().map_err(|_| FetchError::NotAUrl)?;
+        let mut url = Url::parse(url).ok_or(FetchError::NotAUrl)?;
         for _ in 0..=REDIRECTIONS {
-            let response = self.ask(&uri).await?;
-            let Some(next) = redirection(&uri, &response) else { return page(response).await };
-            uri = next;
+            let response = self.ask(&url).await?;
+            let Some(next) = redirection(&url, &response) else { return page(response).await };
+            url = next?;
         }
         Err(FetchError::TooManyRedirections)
     }
 
-    async fn ask(&self, uri: &Uri) -> Result<Response<hyper::body::Incoming>, FetchError> {
-        let host = uri.host().ok_or(FetchError::NotAUrl)?;
-        let connected = match self.stand_in {
-            Some(stand_in) => TcpStream::connect(stand_in).await,
-            None => TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await,
+    async fn ask(&self, url: &Url) -> Result<Response<hyper::body::Incoming>, FetchError> {
+        // A stand-in is asked as a proxy is, by the whole URL.
+        let (connected, asked) = match self.stand_in {
+            Some(stand_in) => (TcpStream::connect(stand_in).await, url.whole()),
+            None if url.is_secure() => return Err(FetchError::NoTls),
+            None => (TcpStream::connect(url.address().ok_or(FetchError::NotAUrl)?).await, url.path()),
         };
+        let asked = asked.ok_or(FetchError::NotAUrl)?;
         let stream = connected.map_err(|error| FetchError::Unreachable(error.kind().to_string()))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;
         // It calls no task, so it needs not be carried; it ends with the sender.
         tokio::spawn(connection);
-        // A stand-in is asked as a proxy is, by the whole URL.
-        let asked = match (self.stand_in, uri.path_and_query()) {
-            (None, Some(path)) => Uri::from(path.clone()),
-            _ => uri.clone(),
-        };
-        let authority = uri.authority().map_or(host, |authority| authority.as_str());
-        let request = Request::get(asked).header(HOST, authority).body(Empty::<Bytes>::new());
-        let request = request.map_err(|_| FetchError::NotAUrl)?;
+        let mut request = Request::get(asked).header(HOST, url.host());
+        if let Some(authorization) = url.authorization() {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|_| FetchError::NotAUrl)?;
         sender.send_request(request).await.map_err(not_http)
     }
 }
@@ -91,20 +109,26 @@ fn not_http(error: hyper::Error) -> FetchError {
     FetchError::NotHttp(error.to_string())
 }
 
-fn redirection<B>(from: &Uri, response: &Response<B>) -> Option<Uri> {
+/// Where a response sends the client, if it does: headers are bytes, and servers write UTF-8 into this one.
+fn redirection<B>(from: &Url, response: &Response<B>) -> Option<Result<Url, FetchError>> {
     let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
-    let to: Uri = location.to_str().ok()?.parse().ok()?;
-    let mut parts = to.into_parts();
-    parts.scheme = parts.scheme.or_else(|| from.scheme().cloned());
-    parts.authority = parts.authority.or_else(|| from.authority().cloned());
-    Uri::from_parts(parts).ok()
+    let location = String::from_utf8_lossy(location.as_bytes());
+    Some(from.join(location.trim()).ok_or(FetchError::NotAUrl))
 }
 
+/// The page is well, however long it is; only so much of it is read.
 async fn page(response: Response<hyper::body::Incoming>) -> Result<Page, FetchError> {
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), LARGEST).collect().await;
-    let body = body.map_err(|error| FetchError::NotHttp(error.to_string()))?.to_bytes();
-    Ok(Page { status, ids: ids(&String::from_utf8_lossy(&body)).collect() })
+    let (mut body, mut bytes, mut read) = (response.into_body(), Vec::new(), Extent::All);
+    while let Some(frame) = body.frame().await {
+        let data = frame.map_err(not_http)?.into_data();
+        bytes.extend_from_slice(&data.unwrap_or_default());
+        if bytes.len() > LARGEST {
+            read = Extent::Beginning;
+            break;
+        }
+    }
+    Ok(Page { status, ids: ids(&String::from_utf8_lossy(&bytes)).collect(), read })
 }
 
 impl fmt::Display for FetchError {
@@ -112,6 +136,7 @@ impl fmt::Display for FetchError {
         match self {
             FetchError::TimedOut => f.write_str("timed out"),
             FetchError::NotAUrl => f.write_str("not a URL"),
+            FetchError::NoTls => f.write_str("redirected to https"),
             FetchError::TooManyRedirections => f.write_str("redirected too often"),
             FetchError::Unreachable(reason) | FetchError::NotHttp(reason) => f.write_str(reason),
         }

@@ -1,7 +1,7 @@
 //! Checks the links of a folder of Markdown files: `cargo run --release --example linkcheck -- --help`.
 //!
-//! In reading order: `markdown` is what a file holds, `tasks` how the work is divided into task functions, async ones among
-//! them, `fetch` how a page is asked for, `stand_in` a server on loopback that answers in place of the world, and the rest is
+//! In reading order: `markdown` is what a file holds, `target` where a link leads, `tasks` how the work is divided into task functions, async ones among
+//! them, `fetch` and `url` how a page is asked for, `stand_in` a server on loopback that answers in place of the world, and the rest is
 //! the program around them.
 
 #![expect(
@@ -11,16 +11,18 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user there")]
 
 mod markdown;
+mod target;
 mod tasks;
 
 mod fetch;
 mod stand_in;
+mod url;
 
 mod args;
 mod progress;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,8 +64,8 @@ async fn check(args: &Args) -> io::Result<bool> {
         None => None,
     };
     let client = Client { stand_in: stand_in.as_ref().map(StandIn::address), timeout: args.timeout };
-    let settings = Settings { client, at_once: args.at_once };
-    let root = args.root.canonicalize()?;
+    let root = root_of(&args.root)?;
+    let settings = Settings { client, at_once: args.at_once, top: top_of(&root) };
     let runtime = Runtime::new();
     let mut before = None;
     loop {
@@ -76,6 +78,28 @@ async fn check(args: &Args) -> io::Result<bool> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         runtime.refresh().map_err(io::Error::other)?;
     }
+}
+
+/// What is checked, by its absolute path.
+fn root_of(given: &Path) -> io::Result<PathBuf> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", given.display()));
+    let root = given.canonicalize().map_err(named)?;
+    let metadata = root.metadata().map_err(named)?;
+    if metadata.is_dir() || metadata.is_file() {
+        Ok(root)
+    } else {
+        Err(named(io::Error::other("neither a folder nor a file")))
+    }
+}
+
+/// The top of the repository that `root` is in, or else its folder.
+fn top_of(root: &Path) -> PathBuf {
+    let has_git = |dir: &&Path| dir.join(".git").symlink_metadata().is_ok();
+    root.ancestors().find(has_git).unwrap_or(folder_of(root)).to_owned()
+}
+
+fn folder_of(root: &Path) -> &Path {
+    if root.is_dir() { root } else { root.parent().unwrap_or(root) }
 }
 
 /// Asks for the report, and shows it unless it is the one `before`.
@@ -103,8 +127,9 @@ async fn step(
 
 fn show(report: &Report, root: &Path) {
     for broken in &report.broken {
-        let file = broken.file.strip_prefix(root).unwrap_or(&broken.file);
-        println!("{}:{}: {}: {}", file.display(), broken.line, broken.target, broken.problem);
+        let file = broken.file.strip_prefix(folder_of(root)).unwrap_or(&broken.file);
+        let target = target::shown(&broken.target);
+        println!("{}:{}: {target}: {}", file.display(), broken.line, broken.problem);
     }
 }
 

@@ -5,30 +5,43 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::LOCATION;
+use hyper::header::{AUTHORIZATION, LOCATION};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::url::base64;
+
 /// What is answered for a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     status: StatusCode,
     after: Duration,
+    /// How many such answers have to be asked for before any is given.
+    together: usize,
     ids: Vec<String>,
+    /// What stands before them.
+    filled: usize,
+    /// A name and a password, to be told.
+    user: Option<String>,
     location: Option<String>,
 }
 
 /// What is answered, by URL; everything else is not found.
 #[derive(Debug, Default)]
-pub struct Answers(Mutex<HashMap<String, Answer>>);
+pub struct Answers {
+    by_url: Mutex<HashMap<String, Answer>>,
+    /// Answers that were asked for and are given together with others.
+    asked_together: AtomicUsize,
+}
 
 impl Answers {
     /// Reads a list from a file; see `--help` for its form.
@@ -51,8 +64,15 @@ impl Answers {
     pub fn add(&self, line: &str) -> Result<(), String> {
         let mut words = line.split_whitespace();
         let Some(url) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(()) };
-        let mut answer =
-            Answer { status: StatusCode::OK, after: Duration::ZERO, ids: Vec::new(), location: None };
+        let mut answer = Answer {
+            status: StatusCode::OK,
+            after: Duration::ZERO,
+            together: 0,
+            ids: Vec::new(),
+            filled: 0,
+            user: None,
+            location: None,
+        };
         while let Some(word) = words.next() {
             let mut operand = || words.next().ok_or_else(|| format!("`{word}` needs more"));
             match word {
@@ -61,6 +81,15 @@ impl Answers {
                     let millis = after.parse().map_err(|_| format!("`{after}` is no number"))?;
                     answer.after = Duration::from_millis(millis);
                 }
+                "together" => {
+                    let number = operand()?;
+                    answer.together = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+                }
+                "of" => {
+                    let bytes = operand()?;
+                    answer.filled = bytes.parse().map_err(|_| format!("`{bytes}` is no number"))?;
+                }
+                "for" => answer.user = Some(operand()?.to_owned()),
                 "->" => answer.location = Some(operand()?.to_owned()),
                 _ => match word.strip_prefix('#') {
                     Some(id) => answer.ids.push(id.to_owned()),
@@ -76,7 +105,16 @@ impl Answers {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Answer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_url.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait_for_others(&self, answer: &Answer) {
+        if answer.together > 0 {
+            self.asked_together.fetch_add(1, SeqCst);
+            while self.asked_together.load(SeqCst) < answer.together {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
     }
 
     fn of(&self, url: &str) -> Option<Answer> {
@@ -117,24 +155,41 @@ impl Drop for StandIn {
 async fn serve(stream: TcpStream, answers: Arc<Answers>) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let answer = answers.of(&request.uri().to_string());
-        async move { Ok::<_, Infallible>(respond(answer).await) }
+        let told = request.headers().get(AUTHORIZATION).map(|told| told.as_bytes().to_owned());
+        let answers = answers.clone();
+        async move {
+            if let Some(answer) = &answer {
+                answers.wait_for_others(answer).await;
+            }
+            Ok::<_, Infallible>(respond(answer, told.as_deref()).await)
+        }
     });
     // A client that goes away has lost its patience, and is told nothing.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn respond(answer: Option<Answer>) -> Response<Full<Bytes>> {
+/// `told` is what the client said of itself.
+async fn respond(answer: Option<Answer>, told: Option<&[u8]>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
-    let Some(Answer { status, after, ids, location }) = answer else {
+    let Some(Answer { status, after, ids, filled, user, location, .. }) = answer else {
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     };
+    if user
+        .as_ref()
+        .map(|user| format!("Basic {}", base64(user.as_bytes())))
+        .is_some_and(|wanted| told != Some(wanted.as_bytes()))
+    {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        return response;
+    }
     tokio::time::sleep(after).await;
     *response.status_mut() = status;
     if let Some(location) = location.and_then(|location| location.parse().ok()) {
         response.headers_mut().insert(LOCATION, location);
     }
-    let page: String = ids.iter().map(|id| format!("<p id=\"{id}\">\n")).collect();
+    let page: String =
+        "x".repeat(filled) + &ids.iter().map(|id| format!("<p id=\"{id}\">\n")).collect::<String>();
     *response.body_mut() = Full::from(page);
     response
 }

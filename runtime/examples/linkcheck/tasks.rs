@@ -3,7 +3,7 @@
 //! ```text
 //! report(dir) ─┬─ files(dir) ── files(subdirectory) ── listing
 //!              ├─ document(file) ── file
-//!              └─ verdict(file, target) ─┬─ exists(path) ── listing of its directory
+//!              └─ verdict(file, target) ─┬─ kind_of(path) ── listing of its directory
 //!                                        ├─ document(other file)
 //!                                        └─ page(url)             asked by HTTP, and expires
 //! ```
@@ -12,6 +12,7 @@
 //! heading of it. Pages are asked for once for all links to them, so many at once as the stream lets run.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use larder::fs::{Entry, EntryKind};
 use larder::{SourceError, stream, task_fn};
 
-use crate::fetch::{Client, FetchError, Page};
+use crate::fetch::{Client, Extent, FetchError, Page};
 use crate::markdown::{Document, Link};
 use crate::progress::Bar;
+use crate::target::{Place, PlaceKind, Target};
 
 /// How links are checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +31,8 @@ pub struct Settings {
     pub client: Client,
     /// How many at once.
     pub at_once: usize,
+    /// Where paths from the root begin: the top of the repository.
+    pub top: PathBuf,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,8 +69,8 @@ pub enum Verdict {
     Broken(Problem),
 }
 
-/// How long what a server said is believed. Short in tests, which wait for it.
-const BELIEVED: Duration = if cfg!(test) { Duration::from_secs(2) } else { Duration::from_secs(600) };
+/// How long what a server said is believed. Shorter in tests, one of which waits for it.
+const BELIEVED: Duration = if cfg!(test) { Duration::from_secs(20) } else { Duration::from_secs(600) };
 
 /// The report, with a bar that learns how much there is to do.
 pub async fn report_with_progress(settings: &Settings, root: &Path, bar: &Bar) -> Arc<Report> {
@@ -74,10 +78,10 @@ pub async fn report_with_progress(settings: &Settings, root: &Path, bar: &Bar) -
     report(settings, root).await
 }
 
-/// All links below a directory, judged.
+/// All links of a file, or below a directory, judged.
 #[task_fn(transient)]
 pub async fn report(settings: &Settings, root: &Path) -> Arc<Report> {
-    let files = files(root);
+    let files = files_of(root);
     let mut report = Report { files: files.len(), ..Report::default() };
     for file in files.iter().filter(|file| document(file).is_err()) {
         let (file, target) = (file.clone(), String::new());
@@ -86,7 +90,7 @@ pub async fn report(settings: &Settings, root: &Path) -> Arc<Report> {
     let all = links(root);
     report.links = all.len();
     let mut verdicts = stream(all.iter().cloned(), settings.at_once, async |(file, link)| {
-        let verdict = verdict(&settings.client, &file, &link.target).await;
+        let verdict = verdict(&settings.client, &settings.top, &file, &link.target).await;
         (file, link, verdict)
     });
     while let Some((_, (file, Link { line, target }, verdict))) = verdicts.next().await {
@@ -101,14 +105,22 @@ pub async fn report(settings: &Settings, root: &Path) -> Arc<Report> {
     Arc::new(report)
 }
 
-/// All links below a directory.
+/// All links of a file, or below a directory.
 #[task_fn(transient)]
 pub fn links(root: &Path) -> Arc<[(PathBuf, Link)]> {
     let of_file = |file: &PathBuf| match document(file) {
         Ok(document) => document.links.iter().map(|link| (file.clone(), link.clone())).collect(),
         Err(_) => Vec::new(),
     };
-    files(root).iter().flat_map(of_file).collect()
+    files_of(root).iter().flat_map(of_file).collect()
+}
+
+/// The Markdown files that a root stands for: those below a directory, or the file itself, whatever it is called.
+fn files_of(root: &Path) -> Arc<[PathBuf]> {
+    match larder::fs::read_dir(root) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotADirectory) => [root.to_owned()].into(),
+        _ => files(root),
+    }
 }
 
 /// The Markdown files at and below a directory, without hidden directories and those tagged as caches.
@@ -130,7 +142,8 @@ fn files(dir: &Path) -> Arc<[PathBuf]> {
 }
 
 fn is_markdown(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "md")
+    let extensions = ["md", "markdown"];
+    path.extension().is_some_and(|extension| extensions.iter().any(|one| extension.eq_ignore_ascii_case(one)))
 }
 
 fn entries(dir: &Path) -> Arc<[Entry]> {
@@ -143,72 +156,56 @@ fn document(path: &Path) -> Result<Arc<Document>, SourceError> {
     Ok(Arc::new(Document::parse(&larder::fs::read_to_string(path)?)))
 }
 
-/// Whether a path leads to a file or a directory.
+/// What a path leads to, by the listing of its directory; none if nothing is there.
 #[task_fn(transient)]
-fn exists(path: &Path) -> bool {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return true };
-    entries(dir).iter().any(|entry| entry.file_name() == name)
-}
-
-/// Where a link leads.
-enum Target {
-    File(PathBuf, Option<String>),
-    Page(String, Option<String>),
-    Other,
-}
-
-impl Target {
-    fn of(file: &Path, target: &str) -> Target {
-        let (place, anchor) = match target.split_once('#') {
-            Some((place, anchor)) => (place, Some(anchor.to_owned())),
-            None => (target, None),
-        };
-        match place.split_once(':') {
-            Some(("http" | "https", _)) => Target::Page(place.to_owned(), anchor),
-            Some(_) => Target::Other,
-            None if place.is_empty() => Target::File(file.to_owned(), anchor),
-            None => Target::File(normal(file.parent().unwrap_or(file), place), anchor),
-        }
+fn kind_of(path: &Path) -> Option<EntryKind> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Some(EntryKind::Dir) };
+    let entries = entries(dir);
+    let at = entries.binary_search_by(|entry| entry.file_name().cmp(name)).ok()?;
+    let kind = entries[at].kind;
+    if kind != EntryKind::Symlink {
+        return Some(kind);
     }
-}
-
-/// A path without `.` and `..`: those that are written in Markdown go by names.
-fn normal(base: &Path, relative: &str) -> PathBuf {
-    let mut path = base.to_owned();
-    for part in relative.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(path.pop()),
-            name => path.push(name.replace("%20", " ")),
-        }
+    // Links are followed, and may lead nowhere.
+    match larder::fs::read_dir(path) {
+        Ok(_) => Some(EntryKind::Dir),
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotADirectory) => Some(EntryKind::File),
+        Err(_) => None,
     }
-    path
 }
 
 /// Judges the link of a file.
 #[task_fn(transient)]
-async fn verdict(client: &Client, file: &Path, target: &str) -> Verdict {
-    let problem = match Target::of(file, target) {
-        Target::File(path, anchor) => problem_of_file(&path, anchor.as_deref()),
+async fn verdict(client: &Client, top: &Path, file: &Path, target: &str) -> Verdict {
+    let (url, anchor) = match Target::of(file, top, target) {
+        Target::File(place, anchor) => {
+            return problem_of_file(&place, anchor.as_deref()).map_or(Verdict::Well, Verdict::Broken);
+        }
         Target::Page(url, _) if !client.reaches(&url) => return Verdict::Unchecked,
-        Target::Page(url, anchor) => match page(client, &url).await {
-            Err(error) => Some(Problem::Fetch(error)),
-            Ok(page) if !(200..300).contains(&page.status) => Some(Problem::Status(page.status)),
-            Ok(page) => anchor.filter(|anchor| !page.ids.contains(anchor)).map(|_| Problem::NoSuchAnchor),
-        },
+        Target::Page(url, anchor) => (url, anchor),
         Target::Other => return Verdict::Unchecked,
     };
-    problem.map_or(Verdict::Well, Verdict::Broken)
+    match page(client, &url).await {
+        Err(FetchError::NoTls) => Verdict::Unchecked,
+        Err(error) => Verdict::Broken(Problem::Fetch(error)),
+        Ok(page) if !(200..300).contains(&page.status) => Verdict::Broken(Problem::Status(page.status)),
+        Ok(page) => match anchor.filter(|anchor| !page.has_anchor(anchor)) {
+            None => Verdict::Well,
+            Some(_) if page.read == Extent::Beginning => Verdict::Unchecked,
+            Some(_) => Verdict::Broken(Problem::NoSuchAnchor),
+        },
+    }
 }
 
-fn problem_of_file(path: &Path, anchor: Option<&str>) -> Option<Problem> {
-    if !exists(path) {
+fn problem_of_file(place: &Place, anchor: Option<&str>) -> Option<Problem> {
+    let kind = kind_of(&place.path);
+    if kind.is_none() || (place.kind == PlaceKind::Directory && kind != Some(EntryKind::Dir)) {
         return Some(Problem::NoSuchFile);
     }
-    let anchor = anchor.filter(|_| is_markdown(path))?;
-    match document(path) {
+    let anchor = anchor.filter(|_| is_markdown(&place.path) && kind != Some(EntryKind::Dir))?;
+    match document(&place.path) {
         Err(_) => Some(Problem::Unreadable),
-        Ok(document) => (!document.anchors.contains(anchor)).then_some(Problem::NoSuchAnchor),
+        Ok(document) => (!document.has_anchor(anchor)).then_some(Problem::NoSuchAnchor),
     }
 }
 
