@@ -39,7 +39,7 @@ mod watch;
 use args::{Args, Mode, Paths, Request, Timing};
 use render::View;
 use roots::Roots;
-use step::{Census, Work};
+use step::{Census, Step, Work};
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args_os().skip(1)) {
@@ -107,8 +107,12 @@ impl Program<'_> {
         self.step()?;
         eprintln!("watching; end with ctrl-c");
         while let Some(changed) = changes.next() {
-            self.view.changed(&changed)?;
-            self.step()?;
+            let step = self.census.step(self.roots);
+            // Most of what happens in a tree is of no source.
+            if step.has_parsed() || self.view.is_news(&step.report, &step.diagnostics) {
+                self.view.changed(&changed)?;
+                self.show(&step)?;
+            }
         }
         Ok(())
     }
@@ -116,6 +120,10 @@ impl Program<'_> {
     /// Asks for the report, and shows it with what it took.
     fn step(&mut self) -> io::Result<()> {
         let step = self.census.step(self.roots);
+        self.show(&step)
+    }
+
+    fn show(&mut self, step: &Step) -> io::Result<()> {
         self.view.show(&step.report, &step.diagnostics)?;
         // On a terminal the two streams meet.
         let gap = if io::stderr().is_terminal() { "\n" } else { "" };

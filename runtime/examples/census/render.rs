@@ -19,7 +19,7 @@ pub struct View {
     /// Paths are shown from here: where the crates part ways.
     base: PathBuf,
     title: String,
-    previous: Option<Arc<Report>>,
+    previous: Option<(Arc<Report>, Vec<Diagnostic>)>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +41,11 @@ impl View {
             ),
         };
         View { format: args.format, top: args.top, base, title, previous: None }
+    }
+
+    /// Whether this differs from what was shown last.
+    pub fn is_news(&self, report: &Report, diagnostics: &[Diagnostic]) -> bool {
+        self.previous.as_ref().is_none_or(|(shown, told)| **shown != *report || told != diagnostics)
     }
 
     /// What has changed, before the report of it.
@@ -76,12 +81,12 @@ impl View {
             }
             Format::Text => {
                 self.text(report, diagnostics, &mut out)?;
-                if let Some(previous) = &self.previous {
+                if let Some((previous, _)) = &self.previous {
                     differences(&previous.totals, &report.totals, &mut out)?;
                 }
             }
         }
-        self.previous = Some(report.clone());
+        self.previous = Some((report.clone(), diagnostics.to_vec()));
         out.out.flush()
     }
 

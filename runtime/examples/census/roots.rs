@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Diagnostic, Problem};
 
+/// A directory with a file of this name holds what can be made again; Cargo tags `target` so.
+pub const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     pub dirs: Vec<PathBuf>,
     /// Files outside of `dirs`.
     pub files: Vec<PathBuf>,
-    /// What does not exist.
+    /// What does not exist, or is neither a file nor a directory.
     pub missing: Vec<Diagnostic>,
 }
 
@@ -21,10 +24,12 @@ impl Roots {
         let (mut dirs, mut files) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
             // Results are kept under absolute paths, so that they hold wherever the next run is started.
-            match path.canonicalize() {
-                Ok(path) if path.is_dir() => drop(dirs.insert(path)),
-                Ok(path) => drop(files.insert(path)),
-                Err(error) => {
+            match path.canonicalize().and_then(|path| Ok((path.metadata()?, path))) {
+                Ok((metadata, path)) if metadata.is_dir() => drop(dirs.insert(path)),
+                Ok((metadata, path)) if metadata.is_file() => drop(files.insert(path)),
+                other => {
+                    let error =
+                        other.err().unwrap_or_else(|| io::Error::other("neither a file nor a directory"));
                     let message = error.to_string().to_lowercase();
                     let (file, problem) = (path.as_path().into(), Problem::Unreadable);
                     roots.missing.push(Diagnostic { file, line: None, problem, message });
@@ -62,7 +67,7 @@ fn walk_reaches(root: &Path, dir: &Path) -> bool {
     let mut at = root.to_owned();
     let passes = |name: &std::ffi::OsStr| {
         at.push(name);
-        !name.as_encoded_bytes().starts_with(b".") && !at.join("CACHEDIR.TAG").is_file()
+        !name.as_encoded_bytes().starts_with(b".") && !at.join(CACHE_TAG).is_file()
     };
     root != dir && way.iter().all(passes)
 }

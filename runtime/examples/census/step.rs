@@ -81,6 +81,13 @@ impl Census {
     }
 }
 
+impl Step {
+    /// Whether files have been parsed, as they are new or have changed. What else changed shows in the report, if it matters.
+    pub fn has_parsed(&self) -> bool {
+        matches!(&self.work, Work::Memoized { tasks, .. } if parsed(tasks) > 0)
+    }
+}
+
 fn memoized(
     census: &memoized::Census,
     roots: &Roots,

@@ -191,6 +191,8 @@ fn emit_unreadable(path: &Path, error: &SourceError) {
     let (problem, message) = match error.io_kind() {
         Some(kind) => (Problem::Unreadable, kind.to_string()),
         None if line.is_some() => (Problem::NotUtf8, "invalid byte sequence".to_owned()),
+        None if error.is_special() => (Problem::Unreadable, "neither a file nor a directory".to_owned()),
+        None if error.is_too_large() => (Problem::Unreadable, "too large".to_owned()),
         None => (Problem::Unreadable, "changed while it was read".to_owned()),
     };
     larder::emit(Diagnostic { file: path.into(), line, problem, message });

@@ -8,6 +8,7 @@ mod counts;
 mod incremental;
 mod program;
 mod stored;
+mod watched;
 
 // The modules of the program that `memoized` and its tasks name.
 #[path = "../../examples/census/attributes.rs"]

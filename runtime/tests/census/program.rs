@@ -1,10 +1,10 @@
 //! The program: what it walks, what it tells of trouble, how it is called.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{MANIFEST, Tree, census, check, run, text};
 
@@ -252,47 +252,39 @@ fn a_reader_that_leaves_is_no_failure() {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// A device was read to memory without end, and a FIFO waited for; with memory and without.
+#[cfg(unix)]
 #[test]
-fn a_report_of_a_watched_tree_runs_what_the_change_affects() {
-    let tree =
-        Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n"), ("src/a.rs", "fn f() {}\n")]);
-    let mut command = census();
-    command.arg(tree.path()).arg("--watch").stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.next().unwrap().starts_with("files parsed: 2, "));
-    assert!(told.next().unwrap().starts_with("watching"));
-    tree.write("src/a.rs", b"fn f() {}\nfn g() {}\n");
-    let step = told.next().unwrap();
-    // Three files with the manifest, two directories.
-    assert!(step.starts_with("1 of 5 sources changed, "), "{step}");
-    assert!(step.contains("; files parsed: 1, bodies run: 3, calls hit: "), "{step}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+fn a_device_and_a_fifo_are_neither_files_nor_directories() {
+    let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
+    let fifo = tree.path().join("src/fifo.rs");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for more in [&["--no-cache"][..], &["--plain"]] {
+        for path in [std::path::Path::new("/dev/zero"), &fifo] {
+            let output = run(census().arg(path).args(more));
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let told = text(&output.stderr);
+            assert!(told.ends_with("neither a file nor a directory\n") && output.stdout.is_empty(), "{told}");
+        }
+        let output = run(census().arg(tree.path()).arg("--json").args(more));
+        check(&serde_json::from_slice(&output.stdout).unwrap(), "/totals/files", 1);
+        // Beside a file, the others are counted.
+        let output = run(census().arg(tree.path()).arg("/dev/zero").arg("--json").args(more));
+        check(&serde_json::from_slice(&output.stdout).unwrap(), "/totals/files", 1);
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
+/// 3 GiB of nothing were read to memory.
+#[cfg(unix)]
 #[test]
-fn a_watched_tree_is_reported_again_after_a_change() {
+fn a_file_that_is_too_large_is_told_and_the_rest_is_counted() {
     let tree = Tree::new(&[("Cargo.toml", MANIFEST), ("src/lib.rs", "fn f() {}\n")]);
-    let mut command = census();
-    command.arg(tree.path()).args(["--watch", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let mut reports = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || -> Value { serde_json::from_str(&reports.next().unwrap().unwrap()).unwrap() };
-    check(&next(), "/totals/functions", 1);
-    tree.write("README.md", b"no source");
-    tree.write(".hidden/a.rs", b"fn f() {}");
-    tree.write("src/lib.rs", b"fn f() {}\nfn g() {}\n");
-    check(&next(), "/totals/functions", 2);
-    tree.write("src/new/deep.rs", b"fn h() {}\n");
-    // A slow machine may report the directory before the file in it.
-    let files: u64 = std::iter::repeat_with(next)
-        .take(3)
-        .find_map(|report| {
-            report.pointer("/totals/files").and_then(Value::as_u64).filter(|&files| files == 2)
-        })
-        .unwrap();
-    assert_eq!(files, 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    fs::File::create(tree.path().join("src/huge.rs")).unwrap().set_len(3 << 30).unwrap();
+    for more in ["--no-cache", "--plain"] {
+        let output = run(census().arg(tree.path()).args(["--json", more]));
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        check(&report, "/diagnostics/0/message", "too large");
+        check(&report, "/totals/functions", 1);
+    }
 }

@@ -30,21 +30,31 @@ pub fn par_map<T, R>(items: impl IntoIterator<Item = T>, f: impl Fn(T) -> R) -> 
 pub enum SourceError {
     NotUtf8 { line: usize },
     Io(io::ErrorKind),
+    Special,
+    TooLarge,
 }
 
 impl SourceError {
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             SourceError::Io(kind) => Some(*kind),
-            SourceError::NotUtf8 { .. } => None,
+            _ => None,
         }
     }
 
     pub fn line(&self) -> Option<usize> {
         match self {
             SourceError::NotUtf8 { line } => Some(*line),
-            SourceError::Io(_) => None,
+            _ => None,
         }
+    }
+
+    pub fn is_special(&self) -> bool {
+        *self == SourceError::Special
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        *self == SourceError::TooLarge
     }
 }
 
@@ -64,7 +74,16 @@ pub mod fs {
 
     use super::SourceError;
 
+    const LARGEST: u64 = 1 << 30;
+
     pub fn read_to_string(path: &Path) -> Result<Arc<str>, SourceError> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(SourceError::Special);
+        }
+        if metadata.len() > LARGEST {
+            return Err(SourceError::TooLarge);
+        }
         String::from_utf8(std::fs::read(path)?).map(Arc::from).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             SourceError::NotUtf8 { line: 1 + before.iter().filter(|&&byte| byte == b'\n').count() }
