@@ -6,7 +6,7 @@ use crate::emit::{self, Emitted};
 use crate::handle::Task;
 use crate::local::Local;
 use crate::lookup::{find, hash_of, insert, outside, peek};
-use crate::node::NodeRef;
+use crate::node::{ABANDONED, NodeRef};
 use crate::slot::{OwnedMagicAny, StackMagicAnySlot};
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
@@ -22,7 +22,7 @@ pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
     let local = inside(task_fn.raw());
     let hash = hash_of(task_fn.raw(), &args);
     let node = node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args));
-    Task::to(local.engine_id(), node)
+    Task::to(local.engine(), node)
 }
 
 fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> NodeRef {
@@ -30,7 +30,12 @@ fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Arg
         return node;
     }
     match insert(local, task_fn, hash, slot, Phase::Empty) {
-        Inserted::New(node) | Inserted::Existing(node) => node,
+        Inserted::New(node) => {
+            // Unless it is asked for its value, nothing keeps it but handles.
+            node.put_on(ABANDONED);
+            node
+        }
+        Inserted::Existing(node) => node,
     }
 }
 

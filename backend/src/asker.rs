@@ -5,7 +5,7 @@
 //! its strand is registered in the wait graph. Dropping it undoes all of that.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+
 use std::task::Waker;
 
 use crate::apart::run_apart;
@@ -20,7 +20,7 @@ use crate::demand::{
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::flight::{Seat, try_launch};
-use crate::handle::HandleCell;
+use crate::held::Held;
 use crate::local::Local;
 use crate::lookup::{hand_out, hash_of, insert, is_call, is_it, peek};
 use crate::node::{NodeRef, RESOLVED};
@@ -286,7 +286,7 @@ fn lookup(
 impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
     #[inline(never)]
-    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Arc<HandleCell>>) -> Self {
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
         Self { booking: Booking::new(local, node, handle), output: PhantomData }
     }
 

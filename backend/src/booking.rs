@@ -18,7 +18,7 @@ use crate::asker::{Asked, Asker};
 use crate::claim::Phase;
 use crate::engine::Engine;
 use crate::flight::{Fly, State};
-use crate::handle::HandleCell;
+use crate::held::Held;
 use crate::local::Local;
 use crate::node::NodeRef;
 use crate::sync::Mutex;
@@ -57,10 +57,10 @@ pub(crate) type Begin = unsafe fn(NonNull<Head>, State) -> Arc<dyn Fly>;
 /// A call's wait.
 pub(crate) struct Call {
     asker: Asker,
-    /// The engine's generation when the call was made: while it is the same, it is the same engine, and no node has been freed.
+    /// The engine's `departures` when the call was made: while it is the same, it is the same engine, and no node has left it.
     generation: u64,
     /// The handle that was read, which keeps the node.
-    handle: Option<Arc<HandleCell>>,
+    handle: Option<Held>,
 }
 
 /// An owning pointer to a box.
@@ -74,8 +74,8 @@ unsafe impl Sync for Booking {}
 
 impl Booking {
     /// Books a wait for a node that is not fresh.
-    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Arc<HandleCell>>) -> Self {
-        let generation = local.engine().generation.load(Relaxed);
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
+        let generation = local.engine().departures.load(Relaxed);
         let call = Call { asker: Asker::new(node), generation, handle };
         match node.task_fn.book {
             Some(book) if !node.task_fn.heavy && node.state.phase() != Phase::Running => book(Some(call)),
@@ -133,7 +133,7 @@ impl Call {
         match (self.asker.engine(), &self.handle) {
             (Some(held), _) => std::ptr::eq(held, engine),
             (None, Some(handle)) => handle.engine == engine.id,
-            (None, None) => engine.generation.load(Relaxed) == self.generation,
+            (None, None) => engine.departures.load(Relaxed) == self.generation,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::failure::{CycleError, TaskError};
 use crate::flight::{drive, try_launch_here};
 use crate::local::Local;
 use crate::marks::{self, Marks};
-use crate::node::{AHEAD, NodeRef, RESOLVED};
+use crate::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
 use crate::persist::Check;
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
@@ -140,6 +140,10 @@ pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> 
 /// Ends a claim without a run.
 pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
     node.clear_flag(AHEAD);
+    if phase == Phase::Fresh {
+        // It was asked for, so it is wanted again.
+        node.take_off(ABANDONED);
+    }
     marks::put(&node.work, marks);
     local.pop_claim(node);
     node.state.publish(phase, &local.engine().lot, node.address());

@@ -257,6 +257,21 @@ impl Dependents {
         }
     }
 
+    /// Drops those in `range` that `keep` does not want. The order of those behind the start of the range changes.
+    pub(crate) fn retain_among(
+        &mut self,
+        range: std::ops::Range<usize>,
+        mut keep: impl FnMut(Dependent) -> bool,
+    ) {
+        if self.0.is_null() || self.is_single() {
+            return if !range.is_empty() { self.retain(keep) };
+        }
+        // SAFETY: as in `push`.
+        let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };
+        list.retain_among(range, &mut keep);
+        self.0 = list.into_raw();
+    }
+
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(Dependent) -> bool) {
         if self.0.is_null() {
         } else if self.is_single() {

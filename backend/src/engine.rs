@@ -2,24 +2,26 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::claim::Lot;
-use crate::counters::CounterTable;
 use crate::crew::Crew;
 use crate::expiry::Expiries;
 use crate::flights::Flights;
 use crate::gate::Gate;
 use crate::heavy::Runners;
+use crate::held::Released;
 use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
 use crate::persist::{Persistence, StorageConfig};
+use crate::reclaim::Reclaim;
 use crate::storage::StorageError;
 use crate::table::Table;
 use crate::task_fn::RawTaskFn;
+use crate::threads::Threads;
 use crate::waits::WaitGraph;
 
 /// How an engine is made.
@@ -58,8 +60,9 @@ pub struct Engine {
     /// Another number each time that nodes were freed, and another one in each engine: a thread cache of another generation is
     /// cleared.
     pub(crate) generation: AtomicU64,
-    pub(crate) locals: Mutex<Vec<Weak<Local>>>,
-    pub(crate) totals: Arc<CounterTable>,
+    /// Another number each time that nodes have left the table.
+    pub(crate) departures: AtomicU64,
+    pub(crate) threads: Arc<Threads>,
     pub(crate) inputs: Mutex<HashMap<Box<str>, NodeRef>>,
     /// Nodes to run again in the next session.
     pub(crate) volatiles: Mutex<Vec<NodeRef>>,
@@ -68,13 +71,17 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) untidy: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
-    /// Forgotten nodes that marks may name (`reclaim.rs`).
-    pub(crate) origins: Mutex<Vec<NodeRef>>,
+    /// Nodes on their way out.
+    pub(crate) reclaim: Reclaim,
+    /// The last handles of nodes that are not wanted any more.
+    pub(crate) released: Arc<Released>,
     /// Twins to be freed when no session is open (`apart.rs`).
     pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
     with_dead_edges: Mutex<Vec<NodeRef>>,
-    /// Whether one of the three lists above has entries.
+    /// About how many reverse edges these have in all.
+    dead_edges_to_look_at: AtomicUsize,
+    /// Whether there is something to do when the gate is next held exclusively.
     chores: AtomicBool,
     persistence: Option<Box<Persistence>>,
 }
@@ -117,17 +124,19 @@ impl Engine {
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
             generation: AtomicU64::new(new_generation()),
-            locals: Mutex::default(),
-            totals: Arc::default(),
+            departures: AtomicU64::new(new_generation()),
+            threads: Arc::default(),
             inputs: Mutex::default(),
             volatiles: Mutex::default(),
             sources: Mutex::default(),
             refreshing: Mutex::default(),
             untidy: Mutex::default(),
             drops: Mutex::default(),
-            origins: Mutex::default(),
+            reclaim: Reclaim::default(),
+            released: Arc::default(),
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
+            dead_edges_to_look_at: AtomicUsize::new(0),
             chores: AtomicBool::new(false),
             persistence,
         })
@@ -169,7 +178,7 @@ impl Engine {
 
     pub(crate) fn take_chores(&self) -> bool {
         let listed = self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed);
-        listed || self.expiries.is_due()
+        listed || self.released.any() || self.expiries.is_due()
     }
 
     /// Lists a node whose reverse edges are to be tidied when the gate is next held exclusively.
@@ -188,8 +197,9 @@ impl Engine {
         self.has_chores();
     }
 
-    /// Notes that a node has got its first dead reverse edge since it was last purged.
-    pub(crate) fn note_dead_edges(&self, node: NodeRef) {
+    /// Notes that a node with so many reverse edges has got its first dead one since it was last purged.
+    pub(crate) fn note_dead_edges(&self, node: NodeRef, edges: usize) {
+        self.dead_edges_to_look_at.fetch_add(edges, Ordering::Relaxed);
         let mut listed = self.with_dead_edges.lock();
         if listed.len() >= 1024 && listed.len().is_power_of_two() {
             // Marking has purged many of them meanwhile, and some of those are listed again.
@@ -202,7 +212,13 @@ impl Engine {
 
     /// All nodes that may have dead reverse edges. The caller holds the gate exclusively, and purges them.
     pub(crate) fn take_dead_edges(&self) -> Vec<NodeRef> {
+        self.dead_edges_to_look_at.store(0, Ordering::Relaxed);
         std::mem::take(&mut *self.with_dead_edges.lock())
+    }
+
+    /// About how many edges it takes a look at to find all dead ones.
+    pub(crate) fn dead_edges_to_look_at(&self) -> usize {
+        self.dead_edges_to_look_at.load(Ordering::Relaxed)
     }
 
     /// Lists a node whose output is to be dropped when the gate is next held exclusively.
@@ -245,15 +261,20 @@ impl Functions {
 impl Drop for Engine {
     fn drop(&mut self) {
         // Nobody else can reach the nodes: sessions own the engine, and handles use a node only inside a session.
+        let handles = self.released.close();
+        self.threads.clear();
+        Local::forget_engine(self.id);
         let inputs = self.inputs.get_mut().drain().map(|(_, node)| node);
-        for node in self.table.nodes().into_iter().chain(inputs) {
-            // SAFETY: this is the last user of the engine, so of its nodes; table and inputs are disjoint.
+        let leaving = self.reclaim.take_all();
+        for node in self.table.nodes().into_iter().chain(inputs).chain(leaving) {
+            // SAFETY: this is the last user of the engine, so of its nodes; table, inputs and what reclaim has are disjoint.
             unsafe { node.free() };
         }
         for twin in self.twins.get_mut().drain(..) {
             // SAFETY: as above; twins are in no list but this.
             unsafe { twin.free_twin() };
         }
+        drop(handles);
     }
 }
 

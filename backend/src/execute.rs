@@ -15,7 +15,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{AHEAD, FAILED, FORGOTTEN, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE};
+use crate::node::{ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE, WAS_READ};
 use crate::persist::reads_changed;
 use crate::task_fn::Ran;
 
@@ -172,6 +172,8 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     }
     node.verified_at.store(epoch, Relaxed);
     node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | AHEAD);
+    // It was asked for, so it is wanted again.
+    node.take_off(ABANDONED);
     if !lasts {
         list_to_run_again(local, node);
     }
@@ -223,6 +225,11 @@ pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
         // before stay, by which changes reach those who read its output.
         if let Some(extra) = node.extra() {
             extra.failure.lock().take();
+        }
+        if !node.flag(HAS_VALUE) {
+            // It has never ended, so it is kept only for what has read it before, or asks again.
+            node.put_on(ABANDONED);
+            local.engine().queue_tidying(node);
         }
     } else {
         local.with_reads(|reads| relink(local, node, reads));
@@ -310,13 +317,18 @@ fn unlink(local: &Local, read: NodeRef) {
     let (first, crowded) = read.with_dependents(|dependents| {
         let dead = read.dead.load(Relaxed).saturating_add(1);
         read.dead.store(dead, Relaxed);
-        let live = dependents.as_slice().len().saturating_sub(usize::from(dead));
-        (dead == 1, dead == u16::MAX || usize::from(dead) > live.max(8))
+        let all = dependents.as_slice().len();
+        let live = all.saturating_sub(usize::from(dead));
+        ((dead == 1).then_some(all), dead == u16::MAX || usize::from(dead) > live.max(8))
     });
-    if first {
-        local.engine().note_dead_edges(read);
+    if read.flag(SOURCE) {
+        read.put_on(WAS_READ);
     }
-    if crowded {
+    if let Some(edges) = first {
+        local.engine().note_dead_edges(read, edges);
+    }
+    // One that is not wanted any more may have lost its last reader.
+    if crowded || read.has(ABANDONED) {
         local.engine().queue_tidying(read);
     }
 }

@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 use crate::cycle::Resolved;
 use crate::emit::EmittedValue;
 use crate::failure::TaskError;
-use crate::handle::HandleCell;
+use crate::held::Shared;
 use crate::local::Head;
 use crate::persist::{Persisted, WideTrace};
 
 /// The rarely needed part of a node.
 #[derive(Default)]
 pub(crate) struct Extra {
-    /// The one cell that all handles to this node share.
-    pub(crate) handle: Mutex<Option<Arc<HandleCell>>>,
+    /// The cell that all handles to this node share.
+    pub(crate) handle: Mutex<Option<Shared>>,
     /// What the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
     /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.

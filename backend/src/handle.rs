@@ -1,48 +1,49 @@
 //! Handles: `Task<T>`, a memoized call that may not have run yet.
 //!
-//! All handles to one node share a `HandleCell`; the node keeps one reference to it, so it is pinned while there are more.
-//! The cell outlives the engine harmlessly: its node is used only inside a session of the engine that it names.
+//! All handles to one node share a cell, which pins the node while there are any (`held.rs`).
 
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crate::asker::{Called, Pending};
 use crate::demand::demand;
 use crate::emit::{Emitted, collect};
+use crate::engine::Engine;
 use crate::failure::TaskError;
+use crate::held::{Held, Shared};
 use crate::local::Local;
 use crate::lookup::hand_out;
-use crate::node::NodeRef;
-
-/// What the handles to a node share.
-pub(crate) struct HandleCell {
-    pub(crate) node: NodeRef,
-    pub(crate) engine: u64,
-}
+use crate::node::{ABANDONED, NodeRef};
 
 /// A memoized call of a task function that returns `T`. It may not have run yet.
 ///
 /// Cheap to clone (one reference count), equal and hashed by identity: two handles are equal iff they are to the same call
 /// in the same runtime. A handle can be an argument of other task functions; the callee, not the caller, then depends
-/// on its value. A handle keeps its task from being dropped.
+/// on its value. A handle keeps its task: one that was forgotten goes with its last handle.
 pub struct Task<T> {
-    cell: Arc<HandleCell>,
+    cell: Held,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// The handle to a node of an engine. The node's output type must be `T`.
-    pub(crate) fn to(engine: u64, node: NodeRef) -> Self {
+    pub(crate) fn to(engine: &Engine, node: NodeRef) -> Self {
         assert_eq!(
             (node.task_fn.ops.value_type)(),
             std::any::TypeId::of::<T>(),
             "a handle is of its task's output type"
         );
-        let mut shared = node.extra_or_insert().handle.lock();
-        let cell = shared.get_or_insert_with(|| Arc::new(HandleCell { node, engine })).clone();
+        let mut place = node.extra_or_insert().handle.lock();
+        let cell = match &*place {
+            Some(shared) => shared.hold(),
+            None => {
+                let (shared, cell) = Shared::new(engine.id, &engine.released, node, node.has(ABANDONED));
+                *place = Some(shared);
+                cell
+            }
+        };
         Self { cell, output: PhantomData }
     }
 
@@ -162,13 +163,13 @@ impl<T> Clone for Task<T> {
 }
 impl<T> PartialEq for Task<T> {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.cell, &other.cell)
+        self.cell.is(&other.cell)
     }
 }
 impl<T> Eq for Task<T> {}
 impl<T> Hash for Task<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.cell).hash(state);
+        self.cell.address().hash(state);
     }
 }
 /// By what its call is called in the store: so it can be an argument of a stored task function.

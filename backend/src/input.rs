@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::args::{ByVal, Store};
 use crate::claim::{Phase, StateWord};
@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::gate::UpdatePolicy;
 use crate::handle::Task;
 use crate::mark::Marking;
-use crate::node::{HAS_VALUE, Header, NodeRef, replace_value};
+use crate::node::{HAS_VALUE, Header, NAMELESS, NodeRef, replace_value};
 use crate::persist::{Moved, PersistInput, Touched, recognised};
 use crate::reclaim::Garbage;
 use crate::session::UpdateError;
@@ -149,7 +149,7 @@ impl Engine {
         if let Some(node) = inputs.get(name) {
             let same = node.task_fn.is(task_fn.raw());
             assert!(same, "the input {name:?} exists already, and holds another type of value");
-            return Input { task: Task::to(self.id, *node), name: name.into() };
+            return Input { task: Task::to(self, *node), name: name.into() };
         }
         let node = self.new_input(task_fn, name, value);
         inputs.insert(name.into(), node);
@@ -160,7 +160,7 @@ impl Engine {
                 self.has_chores();
             }
         }
-        Input { task: Task::to(self.id, node), name: name.into() }
+        Input { task: Task::to(self, node), name: name.into() }
     }
 
     fn new_input<T: InputValue>(
@@ -206,9 +206,49 @@ impl Engine {
         result
     }
 
+    /// # Panics
+    /// If an input that was removed is set, and there is a new one of its name.
+    fn check_names(&self, changes: &[Box<dyn Change>]) {
+        let revived = changes.iter().filter(|change| !change.removes() && change.node().has(NAMELESS));
+        let mut names = FxHashSet::default();
+        let inputs = self.inputs.lock();
+        for change in revived {
+            let name = name_of(change.node());
+            let is_free = inputs.get(name).is_none_or(|other| {
+                changes.iter().any(|change| change.removes() && change.node() == *other)
+            });
+            assert!(
+                is_free && names.insert(name),
+                "the input {name:?} was removed, and there is another one of its name now: set that one"
+            );
+        }
+    }
+
+    /// An input has been removed, and what depends on it marked.
+    fn take_name(&self, node: NodeRef) {
+        if node.has(NAMELESS) {
+            return;
+        }
+        let mut inputs = self.inputs.lock();
+        if inputs.get(name_of(node)) == Some(&node) {
+            inputs.remove(name_of(node));
+        }
+        drop(inputs);
+        self.reclaim.remove_input(self, node);
+    }
+
+    /// An input that may have been removed before has been set.
+    fn give_name_back(&self, node: NodeRef) {
+        if node.has(NAMELESS) {
+            self.inputs.lock().insert(name_of(node).into(), node);
+            self.reclaim.revive_input(node);
+        }
+    }
+
     /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
     /// caller holds the gate exclusively.
     pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
+        self.check_names(changes);
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
         if differing.is_empty() && moved.is_empty() {
@@ -220,19 +260,27 @@ impl Engine {
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let mut touched = Vec::new();
         for (change, differs) in changes.drain(..).zip(differing) {
-            let node = change.node();
+            let (node, removes) = (change.node(), change.removes());
             garbage.values.extend(change.put());
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
                 marking.mark_dependents(node);
             }
+            if removes {
+                self.take_name(node);
+            } else {
+                self.give_name_back(node);
+            }
             if persistence.is_some() {
-                touched.push(Touched { node, differs });
+                touched.push(Touched { node, differs, removes });
             }
         }
         if let Some(persistence) = persistence {
-            persistence.changed(&touched, moved, &mut marking);
+            // Removals first: another input of the name may be set at once.
+            touched.sort_by_key(|touched| !touched.removes);
+            let readers = persistence.changed(&touched, moved, &mut marking);
+            self.reclaim.abandon_readers(self, &readers);
         }
         garbage
     }
@@ -259,6 +307,10 @@ impl Gathered {
 /// A new value for a leaf, not in place yet.
 pub(crate) trait Change: Send {
     fn node(&self) -> NodeRef;
+    /// Whether the leaf is to go.
+    fn removes(&self) -> bool {
+        false
+    }
     /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
     fn differs(&self) -> bool;
     /// Puts the new value in place and returns the old one. Runs no code of the user's.
@@ -286,11 +338,21 @@ impl<T: InputValue> Change for Set<T> {
     }
 }
 
+/// The name of an input, by its node.
+pub(crate) fn name_of<'a>(node: NodeRef) -> &'a str {
+    // SAFETY: 1. all inputs have such a key, whatever their values are; 2. keys never change, and the callers hold the gate
+    // exclusively, so the node stays.
+    unsafe { &(*node.key_address().cast::<(String,)>()).0 }
+}
+
 struct Remove(NodeRef);
 
 impl Change for Remove {
     fn node(&self) -> NodeRef {
         self.0
+    }
+    fn removes(&self) -> bool {
+        true
     }
     fn differs(&self) -> bool {
         self.0.flag(HAS_VALUE)
@@ -319,7 +381,11 @@ impl Update {
         self.changes.insert(node.address(), Box::new(Set { node, value }));
     }
 
-    /// Removes the value of an input and frees it. Reading the input is a panic until it is set again.
+    /// Removes an input: its value and its name. What depends on it becomes stale, and a later
+    /// [`Runtime::input`](https://docs.rs/larder) of this name is a new one. A handle that is left is no input any more: to read it is a
+    /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
+    ///
+    /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it.
     ///
     /// # Panics
     /// If the input belongs to another runtime.

@@ -17,6 +17,7 @@ mod thin;
 
 // How a call is answered.
 mod local;
+mod threads;
 mod thread_cache;
 mod lookup;
 mod table;
@@ -61,6 +62,7 @@ mod counters;
 mod emit;
 mod failure;
 mod handle;
+mod held;
 mod ask;
 mod aside;
 mod activity;

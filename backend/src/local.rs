@@ -31,6 +31,7 @@ use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
 use crate::strand::{Gathered, Lineage, new_strand};
 use crate::thread_cache::ThreadCache;
+use crate::threads::Threads;
 use crate::token::CancelToken;
 
 thread_local! {
@@ -64,7 +65,7 @@ pub(crate) struct Local {
     // The thread.
     engine: Cell<*const Engine>,
     engine_id: u64,
-    totals: Arc<CounterTable>,
+    threads: Arc<Threads>,
     sessions: Cell<usize>,
     /// Whether this thread is inside of an update.
     pub(crate) updating: Cell<bool>,
@@ -179,15 +180,17 @@ impl Local {
 
     /// This thread's record for `engine`, made if need be.
     pub(crate) fn of(engine: &Engine) -> Arc<Self> {
+        // Dropped when the list is not borrowed any more.
+        let mut gone = Vec::new();
         let found = LOCALS.try_with(|locals| {
             let locals = &mut *locals.borrow_mut();
             if let Some(local) = locals.iter().find(|local| local.engine_id == engine.id) {
                 return local.clone();
             }
             // Records of engines that are gone are held by nobody else's list any more.
-            locals.retain(|local| {
-                local.sessions.get() > 0 || local.updating.get() || Arc::weak_count(local) > 0
-            });
+            gone.extend(locals.extract_if(.., |local| {
+                local.sessions.get() == 0 && !local.updating.get() && Arc::weak_count(local) == 0
+            }));
             let local = Self::listed(engine, false);
             locals.push(local.clone());
             local
@@ -211,8 +214,19 @@ impl Local {
 
     fn listed(engine: &Engine, is_late: bool) -> Arc<Self> {
         let local = Arc::new(Self::new(engine, is_late));
-        engine.locals.lock().push(Arc::downgrade(&local));
+        engine.threads.enter(&local);
         local
+    }
+
+    /// Drops this thread's record for an engine that ends. Other threads drop theirs when they next meet a new engine, or end.
+    pub(crate) fn forget_engine(id: u64) {
+        // Fails while the thread ends; and in the middle of `of`, which drops nothing of the user's.
+        let gone = LOCALS.try_with(|locals| {
+            let mut locals = locals.try_borrow_mut().ok()?;
+            let at = locals.iter().position(|local| local.engine_id == id && !local.in_session())?;
+            Some(locals.swap_remove(at))
+        });
+        drop(gone);
     }
 
     fn new(engine: &Engine, is_late: bool) -> Self {
@@ -233,7 +247,7 @@ impl Local {
             emitted_base: Cell::new(0),
             engine: Cell::new(engine),
             engine_id: engine.id,
-            totals: engine.totals.clone(),
+            threads: engine.threads.clone(),
             sessions: Cell::new(0),
             updating: Cell::new(false),
             generation: Cell::new(engine.generation.load(Ordering::Acquire)),
@@ -334,7 +348,7 @@ pub(crate) struct Entered {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.totals.absorb(&self.counters);
+        self.threads.leave(self);
         if self.is_late {
             LATE.with(|late| {
                 let late = &mut *late.borrow_mut();

@@ -22,7 +22,7 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU16, AtomicU32,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -70,6 +70,23 @@ pub(crate) const RESOLVED: u16 = 16384;
 /// Claimed as the origin of a wave, ahead of the tasks between it and whoever verifies (see `demand.rs`).
 pub(crate) const AHEAD: u16 = 32768;
 
+// Of `more`, which reclaim alone looks at (see `reclaim.rs`). Set and cleared with the gate held exclusively, but for `ABANDONED`.
+
+/// The program does not want the task any more: it goes when nothing reads or holds it.
+pub(crate) const ABANDONED: u8 = 1;
+/// Out of the table and of the edges, and waiting to be freed.
+pub(crate) const LIMBO: u8 = 2;
+/// Listed among those that may have to go.
+pub(crate) const LISTED: u8 = 4;
+/// All marks are being searched for its name.
+pub(crate) const SOUGHT: u8 = 8;
+/// It was a member of a component, whose members read each other.
+pub(crate) const MEMBER: u8 = 16;
+/// An input that was removed: its name is free.
+pub(crate) const NAMELESS: u8 = 32;
+/// A source that a task has read, which does not read it any more.
+pub(crate) const WAS_READ: u8 = 64;
+
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {
@@ -96,6 +113,7 @@ pub(crate) struct Header {
     lock: parking_lot::RawMutex,
     /// What [`Persisted::is_stored`](crate::persist::Persisted) says, next to what a pass over many reads looks at anyway.
     stored: AtomicBool,
+    more: AtomicU8,
     pub(crate) hash: u64,
     // What a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
@@ -143,6 +161,19 @@ impl Header {
     pub(crate) fn set_stored(&self, stored: bool) {
         if self.is_stored() != stored {
             self.stored.store(stored, Relaxed);
+        }
+    }
+    /// Whether reclaim has any of these bits on the node.
+    #[inline]
+    pub(crate) fn has(&self, bits: u8) -> bool {
+        self.more.load(Relaxed) & bits != 0
+    }
+    pub(crate) fn put_on(&self, bits: u8) {
+        self.more.fetch_or(bits, Relaxed);
+    }
+    pub(crate) fn take_off(&self, bits: u8) {
+        if self.has(bits) {
+            self.more.fetch_and(!bits, Relaxed);
         }
     }
     pub(crate) fn extra(&self) -> Option<&Extra> {
@@ -338,6 +369,7 @@ impl Header {
             verified_at: AtomicU32::new(0),
             effects_at: AtomicU32::new(0),
             lock: parking_lot::RawMutex::INIT,
+            more: AtomicU8::new(0),
             flags: AtomicU16::new(0),
             dead: AtomicU16::new(0),
             marked_at: AtomicU32::new(0),

@@ -1,25 +1,59 @@
 //! Reclaim: what waits until no session is open. Volatile tasks are marked, dead edges purged, outputs and nodes dropped.
+//!
+//! It is done in *slices*: each holds the gate exclusively for about as long as a few thousand nodes take, and says whether there
+//! is more. Between slices the gate is open, so sessions and updates go on.
+//!
+//! # How a node goes
+//! ```text
+//!   forget, a removed input and what has read it, the last handle of one of these, a cancelled first run
+//!     │ ABANDONED: the program does not want the task
+//!   listed            no value any more, no reader, no handle?                  otherwise it stays until one of these goes
+//!     │ ORIGIN: marks may name it. It waits until a quarter of all tasks do; then all marks are searched for their names
+//!   retired           out of the table, of the store's index and of its own reads (its reverse edges are dead from here on); what it
+//!     │               alone has read, and is abandoned, too, is listed in turn
+//!   limbo             until purging is worth it: reverse edges are pointers, so each node that has dead ones is purged once
+//!     │
+//!   freed             after the gate has been given back: a `Drop` of the user's may open a session
+//! ```
+//! For example: `forget` of 10,000 tasks that read one input. The first slice retires 4,096 of them, each of which counts one dead
+//! edge at the input; the third one the rest. The input has 10,000 dead edges then, purging them is worth it, and takes a slice;
+//! the next ones free the nodes.
+//!
+//! # Purging is worth it
+//! if the edges to be looked at are few for the nodes in limbo, or if these are an eighth of all tasks. So a forgotten task among a
+//! million readers of one input does not cost a million looks, and what waits in vain is bounded.
+//!
+//! # Who may touch what
+//! [`Reclaim`] is used with the gate held exclusively. Its lists hold nodes that no one else frees; a node is freed only when no list
+//! but the last one can name it: candidates and forgotten nodes are seen through before a purge begins or a node is freed.
+//! Nodes that have been retired are in thread caches until the engine's generation changes, but have no value, so a cache does
+//! not answer with them; `Engine::departures` tells those who keep a node between sessions without a handle.
+
+mod lists;
 
 use std::any::Any;
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::claim::Phase;
-use crate::cycle;
+use parking_lot::Mutex;
+
+use self::lists::Lists;
 use crate::edges::Dependents;
-use crate::engine::{Engine, new_generation};
+use crate::engine::Engine;
 use crate::mark::{Marking, mark_must_run, purge_dead};
-use crate::marks::{self, Marks};
-use crate::node::{DROP_QUEUED, FORGOTTEN, NodeRef, ORIGIN, TIDY_QUEUED};
+use crate::node::{ABANDONED, NodeRef, TIDY_QUEUED};
 use crate::session::Exclusive;
 
-/// What nobody can reach any more. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
+/// How many nodes a slice forgets, retires or frees, and how many edges or marks it looks at instead.
+const NODES: usize = if cfg!(miri) { 16 } else { 4096 };
+const LOOKS: usize = NODES * 8;
+
+/// What is unreachable. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) values: Vec<Box<dyn Any + Send>>,
     nodes: Vec<NodeRef>,
     twins: Vec<NodeRef>,
+    is_unfinished: bool,
 }
 
 impl Garbage {
@@ -27,14 +61,20 @@ impl Garbage {
         self.values.append(&mut other.values);
         self.nodes.append(&mut other.nodes);
         self.twins.append(&mut other.twins);
+        self.is_unfinished |= other.is_unfinished;
+    }
+
+    /// Whether another slice has something to do at once.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 }
 
 impl Drop for Garbage {
     fn drop(&mut self) {
         for node in self.nodes.drain(..) {
-            // SAFETY: 1. `unlink_all` took it out of the table and out of all edges, and no handle had it; 2. thread caches
-            // are cleared by the new generation before any session looks into them.
+            // SAFETY: 1. it was retired, so it is in neither the table nor an edge, and all edges to it have been purged; 2. it has no
+            // handle; 3. thread caches are cleared by the new generation before any session looks into them.
             unsafe { node.free() };
         }
         for twin in self.twins.drain(..) {
@@ -44,12 +84,52 @@ impl Drop for Garbage {
     }
 }
 
-/// Does what was put off until the gate is held exclusively. Costs one load if there is nothing.
+/// What is on its way out of an engine.
+#[derive(Default)]
+pub(crate) struct Reclaim(Mutex<Lists>);
+
+impl Reclaim {
+    /// An input has been removed, and what depends on it marked.
+    pub(crate) fn remove_input(&self, engine: &Engine, node: NodeRef) {
+        self.0.lock().remove_input(node);
+        engine.has_chores();
+    }
+
+    /// These have read an input that was removed, as the store knows, and are marked.
+    pub(crate) fn abandon_readers(&self, engine: &Engine, readers: &[NodeRef]) {
+        if !readers.is_empty() {
+            self.0.lock().abandon_readers(readers);
+            engine.has_chores();
+        }
+    }
+
+    /// All sources are being looked at again: those that no task reads any more go instead.
+    pub(crate) fn drop_unread_sources(&self, engine: &Engine) -> Garbage {
+        let sources = engine.sources.lock().clone();
+        let mut garbage = Garbage::default();
+        self.0.lock().drop_unread(&sources, &mut garbage);
+        engine.has_chores();
+        garbage
+    }
+
+    /// An input that was removed has been set again, by a handle that is left.
+    pub(crate) fn revive_input(&self, node: NodeRef) {
+        self.0.lock().revive_input(node);
+    }
+
+    /// All nodes that are in no other list of the engine, which ends.
+    pub(crate) fn take_all(&mut self) -> Vec<NodeRef> {
+        self.0.get_mut().take_all()
+    }
+}
+
+/// Does what was put off until the gate is held exclusively, as far as one slice goes. Costs two loads if there is nothing.
 pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     let engine = exclusive.engine;
     if !engine.take_chores() {
         return Garbage::default();
     }
+    let mut lists = engine.reclaim.0.lock();
     let untidy = std::mem::take(&mut *engine.untidy.lock());
     for node in untidy {
         node.clear_flag(TIDY_QUEUED);
@@ -57,6 +137,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
             purge_dead(node);
         }
         node.with_dependents(Dependents::fit);
+        if node.has(ABANDONED) {
+            lists.list(node);
+        }
     }
     let mut volatiles = std::mem::take(&mut *engine.volatiles.lock());
     volatiles.extend(engine.expiries.take_due());
@@ -71,119 +154,11 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     {
         persistence.mark_queued(&mut Marking::noting(engine.advance()));
     }
-    let drops = std::mem::take(&mut *engine.drops.lock());
-    let mut garbage = if drops.is_empty() { Garbage::default() } else { forget(exclusive, &drops) };
-    garbage.twins = std::mem::take(&mut *engine.twins.lock());
-    garbage
-}
-
-/// Takes the outputs of `nodes`, and those nodes out of everything on which nothing depends but each other, and to which nobody
-/// holds a handle.
-fn forget(exclusive: &Exclusive<'_>, nodes: &[NodeRef]) -> Garbage {
-    let engine = exclusive.engine;
-    let mut unheld = HashSet::new();
-    let nodes = cycle::whole_components(nodes);
-    for &node in &nodes {
-        node.clear_flag(DROP_QUEUED);
-        if let Some(persistence) = engine.persistence() {
-            persistence.forget(node);
-        }
-        purge_dead(node);
-        if !is_held(node) {
-            unheld.insert(node);
-        }
-    }
-    settle_origins(engine, &mut unheld);
-    let alone = without_outside_readers(unheld);
     let mut garbage = Garbage::default();
-    for &node in nodes.iter().filter(|node| !alone.contains(*node)) {
-        if node.state.phase() == Phase::Fresh {
-            node.set_flag(FORGOTTEN);
-        }
-        drop(marks::take(&node.work, 0));
-        node.state.set_exclusively(Phase::Empty);
-        // SAFETY: the gate is held exclusively, and the state says that there is no value.
-        garbage.values.extend(unsafe { node.take_value() });
-    }
-    garbage.nodes.extend(alone);
-    if !garbage.nodes.is_empty() {
-        unlink_all(engine, &garbage.nodes);
-        // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
-        engine.generation.store(new_generation(), Ordering::Release);
+    garbage.is_unfinished = lists.slice(engine, &mut garbage);
+    garbage.twins = std::mem::take(&mut *engine.twins.lock());
+    if garbage.is_unfinished {
+        engine.has_chores();
     }
     garbage
-}
-
-/// Marks elsewhere may name an origin after all edges to it have gone, so origins cannot be freed as they are: they are listed.
-/// When they are a good part of all tasks, all marks are searched for their names, which costs each of them a few steps; from
-/// then on they are nodes like others. Those that are not free to go yet are left out of `unheld`.
-fn settle_origins(engine: &Engine, unheld: &mut HashSet<NodeRef>) {
-    let mut listed = engine.origins.lock();
-    listed.extend(unheld.iter().copied().filter(|node| node.flag(ORIGIN)));
-    if listed.len() * 4 < engine.table.len() {
-        unheld.retain(|node| !node.flag(ORIGIN));
-        return;
-    }
-    let origins: HashSet<NodeRef> = listed.drain(..).collect();
-    for node in engine.table.nodes() {
-        if let Some(single) = marks::single(&node.work)
-            && let Some(origin) = single.origin()
-            && origins.contains(&origin)
-        {
-            // From here on, its own read is looked at.
-            marks::put(&node.work, Marks::One(single.without_origin()));
-        }
-    }
-    for node in origins {
-        node.clear_flag(ORIGIN);
-        // One that has been computed again since it was forgotten is wanted.
-        purge_dead(node);
-        if node.state.phase() == Phase::Empty && !is_held(node) {
-            unheld.insert(node);
-        }
-    }
-}
-
-/// Those of `nodes` that are read by none but each other: what is on a cycle, and has failed, is read by itself.
-fn without_outside_readers(mut nodes: HashSet<NodeRef>) -> HashSet<NodeRef> {
-    let is_read_from_outside = |node: &NodeRef| {
-        node.with_dependents(|readers| {
-            readers.as_slice().iter().any(|reader| !nodes.contains(&reader.reader()))
-        })
-    };
-    let mut staying: Vec<NodeRef> = nodes.iter().copied().filter(is_read_from_outside).collect();
-    while let Some(node) = staying.pop() {
-        if nodes.remove(&node) {
-            // SAFETY: the gate is held exclusively.
-            let reads = unsafe { node.deps() }.as_slice();
-            staying.extend(reads.iter().map(|read| read.node()).filter(|read| nodes.contains(read)));
-        }
-    }
-    nodes
-}
-
-fn is_held(node: NodeRef) -> bool {
-    let Some(extra) = node.extra() else { return false };
-    extra.handle.lock().as_ref().is_some_and(|cell| Arc::strong_count(cell) > 1)
-}
-
-/// Takes nodes that nothing else reads or holds out of the table, the lists and the reverse edges of what they read.
-fn unlink_all(engine: &Engine, nodes: &[NodeRef]) {
-    let mut read_by_them = HashSet::new();
-    for &node in nodes {
-        if let Some(persistence) = engine.persistence() {
-            persistence.disown(node);
-        }
-        engine.table.remove(node);
-        // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
-        let reads = std::mem::take(unsafe { &mut *node.deps.get() });
-        read_by_them.extend(reads.as_slice().iter().map(|read| read.node()));
-    }
-    // Dead reverse edges of what they read once, and do not read any more, point at them, too.
-    read_by_them.extend(engine.take_dead_edges());
-    read_by_them.into_iter().for_each(purge_dead);
-    let gone: HashSet<NodeRef> = nodes.iter().copied().collect();
-    engine.volatiles.lock().retain(|node| !gone.contains(node));
-    engine.sources.lock().retain(|node| !gone.contains(node));
-    engine.expiries.forget(nodes);
 }

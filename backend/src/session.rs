@@ -229,7 +229,15 @@ impl Session {
         let mut garbage = None;
         if holds_gate {
             wake_before_sleep();
+        }
+        while holds_gate {
             engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
+            if !garbage.as_ref().is_some_and(Garbage::is_unfinished) {
+                break;
+            }
+            // Others may come in between two slices.
+            engine.gate.close();
+            garbage = None;
         }
         let entered = Some(local.enter(engine));
         let session = Self { engine: engine.clone(), local, entered, holds_gate };

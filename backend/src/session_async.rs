@@ -12,6 +12,7 @@ use crate::failure::TaskError;
 use crate::gate::UpdatePolicy;
 use crate::input::Update;
 use crate::local::Local;
+use crate::reclaim::Garbage;
 use crate::session::{GivenToken, UpdateError};
 use crate::strand::Strand;
 use crate::token::CancelToken;
@@ -43,13 +44,19 @@ impl AsyncSession {
         if self.hold.is_some() || self.is_inside() {
             return true;
         }
-        let mut garbage = None;
-        let opened = self.engine.gate.poll_open(|| garbage = Some(self.engine.chores_of_opener()), waker);
-        if opened {
+        loop {
+            let mut garbage = None;
+            if !self.engine.gate.poll_open(|| garbage = Some(self.engine.chores_of_opener()), waker) {
+                return false;
+            }
+            if garbage.as_ref().is_some_and(Garbage::is_unfinished) {
+                // Others may come in between two slices.
+                self.engine.gate.close();
+                continue;
+            }
             self.hold = Some(Hold::of_opened(self.engine.clone()));
+            return true;
         }
-        drop(garbage);
-        opened
     }
 
     /// Whether a session of the same engine is open on this thread, of which this one is a part then.

@@ -76,11 +76,11 @@ impl Engine {
                 refreshed.checked += checked;
                 moved = found;
             }
-            self.generation.load(Relaxed)
+            self.departures.load(Relaxed)
         });
         refreshed.observed = changes.len() + moved.len();
         let garbage = self.exclusively(policy, |_| {
-            if self.generation.load(Relaxed) != generation {
+            if self.departures.load(Relaxed) != generation {
                 return None;
             }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
@@ -94,7 +94,9 @@ impl Engine {
                     mark_dependents(node, epoch);
                 }
             }
-            Some(self.apply(&mut changes, moved))
+            let mut garbage = self.apply(&mut changes, moved);
+            garbage.join(self.reclaim.drop_unread_sources(self));
+            Some(garbage)
         })?;
         Ok(garbage.map(|garbage| {
             drop(garbage);

@@ -119,7 +119,7 @@ impl Engine {
     /// Statistics of all task functions. Costs a look at every thread's counters; nothing is stopped for it.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let locals: Vec<_> = self.locals.lock().iter().filter_map(std::sync::Weak::upgrade).collect();
+        let locals = self.threads.all();
         let mut functions = Vec::new();
         for (index, task_fn) in self.functions.all().into_iter().enumerate() {
             if task_fn.is_leaf() {
@@ -127,7 +127,7 @@ impl Engine {
             }
             let mut sums = Sums::default();
             let index = u32::try_from(index).expect("indices are given out as `u32`");
-            self.totals.add_to(index, &mut sums);
+            self.threads.totals.add_to(index, &mut sums);
             for local in &locals {
                 local.counters.add_to(index, &mut sums);
             }

@@ -93,6 +93,18 @@ impl Table {
         self.map.len()
     }
 
+    /// The number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        self.map.shards().len()
+    }
+
+    /// Appends all nodes of a shard.
+    pub(crate) fn nodes_of(&self, shard: usize, nodes: &mut Vec<NodeRef>) {
+        let shard = self.map.shards()[shard].read();
+        // SAFETY: the lock is held while the shard is looked at, so it and its buckets stay as they are.
+        nodes.extend(unsafe { shard.iter().map(|bucket| bucket.as_ref().0) });
+    }
+
     /// All nodes, in no order. For use while the gate is held, or when the engine ends.
     pub(crate) fn nodes(&self) -> Vec<NodeRef> {
         self.map.iter().map(|entry| *entry.key()).collect()

@@ -181,6 +181,25 @@ impl<T: Copy> ThinList<T> {
         }
     }
 
+    /// Drops the elements in `range` for which `keep` does not say so; others from behind take their places.
+    pub(crate) fn retain_among(&mut self, range: std::ops::Range<usize>, mut keep: impl FnMut(T) -> bool) {
+        let length = self.len();
+        let elements = self.place().elements();
+        let mut kept = length;
+        for index in (range.start..range.end.min(length)).rev() {
+            if !keep(self.as_slice()[index]) {
+                kept -= 1;
+                // SAFETY: `index <= kept < length`, as no index is dropped twice; `&mut self` makes it ours.
+                unsafe { elements.add(index).write(elements.add(kept).read()) };
+            }
+        }
+        if kept == 0 {
+            *self = Self::default();
+        } else if kept < length {
+            self.resize(kept, kept, EXACT);
+        }
+    }
+
     /// Moves the first `length` elements, and there is one, to a place for `room`.
     fn resize(&mut self, length: usize, room: usize, exact: usize) {
         debug_assert!(length <= room && room > 0);

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::read::is_own;
 use super::way;
@@ -21,7 +21,7 @@ use crate::edges::Edge;
 use crate::execute::{Payload, on_enough_stack};
 use crate::local::Local;
 use crate::marks::Marks;
-use crate::node::{MUST_RUN, NodeRef, RESOLVED};
+use crate::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
 
 /// A component that has been resolved.
 pub(crate) struct Resolved {
@@ -242,19 +242,16 @@ fn leave(node: NodeRef) {
 
 /// The nodes, and all members of the components that they belong to, which are dissolved: none of them can be computed again
 /// without the others. The caller holds the gate exclusively.
-pub(crate) fn whole_components(nodes: &[NodeRef]) -> Vec<NodeRef> {
-    let mut whole = nodes.to_vec();
-    let mut listed: FxHashSet<NodeRef> = nodes.iter().copied().collect();
+pub(crate) fn whole_components(nodes: &mut Vec<NodeRef>) {
     let mut next = 0;
-    while let Some(node) = whole.get(next).copied() {
+    while let Some(node) = nodes.get(next).copied() {
         next += 1;
         let Some(resolved) = of(node) else { continue };
         for member in &resolved.members {
             leave(*member);
-            if listed.insert(*member) {
-                whole.push(*member);
-            }
+            member.put_on(MEMBER);
         }
+        // Some may stand here twice now.
+        nodes.extend(resolved.members.iter().copied());
     }
-    whole
 }

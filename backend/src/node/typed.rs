@@ -51,6 +51,8 @@ pub(crate) struct Ops {
     pub(super) free: unsafe fn(NodeRef),
     pub(super) free_twin: unsafe fn(NodeRef),
     pub(super) take_value: unsafe fn(NodeRef) -> Box<dyn Any + Send>,
+    /// Whether an output holds anything beside its own bytes.
+    pub(crate) value_needs_drop: bool,
     pub(super) adopt: unsafe fn(NodeRef, NodeRef),
 }
 
@@ -63,6 +65,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         free: Self::free,
         free_twin: Self::free_twin,
         take_value: Self::take_value,
+        value_needs_drop: std::mem::needs_drop::<O>(),
         adopt: Self::adopt,
     };
 

@@ -143,8 +143,3 @@ impl Leaves {
         self.0.lock().get(&key).map(|leaf| leaf.seen.content)
     }
 }
-
-/// What stands for the content of an input that has no value.
-pub(crate) fn removed() -> Digest {
-    Digest::of(b"larder: the input has been removed")
-}

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::walk::{MarkInMemory, Walk};
 use super::{LeafState, Look, Persisted, Persistence, RawLeaf, Replaced, Seen};
 use crate::claim::Phase;
+use crate::input::name_of;
 use crate::mark::Marking;
 use crate::node::NodeRef;
 use crate::storage::record::{SourceKind, source_key};
@@ -21,6 +22,8 @@ pub(crate) struct Touched {
     pub(crate) node: NodeRef,
     /// Whether its value differs, so that its dependents have been marked in memory.
     pub(crate) differs: bool,
+    /// Whether it is an input that was removed.
+    pub(crate) removes: bool,
 }
 
 /// A leaf whose state was brought up to its node's value.
@@ -56,11 +59,20 @@ impl Persistence {
     // ---- with the gate held exclusively ----
 
     /// Leaves have been set, and what depends on them in memory is marked: brings the same to the store, and what the
-    /// store knows to depend on them to memory.
-    pub(crate) fn changed(&self, touched: &[Touched], moved: Vec<Moved>, marking: &mut Marking) {
+    /// store knows to depend on them to memory. Returns those in memory that have read an input that was removed.
+    pub(crate) fn changed(
+        &self,
+        touched: &[Touched],
+        moved: Vec<Moved>,
+        marking: &mut Marking,
+    ) -> Vec<NodeRef> {
         let mut walk = Walk::new(self);
         let mut keys = Vec::new();
-        for Touched { node, differs } in touched {
+        for Touched { node, differs, removes } in touched {
+            if *removes {
+                self.drop_leaf(*node, &mut walk);
+                continue;
+            }
             let Some(Touch { key, may_be_stored, was_stored }) = self.touch(*node, *differs, &mut walk.group)
             else {
                 continue;
@@ -85,6 +97,7 @@ impl Persistence {
         }
         walk.reached(&marking.reached());
         walk.run(&mut Now(marking));
+        let readers = walk.take_readers();
         let is_stored = walk.hand_over();
         let mut leaves = self.leaves.lock();
         for key in keys.iter().map(|(_, key, _)| key).chain(moved.iter().map(|moved| &moved.key)) {
@@ -96,6 +109,22 @@ impl Persistence {
         for (node, key, may_be_stored) in keys {
             self.set_leaf(node, key, is_stored && may_be_stored);
         }
+        readers
+    }
+
+    /// A leaf is to go, from the store as well: what the store knows to depend on it is marked in the same group. So no stored task
+    /// that is not stale has read a leaf without a record, and the record is not needed any more: should there be such a leaf again,
+    /// its readers are verified by the fingerprints in their own records.
+    fn drop_leaf(&self, node: NodeRef, walk: &mut Walk<'_>) {
+        let Some(mut persisted) = Persisted::of(node) else { return };
+        let Some(key) = persisted.key else { return };
+        if self.leaves.lock().remove(&key).is_some() {
+            walk.group.remove_leaf(key);
+            walk.leaf_that_goes(key);
+        }
+        self.nodes.remove(Some(key), node);
+        persisted.is_stored = false;
+        *node.extra_or_insert().persisted.lock() = Some(persisted);
     }
 
     /// Marks the restored nodes that could not be marked when something changed in the middle of a session.
@@ -131,7 +160,11 @@ impl Persistence {
         let mut value = Vec::new();
         let content = self.input_content(node, &mut value);
         let mut leaves = self.leaves.lock();
-        let leaf = leaves.get_mut(&key)?;
+        let leaf = leaves.entry(key).or_insert_with(|| {
+            // It had been removed.
+            self.nodes.insert(key, node);
+            LeafState::new(SourceKind::Input, name_of(node).as_bytes(), Seen::of(unknown()))
+        });
         leaf.seen.content = content.unwrap_or_else(unknown);
         leaf.record(if content.is_some() { &value } else { &[] }, group);
         Some(Touch { key, may_be_stored: content.is_some(), was_stored: leaf.is_stored })
@@ -153,10 +186,10 @@ impl Persistence {
         Persisted { key: Some(key), fingerprint, is_stored, is_marked: false }.put(node);
     }
 
-    /// The fingerprint of an input's value, and the encoded value; what stands for none if it has been removed.
+    /// The fingerprint of an input's value, and the encoded value.
     fn input_content(&self, node: NodeRef, value: &mut Vec<u8>) -> Option<Digest> {
         if node.state.phase() != Phase::Fresh {
-            return Some(super::leaves::removed());
+            return None;
         }
         let encode = node.task_fn.stored?.encode_value;
         // SAFETY: inputs change only while the gate is held exclusively, and this one is FRESH.

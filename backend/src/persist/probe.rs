@@ -175,17 +175,22 @@ impl Persistence {
         extra.persisted.lock().get_or_insert(named).key.map(TaskKey)
     }
 
-    /// What is stored of a node is to be forgotten. Those that read it stay: it would come to the same again.
-    pub(crate) fn forget(&self, node: NodeRef) {
-        let Some(extra) = node.extra() else { return };
-        let Some(mut persisted) = *extra.persisted.lock() else { return };
-        let Some(key) = persisted.key else { return };
+    /// What is stored of nodes is to be forgotten. Those that read them stay: they would come to the same again.
+    pub(crate) fn forget(&self, nodes: &[NodeRef]) {
         let mut group = Group::new();
-        group.remove_task(TaskKey(key));
-        self.hand_over(&mut group, vec![(key, Change::Removed)]);
-        persisted.is_stored = false;
-        persisted.put(node);
-        wide::forget(node);
+        let mut changes = Vec::new();
+        for node in nodes {
+            let Some(mut persisted) = Persisted::of(*node) else { continue };
+            let Some(key) = persisted.key else { continue };
+            group.remove_task(TaskKey(key));
+            changes.push((key, Change::Removed));
+            persisted.is_stored = false;
+            persisted.put(*node);
+            wide::forget(*node);
+        }
+        if !changes.is_empty() {
+            self.hand_over(&mut group, changes);
+        }
     }
 
     /// A node is about to be freed.

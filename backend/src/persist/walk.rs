@@ -35,6 +35,9 @@ pub(crate) struct Walk<'a> {
     seen: FxHashSet<Digest>,
     /// Whose dependents are to be found.
     queue: Vec<Digest>,
+    /// Leaves that go, and those in memory that have read them.
+    going: FxHashSet<Digest>,
+    readers: Vec<NodeRef>,
     is_complete: bool,
 }
 
@@ -46,6 +49,8 @@ impl<'a> Walk<'a> {
             changes: Vec::new(),
             seen: FxHashSet::default(),
             queue: Vec::new(),
+            going: FxHashSet::default(),
+            readers: Vec::new(),
             is_complete: true,
         }
     }
@@ -53,6 +58,17 @@ impl<'a> Walk<'a> {
     /// A leaf has changed.
     pub(crate) fn leaf(&mut self, key: Digest) {
         self.queue.push(key);
+    }
+
+    /// A leaf goes.
+    pub(crate) fn leaf_that_goes(&mut self, key: Digest) {
+        self.going.insert(key);
+        self.leaf(key);
+    }
+
+    /// Nodes that have read leaves that go, as far as only the store knows that.
+    pub(crate) fn take_readers(&mut self) -> Vec<NodeRef> {
+        std::mem::take(&mut self.readers)
     }
 
     /// These nodes were marked in memory.
@@ -86,7 +102,11 @@ impl<'a> Walk<'a> {
             if !self.read(target, &mut dependents) {
                 self.is_complete = false;
             }
+            let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
+                if goes && let Some(node) = self.persistence.nodes.get(task.0).filter(|node| node.flag(RESTORED)) {
+                    self.readers.push(node);
+                }
                 self.dependent(task, memory, &mut reached);
             }
         }

@@ -91,7 +91,13 @@ impl Group {
 
     /// Nothing that is stored reads this source any more.
     pub fn remove_source(&mut self, key: Digest) {
+        self.remove_leaf(key);
+    }
+
+    /// A source or input goes. All tasks that depend on it have to be marked stale in the same group.
+    pub fn remove_leaf(&mut self, key: Digest) {
         self.batch.delete(Table::Sources, &key.to_bytes());
+        self.batch.delete(Table::Inputs, &key.to_bytes());
         self.sources.push((key, SourceChange::Remove));
     }
 
