@@ -15,7 +15,7 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE, WAS_READ};
+use crate::node::{ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE, UNREACHABLE, WAS_READ};
 use crate::persist::reads_changed;
 use crate::task_fn::Ran;
 
@@ -328,7 +328,7 @@ fn unlink(local: &Local, read: NodeRef) {
         local.engine().note_dead_edges(read, edges);
     }
     // One that is not wanted any more may have lost its last reader.
-    if crowded || read.has(ABANDONED) {
+    if crowded || read.has(ABANDONED | UNREACHABLE) {
         local.engine().queue_tidying(read);
     }
 }

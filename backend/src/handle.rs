@@ -102,11 +102,6 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         }
     }
 
-    /// The engine's number and the node.
-    pub(crate) fn place(&self) -> (u64, NodeRef) {
-        (self.cell.engine, self.cell.node)
-    }
-
     /// Computes the task if it is pending, without depending on it. A failure is left for whoever reads the value.
     pub(crate) fn resolve(&self) {
         if let Some(local) = Local::current()
@@ -147,6 +142,13 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
             Some(local) if local.engine_id() == self.cell.engine => (local, self.cell.node),
             _ => misplaced(),
         }
+    }
+}
+
+impl<T> Task<T> {
+    /// The engine's number and the node.
+    pub(crate) fn place(&self) -> (u64, NodeRef) {
+        (self.cell.engine, self.cell.node)
     }
 }
 

@@ -15,7 +15,11 @@
 //!
 //! A cell outlives its engine harmlessly: its node is used only inside a session of the engine that it names, and the list is
 //! closed when the engine ends.
+//!
+//! Of a removed input, those handles are *inner* ones that stand in the arguments of tasks that can be reached by no other way
+//! (`reclaim/keyed.rs`). A handle counts as the last one when no more than these are left.
 
+use std::hash::Hasher;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -24,6 +28,7 @@ use std::sync::atomic::{
 };
 
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use crate::node::NodeRef;
 
@@ -36,6 +41,8 @@ pub(crate) struct HandleCell {
     pub(crate) node: NodeRef,
     pub(crate) engine: u64,
     word: AtomicUsize,
+    /// How many handles are inner ones.
+    inner: AtomicUsize,
     released: Arc<Released>,
 }
 
@@ -71,7 +78,7 @@ impl Shared {
     /// A cell for a node that has none, with one handle to it.
     pub(crate) fn new(engine: u64, released: &Arc<Released>, node: NodeRef, unwanted: bool) -> (Self, Held) {
         let word = AtomicUsize::new(NODE | HANDLE | if unwanted { UNWANTED } else { 0 });
-        let cell = Box::new(HandleCell { node, engine, word, released: released.clone() });
+        let cell = Box::new(HandleCell { node, engine, word, inner: AtomicUsize::new(0), released: released.clone() });
         let cell = NonNull::from(Box::leak(cell));
         (Self(cell), Held(cell))
     }
@@ -86,6 +93,24 @@ impl Shared {
         // Relaxed: the node's own reference keeps the cell meanwhile.
         self.cell().word.fetch_add(HANDLE, Relaxed);
         Held(self.0)
+    }
+
+    /// How many handles there are.
+    pub(crate) fn handles(&self) -> usize {
+        self.cell().word.load(Acquire) / HANDLE
+    }
+
+    /// An address that is this cell's as long as there is a handle.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
+    /// From here on, a handle is listed that leaves no more than so many. Returns whether there are no more already.
+    pub(crate) fn abandon_but(&self, inner: usize) -> bool {
+        // Release: `abandon` follows, which a drop sees before it looks at this.
+        self.cell().inner.store(inner, Release);
+        self.abandon();
+        self.handles() <= inner
     }
 
     /// Whether there is a handle. For use with the gate held exclusively: then none is made but from another one.
@@ -117,8 +142,8 @@ impl Held {
     }
 
     /// An address that is this cell's as long as it has a handle.
-    pub(crate) fn address(&self) -> *const HandleCell {
-        self.0.as_ptr()
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
     }
 }
 
@@ -150,7 +175,10 @@ impl Drop for Held {
         let cell = self.0;
         let mut word = self.word.load(Relaxed);
         loop {
-            if word == HANDLE | UNWANTED | NODE && self.released.list(cell) {
+            // The last one; or the last one that counts. (Relaxed: the bit was seen set, after which it does not change but down, and
+            // what is listed in vain is looked at in vain.)
+            let unwanted = word & (UNWANTED | NODE) == UNWANTED | NODE;
+            if unwanted && word / HANDLE <= self.inner.load(Acquire) + 1 && self.released.list(cell) {
                 return;
             }
             // Release and Acquire: as in `into_node`; and pairs with `abandon`.
@@ -166,6 +194,32 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let before = word_of(self.0).fetch_and(!NODE, AcqRel);
         free_if(self.0, before & !NODE);
+    }
+}
+
+/// Counts the handles in a key, as far as its `Hash` shows them: a handle is hashed by the address of its cell.
+pub(crate) struct Seeker<'a> {
+    /// The cells that are looked for, each with how often it was found.
+    found: &'a mut FxHashMap<usize, usize>,
+    pub(crate) any: bool,
+}
+
+impl<'a> Seeker<'a> {
+    pub(crate) fn new(found: &'a mut FxHashMap<usize, usize>) -> Self {
+        Self { found, any: false }
+    }
+}
+
+impl Hasher for Seeker<'_> {
+    fn write(&mut self, _: &[u8]) {}
+    fn write_usize(&mut self, value: usize) {
+        if let Some(count) = self.found.get_mut(&value) {
+            *count += 1;
+            self.any = true;
+        }
+    }
+    fn finish(&self) -> u64 {
+        0
     }
 }
 

@@ -17,10 +17,11 @@ use crate::claim::{Phase, StateWord};
 use crate::engine::Engine;
 use crate::gate::UpdatePolicy;
 use crate::handle::Task;
+use crate::local::Local;
 use crate::mark::Marking;
 use crate::node::{HAS_VALUE, Header, NAMELESS, NodeRef, replace_value};
 use crate::persist::{Moved, PersistInput, Touched, recognised};
-use crate::reclaim::Garbage;
+use crate::reclaim::{Found, Garbage};
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
 use crate::task_fn::{Describe, Site, TaskFn, type_id};
@@ -97,6 +98,11 @@ impl<T> Hash for Input<T> {
 /// By its name, by which it is the same in every process.
 impl<T> serde::Serialize for Input<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (engine, node) = self.task.place();
+        let local = Local::current().filter(|local| local.engine_id() == engine);
+        if local.is_some() && node.has(NAMELESS) {
+            return Err(serde::ser::Error::custom("the input has been removed"));
+        }
         serializer.serialize_str(&self.name)
     }
 }
@@ -224,17 +230,12 @@ impl Engine {
         }
     }
 
-    /// An input has been removed, and what depends on it marked.
+    /// An input has been removed.
     fn take_name(&self, node: NodeRef) {
-        if node.has(NAMELESS) {
-            return;
-        }
         let mut inputs = self.inputs.lock();
         if inputs.get(name_of(node)) == Some(&node) {
             inputs.remove(name_of(node));
         }
-        drop(inputs);
-        self.reclaim.remove_input(self, node);
     }
 
     /// An input that may have been removed before has been set.
@@ -258,7 +259,7 @@ impl Engine {
         let epoch = if differs { self.advance() } else { self.epoch() };
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
-        let mut touched = Vec::new();
+        let (mut touched, mut removed, mut readers) = (Vec::new(), Vec::new(), Vec::new());
         for (change, differs) in changes.drain(..).zip(differing) {
             let (node, removes) = (change.node(), change.removes());
             garbage.values.extend(change.put());
@@ -268,7 +269,10 @@ impl Engine {
                 marking.mark_dependents(node);
             }
             if removes {
-                self.take_name(node);
+                if !node.has(NAMELESS) {
+                    self.take_name(node);
+                    removed.push(node);
+                }
             } else {
                 self.give_name_back(node);
             }
@@ -279,8 +283,11 @@ impl Engine {
         if let Some(persistence) = persistence {
             // Removals first: another input of the name may be set at once.
             touched.sort_by_key(|touched| !touched.removes);
-            let readers = persistence.changed(&touched, moved, &mut marking);
-            self.reclaim.abandon_readers(self, &readers);
+            readers = persistence.changed(&touched, moved, &mut marking);
+        }
+        if !removed.is_empty() {
+            let found = Found::search(&removed, &readers);
+            self.reclaim.remove_inputs(self, &removed, &readers, found);
         }
         garbage
     }

@@ -86,6 +86,8 @@ pub(crate) const MEMBER: u8 = 16;
 pub(crate) const NAMELESS: u8 = 32;
 /// A source that a task has read, which does not read it any more.
 pub(crate) const WAS_READ: u8 = 64;
+/// Its arguments hold handles to inputs that were removed, and that nothing else holds: no call can ask for it.
+pub(crate) const UNREACHABLE: u8 = 128;
 
 /// The type-erased part of a node.
 #[repr(C)]

@@ -29,6 +29,7 @@
 //! Nodes that have been retired are in thread caches until the engine's generation changes, but have no value, so a cache does
 //! not answer with them; `Engine::departures` tells those who keep a node between sessions without a handle.
 
+mod keyed;
 mod lists;
 
 use std::any::Any;
@@ -36,11 +37,12 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
+pub(crate) use self::keyed::Found;
 use self::lists::Lists;
 use crate::edges::Dependents;
 use crate::engine::Engine;
 use crate::mark::{Marking, mark_must_run, purge_dead};
-use crate::node::{ABANDONED, NodeRef, TIDY_QUEUED};
+use crate::node::{ABANDONED, NodeRef, TIDY_QUEUED, UNREACHABLE};
 use crate::session::Exclusive;
 
 /// How many nodes a slice forgets, retires or frees, and how many edges or marks it looks at instead.
@@ -89,18 +91,14 @@ impl Drop for Garbage {
 pub(crate) struct Reclaim(Mutex<Lists>);
 
 impl Reclaim {
-    /// An input has been removed, and what depends on it marked.
-    pub(crate) fn remove_input(&self, engine: &Engine, node: NodeRef) {
-        self.0.lock().remove_input(node);
+    /// Inputs have been removed, and what depends on them marked; `readers` have read them as the store knows, and `found` is
+    /// what keys hold of them.
+    pub(crate) fn remove_inputs(&self, engine: &Engine, nodes: &[NodeRef], readers: &[NodeRef], found: Found) {
+        let mut lists = self.0.lock();
+        nodes.iter().for_each(|node| lists.remove_input(*node));
+        lists.abandon_readers(readers);
+        lists.note_keys(found, nodes);
         engine.has_chores();
-    }
-
-    /// These have read an input that was removed, as the store knows, and are marked.
-    pub(crate) fn abandon_readers(&self, engine: &Engine, readers: &[NodeRef]) {
-        if !readers.is_empty() {
-            self.0.lock().abandon_readers(readers);
-            engine.has_chores();
-        }
     }
 
     /// All sources are being looked at again: those that no task reads any more go instead.
@@ -137,7 +135,7 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
             purge_dead(node);
         }
         node.with_dependents(Dependents::fit);
-        if node.has(ABANDONED) {
+        if node.has(ABANDONED | UNREACHABLE) {
             lists.list(node);
         }
     }

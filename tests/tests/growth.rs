@@ -324,13 +324,13 @@ fn forgotten_tasks_leave_nothing_whatever_became_of_them() {
         #[task_fn(transient)]
         fn twice_small(n: u64, k: u64) -> u64 {
             if k == MANY / 2 {
-                TOKEN.lock().unwrap().cancel();
+                TOKEN.lock().unwrap().iter().for_each(CancelToken::cancel);
             }
             small(n + k) * 2
         }
-        static TOKEN: Mutex<CancelToken> = Mutex::new(CancelToken::new());
+        static TOKEN: Mutex<Option<CancelToken>> = Mutex::new(None);
         let token = CancelToken::new();
-        token.clone_into(&mut TOKEN.lock().unwrap());
+        *TOKEN.lock().unwrap() = Some(token.clone());
         let n = round * 1_000_000;
         runtime.run_with(&token, || cancelled_in_time(n)).unwrap_err();
         // Not those that were cancelled: they have never been there.
@@ -427,5 +427,68 @@ fn sources_that_are_not_read_any_more_are_not_looked_at_any_more() {
         runtime.refresh().unwrap();
         runtime.run(|| ());
         assert_eq!(runtime.refresh().unwrap().checked, 0);
+    });
+}
+
+#[task_fn(transient)]
+fn slow(of: &Input<String>, n: u64) -> u64 {
+    (0..n).map(|k| step(of, k)).sum()
+}
+
+#[task_fn(transient)]
+fn step(of: &Input<String>, k: u64) -> u64 {
+    of.with(|text| text.len() as u64) + k
+}
+
+#[test]
+fn tasks_over_inputs_that_were_removed_go_when_no_call_can_reach_them() {
+    check_in("not forgotten", &Runtime::new(), |runtime, round| {
+        let inputs = inputs(runtime, round);
+        runtime.run(|| inputs.iter().map(|input| slow(input, 3) + twice(input)).sum::<u64>());
+        runtime.update(|update| inputs.iter().for_each(|input| update.remove(input))).unwrap();
+        drop(inputs);
+        (0..3).for_each(|_| runtime.run(|| ()));
+    });
+    check_in("asked for once more", &Runtime::new(), |runtime, round| {
+        let inputs = inputs(runtime, round);
+        runtime.run(|| inputs.iter().map(|input| slow(input, 3)).sum::<u64>());
+        runtime.update(|update| inputs.iter().for_each(|input| update.remove(input))).unwrap();
+        for input in &inputs[..10] {
+            runtime.run(|| slow::task(input, 3).try_get().unwrap_err());
+        }
+        drop(inputs);
+        (0..3).for_each(|_| runtime.run(|| ()));
+    });
+    check_in("several in a key, removed one after the other", &Runtime::new(), |runtime, round| {
+        let inputs = inputs(runtime, round);
+        runtime.run(|| all(&inputs));
+        let (some, others) = inputs.split_at(20);
+        for input in some {
+            runtime.update(|update| update.remove(input)).unwrap();
+        }
+        runtime.update(|update| others.iter().for_each(|input| update.remove(input))).unwrap();
+        drop(inputs);
+        (0..3).for_each(|_| runtime.run(|| ()));
+    });
+    let runtime = Runtime::new();
+    let root = runtime.transient_input("root", Vec::<Input<String>>::new());
+    #[task_fn(transient)]
+    fn through(root: &Input<Vec<Input<String>>>) -> u64 {
+        root.get().iter().map(|input| slow(input, 2)).sum()
+    }
+    runtime.run(|| through(&root));
+    check_in("below a task that stays", &runtime, |runtime, round| {
+        let inputs = inputs(runtime, round);
+        runtime.update(|update| update.set(&root, inputs.clone())).unwrap();
+        runtime.run(|| through(&root));
+        runtime
+            .update(|update| {
+                update.set(&root, Vec::new());
+                inputs.iter().for_each(|input| update.remove(input));
+            })
+            .unwrap();
+        drop(inputs);
+        runtime.run(|| through(&root));
+        (0..3).for_each(|_| runtime.run(|| ()));
     });
 }

@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 use super::{HAS_VALUE, Header, NodeRef, TWIN};
 use crate::args::{ArgsSlot, Key};
 use crate::claim::{Phase, StateWord};
+use crate::held::Seeker;
 use crate::marks;
 
 /// A node with its types.
@@ -53,6 +54,8 @@ pub(crate) struct Ops {
     pub(super) take_value: unsafe fn(NodeRef) -> Box<dyn Any + Send>,
     /// Whether an output holds anything beside its own bytes.
     pub(crate) value_needs_drop: bool,
+    /// Feeds the key to a search for handles. Runs the user's `Hash`.
+    pub(crate) seek_handles: unsafe fn(NodeRef, &mut Seeker<'_>),
     pub(super) adopt: unsafe fn(NodeRef, NodeRef),
 }
 
@@ -66,8 +69,14 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         free_twin: Self::free_twin,
         take_value: Self::take_value,
         value_needs_drop: std::mem::needs_drop::<O>(),
+        seek_handles: Self::seek_handles,
         adopt: Self::adopt,
     };
+
+    unsafe fn seek_handles(node: NodeRef, seeker: &mut Seeker<'_>) {
+        // SAFETY: the node is of this type; a key never changes.
+        unsafe { node.key::<K, O>() }.hash_key(seeker);
+    }
 
     unsafe fn allocate(header: Header, slot: &mut ArgsSlot<'_>) -> NodeRef {
         let mut node: Box<MaybeUninit<Self>> = Box::new_uninit();

@@ -93,6 +93,17 @@ impl Nodes {
         }
     }
 
+    /// A node does not have this key any more. It is found as a twin still: what it read may be known to the store alone, by the key.
+    pub(crate) fn give_up(&self, key: Digest, node: NodeRef) {
+        let mut shard = self.settled(key);
+        if shard.by_key.get(&key) == Some(&node) {
+            shard.by_key.remove(&key);
+            shard.twins.push((key, node));
+            self.twins.fetch_add(1, Relaxed);
+            Persisted::change(node, |persisted| (persisted.key, persisted.is_stored) = (None, false));
+        }
+    }
+
     fn shard(&self, key: Digest) -> &Mutex<Shard> {
         &self.shards[(key.0 >> 64) as usize % SHARDS]
     }

@@ -156,14 +156,30 @@ impl Persistence {
 
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
     pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
-        let key = key.filter(|key| self.nodes.own(*key, node));
+        let key = key.filter(|key| {
+            self.nodes.own(*key, node) || self.make_way(*key) && self.nodes.own(*key, node)
+        });
         self.name(node, key)
     }
 
     /// The same for a new node of which a record was found.
     fn own_restored(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
-        let key = key.filter(|key| self.nodes.restore(*key, node));
+        let key = key.filter(|key| {
+            self.nodes.restore(*key, node) || self.make_way(*key) && self.nodes.restore(*key, node)
+        });
         self.name(node, key)
+    }
+
+    /// A key is taken. If that is by a task whose arguments hold an input that was removed, its key is another input's now that has
+    /// the same name. Returns whether it has been given up.
+    #[cold]
+    fn make_way(&self, key: Digest) -> bool {
+        let Some(owner) = self.nodes.get(key) else { return true };
+        if self.encoded_key(owner).is_some() {
+            return false;
+        }
+        self.nodes.give_up(key, owner);
+        true
     }
 
     fn name(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {

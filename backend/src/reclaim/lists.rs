@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use rustc_hash::FxHashSet;
 
+use super::keyed::Keyed;
 use super::{Garbage, LOOKS, NODES};
 use crate::claim::Phase;
 use crate::cycle;
@@ -11,7 +12,7 @@ use crate::engine::{Engine, new_generation};
 use crate::marks::{self, Marks};
 use crate::node::{
     ABANDONED, DROP_QUEUED, FAILED, FORGOTTEN, LIMBO, LISTED, MEMBER, MUST_RUN, NAMELESS, NodeRef,
-    ORIGIN, SOUGHT, SOURCE, WAS_READ,
+    ORIGIN, SOUGHT, SOURCE, UNREACHABLE, WAS_READ,
 };
 
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub(super) struct Lists {
     freed: Vec<NodeRef>,
     /// Inputs that were removed, and are read or held.
     nameless: FxHashSet<NodeRef>,
+    /// Tasks whose arguments hold them.
+    pub(super) keyed: Keyed,
 }
 
 /// A search of all marks for the names of origins, one shard of the table after the other. No new mark names one of them: a
@@ -70,7 +73,11 @@ impl Lists {
             return true;
         }
         for handle in engine.released.take() {
-            self.list(handle.into_node());
+            let node = handle.into_node();
+            if node.has(NAMELESS) {
+                self.look_at_handles(node);
+            }
+            self.list(node);
         }
         let mut looks = LOOKS;
         while self.see_through(engine, &mut left, garbage) {
@@ -135,6 +142,7 @@ impl Lists {
 
     pub(super) fn revive_input(&mut self, node: NodeRef) {
         self.nameless.remove(&node);
+        self.keyed.forget_input(node);
         node.take_off(NAMELESS | ABANDONED);
     }
 
@@ -197,6 +205,10 @@ impl Lists {
         }
         if self.candidates.is_empty() {
             shrink(&mut self.candidates);
+            self.keyed.shrink();
+            if self.nameless.is_empty() && self.nameless.capacity() > 0 {
+                self.nameless = FxHashSet::default();
+            }
         }
         self.candidates.is_empty()
     }
@@ -224,8 +236,10 @@ impl Lists {
         }
         if node.has(NAMELESS) {
             self.nameless.remove(&node);
+            self.keyed.forget_input(node);
         } else {
             engine.table.remove(node);
+            self.keyed.forget_task(node);
         }
         // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
@@ -239,7 +253,7 @@ impl Lists {
             if let Some(edges) = first {
                 engine.note_dead_edges(read, edges);
             }
-            if read.has(ABANDONED) {
+            if read.has(ABANDONED | UNREACHABLE) {
                 self.list(read);
             }
             if read.flag(SOURCE) {
@@ -319,7 +333,7 @@ impl Lists {
             }
             purge.edges = None;
             purge.reads.pop();
-            if read.has(ABANDONED) && !read.has(LISTED | LIMBO) {
+            if read.has(ABANDONED | UNREACHABLE) && !read.has(LISTED | LIMBO) {
                 read.put_on(LISTED);
                 self.candidates.push(read);
             }
@@ -376,7 +390,8 @@ fn abandon(node: NodeRef) {
 }
 
 fn is_unwanted(node: NodeRef) -> bool {
-    node.has(ABANDONED) && !node.has(LIMBO) && !node.state.is_fresh()
+    let is_unwanted = node.has(UNREACHABLE) || node.has(ABANDONED) && !node.state.is_fresh();
+    is_unwanted && !node.has(LIMBO)
 }
 
 fn is_held(node: NodeRef) -> bool {

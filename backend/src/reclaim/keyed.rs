@@ -1,0 +1,160 @@
+//! Keyed: tasks that are out of reach because their arguments hold a removed input that nothing else holds.
+//!
+//! A task that takes an input as an argument keeps it, by a handle in its key. Once the program has let go of a removed input, such
+//! tasks keep it, and themselves, for nothing: a call that is equal to theirs takes a handle. So when inputs are removed, the keys of
+//! the tasks that depend on them are searched for their handles, and counted. When an input has no other handle left than those,
+//! these tasks are unreachable by a call. They go as soon as nothing reads or holds them.
+//!
+//! For example: `total(&doc)` calls `lines(&doc)`, which reads `doc`. After `update.remove(&doc)` three handles are left, two of them in
+//! keys. When the program drops its own, both tasks go, and the input with them.
+//!
+//! This sees what a key's `Hash` shows, and tasks that depend on the input when it is removed. Handles that stand anywhere else
+//! (in values, in keys of tasks that never read the input) count as the program's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::lists::Lists;
+use crate::held::Seeker;
+use crate::local::OutOfSight;
+use crate::node::{NodeRef, UNREACHABLE};
+
+/// The most tasks that are searched: a removal that reaches more leaves them as they are.
+const MOST: usize = 1 << 18;
+
+/// Which tasks hold a removed input in their keys, how often.
+#[derive(Default)]
+pub(super) struct Keyed {
+    by_input: FxHashMap<NodeRef, Vec<(NodeRef, usize)>>,
+    by_task: FxHashMap<NodeRef, Vec<NodeRef>>,
+}
+
+/// What a search of keys has found.
+#[derive(Default)]
+pub(crate) struct Found(Vec<(NodeRef, NodeRef, usize)>);
+
+impl Found {
+    /// Searches all that depends on inputs, which were removed and have been marked, beginning with `readers`.
+    ///
+    /// Runs the user's `Hash`, with the gate held exclusively, inside of an update. One that panics has shown nothing.
+    pub(crate) fn search(inputs: &[NodeRef], readers: &[NodeRef]) -> Self {
+        let cell_of = |node: &NodeRef| {
+            node.extra().and_then(|extra| extra.handle.lock().as_ref().map(|shared| (shared.address(), *node)))
+        };
+        let cells: FxHashMap<usize, NodeRef> = inputs.iter().filter_map(cell_of).collect();
+        let mut found = Self::default();
+        if cells.is_empty() {
+            return found;
+        }
+        let _out_of_sight = OutOfSight::begin();
+        let mut counts: FxHashMap<usize, usize> = cells.keys().map(|cell| (*cell, 0)).collect();
+        for task in dependents_of(inputs, readers) {
+            let mut seeker = Seeker::new(&mut counts);
+            // SAFETY: the operations are those of the node's types.
+            let search = || unsafe { (task.task_fn.ops.seek_handles)(task, &mut seeker) };
+            let outcome = catch_unwind(AssertUnwindSafe(search));
+            if !seeker.any {
+                continue;
+            }
+            for (cell, count) in counts.iter_mut().filter(|(_, count)| **count > 0) {
+                let count = std::mem::take(count);
+                if outcome.is_ok() {
+                    found.0.push((cells[cell], task, count));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// All tasks that depend on these inputs, as far as memory knows; none if they are very many.
+fn dependents_of(inputs: &[NodeRef], readers: &[NodeRef]) -> Vec<NodeRef> {
+    let mut tasks = readers.to_vec();
+    let mut seen: FxHashSet<NodeRef> = readers.iter().copied().collect();
+    let mut next = 0;
+    let mut push_readers = |node: NodeRef, tasks: &mut Vec<NodeRef>| {
+        node.with_dependents(|dependents| {
+            for dependent in dependents.as_slice() {
+                // SAFETY: the gate is held exclusively.
+                if unsafe { dependent.position_of(node) }.is_some() && seen.insert(dependent.reader()) {
+                    tasks.push(dependent.reader());
+                }
+            }
+        });
+    };
+    inputs.iter().for_each(|input| push_readers(*input, &mut tasks));
+    while let Some(task) = tasks.get(next).copied() {
+        next += 1;
+        if next > MOST {
+            return Vec::new();
+        }
+        push_readers(task, &mut tasks);
+    }
+    tasks
+}
+
+impl Keyed {
+    /// How many handles to an input stand in keys of tasks that are there.
+    pub(super) fn inner_handles(&self, input: NodeRef) -> usize {
+        self.by_input.get(&input).map_or(0, |tasks| tasks.iter().map(|(_, count)| count).sum())
+    }
+
+    /// Gives back what room there is, if there is nothing.
+    pub(super) fn shrink(&mut self) {
+        if self.by_input.is_empty() && self.by_task.is_empty() && self.by_task.capacity() > 0 {
+            *self = Self::default();
+        }
+    }
+
+    /// A task is about to go.
+    pub(super) fn forget_task(&mut self, task: NodeRef) {
+        if self.by_task.is_empty() {
+            return;
+        }
+        for input in self.by_task.remove(&task).unwrap_or_default() {
+            if let Some(tasks) = self.by_input.get_mut(&input) {
+                tasks.retain(|(other, _)| *other != task);
+            }
+        }
+    }
+
+    /// An input is about to go, or has its name again.
+    pub(super) fn forget_input(&mut self, input: NodeRef) {
+        for (task, _) in self.by_input.remove(&input).unwrap_or_default() {
+            if let Some(inputs) = self.by_task.get_mut(&task) {
+                inputs.retain(|other| *other != input);
+                if inputs.is_empty() {
+                    self.by_task.remove(&task);
+                }
+            }
+        }
+    }
+}
+
+impl Lists {
+    /// Notes what the keys of tasks hold of inputs that were removed.
+    pub(super) fn note_keys(&mut self, found: Found, inputs: &[NodeRef]) {
+        for (input, task, count) in found.0 {
+            self.keyed.by_input.entry(input).or_default().push((task, count));
+            self.keyed.by_task.entry(task).or_default().push(input);
+        }
+        for input in inputs {
+            self.look_at_handles(*input);
+        }
+    }
+
+    /// If a removed input has no handle but in keys, their tasks are unreachable.
+    pub(super) fn look_at_handles(&mut self, input: NodeRef) {
+        let inner = self.keyed.inner_handles(input);
+        let extra = input.extra();
+        let is_let_go =
+            extra.is_some_and(|extra| extra.handle.lock().as_ref().is_some_and(|shared| shared.abandon_but(inner)));
+        if is_let_go {
+            for (task, _) in self.keyed.by_input.get(&input).cloned().unwrap_or_default() {
+                task.put_on(UNREACHABLE);
+                self.list(task);
+            }
+        }
+    }
+}

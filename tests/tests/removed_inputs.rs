@@ -1,0 +1,228 @@
+//! Inputs that are removed, and made again: what their readers see, what handles say that are left, and what a store makes of it.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use larder::storage::{MemoryStorage, Table};
+use larder::{Input, Runtime, TaskError, task_fn};
+
+#[task_fn]
+fn length(of: &Input<String>) -> usize {
+    of.with(String::len)
+}
+
+#[task_fn]
+fn parity(of: &Input<String>) -> usize {
+    length(of) % 2
+}
+
+fn runs(runtime: &Runtime) -> u64 {
+    runtime.stats().runs()
+}
+
+fn stored(store: &MemoryStorage) -> Runtime {
+    Runtime::builder().storage(store.clone()).code_identity("removed_inputs").try_build().unwrap()
+}
+
+fn message(work: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(work)).unwrap_err();
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+/// A removed input could not be made again: `input` gave back the node that had no value any more, and reading it was a panic.
+#[test]
+fn an_input_that_was_removed_can_be_made_again() {
+    let runtime = Runtime::new();
+    for round in 1..5 {
+        let input = runtime.input("x", "a".repeat(round));
+        assert_eq!(runtime.run(|| parity(&input)), round % 2);
+        runtime.update(|update| update.remove(&input)).unwrap();
+        let input = runtime.input("x", "b".repeat(round + 1));
+        assert_eq!(runtime.run(|| parity(&input)), (round + 1) % 2);
+        runtime.update(|update| update.remove(&input)).unwrap();
+    }
+    // Of another type as well.
+    let input = runtime.input("x", 7_u64);
+    assert_eq!(runtime.run(|| input.get()), 7);
+}
+
+#[test]
+fn a_handle_that_is_left_says_that_the_input_was_removed() {
+    let runtime = Runtime::new();
+    let old = runtime.input("the name", "abc".to_owned());
+    let before = runtime.run(|| length(&old));
+    runtime.update(|update| update.remove(&old)).unwrap();
+    let new = runtime.input("the name", "abcde".to_owned());
+    assert_ne!(old, new);
+    for _ in 0..2 {
+        let error = runtime.try_run(|| length(&old)).unwrap_err();
+        assert!(matches!(&error, TaskError::Panicked { task, message }
+            if task == "input(\"the name\")" && message == "the input has been removed"), "{error}");
+        let said = message(|| runtime.run(|| _ = old.get()));
+        assert!(said.contains("the name") && said.contains("removed"), "{said}");
+        assert_eq!(runtime.run(|| length(&new)), before + 2);
+    }
+}
+
+#[test]
+fn a_removed_input_that_is_set_is_the_input_of_its_name_again_if_that_is_free() {
+    let runtime = Runtime::new();
+    let old = runtime.input("x", "abc".to_owned());
+    runtime.run(|| parity(&old));
+    runtime.update(|update| update.remove(&old)).unwrap();
+    runtime.update(|update| update.set(&old, "abcd".to_owned())).unwrap();
+    assert_eq!(runtime.run(|| parity(&old)), 0);
+    assert_eq!(runtime.input("x", "something else".to_owned()), old);
+
+    runtime.update(|update| update.remove(&old)).unwrap();
+    let new = runtime.input("x", "a".to_owned());
+    let said = message(|| runtime.update(|update| update.set(&old, "abc".to_owned())).unwrap());
+    assert!(said.contains("\"x\"") && said.contains("removed"), "{said}");
+    assert_eq!(runtime.run(|| parity(&new)), 1, "the update that panicked has changed nothing");
+    // The new one goes, so the name is free.
+    runtime
+        .update(|update| {
+            update.remove(&new);
+            update.set(&old, "ab".to_owned());
+        })
+        .unwrap();
+    assert_eq!(runtime.run(|| parity(&old)), 0);
+    assert_eq!(runtime.input("x", String::new()), old);
+    runtime.try_run(|| parity(&new)).unwrap_err();
+}
+
+#[test]
+fn removing_twice_or_setting_and_removing_at_once_is_removing() {
+    let runtime = Runtime::new();
+    let input = runtime.input("x", "abc".to_owned());
+    runtime.run(|| parity(&input));
+    runtime
+        .update(|update| {
+            update.set(&input, "abcd".to_owned());
+            update.remove(&input);
+            update.remove(&input);
+        })
+        .unwrap();
+    runtime.update(|update| update.remove(&input)).unwrap();
+    runtime.try_run(|| parity(&input)).unwrap_err();
+    runtime
+        .update(|update| {
+            update.remove(&input);
+            update.set(&input, "a".to_owned());
+        })
+        .unwrap();
+    assert_eq!(runtime.run(|| parity(&input)), 1);
+}
+
+static CAUGHT: AtomicUsize = AtomicUsize::new(0);
+
+#[task_fn(transient)]
+fn or_zero(of: &Input<String>) -> usize {
+    catch_unwind(AssertUnwindSafe(|| length(of))).unwrap_or_else(|_| {
+        CAUGHT.fetch_add(1, SeqCst);
+        0
+    })
+}
+
+#[test]
+fn who_has_caught_that_an_input_is_removed_sees_that_it_is_set_again() {
+    let runtime = Runtime::new();
+    let input = runtime.input("x", "abc".to_owned());
+    assert_eq!(runtime.run(|| or_zero(&input)), 3);
+    runtime.update(|update| update.remove(&input)).unwrap();
+    assert_eq!(runtime.run(|| or_zero(&input)), 0);
+    assert_eq!(runtime.run(|| or_zero(&input)), 0);
+    assert_eq!(CAUGHT.load(SeqCst), 1, "nothing has changed in between");
+    runtime.update(|update| update.set(&input, "ab".to_owned())).unwrap();
+    assert_eq!(runtime.run(|| or_zero(&input)), 2);
+}
+
+/// With a store: the readers are marked, in memory and on disk; and the same name with the same value later is found in the same
+/// state, by the fingerprints of its readers.
+#[test]
+fn with_a_store_an_input_that_is_made_again_as_it_was_runs_nothing() {
+    let store = MemoryStorage::new();
+    let runtime = stored(&store);
+    let input = runtime.input("x", "abc".to_owned());
+    assert_eq!(runtime.run(|| parity(&input)), 1);
+    runtime.update(|update| update.remove(&input)).unwrap();
+    drop(input);
+    let input = runtime.input("x", "abc".to_owned());
+    assert_eq!(runtime.run(|| parity(&input)), 1);
+    assert_eq!(runs(&runtime), 2, "both are found in the store");
+    runtime.update(|update| update.remove(&input)).unwrap();
+    drop(input);
+    drop(runtime);
+
+    let runtime = stored(&store);
+    let input = runtime.input("x", "abc".to_owned());
+    assert_eq!(runtime.run(|| parity(&input)), 1);
+    assert_eq!(runs(&runtime), 0);
+    runtime.update(|update| update.remove(&input)).unwrap();
+    let other = runtime.input("x", "ab".to_owned());
+    assert_eq!(runtime.run(|| parity(&other)), 0);
+    drop((input, other, runtime));
+
+    let runtime = stored(&store);
+    let input = runtime.input("x", "abcd".to_owned());
+    assert_eq!(runtime.run(|| (length(&input), parity(&input))), (4, 0));
+}
+
+/// A removed input of an earlier process is no input of the next one: nothing may be found that was computed from it.
+#[test]
+fn with_a_store_a_removed_input_that_is_restored_is_stale() {
+    let store = MemoryStorage::new();
+    let runtime = stored(&store);
+    let input = runtime.input("x", "abc".to_owned());
+    runtime.run(|| parity(&input));
+    drop((input, runtime));
+
+    // Restored, so that the store alone knows what was read.
+    let runtime = stored(&store);
+    let input = runtime.input("x", "abc".to_owned());
+    runtime.run(|| parity(&input));
+    assert_eq!(runs(&runtime), 0);
+    runtime.update(|update| update.remove(&input)).unwrap();
+    runtime.try_run(|| parity(&input)).unwrap_err();
+    runtime.update(|update| update.set(&input, "ab".to_owned())).unwrap();
+    assert_eq!(runtime.run(|| parity(&input)), 0);
+    runtime.update(|update| update.remove(&input)).unwrap();
+    runtime.flush().unwrap();
+    // What is not ended well here.
+    std::mem::forget(runtime);
+    let copy = store.clone();
+    let runtime = stored(&copy);
+    let input = runtime.input("x", "abcdefg".to_owned());
+    assert_eq!(runtime.run(|| (length(&input), parity(&input))), (7, 1));
+}
+
+#[test]
+fn a_transient_input_may_take_the_name_of_one_that_was_stored_and_removed() {
+    let store = MemoryStorage::new();
+    for _ in 0..2 {
+        let runtime = stored(&store);
+        let input = runtime.input("x", "abc".to_owned());
+        assert_eq!(runtime.run(|| parity(&input)), 1);
+        runtime.update(|update| update.remove(&input)).unwrap();
+        let input = runtime.transient_input("x", "abcd".to_owned());
+        assert_eq!(runtime.run(|| parity(&input)), 0);
+        runtime.update(|update| update.remove(&input)).unwrap();
+        let input = runtime.input("x", "abcde".to_owned());
+        assert_eq!(runtime.run(|| parity(&input)), 1);
+    }
+}
+
+#[test]
+fn inputs_that_are_removed_have_no_record() {
+    let store = MemoryStorage::new();
+    let runtime = stored(&store);
+    let inputs: Vec<_> = (0..50).map(|n| runtime.input(&n.to_string(), "a".repeat(n))).collect();
+    runtime.run(|| inputs.iter().map(parity).sum::<usize>());
+    runtime.update(|update| inputs.iter().for_each(|input| update.remove(input))).unwrap();
+    runtime.flush().unwrap();
+    let report = runtime.storage_report().unwrap().unwrap();
+    let of = |table| report.records[Table::ALL.iter().position(|other| *other == table).unwrap()];
+    assert_eq!(of(Table::Inputs), 0, "{:?}", report.records);
+}
