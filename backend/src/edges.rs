@@ -264,7 +264,9 @@ impl Dependents {
         mut keep: impl FnMut(Dependent) -> bool,
     ) {
         if self.0.is_null() || self.is_single() {
-            return if !range.is_empty() { self.retain(keep) };
+            return if !range.is_empty() {
+                self.retain(keep)
+            };
         }
         // SAFETY: as in `push`.
         let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };

@@ -15,7 +15,10 @@ use crate::extra::Failure;
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
-use crate::node::{ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE, UNREACHABLE, WAS_READ};
+use crate::node::{
+    ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE,
+    UNREACHABLE, WAS_READ,
+};
 use crate::persist::reads_changed;
 use crate::task_fn::Ran;
 

@@ -78,7 +78,13 @@ impl Shared {
     /// A cell for a node that has none, with one handle to it.
     pub(crate) fn new(engine: u64, released: &Arc<Released>, node: NodeRef, unwanted: bool) -> (Self, Held) {
         let word = AtomicUsize::new(NODE | HANDLE | if unwanted { UNWANTED } else { 0 });
-        let cell = Box::new(HandleCell { node, engine, word, inner: AtomicUsize::new(0), released: released.clone() });
+        let cell = Box::new(HandleCell {
+            node,
+            engine,
+            word,
+            inner: AtomicUsize::new(0),
+            released: released.clone(),
+        });
         let cell = NonNull::from(Box::leak(cell));
         (Self(cell), Held(cell))
     }

@@ -220,9 +220,9 @@ impl Engine {
         let inputs = self.inputs.lock();
         for change in revived {
             let name = name_of(change.node());
-            let is_free = inputs.get(name).is_none_or(|other| {
-                changes.iter().any(|change| change.removes() && change.node() == *other)
-            });
+            let is_free = inputs
+                .get(name)
+                .is_none_or(|other| changes.iter().any(|change| change.removes() && change.node() == *other));
             assert!(
                 is_free && names.insert(name),
                 "the input {name:?} was removed, and there is another one of its name now: set that one"

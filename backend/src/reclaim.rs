@@ -93,7 +93,13 @@ pub(crate) struct Reclaim(Mutex<Lists>);
 impl Reclaim {
     /// Inputs have been removed, and what depends on them marked; `readers` have read them as the store knows, and `found` is
     /// what keys hold of them.
-    pub(crate) fn remove_inputs(&self, engine: &Engine, nodes: &[NodeRef], readers: &[NodeRef], found: Found) {
+    pub(crate) fn remove_inputs(
+        &self,
+        engine: &Engine,
+        nodes: &[NodeRef],
+        readers: &[NodeRef],
+        found: Found,
+    ) {
         let mut lists = self.0.lock();
         nodes.iter().for_each(|node| lists.remove_input(*node));
         lists.abandon_readers(readers);

@@ -211,8 +211,9 @@ fn inputs_that_are_removed_leave_nothing() {
     });
     check_in("inputs that are made again", &Runtime::new(), |runtime, round| {
         for times in 0..3 {
-            let inputs: Vec<_> =
-                (0..MANY).map(|n| runtime.transient_input(&n.to_string(), format!("{round} {times}"))).collect();
+            let inputs: Vec<_> = (0..MANY)
+                .map(|n| runtime.transient_input(&n.to_string(), format!("{round} {times}")))
+                .collect();
             runtime.run(|| inputs.iter().map(length).sum::<u64>());
             runtime.update(|update| inputs.iter().for_each(|input| update.remove(input))).unwrap();
         }
@@ -232,11 +233,12 @@ fn inputs_that_are_removed_leave_nothing() {
         let inputs = inputs(runtime, round);
         runtime.update(|update| update.set(&root, inputs.clone())).unwrap();
         runtime.run(|| through(&root));
-        runtime.update(|update| {
-            update.set(&root, Vec::new());
-            inputs.iter().for_each(|input| update.remove(input));
-        })
-        .unwrap();
+        runtime
+            .update(|update| {
+                update.set(&root, Vec::new());
+                inputs.iter().for_each(|input| update.remove(input));
+            })
+            .unwrap();
         runtime.run(|| through(&root));
     });
 }
@@ -348,7 +350,8 @@ fn forgotten_tasks_leave_nothing_whatever_became_of_them() {
             }
         }));
         runtime.run(|| {
-            (0..MANY).for_each(|n| _ = (later::forget(round * MANY + n), later_twice::forget(round * MANY + n)))
+            (0..MANY)
+                .for_each(|n| _ = (later::forget(round * MANY + n), later_twice::forget(round * MANY + n)))
         });
     });
     check_in("readers of one that stays", &Runtime::new(), |runtime, round| {

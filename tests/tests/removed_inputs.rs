@@ -58,8 +58,11 @@ fn a_handle_that_is_left_says_that_the_input_was_removed() {
     assert_ne!(old, new);
     for _ in 0..2 {
         let error = runtime.try_run(|| length(&old)).unwrap_err();
-        assert!(matches!(&error, TaskError::Panicked { task, message }
-            if task == "input(\"the name\")" && message == "the input has been removed"), "{error}");
+        assert!(
+            matches!(&error, TaskError::Panicked { task, message }
+            if task == "input(\"the name\")" && message == "the input has been removed"),
+            "{error}"
+        );
         let said = message(|| runtime.run(|| _ = old.get()));
         assert!(said.contains("the name") && said.contains("removed"), "{said}");
         assert_eq!(runtime.run(|| length(&new)), before + 2);
@@ -147,6 +150,7 @@ fn with_a_store_an_input_that_is_made_again_as_it_was_runs_nothing() {
     let runtime = stored(&store);
     let input = runtime.input("x", "abc".to_owned());
     assert_eq!(runtime.run(|| parity(&input)), 1);
+    runtime.flush().unwrap();
     runtime.update(|update| update.remove(&input)).unwrap();
     drop(input);
     let input = runtime.input("x", "abc".to_owned());
@@ -161,9 +165,17 @@ fn with_a_store_an_input_that_is_made_again_as_it_was_runs_nothing() {
     assert_eq!(runtime.run(|| parity(&input)), 1);
     assert_eq!(runs(&runtime), 0);
     runtime.update(|update| update.remove(&input)).unwrap();
+    // The tasks over the old one are in memory still, and give up their names in the store.
     let other = runtime.input("x", "ab".to_owned());
     assert_eq!(runtime.run(|| parity(&other)), 0);
+    runtime.try_run(|| parity(&input)).unwrap_err();
     drop((input, other, runtime));
+
+    let runtime = stored(&store);
+    let input = runtime.input("x", "ab".to_owned());
+    assert_eq!(runtime.run(|| (length(&input), parity(&input))), (2, 0));
+    assert_eq!(runs(&runtime), 0, "what was computed from the new one was stored");
+    drop((input, runtime));
 
     let runtime = stored(&store);
     let input = runtime.input("x", "abcd".to_owned());

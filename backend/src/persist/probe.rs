@@ -156,9 +156,8 @@ impl Persistence {
 
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.
     pub(super) fn own(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
-        let key = key.filter(|key| {
-            self.nodes.own(*key, node) || self.make_way(*key) && self.nodes.own(*key, node)
-        });
+        let key =
+            key.filter(|key| self.nodes.own(*key, node) || self.make_way(*key) && self.nodes.own(*key, node));
         self.name(node, key)
     }
 

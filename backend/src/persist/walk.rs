@@ -104,7 +104,9 @@ impl<'a> Walk<'a> {
             }
             let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
-                if goes && let Some(node) = self.persistence.nodes.get(task.0).filter(|node| node.flag(RESTORED)) {
+                if goes
+                    && let Some(node) = self.persistence.nodes.get(task.0).filter(|node| node.flag(RESTORED))
+                {
                     self.readers.push(node);
                 }
                 self.dependent(task, memory, &mut reached);

@@ -40,7 +40,8 @@ impl Found {
     /// Runs the user's `Hash`, with the gate held exclusively, inside of an update. One that panics has shown nothing.
     pub(crate) fn search(inputs: &[NodeRef], readers: &[NodeRef]) -> Self {
         let cell_of = |node: &NodeRef| {
-            node.extra().and_then(|extra| extra.handle.lock().as_ref().map(|shared| (shared.address(), *node)))
+            node.extra()
+                .and_then(|extra| extra.handle.lock().as_ref().map(|shared| (shared.address(), *node)))
         };
         let cells: FxHashMap<usize, NodeRef> = inputs.iter().filter_map(cell_of).collect();
         let mut found = Self::default();
@@ -148,8 +149,9 @@ impl Lists {
     pub(super) fn look_at_handles(&mut self, input: NodeRef) {
         let inner = self.keyed.inner_handles(input);
         let extra = input.extra();
-        let is_let_go =
-            extra.is_some_and(|extra| extra.handle.lock().as_ref().is_some_and(|shared| shared.abandon_but(inner)));
+        let is_let_go = extra.is_some_and(|extra| {
+            extra.handle.lock().as_ref().is_some_and(|shared| shared.abandon_but(inner))
+        });
         if is_let_go {
             for (task, _) in self.keyed.by_input.get(&input).cloned().unwrap_or_default() {
                 task.put_on(UNREACHABLE);

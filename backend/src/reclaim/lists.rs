@@ -11,8 +11,8 @@ use crate::cycle;
 use crate::engine::{Engine, new_generation};
 use crate::marks::{self, Marks};
 use crate::node::{
-    ABANDONED, DROP_QUEUED, FAILED, FORGOTTEN, LIMBO, LISTED, MEMBER, MUST_RUN, NAMELESS, NodeRef,
-    ORIGIN, SOUGHT, SOURCE, UNREACHABLE, WAS_READ,
+    ABANDONED, DROP_QUEUED, FAILED, FORGOTTEN, LIMBO, LISTED, MEMBER, MUST_RUN, NAMELESS, NodeRef, ORIGIN,
+    SOUGHT, SOURCE, UNREACHABLE, WAS_READ,
 };
 
 #[derive(Default)]
@@ -109,7 +109,8 @@ impl Lists {
         let mut live = Vec::new();
         node.with_dependents(|readers| {
             // SAFETY: the gate is held exclusively.
-            let readers = readers.as_slice().iter().filter(|reader| unsafe { reader.position_of(node) }.is_some());
+            let readers =
+                readers.as_slice().iter().filter(|reader| unsafe { reader.position_of(node) }.is_some());
             live.extend(readers.map(|reader| reader.reader()));
         });
         self.abandon_readers(&live);
@@ -275,7 +276,9 @@ impl Lists {
     /// Goes on with the search for origins, or begins it if it is worth it. Returns whether none is under way.
     fn search(&mut self, engine: &Engine, looks: &mut usize) -> bool {
         let tasks = engine.table.len();
-        if self.search.is_none() && !self.origins.is_empty() && (self.origins.len() * 4 >= tasks || tasks <= NODES / 4)
+        if self.search.is_none()
+            && !self.origins.is_empty()
+            && (self.origins.len() * 4 >= tasks || tasks <= NODES / 4)
         {
             let origins = std::mem::take(&mut self.origins);
             for node in &origins {
@@ -350,8 +353,7 @@ impl Lists {
 
     fn is_worth_a_purge(&self, engine: &Engine) -> bool {
         let gone = self.limbo.len();
-        gone > 0
-            && (engine.dead_edges_to_look_at() <= gone * 16 + NODES || gone * 8 >= engine.table.len())
+        gone > 0 && (engine.dead_edges_to_look_at() <= gone * 16 + NODES || gone * 8 >= engine.table.len())
     }
 
     fn begin_purge(&mut self, engine: &Engine) {
