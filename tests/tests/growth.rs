@@ -60,9 +60,9 @@ fn check(name: &str, round: impl Fn(u64) + Sync) {
     };
     let before = live(0..8);
     let after = live(8..28);
-    // An allocation more or less, and not one byte of each thing.
+    // A list may have more room than before; but there are hundreds of things in all, mostly thousands.
     let left = after - before;
-    assert!(left < 2048, "{name}: 20 rounds leave {left} bytes behind");
+    assert!(left < 8192, "{name}: 20 rounds leave {left} bytes behind");
 }
 
 /// Fails if rounds of a runtime leave something behind, in memory or among its tasks.
