@@ -124,7 +124,7 @@ impl Persistence {
         }
         self.nodes.remove(Some(key), node);
         persisted.is_stored = false;
-        *node.extra_or_insert().persisted.lock() = Some(persisted);
+        persisted.put(node);
     }
 
     /// Marks the restored nodes that could not be marked when something changed in the middle of a session.
