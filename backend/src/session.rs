@@ -229,20 +229,25 @@ impl Session {
         let mut garbage = None;
         if holds_gate {
             wake_before_sleep();
-        }
-        while holds_gate {
-            engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
-            if !garbage.as_ref().is_some_and(Garbage::is_unfinished) {
-                break;
-            }
-            // Others may come in between two slices.
-            engine.gate.close();
-            garbage = None;
+            garbage = Self::enter_gate(engine);
         }
         let entered = Some(local.enter(engine));
         let session = Self { engine: engine.clone(), local, entered, holds_gate };
         drop(garbage);
         session
+    }
+
+    /// Does the chores that there are, slice by slice, as long as no other session is open.
+    fn enter_gate(engine: &Engine) -> Option<Garbage> {
+        loop {
+            let mut garbage = None;
+            engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
+            if !garbage.as_ref().is_some_and(Garbage::is_unfinished) {
+                return garbage;
+            }
+            // Others may come in between two slices.
+            engine.gate.close();
+        }
     }
 }
 

@@ -194,7 +194,7 @@ impl Lists {
                 self.retire(engine, node, garbage);
             } else if is_unwanted(node)
                 && let Some(ring) = ring_of(node)
-                && ring.iter().fold(true, |can_go, node| !self.waits_as_origin(*node) && can_go)
+                && ring.iter().filter(|node| self.waits_as_origin(**node)).count() == 0
             {
                 *left = left.saturating_sub(ring.len());
                 ring.into_iter().for_each(|node| self.retire(engine, node, garbage));
