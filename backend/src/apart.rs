@@ -9,10 +9,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::execute::{Payload, on_enough_stack};
+use crate::execute::Payload;
 use crate::failure::{CycleError, TaskError};
 use crate::local::Local;
 use crate::node::NodeRef;
+use crate::stack::on_enough_stack;
 
 /// Runs the body of `node`, which another strand has claimed, and returns a twin that holds the value.
 ///

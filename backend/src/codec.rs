@@ -23,6 +23,7 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::bounds::{Bounds, Broken};
+use crate::stack::on_enough_stack;
 
 /// Names this codec and its configuration in a store's meta record. Change it with anything that changes bytes.
 pub const CODEC: u16 = 1;
@@ -44,7 +45,8 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
     let before = out.len();
     let bounds = Bounds::for_encoding();
     let sink = Sink { out, limit: before.saturating_add(MAX_BYTES) };
-    bincode::serde::encode_into_writer(encode::Bounded::new(value, &bounds), sink, CONFIG).map_err(|source| {
+    let encode = || bincode::serde::encode_into_writer(encode::Bounded::new(value, &bounds), sink, CONFIG);
+    on_enough_stack(encode).map_err(|source| {
         out.truncate(before);
         match (bounds.broken(), source) {
             (Some(Broken::Depth), _) => EncodeError::TooDeep,
@@ -61,7 +63,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
     let bounds = Bounds::for_decoding(bytes.len());
     let seed = decode::BoundedSeed::new(std::marker::PhantomData::<T>, &bounds);
-    match bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG) {
+    match on_enough_stack(|| bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG)) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
         Ok((_, read)) => Err(DecodeError::Trailing { bytes: bytes.len() - read }),
         Err(source) => Err(match bounds.broken() {
@@ -86,11 +88,16 @@ pub fn check_round_trip<T: Serialize + DeserializeOwned>(
         type_name: type_name::<T>(),
         reason,
     };
-    let value: T = decode(encoded).map_err(|error| fail(RoundTripReason::Decode(error)))?;
+    // Its drop, too, has enough stack.
+    on_enough_stack(|| check_round_trip_here::<T>(encoded)).map_err(fail)
+}
+
+fn check_round_trip_here<T: Serialize + DeserializeOwned>(encoded: &[u8]) -> Result<(), RoundTripReason> {
+    let value: T = decode(encoded).map_err(RoundTripReason::Decode)?;
     let mut again = Vec::with_capacity(encoded.len());
-    encode_into(&value, &mut again).map_err(|error| fail(RoundTripReason::Encode(error)))?;
+    encode_into(&value, &mut again).map_err(RoundTripReason::Encode)?;
     // Maps and sets may come back in another order: only the length tells then.
-    if again.len() == encoded.len() { Ok(()) } else { Err(fail(RoundTripReason::Differs)) }
+    if again.len() == encoded.len() { Ok(()) } else { Err(RoundTripReason::Differs) }
 }
 
 /// A value cannot be encoded.

@@ -44,10 +44,11 @@ pub(crate) use self::read::{is_own, read_claimed};
 pub(crate) use self::resolved::{Resolved, verify_resolved, whole_components};
 pub(crate) use self::way::{give_way, is_giving_way, wait_for_way};
 use crate::edges::Edge;
-use crate::execute::{Payload, on_enough_stack, unfinished};
+use crate::execute::{Payload, unfinished};
 use crate::failure::TaskError;
 use crate::local::Local;
 use crate::node::{AHEAD, NodeRef, ON_CYCLE};
+use crate::stack::on_enough_stack;
 use crate::strand::Gathered;
 
 /// What is returned instead of an outcome when a member's body has run: its value is provisional.
@@ -142,7 +143,7 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
 pub(crate) fn after_run(local: &Local, payload: Payload) -> Result<(), Payload> {
     match end_of_head(local) {
         None => Err(payload),
-        Some(None) => rounds::resolve(local),
+        Some(None) => on_enough_stack(|| rounds::resolve(local)),
         Some(Some(error)) => {
             let payload = if payload.is::<Parked>() { Box::new(error.clone()) } else { payload };
             publish::fail_all(local, &error);

@@ -18,6 +18,7 @@ use crate::local::Local;
 use crate::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
 use crate::persist::{Persistence, StorageConfig};
 use crate::reclaim::Reclaim;
+use crate::stack::on_enough_stack;
 use crate::storage::StorageError;
 use crate::table::Table;
 use crate::task_fn::RawTaskFn;
@@ -110,6 +111,11 @@ impl Engine {
     }
 
     fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+        // Its parts are large, and are built on the stack.
+        on_enough_stack(|| Self::make(config, persistence))
+    }
+
+    fn make(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
@@ -260,6 +266,12 @@ impl Functions {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        on_enough_stack(|| self.free_nodes());
+    }
+}
+
+impl Engine {
+    fn free_nodes(&mut self) {
         // Nobody else can reach the nodes: sessions own the engine, and handles use a node only inside a session.
         let handles = self.released.close();
         self.threads.clear();

@@ -20,6 +20,7 @@ use crate::node::{
     UNREACHABLE, WAS_READ,
 };
 use crate::persist::reads_changed;
+use crate::stack::on_enough_stack;
 use crate::task_fn::Ran;
 
 /// What a panic carries.
@@ -101,28 +102,6 @@ pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
     let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
     on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
-}
-
-/// Bodies call tasks that call tasks: below this much stack, go on on a new segment. A body may rely on as much, as on a thread
-/// of its own it could: a parser that recurses takes more than a hundred kilobytes.
-const RED_ZONE: usize = 256 << 10;
-/// The size of a new segment.
-const SEGMENT: usize = 4 * 1024 * 1024;
-
-#[inline]
-pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
-    if cfg!(miri) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
-        run()
-    } else {
-        on_new_segment(run)
-    }
-}
-
-/// What it takes to change stacks is not to stand on each of them.
-#[cold]
-#[inline(never)]
-fn on_new_segment<R>(run: impl FnOnce() -> R) -> R {
-    stacker::grow(SEGMENT, run)
 }
 
 /// What became of a finished run.

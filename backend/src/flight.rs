@@ -36,11 +36,12 @@ use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{Visit, try_claim_for};
-use crate::execute::{Payload, cause, complete, fail, on_enough_stack};
+use crate::execute::{Payload, cause, complete, fail};
 use crate::failure::TaskError;
 use crate::heavy::launch_heavy;
 use crate::local::{Local, Suspended};
 use crate::node::NodeRef;
+use crate::stack::on_enough_stack;
 use crate::strand::Strand;
 use crate::sync::Mutex;
 use crate::task_fn::Ran;
@@ -224,8 +225,10 @@ impl Core {
         self.seats.alight(over.is_some());
         let Some(state) = over else { return false };
         // The finished body's drop is the user's code: under no lock that others take, and nobody waits for it.
-        drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
-        drop(state);
+        on_enough_stack(|| {
+            drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
+            drop(state);
+        });
         true
     }
 

@@ -24,6 +24,7 @@ use crate::persist::{Moved, PersistInput, Touched, recognised};
 use crate::reclaim::{Found, Garbage};
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
+use crate::stack::on_enough_stack;
 use crate::task_fn::{Describe, Site, TaskFn, type_id};
 
 /// A type that an input can hold.
@@ -197,19 +198,23 @@ impl Engine {
         policy: UpdatePolicy,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
-        let mut gathered = Gathered::new(self);
-        let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
-        drop(garbage);
-        Ok(result)
+        on_enough_stack(|| {
+            // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
+            let mut gathered = Gathered::new(self);
+            let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
+            drop(garbage);
+            Ok(result)
+        })
     }
 
     /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
     pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
-        let mut gathered = Gathered::new(self);
-        let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
-        drop(garbage);
-        result
+        on_enough_stack(|| {
+            let mut gathered = Gathered::new(self);
+            let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
+            drop(garbage);
+            result
+        })
     }
 
     /// # Panics

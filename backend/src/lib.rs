@@ -22,6 +22,7 @@ mod thread_cache;
 mod lookup;
 mod table;
 mod claim;
+mod stack;
 mod demand;
 mod execute;
 mod waits;

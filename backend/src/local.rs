@@ -29,6 +29,7 @@ use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::{CycleError, TaskError};
 use crate::node::NodeRef;
+use crate::stack::on_enough_stack;
 use crate::strand::{Gathered, Lineage, new_strand};
 use crate::thread_cache::ThreadCache;
 use crate::threads::Threads;
@@ -213,7 +214,8 @@ impl Local {
     }
 
     fn listed(engine: &Engine, is_late: bool) -> Arc<Self> {
-        let local = Arc::new(Self::new(engine, is_late));
+        // Its parts are large, and are built on the stack.
+        let local = on_enough_stack(|| Arc::new(Self::new(engine, is_late)));
         engine.threads.enter(&local);
         local
     }

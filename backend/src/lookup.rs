@@ -18,6 +18,7 @@ use crate::marks;
 use crate::node::{Header, NodeRef};
 use crate::persist;
 use crate::slot::StackMagicAnySlot;
+use crate::stack::on_enough_stack;
 use crate::table::Inserted;
 use crate::task_fn::{RawTaskFn, TaskFn};
 use crate::task_type::CachedTaskType;
@@ -277,7 +278,9 @@ pub(crate) fn insert(
     if !slot.get().is_plain() {
         // Owning these arguments runs code of the user's, which must not happen under the lock.
         let mut inserted = None;
-        slot.with_key(&mut |slot| inserted = Some(insert_plain(local, task_fn, hash, slot, phase)));
+        on_enough_stack(|| {
+            slot.with_key(&mut |slot| inserted = Some(insert_plain(local, task_fn, hash, slot, phase)));
+        });
         return inserted.expect("`with_key` calls its closure once");
     }
     insert_plain(local, task_fn, hash, slot, phase)

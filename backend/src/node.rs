@@ -32,6 +32,7 @@ use crate::args::ArgsSlot;
 use crate::claim::StateWord;
 use crate::edges::{Dependents, Deps};
 use crate::extra::Extra;
+use crate::stack::on_enough_stack;
 use crate::task_fn::RawTaskFn;
 
 pub(crate) use self::typed::{Node, Ops, replace_value};
@@ -337,7 +338,8 @@ impl Drop for Header {
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
-        match panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string())) {
+        let describe = || panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string()));
+        match on_enough_stack(describe) {
             // The arguments print as the tuple that they are; one alone, as no call is written, with a comma behind it.
             Ok(text) => match text.strip_suffix(",)") {
                 Some(one_argument) => write!(f, "{one_argument})"),

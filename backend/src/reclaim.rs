@@ -44,6 +44,7 @@ use crate::engine::Engine;
 use crate::mark::{Marking, mark_must_run, purge_dead};
 use crate::node::{ABANDONED, NodeRef, TIDY_QUEUED, UNREACHABLE};
 use crate::session::Exclusive;
+use crate::stack::on_enough_stack;
 
 /// How many nodes a slice forgets, retires or frees, and how many edges or marks it looks at instead.
 const NODES: usize = if cfg!(miri) { 16 } else { 4096 };
@@ -74,6 +75,14 @@ impl Garbage {
 
 impl Drop for Garbage {
     fn drop(&mut self) {
+        if !(self.values.is_empty() && self.nodes.is_empty() && self.twins.is_empty()) {
+            on_enough_stack(|| self.drop_here());
+        }
+    }
+}
+
+impl Garbage {
+    fn drop_here(&mut self) {
         for node in self.nodes.drain(..) {
             // SAFETY: 1. it was retired, so it is in neither the table nor an edge, and all edges to it have been purged; 2. it has no
             // handle; 3. thread caches are cleared by the new generation before any session looks into them.
@@ -83,6 +92,7 @@ impl Drop for Garbage {
             // SAFETY: twins are used in the sessions that they were made in only, and those are over.
             unsafe { twin.free_twin() };
         }
+        self.values.clear();
     }
 }
 

@@ -18,6 +18,7 @@ use crate::input::Change;
 use crate::mark::mark_dependents;
 use crate::node::{LOST, MARKED, NodeRef, replace_value};
 use crate::session::UpdateError;
+use crate::stack::on_enough_stack;
 use crate::task_fn::{RawTaskFn, TaskFn};
 
 /// What a refresh found.
@@ -46,7 +47,7 @@ impl Engine {
         }
         let _one_at_a_time = self.refreshing.lock();
         loop {
-            if let Some(refreshed) = self.try_refresh(policy)? {
+            if let Some(refreshed) = on_enough_stack(|| self.try_refresh(policy))? {
                 return Ok(refreshed);
             }
         }

@@ -14,6 +14,7 @@ use crate::failure::TaskError;
 use crate::local::Local;
 use crate::marks;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
+use crate::stack::on_enough_stack;
 use crate::task_fn::Ran;
 
 /// What the user's code says of a member's value.
@@ -150,6 +151,10 @@ fn release(local: &Local, node: NodeRef, phase: Phase) {
 
 /// Frees twins of a component. No body that could have been lent their values runs any more.
 pub(super) fn free(twins: impl IntoIterator<Item = NodeRef>) {
+    on_enough_stack(|| free_here(twins));
+}
+
+fn free_here(twins: impl IntoIterator<Item = NodeRef>) {
     for twin in twins {
         // SAFETY: 1. the component alone has handed the twin out, to bodies of its members, and these have ended; 2. it is in no
         // list any more. A value whose drop panics is gone all the same.

@@ -18,10 +18,11 @@ use super::way;
 use crate::claim::Phase;
 use crate::demand::{Waited, claim, demand, is_cancelled, release, wait_for};
 use crate::edges::Edge;
-use crate::execute::{Payload, on_enough_stack};
+use crate::execute::Payload;
 use crate::local::Local;
 use crate::marks::Marks;
 use crate::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
+use crate::stack::on_enough_stack;
 
 /// A component that has been resolved.
 pub(crate) struct Resolved {

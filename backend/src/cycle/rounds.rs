@@ -228,7 +228,7 @@ impl Rounds<'_> {
             }
         }
         self.with(|component| component.evaluating.push(number))?;
-        let outcome = crate::execute::on_enough_stack(|| self.evaluate_once(number));
+        let outcome = crate::stack::on_enough_stack(|| self.evaluate_once(number));
         self.with(|component| component.evaluating.pop())?;
         outcome
     }

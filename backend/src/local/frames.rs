@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::carry::{Arrived, Sink};
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
+use crate::stack::on_enough_stack;
 use crate::strand::Gathered;
 
 use super::{Local, SavedFrame, Suspended};
@@ -82,7 +83,8 @@ impl Local {
         // SAFETY: as in `push`.
         unsafe { (*self.reads.get()).truncate(self.base.get()) };
         if self.has_emitted() {
-            drop(self.take_emitted());
+            let emitted = self.take_emitted();
+            on_enough_stack(|| drop(emitted));
         }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);

@@ -210,6 +210,7 @@ impl Sky {
                         let flight = self.flights.of(node);
                         *seat = flight.and_then(Seat::take);
                     }
+                    let mut has_landed = false;
                     let waits = match seat {
                         Some(Seat { flight, seat }) => {
                             if has == Has::Nothing {
@@ -220,12 +221,17 @@ impl Sky {
                                 // It may be that it was the one to see the failure.
                                 return true;
                             }
+                            has_landed = over;
                             !over
                         }
                         None => node.state.wait_with(&self.nodes.lot, node.address(), waker),
                     };
                     if waits {
                         return self.cancelled.load(SeqCst);
+                    }
+                    if has_landed {
+                        // Another waiter may have begun anew already.
+                        *seat = None;
                     }
                 }
             }

@@ -50,7 +50,7 @@ impl AnyEmitted for StoredEmitted {
 /// Appends an emitted value; returns its channel.
 pub(crate) fn encode<D: Emitted>(value: &D, out: &mut Vec<u8>) -> Result<Digest, Reason> {
     let start = out.len();
-    codec::encode_into(value, out).map_err(|_| Reason::NotEncoded)?;
+    codec::encode_into(value, out)?;
     // Few values are emitted, and one that is lost would be lost silently.
     if codec::decode::<D>(&out[start..]).ok().as_ref() != Some(value) {
         return Err(Reason::NoRoundTrip);

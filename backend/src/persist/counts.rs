@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use crate::codec::EncodeError;
+
 /// Why a run is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -23,12 +25,23 @@ pub enum Reason {
     OnCycle,
     /// Arguments, output or emitted values could not be encoded.
     NotEncoded,
+    /// Arguments, output or an emitted value nest deeper than [`MAX_DEPTH`](crate::codec::MAX_DEPTH) levels.
+    TooDeep,
     /// What it encodes to does not decode to the same.
     NoRoundTrip,
     /// Another task, or another function, has the same persistent key.
     AmbiguousKey,
     /// The store takes nothing more: too much is waiting, or it has failed.
     Refused,
+}
+
+impl From<EncodeError> for Reason {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::TooDeep => Self::TooDeep,
+            _ => Self::NotEncoded,
+        }
+    }
 }
 
 impl Reason {
@@ -43,6 +56,7 @@ impl Reason {
             Self::DoesNotLast => "it is volatile, or expires",
             Self::OnCycle => "it lies on a cycle",
             Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
+            Self::TooDeep => "arguments, output or emitted values nest deeper than 10,000 levels",
             Self::NoRoundTrip => "what it encodes to does not decode to the same value",
             Self::AmbiguousKey => "another task has the same persistent key",
             Self::Refused => "the store takes no more",

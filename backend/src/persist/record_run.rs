@@ -124,10 +124,7 @@ impl Persistence {
 
     /// The node's name in the store.
     fn named(&self, node: NodeRef) -> Result<(TaskKey, Vec<u8>), Reason> {
-        let encoded = self.encoded_key(node).ok_or(match self.functions.id(node.function, node.task_fn) {
-            Some(_) => Reason::NotEncoded,
-            None => Reason::AmbiguousKey,
-        })?;
+        let encoded = self.encode_key(node)?;
         let task = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),
             None => self.own(node, Some(TaskKey::of(&encoded).0)),
@@ -142,9 +139,7 @@ impl Persistence {
         output.clear();
         // SAFETY: the claim is held and the value in place; the descriptor is the node's.
         let encoded = catch_unwind(AssertUnwindSafe(|| unsafe { (stored.encode_value)(node, output) }));
-        if !matches!(encoded, Ok(Ok(()))) {
-            return Err(Reason::NotEncoded);
-        }
+        encoded.map_err(|_| Reason::NotEncoded)??;
         if cfg!(debug_assertions) && !self.functions.is_announced(node.function) {
             let check = || (stored.check_round_trip)(node.task_fn.site.path, output);
             if !matches!(catch_unwind(AssertUnwindSafe(check)), Ok(Ok(()))) {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Check, Persisted, Persistence, Replaced, StoredTrace, wide};
+use super::{Check, Persisted, Persistence, Reason, Replaced, StoredTrace, wide};
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -12,11 +12,20 @@ use crate::execute::relink;
 use crate::extra::Extra;
 use crate::local::Local;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
+use crate::stack::on_enough_stack;
 use crate::storage::record::{Trace, decode_reads};
 use crate::storage::{Digest, Rejected, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
-pub(crate) struct Restored(#[expect(dead_code, reason = "dropped, and nothing else")] Option<Replaced>);
+pub(crate) struct Restored(Option<Replaced>);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        if let Some(replaced) = self.0.take() {
+            on_enough_stack(|| drop(replaced));
+        }
+    }
+}
 
 /// How to find out whether a claimed node can be made fresh from the store instead of running its body. `from` is the phase
 /// that it was claimed in.
@@ -72,12 +81,18 @@ impl Persistence {
 
     /// The encoded key of a node, if it has one.
     pub(super) fn encoded_key(&self, node: NodeRef) -> Option<Vec<u8>> {
-        let id = self.functions.id(node.function, node.task_fn)?;
-        let encode = node.task_fn.stored?.encode_key;
+        self.encode_key(node).ok()
+    }
+
+    /// The same, or why it has none.
+    pub(super) fn encode_key(&self, node: NodeRef) -> Result<Vec<u8>, Reason> {
+        let id = self.functions.id(node.function, node.task_fn).ok_or(Reason::AmbiguousKey)?;
+        let encode = node.task_fn.stored.ok_or(Reason::NotEncoded)?.encode_key;
         let mut encoded = Vec::new();
         TaskKey::start(id, &mut encoded);
         // SAFETY: the key of a node may be read at any time; the descriptor is the node's.
-        unsafe { encode(node, &mut encoded) }.ok().map(|()| encoded)
+        unsafe { encode(node, &mut encoded) }?;
+        Ok(encoded)
     }
 
     /// Puts a trace in place that was found to hold. None if that is not possible after all.
@@ -171,7 +186,9 @@ impl Persistence {
         Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false }.put(node);
         self.counts.restored.add();
         self.note_use(task);
-        drop(had_emitted);
+        if had_emitted.is_some() {
+            on_enough_stack(|| drop(had_emitted));
+        }
         Some(Restored(replaced))
     }
 }
