@@ -48,9 +48,15 @@ fn seen(value: Option<&OsStr>) -> Seen {
 pub(crate) const OBSERVER: Observer = Observer {
     kind: SourceKind::Environment,
     look: |name, _| {
-        // A name that is not Unicode is found among all.
-        let found = std::env::vars_os().find(|(key, _)| key.as_encoded_bytes() == name);
-        Look::Seen(seen(found.as_ref().map(|(_, value)| value.as_os_str())))
+        let found = match std::str::from_utf8(name) {
+            // As the system compares names, which is not everywhere by their bytes.
+            Ok(name) => std::env::var_os(name),
+            // A name that is not Unicode is found among all.
+            Err(_) => {
+                std::env::vars_os().find(|(key, _)| key.as_encoded_bytes() == name).map(|(_, value)| value)
+            }
+        };
+        Look::Seen(seen(found.as_deref()))
     },
 };
 

@@ -7,7 +7,8 @@
 //! # Paths
 //! Two paths are one source if they are the same bytes, and are two otherwise. `a//b` and `a/b` lead to one file, which is then
 //! observed twice; `f` and `f/` do not if `f` is a file. Nothing is resolved by name alone: `..` goes where the system says, which
-//! behind a link is not the directory before it. Relative paths start at the process' current directory at each look.
+//! behind a link is not the directory before it. Two cases of a letter are two names, also where the file system takes them for one,
+//! and so are two forms of a letter with an accent. Relative paths start at the process' current directory at each look.
 //!
 //! # What is a source
 //! Regular files and directories, through links. A FIFO, a socket or a device is an error, which is given without opening it; so is

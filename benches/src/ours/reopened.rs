@@ -75,6 +75,8 @@ impl Tree {
             std::fs::write(&path, format!("the text of file {file}")).expect("a file can be written");
             settle(&path, 1000);
         }
+        // A stamp is trusted when its time of change, which cannot be set, is two seconds old.
+        std::thread::sleep(Duration::from_millis(2_500));
         let runtime = open(&store_of(&folder));
         let value = runtime.run(|| root(folder.path(), files));
         drop(runtime);
@@ -131,7 +133,7 @@ fn store_of(folder: &TempDir) -> PathBuf {
     folder.path().join("store.redb")
 }
 
-/// Makes a file look as if it had been written some time ago: its stamp is to be trusted.
+/// Makes a file look as if it had been written some time ago.
 fn settle(path: &Path, seconds: u64) {
     let time = SystemTime::now() - Duration::from_secs(seconds);
     let file = File::options().write(true).open(path);

@@ -20,7 +20,7 @@ fn total_length(folder: &Path) -> usize {
     fs::read_dir(folder).unwrap().iter().map(|entry| length(&entry.path)).sum()
 }
 
-/// Makes a file look as if it had been written long ago: its stamp is to be trusted.
+/// Makes a file look as if it had been written long ago.
 pub(crate) fn settle(path: &Path, seconds: u64) {
     let time = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
     std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();

@@ -7,6 +7,7 @@
 
 mod clocks;
 mod patterns;
+mod random;
 mod special;
 mod spelling;
 
