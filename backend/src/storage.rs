@@ -95,6 +95,12 @@ pub trait BackingStorage: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Says whether what was committed is still where the next process will look for it: a file that was deleted or replaced while
+    /// it is open takes commits, and all is lost. Cheap; it is asked whenever a program waits for its results to be durable.
+    fn confirm(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Gives back space that deleted records took, if that takes more than deleting them.
     fn compact(&self) -> Result<(), StorageError> {
         Ok(())
@@ -130,6 +136,10 @@ where
 
     fn size(&self) -> Result<Option<u64>, StorageError> {
         (**self).size()
+    }
+
+    fn confirm(&self) -> Result<(), StorageError> {
+        (**self).confirm()
     }
 
     fn compact(&self) -> Result<(), StorageError> {

@@ -1,15 +1,16 @@
 //! The embedded default: one file, kept by redb, behind guards of ours.
 //!
-//! redb is atomic and durable, and reads without verifying a checksum: a damaged page gives a wrong record, an error
-//! or a panic. Wrong records are [`Guarded`](super::Guarded)'s to reject. The rest is dealt with here:
-//! - A panic inside redb is caught where it is called ([`contain`]) and means damage. (The process's panic hook
-//!   still sees it.)
+//! redb is atomic and durable, and reads without verifying a checksum. So it reads through [`Pages`], which checks every page
+//! when it comes from the file: a damaged, misplaced or outdated page is an error there, and redb never sees it.
 //! - Damage found when opening: the file is **set aside** (renamed to `*.damaged-N`) and a new one started; the fact
-//!   is told by [`RedbStorage::set_aside`].
+//!   is told by [`RedbStorage::set_aside`]. That is done to a file of ours alone ([`open`], [`place`]).
 //! - Damage found later: the file is set aside and the store is *gone*: every call fails until it is opened again.
 //!   It does not continue empty. What was stored since would have lost what it was computed from.
+//! - A panic inside redb is caught where it is called ([`contain`]) and means damage, too. (The process's panic hook
+//!   still sees it.)
 //! - What is not stored is answered from memory where much of that is asked for ([`absent`]).
 //! - After an input/output error redb refuses all work: the store is *closed*, and the next commit opens it again.
+//! - A file that was deleted or replaced is noticed after each commit ([`place`]).
 //!
 //! # Who may touch what
 //! ```text
@@ -22,20 +23,25 @@
 
 mod absent;
 mod contain;
+mod create;
+mod merkle;
 mod open;
+mod pages;
+mod place;
 mod snapshot;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use self::absent::Absent;
 use self::contain::{Trouble, contain};
+use self::open::Db;
 pub use self::open::SetAside;
+use self::place::StoreFile;
 use self::snapshot::{Snapshot, TABLES};
 use super::{BackingStorage, Operation, StorageError, Table, Visit, Write, Writes};
 
@@ -45,11 +51,12 @@ pub struct RedbOptions {
     cache_bytes: usize,
     read_only: bool,
     filter_after: u32,
+    mode: u32,
 }
 
 impl Default for RedbOptions {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, read_only: false, filter_after: 4096 }
+        Self { cache_bytes: 256 << 20, read_only: false, filter_after: 4096, mode: 0o600 }
     }
 }
 
@@ -66,8 +73,9 @@ impl RedbOptions {
         self
     }
 
-    /// For reading only: in a folder that cannot be written, or beside other readers. It neither creates nor repairs
-    /// nor renames a file, and cannot be opened while a writer has the file; see [`RedbStorage::open_snapshot`] for that.
+    /// For reading only: in a folder that cannot be written, on a file system without locks, or beside other readers. It neither
+    /// creates nor repairs nor renames a file (what a crash left is repaired in memory), and cannot be opened while a writer has
+    /// the file; see [`RedbStorage::open_snapshot`] for that.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
@@ -85,7 +93,20 @@ impl RedbOptions {
         self
     }
 
+    /// The permissions that a new file is created with. The default is `0o600`: results are their user's own, as the files may be
+    /// that they were computed from.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
     /// Opens or creates the store at `path`. The folder must exist.
+    ///
+    /// # Errors
+    /// If another process has the store, or its file cannot be opened, locked or written; if what is there is not a store. Whatever
+    /// is not one is left alone; a store that is damaged is renamed to `*.damaged-N`, and replaced by a new one.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStorage, StorageError> {
         let opened = open::open(path.as_ref(), self)?;
         Ok(RedbStorage::of(path.as_ref(), self, opened))
@@ -95,6 +116,7 @@ impl RedbOptions {
 /// A store in one file. See the module's text for what it survives.
 pub struct RedbStorage {
     path: PathBuf,
+    file: Arc<StoreFile>,
     options: RedbOptions,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
     writer: Mutex<Writer>,
@@ -110,11 +132,6 @@ enum Writer {
     Closed,
     /// After damage.
     Gone,
-}
-
-enum Db {
-    Writable(Database),
-    ReadOnly(#[expect(dead_code, reason = "held open: its transactions end with it")] ReadOnlyDatabase),
 }
 
 impl RedbStorage {
@@ -140,6 +157,7 @@ impl RedbStorage {
     fn of(path: &Path, options: &RedbOptions, opened: open::Opened) -> Self {
         Self {
             path: path.to_owned(),
+            file: opened.file,
             options: options.clone(),
             snapshot: RwLock::new(Some(Arc::new(opened.snapshot))),
             writer: Mutex::new(Writer::Open(opened.db)),
@@ -169,6 +187,8 @@ impl RedbStorage {
         match trouble {
             Trouble::Failed(source) => StorageError::failed(operation, source),
             Trouble::Held => StorageError::Held { path: self.path.clone() },
+            Trouble::NotAStore(reason) => StorageError::NotAStore { path: self.path.clone(), reason },
+            Trouble::Unlockable(source) => StorageError::Unlockable { path: self.path.clone(), source },
             Trouble::Damaged(reason) => {
                 self.damaged.store(true, Relaxed);
                 *self.snapshot.write() = None;
@@ -191,7 +211,7 @@ impl RedbStorage {
         // Closing writes; on a damaged file that may panic as well.
         let _ = contain(|| drop(before));
         if !self.options.read_only
-            && let Ok(aside) = open::set_aside(&self.path, reason)
+            && let Ok(aside) = self.file.set_aside(reason)
         {
             *self.set_aside.lock() = Some(aside);
         }
@@ -221,7 +241,7 @@ impl RedbStorage {
         }
         let mut writer = self.writer.lock();
         let found_while_reading = || match self.damaged.load(Relaxed) {
-            true => Err(Trouble::Damaged("found while reading".into())),
+            true => Err(Trouble::damaged("found while reading")),
             false => Ok(()),
         };
         let result = found_while_reading()
@@ -238,7 +258,7 @@ impl RedbStorage {
                 // redb accepts nothing more after an error; what it had not committed is gone with it.
                 *self.snapshot.write() = None;
                 if let Writer::Open(db) = std::mem::replace(&mut *writer, Writer::Closed) {
-                    let _ = contain(|| drop(db));
+                    let _ = contain(|| drop(db.database));
                 }
                 // Reads go on if it can be opened at once; if not, the next commit tries again.
                 let _ = self.reopen(&mut writer);
@@ -256,11 +276,17 @@ impl RedbStorage {
         if matches!(writer, Writer::Closed) {
             self.reopen(writer)?;
         }
-        let Writer::Open(Db::Writable(db)) = writer else {
-            return Err(Trouble::Damaged("found earlier; open the store again".into()));
+        let Writer::Open(Db { database, pages }) = writer else {
+            return Err(Trouble::damaged("found earlier; open the store again"));
         };
-        contain(|| work(db))??;
-        let snapshot = contain(|| Snapshot::take(db.begin_read()?))??;
+        let worked = contain(|| {
+            work(database)?;
+            Snapshot::take(database.begin_read()?)
+        });
+        // Of a page that is not right redb may make any error.
+        let snapshot = worked
+            .and_then(|worked| worked)
+            .map_err(|trouble| pages.damage().map_or(trouble, Trouble::damaged))?;
         *self.snapshot.write() = Some(Arc::new(snapshot));
         Ok(())
     }
@@ -270,7 +296,7 @@ impl RedbStorage {
         if !matches!(writer, Writer::Closed) {
             return Ok(());
         }
-        let (db, snapshot) = open::open_existing(&self.path, &self.options)?;
+        let (db, snapshot) = open::open_file(&self.file, &self.options)?;
         *writer = Writer::Open(db);
         *self.snapshot.write() = Some(Arc::new(snapshot));
         Ok(())
@@ -310,15 +336,23 @@ impl BackingStorage for RedbStorage {
             self.absent.note_writes(writes);
             commit(db, writes)
         })?;
+        self.confirm()?;
         // The batch is stored, whatever comes of this; if nothing does, the next one tries again.
         let _ = self.absent.note_stored(self);
         Ok(())
     }
 
+    fn confirm(&self) -> Result<(), StorageError> {
+        // A snapshot has no place; what is read only loses nothing.
+        if self.options.read_only || self.file.is_in_place() {
+            Ok(())
+        } else {
+            Err(StorageError::Replaced { path: self.path.clone() })
+        }
+    }
+
     fn size(&self) -> Result<Option<u64>, StorageError> {
-        let metadata =
-            fs::metadata(&self.path).map_err(|error| StorageError::failed(Operation::Size, error))?;
-        Ok(Some(metadata.len()))
+        self.file.length().map(Some).map_err(|error| StorageError::failed(Operation::Size, error))
     }
 
     /// While it compacts, reads fail, and so are misses.

@@ -62,6 +62,26 @@ pub enum StorageError {
     },
     /// The store was opened for reading only.
     ReadOnly,
+    /// The file is not a store: a folder, a device, a file of another program. Nothing of it was touched.
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: Box<str>,
+    },
+    /// The file cannot be locked where it is (by NFS without its lock service, or by some other file system), so two processes could
+    /// write to it at once. It can be opened for reading only.
+    Unlockable {
+        /// The store.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store's file was deleted, or another one put in its place, while it was open: what is written to it is lost.
+    Replaced {
+        /// The store.
+        path: PathBuf,
+    },
     /// The store was found damaged while in use and holds nothing until it is opened again.
     Damaged {
         /// What was asked.
@@ -123,6 +143,16 @@ impl fmt::Display for StorageError {
                 write!(f, "storage `{}` is open in another process, or twice in this one", path.display())
             }
             Self::ReadOnly => f.write_str("storage was opened for reading only"),
+            Self::NotAStore { path, reason } => {
+                write!(f, "`{}` is not a store, and was not touched: {reason}", path.display())
+            }
+            Self::Unlockable { path, source } => {
+                let path = path.display();
+                write!(f, "storage `{path}` cannot be locked there ({source}); open it for reading only")
+            }
+            Self::Replaced { path } => {
+                write!(f, "storage `{}` was deleted or replaced while it was open", path.display())
+            }
             Self::Damaged { operation, table, reason } => {
                 f.write_str("storage is damaged, found at ")?;
                 of(f, operation, table)?;
@@ -136,6 +166,7 @@ impl Error for StorageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed { source, .. } => Some(source.as_ref()),
+            Self::Unlockable { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -14,6 +14,20 @@ pub(super) enum Trouble {
     Held,
     /// Something around the file: no space, no permission, no such folder.
     Failed(Box<dyn Error + Send + Sync>),
+    /// What is there is not ours, and not to be touched.
+    NotAStore(Box<str>),
+    /// The file system has no locks.
+    Unlockable(io::Error),
+}
+
+impl Trouble {
+    pub(super) fn failed(error: io::Error) -> Self {
+        if means_damage(error.kind()) { Self::Damaged(error.to_string().into()) } else { Self::Failed(error.into()) }
+    }
+
+    pub(super) fn damaged(reason: &str) -> Self {
+        Self::Damaged(reason.into())
+    }
 }
 
 /// Calls into redb, and turns a panic there into damage.

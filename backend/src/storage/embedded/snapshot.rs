@@ -50,9 +50,6 @@ impl Snapshot {
         self.tables.iter().all(Option::is_some)
     }
 
-    pub(super) fn has(&self, table: Table) -> bool {
-        self.tables[table.index()].is_some()
-    }
 
     #[inline]
     pub(super) fn get(&self, table: Table, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
