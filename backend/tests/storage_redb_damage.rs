@@ -75,9 +75,8 @@ fn update(path: &Path) -> bool {
     let Ok(storage) = RedbStorage::open(path) else { return false };
     let (store, _) = open(storage);
     let stored = try_fill(&store, 30, STATE).is_ok();
-    let right = |number: u32| {
-        stored_output(&store, number).is_none_or(|output| output == output_of(number, STATE))
-    };
+    let right =
+        |number: u32| stored_output(&store, number).is_none_or(|output| output == output_of(number, STATE));
     assert!((0..TASKS).all(right), "a wrong value after an update");
     stored && (0..30).all(|number| stored_output(&store, number).is_some())
 }
@@ -140,7 +139,11 @@ impl Damage {
             }
             Self::Older => {
                 let before = &history[below(history.len() - 1)];
-                let differs = |page: &usize| before.get(page * PAGE..(page + 1) * PAGE).is_some_and(|old| old != &file[page * PAGE..][..PAGE]);
+                let differs = |page: &usize| {
+                    before
+                        .get(page * PAGE..(page + 1) * PAGE)
+                        .is_some_and(|old| old != &file[page * PAGE..][..PAGE])
+                };
                 let candidates: Vec<usize> = (0..pages).filter(differs).collect();
                 let page = candidates[below(candidates.len())] * PAGE;
                 file[page..][..PAGE].copy_from_slice(&before[page..][..PAGE]);
@@ -204,7 +207,9 @@ fn check(damage: Damage) {
         }
     }
     let panics = PANICS_IN_REDB.load(Relaxed);
-    println!("{files} files, {damage:?}: {misses} with misses, {cold} set aside, {panics} panics in redb so far");
+    println!(
+        "{files} files, {damage:?}: {misses} with misses, {cold} set aside, {panics} panics in redb so far"
+    );
     assert!(misses + cold > 0, "no damage had any effect: the test tests nothing");
 }
 
@@ -260,7 +265,9 @@ fn no_older_version_of_any_page_gives_a_wrong_value() {
     for before in &history[..history.len() - 1] {
         for page in 0..last.len() / PAGE {
             let range = page * PAGE..(page + 1) * PAGE;
-            let Some(old) = before.get(range.clone()).filter(|old| *old != &last[range.clone()]) else { continue };
+            let Some(old) = before.get(range.clone()).filter(|old| *old != &last[range.clone()]) else {
+                continue;
+            };
             let mut file = last.clone();
             file[range].copy_from_slice(old);
             fs::write(&path, &file).unwrap();
@@ -294,10 +301,15 @@ fn a_file_of_another_program_is_an_error_and_is_not_touched() {
     ];
     for text in texts {
         fs::write(&path, text).unwrap();
-        for opened in [RedbStorage::open(&path), RedbStorage::open_read_only(&path), RedbStorage::open_snapshot(&path)] {
+        for opened in
+            [RedbStorage::open(&path), RedbStorage::open_read_only(&path), RedbStorage::open_snapshot(&path)]
+        {
             let error = opened.unwrap_err();
             assert!(!error.is_transient(), "{error}");
-            assert!(matches!(&error, StorageError::NotAStore { .. } | StorageError::Damaged { .. }), "{error}");
+            assert!(
+                matches!(&error, StorageError::NotAStore { .. } | StorageError::Damaged { .. }),
+                "{error}"
+            );
         }
         assert_eq!(fs::read(&path).unwrap(), text);
     }
@@ -359,7 +371,8 @@ fn damage_found_while_open_ends_the_store_and_the_next_run_starts_cold() {
     file.write_all(&vec![0xff; length as usize - 4096]).unwrap();
     assert!(
         (0..TASKS)
-            .all(|number| stored_output(&store, number).is_none_or(|output| output == output_of(number, STATE)))
+            .all(|number| stored_output(&store, number)
+                .is_none_or(|output| output == output_of(number, STATE)))
     );
     let mut batch = Batch::new();
     batch.put(Table::Uses, b"key", b"value");

@@ -267,7 +267,8 @@ impl Runtime {
     /// same. Without a store it does nothing.
     ///
     /// # Errors
-    /// If the store has failed for good: results stay in memory.
+    /// If the store cannot take them now (one more attempt was made), or has failed for good, or if its file was deleted or replaced.
+    /// Results stay in memory, and are stored when the store takes them again; `stats().storage` says since when it does not.
     pub fn flush(&self) -> Result<(), FlushError> {
         self.engine.flush()
     }
@@ -278,7 +279,7 @@ impl Runtime {
         self.failure.as_ref()
     }
 
-    /// The first error of the store, once: to be shown to the user. Computations go on, with results in memory.
+    /// The first error of the store since it last took something, once: to be shown to the user. Computations go on, with results in memory.
     #[must_use]
     pub fn take_storage_error(&self) -> Option<Arc<StorageError>> {
         self.engine.take_storage_error()

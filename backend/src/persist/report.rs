@@ -43,7 +43,7 @@ pub struct StorageStats {
     pub rejected: RejectedCounts,
     /// Calls of the store that failed.
     pub errors: u64,
-    /// What the background writer did; whether it has given up.
+    /// What the background writer did; since when nothing could be stored, and whether it has given up.
     pub writer: WriteBehindStats,
     /// Some of what tells which results are stale was lost, so that each result is verified before it is used.
     pub distrusted: bool,
@@ -55,7 +55,7 @@ impl Engine {
         self.persistence().map(|persistence| persistence.stats(self))
     }
 
-    /// The first error of the background writer, once: to be reported.
+    /// The first error of the background writer since its last success, once: to be reported.
     #[must_use]
     pub fn take_storage_error(&self) -> Option<Arc<StorageError>> {
         self.persistence()?.writer.take_report()
@@ -64,7 +64,8 @@ impl Engine {
     /// Returns once everything that was computed so far, and can be stored, is durable.
     ///
     /// # Errors
-    /// If the writer has given up.
+    /// If one more attempt to store what is waiting has failed, if the writer has given up, or if the store's file was deleted or
+    /// replaced.
     pub fn flush(&self) -> Result<(), FlushError> {
         let Some(persistence) = self.persistence() else { return Ok(()) };
         persistence.writer.flush()?;
@@ -159,6 +160,9 @@ impl fmt::Display for StorageStats {
         }
         if self.writer.gave_up {
             write!(f, "\n    nothing more is stored: the writer has given up")?;
+        } else if let Some(since) = self.writer.failing_since {
+            let seconds = since.elapsed().unwrap_or_default().as_secs();
+            write!(f, "\n    nothing could be stored for {seconds} s; it is tried again")?;
         }
         if self.distrusted {
             write!(f, "\n    damaged: every result is verified before it is used")?;

@@ -8,8 +8,10 @@
 //! ```
 //! - A **group** is what belongs together, say a finished task with its output, or a changed source with the tasks
 //!   that it made stale. It is committed whole or not at all, together with whatever else is waiting.
-//! - Groups are committed **in the order of handing over**, and none is left out as long as the writer works. When a
-//!   batch cannot be committed it is tried again, and nothing later is; after [`WriteBehindOptions::attempts`] the writer
+//! - Groups are committed **in the order of handing over**, and none is left out. When a batch cannot be committed it is tried
+//!   again, and nothing later is (see `retry`): quickly at first, then after pauses that grow, for as long as the program
+//!   runs. For example, a disk that is full for an hour is tried once a minute, and when there is space again the batch that waited
+//!   is committed, and all that came after it. After an error that cannot pass (the file is damaged, deleted, or read only) the writer
 //!   gives up for good: the store stays at what it was, and everything from then on stays in memory.
 //! - **Handing over** takes the queue's lock for one copy of the group's bytes, or for none if the group is large (it is
 //!   moved then). Nobody commits under that lock, and it never waits for space.
@@ -23,11 +25,12 @@
 
 mod commit;
 mod group;
+mod retry;
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -47,8 +50,10 @@ pub struct WriteBehindOptions {
     pub queue_bytes: usize,
     /// The traces kept of one task. 8.
     pub max_traces: usize,
-    /// How often a batch is tried before giving up; at least once. 4, within about a second.
+    /// How often a batch is tried in quick succession; at least once. 4, within about a second.
     pub attempts: u32,
+    /// The pause after that, before the batch is tried once more; each further pause is twice as long, up to 64 times this. 1 s.
+    pub pause: Duration,
 }
 
 impl Default for WriteBehindOptions {
@@ -59,6 +64,7 @@ impl Default for WriteBehindOptions {
             queue_bytes: 256 << 20,
             max_traces: 8,
             attempts: 4,
+            pause: Duration::from_secs(1),
         }
     }
 }
@@ -91,11 +97,13 @@ pub struct WriteBehindStats {
     pub bytes: u64,
     /// Attempts that failed.
     pub errors: u64,
-    /// Whether the writer has given up.
+    /// Whether the writer has given up: nothing more is stored by this process.
     pub gave_up: bool,
+    /// Since when nothing could be stored: the first attempt that failed, of those without a success in between.
+    pub failing_since: Option<SystemTime>,
 }
 
-/// Not everything is durable: the writer has given up, because of this error.
+/// Not everything is durable, because of this error. Unless the writer has given up, it goes on trying.
 #[derive(Clone, Debug)]
 pub struct FlushError {
     source: Arc<StorageError>,
@@ -103,7 +111,7 @@ pub struct FlushError {
 
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("results could not be stored and stay in memory")
+        f.write_str("results could not be stored and stay in memory for now")
     }
 }
 
@@ -123,9 +131,9 @@ struct Shared {
     store: Arc<Guarded>,
     options: WriteBehindOptions,
     queue: Mutex<Queue>,
-    /// To the writer: a batch may be due. Signalled when the first group arrives, and when a batch becomes due.
+    /// To the writer: a batch may be due. Signalled when the first group arrives, when a batch becomes due, and by a flush.
     due: Condvar,
-    /// To those who flush: a batch was committed, or the writer gave up.
+    /// To those who flush: a batch was committed, or could not be.
     done: Condvar,
     /// Held while a batch is merged and committed, and by whoever else changes the store.
     committing: Mutex<()>,
@@ -143,12 +151,23 @@ struct Queue {
     accepted: u64,
     /// The ticket of the last group that is durable.
     committed: u64,
-    /// Somebody waits for this ticket.
+    /// A flush waits for this ticket.
     wanted: u64,
+    /// Flushes so far.
+    flushes: u64,
     closing: bool,
     stats: WriteBehindStats,
-    gave_up: Option<Arc<StorageError>>,
-    first_error: Option<Arc<StorageError>>,
+    /// The last error, while there has been no success since.
+    trouble: Option<Trouble>,
+    to_report: Option<Arc<StorageError>>,
+}
+
+struct Trouble {
+    error: Arc<StorageError>,
+    since: SystemTime,
+    /// The flushes up to this one were tried for, in vain.
+    answered: u64,
+    is_final: bool,
 }
 
 /// Groups larger than this are moved, not copied.
@@ -178,7 +197,7 @@ impl WriteBehind {
         let bytes = group.bytes();
         let mut queue = self.shared.queue.lock();
         let queue = &mut *queue;
-        if queue.gave_up.is_some() || queue.closing || queue.bytes + bytes > self.shared.options.queue_bytes {
+        if queue.gave_up() || queue.closing || queue.bytes + bytes > self.shared.options.queue_bytes {
             queue.stats.refused += 1;
             return Delivery::Refused;
         }
@@ -200,21 +219,31 @@ impl WriteBehind {
         Delivery::Accepted { ticket: queue.accepted }
     }
 
-    /// Returns once everything that was accepted before is durable, or the writer has given up.
+    /// Returns once everything that was accepted before is durable, or one more attempt to make it so has failed.
     pub fn flush(&self) -> Result<(), FlushError> {
         let mut queue = self.shared.queue.lock();
         let wanted = queue.accepted;
         queue.wanted = queue.wanted.max(wanted);
+        queue.flushes += 1;
+        let this = queue.flushes;
         self.shared.due.notify_one();
-        while queue.committed < wanted && queue.gave_up.is_none() {
-            self.shared.done.wait(&mut queue);
-        }
-        match &queue.gave_up {
-            Some(source) if queue.committed < wanted || queue.stats.refused > 0 => {
-                Err(FlushError { source: source.clone() })
+        while queue.committed < wanted {
+            match &queue.trouble {
+                Some(trouble) if trouble.is_final || trouble.answered >= this => {
+                    return Err(FlushError { source: trouble.error.clone() });
+                }
+                _ => self.shared.done.wait(&mut queue),
             }
-            _ => Ok(()),
         }
+        match &queue.trouble {
+            Some(trouble) if trouble.is_final && queue.stats.refused > 0 => {
+                return Err(FlushError { source: trouble.error.clone() });
+            }
+            _ => {}
+        }
+        drop(queue);
+        let confirmed = self.shared.store.storage().confirm();
+        confirmed.map_err(|error| FlushError { source: Arc::new(error) })
     }
 
     /// The ticket of the last group that is durable. What was handed over later is not yet to be found in the store.
@@ -232,12 +261,13 @@ impl WriteBehind {
     /// What the writer has done so far.
     pub fn stats(&self) -> WriteBehindStats {
         let queue = self.shared.queue.lock();
-        WriteBehindStats { gave_up: queue.gave_up.is_some(), ..queue.stats }
+        let failing_since = queue.trouble.as_ref().map(|trouble| trouble.since);
+        WriteBehindStats { gave_up: queue.gave_up(), failing_since, ..queue.stats }
     }
 
-    /// The first error, once: to be reported to the user. Later ones are only counted.
+    /// The first error since the last success, once: to be reported to the user. Later ones are only counted.
     pub fn take_report(&self) -> Option<Arc<StorageError>> {
-        self.shared.queue.lock().first_error.take()
+        self.shared.queue.lock().to_report.take()
     }
 }
 
@@ -258,21 +288,16 @@ impl Shared {
         let _gave_up = GiveUpOnPanic(self);
         let mut committer = Committer::new(self.options.max_traces);
         while let Some((groups, ticket)) = self.next_batch() {
-            let result = self.commit(&mut committer, &groups);
-            let mut queue = self.queue.lock();
-            match result {
-                Ok(()) => {
-                    queue.committed = ticket;
-                    queue.stats.batches += 1;
-                    queue.stats.writes += committer.writes();
-                    queue.stats.bytes += committer.bytes();
-                }
-                Err(error) => queue.give_up(error),
-            }
-            self.done.notify_all();
-            if queue.gave_up.is_some() {
+            if !self.commit(&mut committer, &groups) {
                 return;
             }
+            let mut queue = self.queue.lock();
+            queue.committed = ticket;
+            queue.trouble = None;
+            queue.stats.batches += 1;
+            queue.stats.writes += committer.writes();
+            queue.stats.bytes += committer.bytes();
+            self.done.notify_all();
         }
     }
 
@@ -299,44 +324,17 @@ impl Shared {
             let _ = self.due.wait_until(&mut queue, deadline);
         }
     }
-
-    /// Commits one batch, trying again after errors that may pass.
-    fn commit(&self, committer: &mut Committer, groups: &[Group]) -> Result<(), StorageError> {
-        let mut pause = Duration::from_millis(20);
-        let mut attempt = 1;
-        loop {
-            let result = {
-                let _alone = self.committing.lock();
-                committer.commit(&self.store, groups)
-            };
-            let Err(error) = result else { return Ok(()) };
-            let again = error.is_transient() && attempt < self.options.attempts;
-            {
-                let mut queue = self.queue.lock();
-                queue.stats.errors += 1;
-                if again && queue.first_error.is_none() && queue.stats.errors == 1 {
-                    let text = error.to_string();
-                    let reported = StorageError::failed(super::Operation::Commit, text);
-                    queue.first_error = Some(Arc::new(reported));
-                }
-                if !again || queue.closing && attempt > 1 {
-                    return Err(error);
-                }
-            }
-            attempt += 1;
-            thread::sleep(pause);
-            pause *= 4;
-        }
-    }
 }
 
 impl Queue {
-    fn give_up(&mut self, error: StorageError) {
-        let error = Arc::new(error);
-        if self.stats.errors <= 1 {
-            self.first_error = Some(error.clone());
-        }
-        self.gave_up = Some(error);
+    fn gave_up(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.is_final)
+    }
+
+    /// Drops all that is waiting, and takes nothing more.
+    fn give_up(&mut self, error: Arc<StorageError>) {
+        let since = self.trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
+        self.trouble = Some(Trouble { error, since, answered: u64::MAX, is_final: true });
         self.full = Vec::new();
         self.open = Group::default();
         self.bytes = 0;
@@ -351,7 +349,7 @@ impl Drop for GiveUpOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             let error = StorageError::failed(super::Operation::Commit, "the writer's thread panicked");
-            self.0.queue.lock().give_up(error);
+            self.0.queue.lock().give_up(Arc::new(error));
             self.0.done.notify_all();
         }
     }

@@ -22,7 +22,11 @@ pub(super) enum Trouble {
 
 impl Trouble {
     pub(super) fn failed(error: io::Error) -> Self {
-        if means_damage(error.kind()) { Self::Damaged(error.to_string().into()) } else { Self::Failed(error.into()) }
+        if means_damage(error.kind()) {
+            Self::Damaged(error.to_string().into())
+        } else {
+            Self::Failed(error.into())
+        }
     }
 
     pub(super) fn damaged(reason: &str) -> Self {

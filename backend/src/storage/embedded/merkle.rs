@@ -212,7 +212,9 @@ fn used(page: &[u8], tree: Tree) -> Option<usize> {
             let ends_of_keys = if keys.is_none() { 4 * count } else { 0 };
             let ends_of_values = if values.is_none() { 4 * count } else { 0 };
             let end_of_keys = match keys {
-                Some(fixed) => (4 + ends_of_keys + ends_of_values).saturating_add((fixed as usize).saturating_mul(count)),
+                Some(fixed) => {
+                    (4 + ends_of_keys + ends_of_values).saturating_add((fixed as usize).saturating_mul(count))
+                }
                 None => end(page, 4, last)?,
             };
             match values {

@@ -54,7 +54,8 @@ pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, Storage
     match open_file(&file, options) {
         Ok((db, snapshot)) => Ok(Opened { file, db, snapshot, set_aside: None }),
         Err(Trouble::Damaged(reason)) if !options.read_only => {
-            let aside = file.set_aside(&reason).map_err(|source| StorageError::failed(Operation::Open, source))?;
+            let aside =
+                file.set_aside(&reason).map_err(|source| StorageError::failed(Operation::Open, source))?;
             drop(file);
             let file = begin(path, access).map_err(error)?;
             let (db, snapshot) = open_file(&file, options).map_err(error)?;
@@ -99,9 +100,9 @@ pub(super) fn open_file(file: &Arc<StoreFile>, options: &RedbOptions) -> Result<
         open_pages(pages, options)
     });
     match opened {
-        Err(Trouble::Damaged(reason)) if beginning == Beginning::Redbs => {
-            Err(Trouble::NotAStore(format!("it is a redb database, and too damaged to tell more ({reason})").into()))
-        }
+        Err(Trouble::Damaged(reason)) if beginning == Beginning::Redbs => Err(Trouble::NotAStore(
+            format!("it is a redb database, and too damaged to tell more ({reason})").into(),
+        )),
         Ok(opened) => {
             if beginning == Beginning::Redbs && file.is_writable() {
                 create::mark(file).map_err(Trouble::failed)?;

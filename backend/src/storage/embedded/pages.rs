@@ -77,9 +77,9 @@ impl Pages {
             file.read(0, &mut bytes).map_err(Trouble::failed)?;
         }
         let header = Header::read(bytes).ok_or_else(|| Trouble::damaged("the header cannot be read"))?;
-        let aside = (!file.is_writable()).then(|| Mutex::new(Aside { length, written: FxHashMap::default() }));
-        let mut pages =
-            Self { file, header, sums: RwLock::default(), aside, found: OnceLock::new() };
+        let aside =
+            (!file.is_writable()).then(|| Mutex::new(Aside { length, written: FxHashMap::default() }));
+        let mut pages = Self { file, header, sums: RwLock::default(), aside, found: OnceLock::new() };
         pages.sums.get_mut().resize(length);
         pages.settle(whole)?;
         Ok(pages)
@@ -187,7 +187,8 @@ impl Pages {
             _ => false,
         };
         if !holds {
-            let is = if kind == UNKNOWN { "belongs to no table" } else { "is not what was written there last" };
+            let is =
+                if kind == UNKNOWN { "belongs to no table" } else { "is not what was written there last" };
             let reason = format!("the page at byte {offset} {is}");
             let error = io::Error::new(io::ErrorKind::InvalidData, reason.clone());
             let _ = self.found.set(reason.into());
@@ -273,7 +274,9 @@ impl Sums {
             self.trees.push(tree);
             self.trees.len() - 1
         });
-        let Some(kind) = u8::try_from(number).ok().and_then(|number| number.checked_add(TREES)) else { return };
+        let Some(kind) = u8::try_from(number).ok().and_then(|number| number.checked_add(TREES)) else {
+            return;
+        };
         (self.sums[page], self.kinds[page]) = (pointer.sum, kind);
     }
 

@@ -131,7 +131,8 @@ impl StoreFile {
                 Err(error) => return Err(error),
             }
         }
-        let text = format!("{reason}; and there are {KEPT_ASIDE} damaged files beside it already: remove some");
+        let text =
+            format!("{reason}; and there are {KEPT_ASIDE} damaged files beside it already: remove some");
         Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
     }
 

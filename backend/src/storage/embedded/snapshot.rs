@@ -50,7 +50,6 @@ impl Snapshot {
         self.tables.iter().all(Option::is_some)
     }
 
-
     #[inline]
     pub(super) fn get(&self, table: Table, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let Some(table) = &self.tables[table.index()] else { return Ok(false) };
