@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets for a while: by cargo-fuzz if it and a nightly toolchain are there, otherwise their functions over
-# seeded mutations, on stable (LARDER_FUZZ_STABLE=1 asks for that). LARDER_FUZZ_SECONDS is how long each of the four runs (5).
+# seeded mutations, on stable (LARDER_FUZZ_STABLE=1 asks for that). LARDER_FUZZ_SECONDS is how long each of the four runs by
+# cargo-fuzz (5); without it LARDER_FUZZ_TRIES says how many mutations are tried, in thousandths of the default (5000).
 # LARDER_FUZZ_CORPUS=dir begins with the inputs there and keeps what was found; without it a run begins with the seeds alone.
 # An input that breaks something is left in fuzz/artifacts.
 set -eu
@@ -8,8 +9,9 @@ cd "$(dirname "$0")/.."
 
 seconds=${LARDER_FUZZ_SECONDS:-5}
 if [ -n "${LARDER_FUZZ_STABLE:-}" ] || ! cargo +nightly fuzz --version >/dev/null 2>&1; then
-    echo "fuzz: without cargo-fuzz: seeded mutations, $seconds s for each target"
-    LARDER_FUZZ_SECONDS=$seconds exec cargo test -p larder-tests --test fuzz -- --nocapture "$@"
+    tries=${LARDER_FUZZ_TRIES:-5000}
+    echo "fuzz: without cargo-fuzz: seeded mutations, $tries thousandths of the default"
+    LARDER_FUZZ_TRIES=$tries exec cargo test -p larder-tests --test fuzz -- --nocapture "$@"
 fi
 
 corpus=${LARDER_FUZZ_CORPUS:-}
@@ -19,7 +21,7 @@ if [ -z "$corpus" ]; then
 fi
 mkdir -p "$corpus"
 corpus=$(cd "$corpus" && pwd)
-LARDER_FUZZ_SECONDS=0 LARDER_FUZZ_CORPUS=$corpus cargo test --quiet -p larder-tests --test fuzz
+LARDER_FUZZ_TRIES=0 LARDER_FUZZ_CORPUS=$corpus cargo test --quiet -p larder-tests --test fuzz
 cargo +nightly fuzz build --features libfuzzer
 
 broken=()

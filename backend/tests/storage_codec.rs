@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use larder_backend::codec::{DecodeError, EncodeError, MAX_DEPTH, check_round_trip, decode, encode_into};
 use proptest::prelude::*;
@@ -128,8 +127,7 @@ fn nesting_does_not_overflow_a_small_stack() {
 
 #[test]
 fn a_length_allocates_and_loops_for_nothing() {
-    let start = Instant::now();
-    // 253 announces 8 bytes of length.
+    // A loop of 2^60 rounds would never end, and an allocation of as much fail. 253 announces 8 bytes of length.
     let huge = |length: u64| [&[253][..], &length.to_le_bytes()].concat();
     for length in [u64::MAX, 1 << 60, 1 << 40, 1 << 27] {
         let bytes = huge(length);
@@ -140,7 +138,6 @@ fn a_length_allocates_and_loops_for_nothing() {
         assert!(decode::<BTreeMap<(), ()>>(&bytes).is_err());
         assert!(decode::<Vec<Vec<()>>>(&[&[9][..], &bytes].concat()).is_err());
     }
-    assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(decode::<Vec<()>>(&encoded(&vec![(); 1000])).unwrap().len(), 1000);
 }
 

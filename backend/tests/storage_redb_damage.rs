@@ -286,6 +286,56 @@ fn no_older_version_of_any_page_gives_a_wrong_value() {
     assert!(tried > 20, "{tried} pages differ");
 }
 
+/// redb's commits are one-phase: after a crash the header may name a commit whose pages are not all there. That is no damage.
+#[test]
+fn a_commit_that_was_cut_off_is_as_if_it_had_not_been() {
+    let folder = fast_folder();
+    let (original, path) = (folder.path().join("original"), folder.path().join("store"));
+    let storage = RedbStorage::open(&original).unwrap();
+    let write = |state: u8| {
+        let mut batch = Batch::new();
+        (0..60_u8).for_each(|key| batch.put(Table::Uses, &[key], &[state; 900]));
+        storage.commit(batch.writes()).unwrap();
+        // As a kill would leave it.
+        fs::read(&original).unwrap()
+    };
+    let states = [1, 2, 3, 4].map(write);
+    let mut before = 0;
+    for (state, file) in states.iter().enumerate().skip(1) {
+        let older = &states[state - 1];
+        let page = |number: usize| number * PAGE..(number + 1) * PAGE;
+        for number in 1..file.len() / PAGE {
+            let Some(old) = older.get(page(number)).filter(|old| *old != &file[page(number)]) else {
+                continue;
+            };
+            let mut torn = file.clone();
+            torn[page(number)].copy_from_slice(old);
+            fs::write(&path, &torn).unwrap();
+            for opened in [
+                RedbStorage::open_read_only(&path),
+                RedbStorage::open_snapshot(&path),
+                RedbStorage::open(&path),
+            ] {
+                let opened = opened.unwrap();
+                assert_eq!(opened.set_aside(), None);
+                let mut value = Vec::new();
+                let found: Vec<u8> = (0..60)
+                    .map(|key| {
+                        assert!(opened.get(Table::Uses, &[key], &mut value).unwrap());
+                        assert!(value.len() == 900 && value.iter().all(|byte| *byte == value[0]));
+                        value[0]
+                    })
+                    .collect();
+                let one = found[0];
+                assert!(found.iter().all(|other| *other == one), "two states in one: {found:?}");
+                assert!(usize::from(one) == state || usize::from(one) == state + 1);
+                before += usize::from(usize::from(one) == state);
+            }
+        }
+    }
+    assert!(before > 20, "{before} commits were taken back");
+}
+
 #[test]
 fn a_file_of_another_program_is_an_error_and_is_not_touched() {
     quiet();

@@ -556,7 +556,7 @@ fn a_flipped_bit_in_memory_is_never_a_wrong_value() {
     fill(&store, 120, 2);
     let mut random = Random(0x5eed_5eed);
     let mut hit = [0; Table::ALL.len()];
-    for _ in 0..count("LARDER_FLIPS", 10_000) {
+    for _ in 0..count("LARDER_FLIPS", 1000) {
         let damaged = disk.crash();
         let table = damaged.flip_bit(random.0).unwrap();
         random.below(1);

@@ -124,7 +124,7 @@ fn a_deadline_ends_a_long_session() {
         }
     });
     assert!(matches!(outcome, Err(TaskError::Cancelled)));
-    assert!(start.elapsed() >= Duration::from_millis(20) && start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() >= Duration::from_millis(20) && start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

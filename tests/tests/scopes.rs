@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder::{Input, Runtime, TaskError, emit, par_each, par_map, scope, task_fn, try_par_map};
 
@@ -251,14 +251,18 @@ fn results_come_while_a_slow_item_still_runs() {
 fn a_straggler_holds_nobody_up() {
     let rt = runtime(2);
     rt.run(|| par_map(0..2, |_| thread::sleep(Duration::from_millis(1))));
-    let late = AtomicUsize::new(0);
-    let start = Instant::now();
+    let (done, late) = (AtomicUsize::new(0), AtomicUsize::new(0));
     rt.run(|| {
         par_map(0..1000, |n| {
             if n == 3 {
-                thread::sleep(Duration::from_millis(50));
-            } else if start.elapsed() > Duration::from_millis(45) {
-                late.fetch_add(1, SeqCst);
+                // Until all others have run, but for a few that may be in its batch.
+                let all_others = || done.load(SeqCst) >= 995;
+                for _ in (0..60_000).take_while(|_| !all_others()) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                late.store(999 - done.load(SeqCst), SeqCst);
+            } else {
+                done.fetch_add(1, SeqCst);
             }
         });
     });

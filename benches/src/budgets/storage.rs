@@ -134,16 +134,24 @@ pub(super) fn revert() -> Verdict {
 }
 
 pub(super) fn bitflips() -> Verdict {
-    const FLIPS: u32 = 10_000;
+    use damaged::Damage;
     let mut verdict = Verdict::on("bitflips");
-    let flips = ours(|| damaged::flip(FLIPS));
-    let of = |value: fn(&damaged::Flips) -> u64| flips.as_ref().map(|flips| value(flips) as f64);
-    verdict.check(Check::at_most("wrong values of 10,000 flips", of(|flips| flips.wrong), 0.0, "values"));
-    verdict.check(Check::at_most("panics of 10,000 flips", of(|flips| flips.panics), 0.0, "panics"));
-    if let Some(flips) = flips {
-        verdict.figure(LARDER.name, "flips that cost a hit", flips.missed as f64, "flips");
-        verdict.figure(LARDER.name, "flips that ended the file", flips.set_aside as f64, "flips");
-        verdict.figure(LARDER.name, "panics inside redb, contained", flips.contained as f64, "panics");
+    for (damage, files, what) in [
+        (Damage::Flip, 10_000, "files with a flipped bit"),
+        (Damage::OlderPage, 500, "files with a page of an earlier state"),
+        (Damage::CopiedPage, 500, "files with a page of another place"),
+    ] {
+        // An abort would end this process, and be seen by that.
+        let outcome = ours(|| damaged::damage(damage, files));
+        let of = |value: fn(&damaged::Outcome) -> u64| outcome.as_ref().map(|outcome| value(outcome) as f64);
+        let name = |of: &str| format!("{of} of {files} {what}");
+        verdict.check(Check::at_most(name("wrong values"), of(|outcome| outcome.wrong), 0.0, "values"));
+        verdict.check(Check::at_most(name("panics"), of(|outcome| outcome.panics), 0.0, "panics"));
+        verdict.check(Check::at_most(name("panics in redb"), of(|outcome| outcome.contained), 0.0, "panics"));
+        if let Some(outcome) = outcome {
+            verdict.figure(LARDER.name, &name("a hit less"), outcome.missed as f64, "files");
+            verdict.figure(LARDER.name, &name("set aside"), outcome.set_aside as f64, "files");
+        }
     }
     verdict
 }

@@ -1,4 +1,4 @@
-//! A store file with a flipped bit: whatever comes out of it has to be right.
+//! A store file that is damaged, by a flipped bit or a page that is not what it was: whatever comes out of it has to be right.
 
 use larder::storage::RedbStorage;
 use larder::{Input, Runtime, emit};
@@ -11,16 +11,29 @@ use tempfile::TempDir;
 
 const LINES: u64 = 40;
 
-/// What came of all flips.
+const PAGE: usize = 4096;
+
+/// What happens to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// One bit.
+    Flip,
+    /// One page is what it was in an earlier state: the disk has lost a write.
+    OlderPage,
+    /// One page is what another one is.
+    CopiedPage,
+}
+
+/// What came of all damages of a kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Flips {
+pub struct Outcome {
     /// Values that were not what evaluation from scratch gives.
     pub wrong: u64,
     /// Panics that reached the program.
     pub panics: u64,
-    /// Flips that cost at least one hit.
+    /// Files that cost at least one hit.
     pub missed: u64,
-    /// Flips after which the file was set aside.
+    /// Files that were set aside.
     pub set_aside: u64,
     /// Panics inside of redb that were contained.
     pub contained: u64,
@@ -61,40 +74,28 @@ fn expected(state: u64) -> (u64, Vec<Note>) {
 /// States that the store has been in; then one that it has not.
 const STATES: [u64; 4] = [1_000_003, 5040, 77, 123_456];
 
-/// Flips `flips` single bits anywhere in a store file, one at a time.
-pub fn flip(flips: u32) -> Flips {
+/// Damages so many store files, each once, and uses them.
+pub fn damage(damage: Damage, files: u32) -> Outcome {
     let folder = fast_folder();
     let (original, path) = (folder.path().join("original"), folder.path().join("store"));
+    let mut history = Vec::new();
     for state in [2, 1, 0] {
         let runtime = open(&original).0;
         assert!(is_right(&runtime, STATES[state]));
+        drop(runtime);
+        history.push(fs::read(&original).expect("the store was written"));
     }
-    let bytes = fs::read(&original).expect("the store was written");
-    // Most of the file holds nothing: half of the flips go where something is.
-    let used: Vec<usize> = (0..bytes.len() / 512)
-        .filter(|block| bytes[block * 512..][..512].iter().any(|byte| *byte != 0))
-        .collect();
     let hook = std::panic::take_hook();
     let told = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&told);
-    // redb's panics are contained, and told to the hook nevertheless.
+    // A panic of redb's is contained, and told to the hook nevertheless.
     std::panic::set_hook(Box::new(move |_| {
         counter.fetch_add(1, Relaxed);
     }));
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = move |bound: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random % bound as u64) as usize
-    };
-    let mut outcome = Flips::default();
-    for number in 0..flips {
-        let at =
-            if number % 2 == 0 { below(bytes.len()) } else { used[below(used.len())] * 512 + below(512) };
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 1 << below(8);
-        fs::write(&path, &damaged).expect("the folder takes a file");
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut outcome = Outcome::default();
+    for number in 0..files {
+        fs::write(&path, damage.of(&history, &mut random)).expect("the folder takes a file");
         outcome.add(catch_unwind(AssertUnwindSafe(|| use_damaged(&path, number))));
         clear(&folder, &original);
     }
@@ -103,13 +104,59 @@ pub fn flip(flips: u32) -> Flips {
     outcome
 }
 
+impl Damage {
+    /// The last of `history`, damaged.
+    fn of(self, history: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+        let (mut file, before) = match history.split_last() {
+            Some((last, before)) => (last.clone(), before),
+            None => return Vec::new(),
+        };
+        let pages = file.len() / PAGE;
+        let page = |number: usize| number * PAGE..(number + 1) * PAGE;
+        // Most of the file holds nothing.
+        let used: Vec<usize> =
+            (0..pages).filter(|number| file[page(*number)].iter().any(|byte| *byte != 0)).collect();
+        let some = used[random.below(used.len())];
+        match self {
+            Self::Flip => {
+                let at = match random.below(2) {
+                    0 => random.below(file.len()),
+                    _ => some * PAGE + random.below(PAGE),
+                };
+                file[at] ^= 1 << random.below(8);
+            }
+            Self::OlderPage => {
+                let old = &before[random.below(before.len())];
+                let differs =
+                    |number: &usize| old.get(page(*number)).is_some_and(|old| old != &file[page(*number)]);
+                let all: Vec<usize> = (0..pages).filter(differs).collect();
+                let one = all[random.below(all.len())];
+                file[page(one)].copy_from_slice(&old[page(one)]);
+            }
+            Self::CopiedPage => file.copy_within(page(used[random.below(used.len())]), some * PAGE),
+        }
+        file
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+}
+
 struct Use {
     wrong: u64,
     missed: bool,
     set_aside: bool,
 }
 
-impl Flips {
+impl Outcome {
     fn add(&mut self, used: std::thread::Result<Use>) {
         match used {
             Err(_) => self.panics += 1,

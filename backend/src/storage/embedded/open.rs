@@ -147,6 +147,18 @@ fn with_all_tables(db: &Database) -> Result<Snapshot, Trouble> {
 /// Opens a copy of the file. The writer may have been in the middle of a commit, so all pages of the copy are looked at, and the
 /// state of an earlier commit is used if that of the last one is not whole.
 pub(super) fn open_copy(path: &Path, options: &RedbOptions) -> Result<Opened, StorageError> {
+    // At times the writer is too fast: pages of all commits that the copied header knows have been written over since.
+    let mut tries = 3;
+    loop {
+        tries -= 1;
+        match open_copy_once(path, options) {
+            Err(StorageError::Damaged { .. }) if tries > 0 => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn open_copy_once(path: &Path, options: &RedbOptions) -> Result<Opened, StorageError> {
     let error = |trouble| error_of(trouble, path);
     let (copied, _removed) = copy(path).map_err(|source| StorageError::failed(Operation::Open, source))?;
     let file = Arc::new(StoreFile::unnamed(path, copied).map_err(error)?);

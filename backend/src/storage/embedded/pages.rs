@@ -55,7 +55,6 @@ struct Aside {
 }
 
 /// What is known of the pages, by their number in the file.
-#[derive(Default)]
 struct Sums {
     sums: Vec<u64>,
     /// Nothing is known; the hash of the whole page as written; or the checksum of a page of the tree `kind - TREES`.
@@ -68,8 +67,7 @@ const OWN: u8 = 1;
 const TREES: u8 = 2;
 
 impl Pages {
-    /// Looks at the header of a file that begins as one of redb's, and after a crash at the tree of its last commit; `whole` looks
-    /// at the tree in any case.
+    /// Looks at the header of a file that begins as one of redb's, and at the whole tree of its last commit when `whole` says.
     pub(super) fn open(file: Arc<StoreFile>, whole: Whole) -> Result<Self, Trouble> {
         let length = file.length().map_err(Trouble::failed)?;
         let mut bytes = [0; HEADER];
@@ -79,14 +77,14 @@ impl Pages {
         let header = Header::read(bytes).ok_or_else(|| Trouble::damaged("the header cannot be read"))?;
         let aside =
             (!file.is_writable()).then(|| Mutex::new(Aside { length, written: FxHashMap::default() }));
-        let mut pages = Self { file, header, sums: RwLock::default(), aside, found: OnceLock::new() };
-        pages.sums.get_mut().resize(length);
+        let sums = RwLock::new(Sums::of(length));
+        let pages = Self { file, header, sums, aside, found: OnceLock::new() };
         pages.settle(whole)?;
         Ok(pages)
     }
 
     /// Decides for a commit, and notes its roots.
-    fn settle(&mut self, whole: Whole) -> Result<(), Trouble> {
+    fn settle(&self, whole: Whole) -> Result<(), Trouble> {
         let commits = self.header.commits();
         let Some(first) = commits.first() else {
             return Err(Trouble::damaged("no commit of the file is sound"));
@@ -110,7 +108,7 @@ impl Pages {
     /// Notes the roots of a commit.
     fn begin(&self, slot: Slot) {
         let mut sums = self.sums.write();
-        sums.forget();
+        sums.kinds = vec![UNKNOWN; sums.kinds.len()];
         for root in [slot.user, slot.system].into_iter().flatten() {
             sums.note(&self.header, root, Tree::TABLES);
         }
@@ -251,14 +249,16 @@ pub(super) enum Whole {
 }
 
 impl Sums {
+    /// Nothing is known of a file of this length. Memory that is not used is not touched.
+    fn of(length: u64) -> Self {
+        let pages = usize::try_from(length.div_ceil(PAGE)).unwrap_or(usize::MAX >> 5);
+        Self { sums: vec![0; pages], kinds: vec![UNKNOWN; pages], trees: Vec::new() }
+    }
+
     fn resize(&mut self, length: u64) {
         let pages = usize::try_from(length.div_ceil(PAGE)).unwrap_or(usize::MAX >> 5);
         self.sums.resize(pages, 0);
         self.kinds.resize(pages, UNKNOWN);
-    }
-
-    fn forget(&mut self) {
-        self.kinds.fill(UNKNOWN);
     }
 
     /// Notes what a page must be.
