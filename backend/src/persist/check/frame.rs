@@ -159,12 +159,45 @@ impl Frame {
             self.agreed.push(Agreed::Read(differed));
             self.at += 1;
         }
-        for older in std::mem::take(&mut self.known.older) {
-            self.known.traces.extend(load_older(&persistence.store, self.task, &older));
-        }
+        self.load_older(persistence);
         let racing = (0..self.known.traces.len()).filter(|trace| !self.out.contains(trace));
         self.racing = racing.map(Racer::new).filter_map(|racer| self.agrees(persistence, racer)).collect();
         !self.racing.is_empty()
+    }
+
+    /// Loads the older traces.
+    ///
+    /// A trace that cannot be found may have moved: another thread has verified the same task meanwhile, and its record says since
+    /// that this trace is the current one. For example, two readers of a task that is only stored are asked for at once, back in
+    /// an earlier state; the second one would otherwise find that no trace holds, and run. So the record is read again.
+    fn load_older(&mut self, persistence: &Persistence) {
+        let mut older = std::mem::take(&mut self.known.older);
+        for _ in 0..4 {
+            let mut missing = false;
+            for older in older {
+                if !self.holds(older.digest) {
+                    let loaded = load_older(&persistence.store, self.task, &older);
+                    missing |= loaded.is_none();
+                    self.known.traces.extend(loaded);
+                }
+            }
+            if !missing {
+                return;
+            }
+            let Some(now) = persistence.pending.known(&persistence.store, self.task, |_| true) else {
+                return;
+            };
+            for trace in now.traces {
+                if !self.holds(trace.trace().digest()) {
+                    self.known.traces.push(trace);
+                }
+            }
+            older = now.older;
+        }
+    }
+
+    fn holds(&self, trace: Digest) -> bool {
+        self.known.traces.iter().any(|known| known.trace().digest() == trace)
     }
 
     /// Gives a trace back that agrees with all that was looked at so far.

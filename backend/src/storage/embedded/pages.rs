@@ -43,6 +43,8 @@ use super::place::StoreFile;
 pub(super) struct Pages {
     file: Arc<StoreFile>,
     header: Header,
+    /// The commit that is taken.
+    commit: Slot,
     sums: RwLock<Sums>,
     /// Of a file that is not to be written: what is written to it, in memory.
     aside: Option<Mutex<Aside>>,
@@ -78,20 +80,21 @@ impl Pages {
         let aside =
             (!file.is_writable()).then(|| Mutex::new(Aside { length, written: FxHashMap::default() }));
         let sums = RwLock::new(Sums::of(length));
-        let pages = Self { file, header, sums, aside, found: OnceLock::new() };
-        pages.settle(whole)?;
+        let nothing = Slot { transaction: 0, user: None, system: None };
+        let mut pages = Self { file, header, commit: nothing, sums, aside, found: OnceLock::new() };
+        pages.commit = pages.settle(whole)?;
         Ok(pages)
     }
 
     /// Decides for a commit, and notes its roots.
-    fn settle(&self, whole: Whole) -> Result<(), Trouble> {
+    fn settle(&self, whole: Whole) -> Result<Slot, Trouble> {
         let commits = self.header.commits();
         let Some(first) = commits.first() else {
             return Err(Trouble::damaged("no commit of the file is sound"));
         };
         if self.header.is_two_phase() && whole == Whole::AfterCrash {
             self.begin(first.1);
-            return Ok(());
+            return Ok(first.1);
         }
         let candidates = commits.iter().enumerate();
         for (place, (number, slot)) in candidates {
@@ -99,7 +102,7 @@ impl Pages {
                 if place > 0 {
                     self.write(0, &self.header.taking(*number)).map_err(Trouble::failed)?;
                 }
-                return Ok(());
+                return Ok(*slot);
             }
         }
         Err(Trouble::damaged("no commit of the file is whole"))
@@ -140,11 +143,10 @@ impl Pages {
         Ok(true)
     }
 
-    /// Whether the tables of the last commit are those of a store: at least one is, or there is none at all. `None` if they cannot
+    /// Whether the tables of the commit are those of a store: at least one is, or there is none at all. `None` if they cannot
     /// be read.
     pub(super) fn holds_a_store(&self) -> Option<bool> {
-        let (_, slot) = self.header.commits().into_iter().next()?;
-        let Some(mut root) = slot.user else { return Some(true) };
+        let Some(mut root) = self.commit.user else { return Some(true) };
         let mut page = Vec::new();
         // Down to the first leaf: the names of all our tables begin alike, and there are few.
         for _ in 0..16 {
