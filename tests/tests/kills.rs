@@ -138,8 +138,8 @@ fn enter(runtime: &Runtime, files: &Path, state: u32) -> u64 {
             .update(|update| (0..3).for_each(|number| update.set(&inputs[number], value_of(state, number))))
             .unwrap();
     } else {
-        for number in 0..3 {
-            runtime.update(|update| update.set(&inputs[number], value_of(state, number))).unwrap();
+        for (number, input) in inputs.iter().enumerate() {
+            runtime.update(|update| update.set(input, value_of(state, number))).unwrap();
         }
     }
     write(files, state);
