@@ -92,6 +92,8 @@ pub(crate) struct Persisted {
     pub(crate) is_stored: bool,
     /// Marked stale in the store.
     pub(crate) is_marked: bool,
+    /// The exploration (`Nodes::exploration`) in which the store named no dependent that memory does not mark itself.
+    pub(crate) explored: u32,
 }
 
 impl Persisted {
@@ -118,7 +120,7 @@ impl Persisted {
     }
 
     fn named(key: Option<Digest>) -> Self {
-        Self { key, fingerprint: Digest::default(), is_stored: false, is_marked: false }
+        Self { key, fingerprint: Digest::default(), is_stored: false, is_marked: false, explored: 0 }
     }
 }
 
@@ -161,6 +163,8 @@ pub(crate) struct Persistence {
     must_run: Mutex<(u32, FxHashSet<Digest>)>,
     /// Restored nodes to be marked when the gate is next held exclusively.
     queued: Mutex<Vec<NodeRef>>,
+    /// Marks that were refused. They go with the next ones, before which no leaf is stored that they belong to.
+    lost_marks: Mutex<FxHashSet<Digest>>,
     /// Counts changes to leaves while sessions are open, at their beginning and at their end.
     changes_in_sessions: AtomicU64,
     /// Whether this run has told the store that it writes.

@@ -8,7 +8,7 @@
 //! second one has no key, and is not stored. If both were restored, they are told apart when the list is settled: the second one loses
 //! its key then, and is still found as a *twin*, since it has to be marked as the first one is.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
@@ -24,6 +24,8 @@ pub(crate) struct Nodes {
     shards: [Mutex<Shard>; SHARDS],
     /// At most as many as there are twins in all.
     twins: AtomicUsize,
+    /// See [`Nodes::exploration`].
+    exploration: AtomicU32,
 }
 
 #[derive(Default)]
@@ -35,6 +37,17 @@ struct Shard {
 }
 
 impl Nodes {
+    /// The exploration under way: it begins anew whenever the store may name dependents that memory does not know of. A node that
+    /// was found to have none in this exploration is not looked up in the store when it is marked.
+    pub(crate) fn exploration(&self) -> u32 {
+        self.exploration.load(Relaxed).wrapping_add(1).max(1)
+    }
+
+    /// A node that is, or was, stored has left memory, or is known to memory in part.
+    pub(crate) fn explore_anew(&self) {
+        self.exploration.fetch_add(1, Relaxed);
+    }
+
     /// Gives a node that may run its key. Returns whether no other node has it.
     pub(crate) fn own(&self, key: Digest, node: NodeRef) -> bool {
         *self.settled(key).by_key.entry(key).or_insert(node) == node
@@ -128,6 +141,7 @@ impl Nodes {
             if *by_key.entry(key).or_insert(node) != node {
                 twins.push((key, node));
                 self.twins.fetch_add(1, Relaxed);
+                self.explore_anew();
                 Persisted::change(node, |persisted| (persisted.key, persisted.is_stored) = (None, false));
             }
         }

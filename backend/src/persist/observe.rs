@@ -78,8 +78,10 @@ impl Persistence {
                 continue;
             };
             keys.push((*node, key, may_be_stored));
-            // What was refused before is made up for.
-            if *differs || !was_stored {
+            if !was_stored {
+                // What was refused before is made up for.
+                walk.leaf_anew(key);
+            } else if *differs {
                 walk.leaf(key);
             }
         }
@@ -87,11 +89,9 @@ impl Persistence {
             let mut leaves = self.leaves.lock();
             // One that has a node by now is looked at through that, the next time.
             let Some(leaf) = leaves.get_mut(key).filter(|leaf| !leaf.in_memory) else { continue };
-            if !leaf.is_stored {
-                walk.leaf(*key);
-            }
-            if std::mem::replace(&mut leaf.seen, *seen).content != seen.content {
-                walk.leaf(*key);
+            let differs = std::mem::replace(&mut leaf.seen, *seen).content != seen.content;
+            if differs || !leaf.is_stored {
+                walk.leaf_anew(*key);
             }
             leaf.record(&[], &mut walk.group);
         }
@@ -183,7 +183,8 @@ impl Persistence {
 
     fn set_leaf(&self, node: NodeRef, key: Digest, is_stored: bool) {
         let fingerprint = self.leaves.fingerprint(key).unwrap_or_default();
-        Persisted { key: Some(key), fingerprint, is_stored, is_marked: false }.put(node);
+        let explored = Persisted::of(node).map_or(0, |persisted| persisted.explored);
+        Persisted { key: Some(key), fingerprint, is_stored, is_marked: false, explored }.put(node);
     }
 
     /// The fingerprint of an input's value, and the encoded value.
@@ -232,6 +233,7 @@ impl Persistence {
 
     /// A source is not any more what it was observed to be.
     pub(crate) fn lose(&self, node: NodeRef) {
+        self.nodes.explore_anew();
         Persisted::change(node, |persisted| persisted.is_stored = false);
     }
 
@@ -298,7 +300,7 @@ impl Persistence {
         leaf.record(value, &mut walk.group);
         let before = self.leaves.lock().insert(key, leaf.clone());
         if before.is_some_and(|before| before.seen.content != leaf.seen.content || !before.is_stored) {
-            walk.leaf(key);
+            walk.leaf_anew(key);
             walk.run(&mut Later(self));
         }
         let is_stored = walk.hand_over();
@@ -320,7 +322,7 @@ impl Persistence {
         let mut any = Any(false);
         // A walk that is not handed over leaves nothing behind.
         let mut walk = Walk::new(self);
-        walk.leaf(key);
+        walk.leaf_anew(key);
         walk.run(&mut any);
         any.0
     }

@@ -204,6 +204,7 @@ impl Persistence {
             wide::forget(*node);
         }
         if !changes.is_empty() {
+            self.nodes.explore_anew();
             self.hand_over(&mut group, changes);
         }
     }
@@ -211,6 +212,16 @@ impl Persistence {
     /// A node is about to be freed.
     pub(crate) fn disown(&self, node: NodeRef) {
         let persisted = Persisted::of(node);
-        self.nodes.remove(persisted.and_then(|persisted| persisted.key), node);
+        let key = persisted.and_then(|persisted| persisted.key);
+        self.nodes.remove(key, node);
+        if let (Some(key), Some(Persisted { is_stored: true, is_marked, .. })) = (key, persisted) {
+            self.nodes.explore_anew();
+            if is_marked {
+                // Only the node knew of this mark, until it is committed.
+                let mut group = Group::new();
+                group.stale(TaskKey(key));
+                self.hand_over(&mut group, vec![(key, Change::Stale)]);
+            }
+        }
     }
 }

@@ -70,7 +70,9 @@ impl Persistence {
         self.counts.unstored(node.function, reason);
         wide::forget(node);
         Persisted::change(node, |persisted| {
-            persisted.is_stored = false;
+            if std::mem::take(&mut persisted.is_stored) {
+                self.nodes.explore_anew();
+            }
             if ran != Ran::Equal {
                 persisted.fingerprint = Digest::default();
             }
@@ -110,7 +112,9 @@ impl Persistence {
         group.ran(&NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new });
         let chunks = wide.map(WideReads::into_placed);
         let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
-        let persisted = Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false };
+        let explored = before.map_or(0, |before| before.explored);
+        let persisted =
+            Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false, explored };
         if !self.hand_over(group, vec![(task.0, Change::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);

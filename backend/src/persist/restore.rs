@@ -55,7 +55,9 @@ impl Persistence {
             }
         };
         let is_asked = |key: &[u8]| encoded.as_ref().is_none_or(|encoded| key == &encoded[..]);
-        let known = self.pending.known(&self.store, task, is_asked)?;
+        let mut known = self.pending.known(&self.store, task, is_asked)?;
+        // A mark that memory has made may not be committed yet.
+        known.is_stale |= persisted.is_some_and(|persisted| persisted.is_marked);
         let epoch = local.engine().epoch();
         if from == Phase::Empty && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));
@@ -167,7 +169,11 @@ impl Persistence {
         relink(local, node, reads.unwrap_or_default());
         match reads {
             Some(_) => node.clear_flag(RESTORED),
-            None => node.set_flag(RESTORED),
+            None => {
+                // From here on the store alone knows whose dependent it is.
+                self.nodes.explore_anew();
+                node.set_flag(RESTORED);
+            }
         }
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
         let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
@@ -183,7 +189,8 @@ impl Persistence {
             extra.failure.lock().take();
         }
         node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-        Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false }.put(node);
+        Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false, explored: 0 }
+            .put(node);
         self.counts.restored.add();
         self.note_use(task);
         if had_emitted.is_some() {

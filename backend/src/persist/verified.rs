@@ -18,6 +18,7 @@ impl Persistence {
         };
         if !looked_at.into_iter().all(is_stored) {
             persisted.is_stored = false;
+            self.nodes.explore_anew();
         } else if persisted.is_marked {
             let mut group = Group::new();
             group.fresh(TaskKey(key));

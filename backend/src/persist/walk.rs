@@ -5,7 +5,13 @@
 //! * a stored dependent that is in memory as RESTORED (its reads are known to the store alone), or without a value, is marked
 //!   there, and goes on in memory. One that has run in this process knows its reads itself: memory decides about it.
 //!
-//! All marks go into the group of the change. Tasks that are stale already are walked through as well: what has been
+//! *What is not looked up.* To find the stored dependents of each node that is marked costs far more than to mark it. So a node of
+//! which the store names no dependent that memory does not mark itself is noted as *explored*, and not looked up again in
+//! this exploration. For example: an input with 300,000 readers, all of which have run in this process, is looked up by the first
+//! update that changes it, and so are its readers; later updates mark in memory, and add one key each to the group.
+//!
+//! All marks go into the group of the change. If that is refused, they go with the next one that is accepted, and no leaf is
+//! stored before. Tasks that are stale already are walked through as well: what has been
 //! verified in memory alone may be current behind one that the store calls stale.
 //!
 //! If some dependents turn out to be lost, the store is *distrusted* from then on: no stored task is valid in this process
@@ -39,6 +45,8 @@ pub(crate) struct Walk<'a> {
     going: FxHashSet<Digest>,
     readers: Vec<NodeRef>,
     is_complete: bool,
+    /// Nodes that were explored in it need not be looked up.
+    exploration: u32,
 }
 
 impl<'a> Walk<'a> {
@@ -52,18 +60,27 @@ impl<'a> Walk<'a> {
             going: FxHashSet::default(),
             readers: Vec::new(),
             is_complete: true,
+            exploration: persistence.nodes.exploration(),
         }
     }
 
-    /// A leaf has changed.
+    /// Begins with a leaf that has changed, and whose readers in memory are marked.
     pub(crate) fn leaf(&mut self, key: Digest) {
+        let node = self.persistence.nodes.get(key);
+        if !node.and_then(Persisted::of).is_some_and(|persisted| persisted.explored == self.exploration) {
+            self.queue.push(key);
+        }
+    }
+
+    /// Begins with a leaf whose stored readers have to be looked up in any case.
+    pub(crate) fn leaf_anew(&mut self, key: Digest) {
         self.queue.push(key);
     }
 
     /// A leaf goes.
     pub(crate) fn leaf_that_goes(&mut self, key: Digest) {
         self.going.insert(key);
-        self.leaf(key);
+        self.leaf_anew(key);
     }
 
     /// Nodes that have read leaves that go, as far as only the store knows that.
@@ -80,9 +97,10 @@ impl<'a> Walk<'a> {
             let Some(key) = persisted.key else { continue };
             if !persisted.is_marked {
                 persisted.is_marked = true;
-                self.stale(key);
+                // The node itself says so from here on, to all that would ask what is not committed.
+                self.group.stale(TaskKey(key));
             }
-            if self.seen.insert(key) {
+            if persisted.explored != self.exploration && self.seen.insert(key) {
                 self.queue.push(key);
             }
         }
@@ -99,9 +117,8 @@ impl<'a> Walk<'a> {
         let mut reached = Vec::new();
         while let Some(target) = self.queue.pop() {
             dependents.clear();
-            if !self.read(target, &mut dependents) {
-                self.is_complete = false;
-            }
+            let mut is_explored = self.read(target, &mut dependents);
+            self.is_complete &= is_explored;
             let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
                 if goes
@@ -109,7 +126,10 @@ impl<'a> Walk<'a> {
                 {
                     self.readers.push(node);
                 }
-                self.dependent(task, memory, &mut reached);
+                is_explored &= self.dependent(task, memory, &mut reached);
+            }
+            if is_explored && let Some(node) = self.persistence.nodes.get(target) {
+                Persisted::change(node, |persisted| persisted.explored = self.exploration);
             }
         }
         if !self.is_complete {
@@ -117,11 +137,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn dependent(&mut self, task: TaskKey, memory: &mut impl MarkInMemory, reached: &mut Vec<NodeRef>) {
-        if self.seen.contains(&task.0) {
-            return;
-        }
+    /// Goes on with a stored dependent. Returns whether memory marks it itself.
+    fn dependent(
+        &mut self,
+        task: TaskKey,
+        memory: &mut impl MarkInMemory,
+        reached: &mut Vec<NodeRef>,
+    ) -> bool {
         let node = self.persistence.nodes.get(task.0);
+        if node.is_some_and(|node| is_stored(node) && !reads_are_stored_alone(node)) {
+            // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
+            return true;
+        }
+        if self.seen.contains(&task.0) {
+            return false;
+        }
         for node in node.into_iter().chain(self.persistence.nodes.twins(task.0)) {
             if reads_are_stored_alone(node) {
                 reached.clear();
@@ -129,15 +159,12 @@ impl<'a> Walk<'a> {
                 self.reached(reached);
             }
         }
-        if let Some(node) = node {
-            // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
-            if is_stored(node) {
-                return;
-            }
+        if !node.is_some_and(is_stored) {
+            self.seen.insert(task.0);
+            self.stale(task.0);
+            self.queue.push(task.0);
         }
-        self.seen.insert(task.0);
-        self.stale(task.0);
-        self.queue.push(task.0);
+        false
     }
 
     /// Appends the stored dependents of `target`; says whether those are all.
@@ -195,13 +222,27 @@ impl<'a> Walk<'a> {
     /// Hands the marks over, with what else is in the group. Returns whether the store will hold it: if not, what the
     /// group says of leaves is not stored.
     pub(crate) fn hand_over(mut self) -> bool {
-        self.persistence.counts.walked.add_all(self.seen.len());
-        if self.is_complete {
-            self.persistence.hand_over(&mut self.group, self.changes)
-        } else {
-            self.persistence.pending.withhold(self.changes);
-            false
+        let persistence = self.persistence;
+        persistence.counts.walked.add_all(self.seen.len());
+        let mut lost = persistence.lost_marks.lock();
+        for key in lost.iter() {
+            let has_run = |node: NodeRef| node.state.is_fresh() && is_stored(node);
+            if !persistence.nodes.get(*key).is_some_and(has_run) {
+                self.group.stale(TaskKey(*key));
+            }
         }
+        let accepted = if self.is_complete {
+            persistence.hand_over(&mut self.group, self.changes)
+        } else {
+            persistence.pending.withhold(self.changes);
+            false
+        };
+        if accepted {
+            lost.clear();
+        } else {
+            *lost = self.group.stale_tasks().map(|task| task.0).collect();
+        }
+        accepted
     }
 }
 

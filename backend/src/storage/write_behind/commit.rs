@@ -44,10 +44,7 @@ impl Committer {
     }
 
     fn merge_tasks(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), ReadFailure> {
-        let mut changes: Vec<(TaskKey, TaskOp<'_>)> = groups
-            .iter()
-            .flat_map(|group| group.tasks.iter().map(|(task, change)| (*task, group.op(change))))
-            .collect();
+        let mut changes: Vec<(TaskKey, TaskOp<'_>)> = groups.iter().flat_map(Group::ops).collect();
         // Stable: the changes to one task stay in their order.
         changes.sort_by_key(|(task, _)| *task);
         let mut ops = Vec::new();

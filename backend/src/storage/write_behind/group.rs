@@ -15,7 +15,9 @@ pub struct Group {
     /// Records that replace whatever was there.
     pub(super) batch: Batch,
     /// Changes to tasks, which depend on what is stored of them.
-    pub(super) tasks: Vec<(TaskKey, Change)>,
+    tasks: Vec<(TaskKey, Change)>,
+    /// Tasks marked stale, which a change can be by the hundred thousand.
+    stale: Vec<TaskKey>,
     /// Encoded keys, traces and new chunks of those that ran.
     runs: Vec<u8>,
     /// Sources and inputs put (`true`) or removed.
@@ -24,8 +26,14 @@ pub struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Ran { generation: u64, encoded_key: Range<usize>, trace: Range<usize>, chunks: Range<usize> },
-    Stale,
+    Ran {
+        generation: u64,
+        encoded_key: Range<usize>,
+        trace: Range<usize>,
+        chunks: Range<usize>,
+    },
+    /// The first of these tasks in `stale`, and those behind it.
+    Stale(Range<usize>),
     Fresh,
     Revert(Digest),
     Remove,
@@ -63,7 +71,17 @@ impl Group {
 
     /// Something that the task depends on, directly or not, has changed. Belongs into the group of that change.
     pub fn stale(&mut self, task: TaskKey) {
-        self.tasks.push((task, Change::Stale));
+        let at = self.stale.len();
+        self.stale.push(task);
+        match self.tasks.last_mut() {
+            Some((_, Change::Stale(range))) if range.end == at => range.end += 1,
+            _ => self.tasks.push((task, Change::Stale(at..at + 1))),
+        }
+    }
+
+    /// All tasks that are marked stale.
+    pub(crate) fn stale_tasks(&self) -> impl Iterator<Item = TaskKey> {
+        self.stale.iter().copied()
     }
 
     /// A stale task was verified: all its reads have the values that they had.
@@ -141,7 +159,11 @@ impl Group {
 
     /// About the bytes it takes while waiting.
     pub fn bytes(&self) -> usize {
-        self.batch.bytes() + self.batch.len() * 48 + self.runs.len() + self.tasks.len() * 64
+        self.batch.bytes()
+            + self.batch.len() * 48
+            + self.runs.len()
+            + self.tasks.len() * 64
+            + self.stale.len() * 16
     }
 
     /// Empties it and keeps its buffers.
@@ -149,12 +171,14 @@ impl Group {
         self.batch.clear();
         self.tasks.clear();
         self.runs.clear();
+        self.stale.clear();
         self.sources.clear();
     }
 
     pub(super) fn append(&mut self, other: &Self) {
-        let by = self.runs.len();
-        let shift = |range: &Range<usize>| range.start + by..range.end + by;
+        let shifted = |by: usize| move |range: &Range<usize>| range.start + by..range.end + by;
+        let (shift, shift_stale) = (shifted(self.runs.len()), shifted(self.stale.len()));
+        self.stale.extend_from_slice(&other.stale);
         self.batch.append(&other.batch);
         self.runs.extend_from_slice(&other.runs);
         self.sources.extend_from_slice(&other.sources);
@@ -166,13 +190,25 @@ impl Group {
                     trace: shift(trace),
                     chunks: shift(chunks),
                 },
+                Change::Stale(range) => Change::Stale(shift_stale(range)),
                 other => other.clone(),
             };
             (*task, change)
         }));
     }
 
-    pub(super) fn op(&self, change: &Change) -> TaskOp<'_> {
+    /// All changes to tasks, in order.
+    pub(super) fn ops(&self) -> impl Iterator<Item = (TaskKey, TaskOp<'_>)> {
+        self.tasks.iter().flat_map(|(task, change)| {
+            let (stale, other) = match change {
+                Change::Stale(range) => (&self.stale[range.clone()], None),
+                change => (&[][..], Some((*task, self.op(change)))),
+            };
+            stale.iter().map(|task| (*task, TaskOp::Stale)).chain(other)
+        })
+    }
+
+    fn op(&self, change: &Change) -> TaskOp<'_> {
         match change {
             Change::Ran { generation, encoded_key, trace, chunks } => TaskOp::Ran {
                 generation: *generation,
@@ -180,7 +216,7 @@ impl Group {
                 trace: &self.runs[trace.clone()],
                 chunks: NewChunks::new(&self.runs[chunks.clone()]),
             },
-            Change::Stale => TaskOp::Stale,
+            Change::Stale(_) => TaskOp::Stale,
             Change::Fresh => TaskOp::Fresh,
             Change::Revert(trace) => TaskOp::Revert(*trace),
             Change::Remove => TaskOp::Remove,
