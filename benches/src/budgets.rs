@@ -6,6 +6,7 @@ mod executing;
 mod hits;
 mod space;
 mod storage;
+mod wide;
 
 use crate::verdict::Verdict;
 
@@ -25,6 +26,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "hit-async", measure: hits::hit_async },
     Budget { name: "hit-allocations", measure: hits::hit_allocations },
     Budget { name: "hit-threads", measure: hits::hit_threads },
+    Budget { name: "hit-slice", measure: hits::hit_slice },
     Budget { name: "miss", measure: building::miss },
     Budget { name: "memory", measure: space::memory },
     Budget { name: "write-unrelated", measure: after_change::write_unrelated },
@@ -38,6 +40,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "reopen", measure: storage::reopen },
     Budget { name: "store", measure: storage::store },
     Budget { name: "store-overhead", measure: storage::store_overhead },
+    Budget { name: "store-wide", measure: wide::store_wide },
     Budget { name: "revert", measure: storage::revert },
     Budget { name: "bitflips", measure: storage::bitflips },
     Budget { name: "scope", measure: executing::scope },

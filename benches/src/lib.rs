@@ -19,4 +19,5 @@ pub mod verdict;
 pub mod budgets;
 
 pub mod busy;
+pub mod machine;
 pub mod size;

@@ -19,6 +19,7 @@ mod graph;
 pub mod damaged;
 pub mod reopened;
 pub mod stored;
+pub mod wide;
 
 #[cfg(feature = "larder-engine")]
 fn enter(work: Work) -> Option<Lane> {

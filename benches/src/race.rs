@@ -112,9 +112,15 @@ impl Race {
         self.paired(label, peer, |ours, theirs| ours / theirs)
     }
 
-    /// The median, over the rounds, of the cost of `label` less that of `base`.
-    pub fn excess(&self, label: &str, base: &str) -> Option<f64> {
-        self.paired(label, base, |ours, theirs| ours - theirs)
+    /// The median, over the rounds, of the gain of `ours` as a multiple of the gain of `theirs`. A gain is the cost of the first
+    /// label as a multiple of the cost of the second one: of one thread and of two, say.
+    pub fn relative_gain(&self, ours: [&str; 2], theirs: [&str; 2]) -> Option<f64> {
+        let [ours, theirs] = [ours, theirs].map(|[one, two]| Some((self.samples(one)?, self.samples(two)?)));
+        let gains = |(one, two): (&[Sample], &[Sample])| -> Vec<f64> {
+            one.iter().zip(two).map(|(one, two)| one.cost / two.cost).collect()
+        };
+        let (ours, theirs) = (gains(ours?), gains(theirs?));
+        Some(median(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs)))
     }
 
     fn paired(&self, label: &str, peer: &str, compare: impl Fn(f64, f64) -> f64) -> Option<f64> {

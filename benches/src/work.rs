@@ -19,7 +19,14 @@ pub enum Work {
         /// How many distinct strings are hit.
         keys: u32,
     },
-    /// The same hits from `threads` threads at once. Unit: one hit of the whole crowd (wall time / all hits).
+    /// Repeated hits of one task whose argument is a list of `inputs` inputs. Unit: one hit.
+    HitList {
+        /// How many inputs the list has.
+        inputs: u32,
+        /// How the list is passed.
+        how: List,
+    },
+    /// The same hits as [`Work::Hit`] from `threads` threads at once. Unit: one hit of the whole crowd (wall time / all hits).
     HitThreads {
         /// How many distinct keys are hit.
         keys: u32,
@@ -111,6 +118,15 @@ pub enum Shape {
     Handle,
     /// A method called through `dyn Trait`.
     DynTrait,
+}
+
+/// The ways to pass a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// A borrowed slice.
+    Slice,
+    /// An input that holds the list.
+    Held,
 }
 
 /// The nests of a first build.

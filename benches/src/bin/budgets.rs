@@ -1,5 +1,7 @@
 //! Measures the budgets of DESIGN.md section 9: `name  measured  limit  ok|SHORT`, one line each.
 //!
+//! The first line is a word on the machine (with `--json` on the error output): ratios depend on what its locks and caches cost.
+//!
 //! `--only a,b` and `--skip a,b` choose, `--json` prints one object per line, `--verbose` shows the checks and
 //! figures behind each line, `--list` the names. The exit code is 1 if any budget is short, 2 for a wrong argument.
 //!
@@ -15,6 +17,9 @@ use std::process::{Command, ExitCode};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Set for the process of one budget among several, whose parent has described the machine.
+const PART: &str = "LARDER_BUDGETS_PART";
+
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
@@ -28,6 +33,10 @@ fn main() -> ExitCode {
     if options.list {
         chosen.iter().for_each(|budget| println!("{}", budget.name));
         return ExitCode::SUCCESS;
+    }
+    if std::env::var_os(PART).is_none() {
+        let machine = larder_benches::machine::describe();
+        if options.json { eprintln!("machine: {machine}") } else { println!("machine: {machine}") }
     }
     let kept: Vec<bool> = match chosen[..] {
         [budget] => vec![measure(budget, &options)],
@@ -54,8 +63,9 @@ fn measure(budget: &Budget, options: &Options) -> bool {
 fn measure_apart(budget: &Budget, options: &Options) -> bool {
     let flags = [(options.json, "--json"), (options.verbose, "--verbose")];
     let flags = flags.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
-    let status = std::env::current_exe()
-        .and_then(|program| Command::new(program).args(["--only", budget.name]).args(flags).status());
+    let status = std::env::current_exe().and_then(|program| {
+        Command::new(program).args(["--only", budget.name]).args(flags).env(PART, "1").status()
+    });
     match status {
         Ok(status) if matches!(status.code(), Some(0 | 1)) => status.success(),
         Ok(status) => {

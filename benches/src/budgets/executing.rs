@@ -10,12 +10,16 @@ pub(super) fn scope() -> Verdict {
     let mut verdict = Verdict::on("scope");
     let everybody = [LARDER, RAYON_ITER, RAYON_SPAWN, THREADS, TOKIO_SPAWN];
     let race = Race::over(Work::Scope, &everybody, Pace::BRIEF);
-    let overhead = race.cost(LARDER.name);
-    verdict.check(Check::at_most("CPU overhead of an item of 60 ns, of 10,000", overhead, 25.0, "ns"));
+    let ratio = race.ratio(LARDER.name, RAYON_ITER.name);
+    let what = "CPU overhead of an item of 60 ns, of 10,000, against rayon's par_iter";
+    verdict.check(Check::at_most(what, ratio, 1.2, "x"));
     verdict.costs(&race, "an item of 10,000, CPU overhead", 1.0, "ns");
-    let race = Race::over(Work::ScopeEmpty, &everybody, Pace::BRIEF);
-    let empty = race.cost(LARDER.name).map(|cost| cost * 1e-3);
-    verdict.check(Check::at_most("an empty scope", empty, 5.0, "us"));
+    let entry = |label: &str, work, contestant| Entry { label: label.to_owned(), work, contestant };
+    let miss = entry("larder, miss", Work::Miss { keys: 10_000 }, LARDER);
+    let empty = everybody.map(|contestant| entry(contestant.name, Work::ScopeEmpty, contestant));
+    let race = Race::between(empty.into_iter().chain([miss]), Pace::BRIEF);
+    let misses = race.ratio(LARDER.name, "larder, miss");
+    verdict.check(Check::at_most("an empty scope, against a miss", misses, 20.0, "x"));
     verdict.costs(&race, "an empty scope", 1e-3, "us");
     verdict
 }
@@ -35,12 +39,13 @@ pub(super) fn scope_speedup() -> Verdict {
     for contestant in everybody {
         let name = contestant.name;
         let gain = race.ratio(&label(name, 1), &label(name, 2));
-        if name == LARDER.name {
-            verdict.check(Check::at_least("64 bodies of 1 ms on 2 threads", gain, 1.9, "x"));
-        }
         if let Some(gain) = gain {
             verdict.figure(name, "64 bodies of 1 ms on 2 threads", gain, "x");
         }
     }
+    let both = |name: &str| [label(name, 1), label(name, 2)];
+    let (ours, rayon) = (both(LARDER.name), both(RAYON_ITER.name));
+    let gain = race.relative_gain([&ours[0], &ours[1]], [&rayon[0], &rayon[1]]);
+    verdict.check(Check::at_least("64 bodies of 1 ms on 2 threads, against rayon's gain", gain, 0.97, "x"));
     verdict
 }

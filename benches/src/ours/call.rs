@@ -3,8 +3,8 @@
 use crate::allocation::allocations;
 use crate::crowd::{Meeting, Stint, crowd};
 use crate::lane::{Lane, Sample, footprint, hits_per_sample, in_turn, repeated_hits, timed};
-use crate::work::{Shape, Work, body, body_str, next, strings};
-use larder::Runtime;
+use crate::work::{List, Shape, Work, body, body_str, next, strings};
+use larder::{Input, Runtime};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -118,6 +118,7 @@ pub(super) fn enter(work: Work) -> Option<Lane> {
     match work {
         Work::Hit { keys } => sittings(Sitting::Value, keys),
         Work::HitStr { keys } => sittings(Sitting::Name, keys),
+        Work::HitList { inputs, how } => lists(inputs, how),
         Work::HitShape(Shape::Sync) => sittings(Sitting::Value, 100),
         Work::HitShape(Shape::Borrowed) => sittings(Sitting::Name, 100),
         Work::HitShape(Shape::Handle) => sittings(Sitting::Handle, 100),
@@ -141,6 +142,43 @@ pub(super) fn enter(work: Work) -> Option<Lane> {
         }),
         _ => None,
     }
+}
+
+/// The inputs of a list, as an input holds them.
+type Inputs = Arc<[Input<u64>]>;
+
+#[larder::task_fn(transient)]
+fn first_of(list: &[Input<u64>]) -> u64 {
+    list[0].get()
+}
+
+#[larder::task_fn(transient)]
+fn first_held(list: &Input<Inputs>) -> u64 {
+    list.with(|list| list[0].get())
+}
+
+/// A sample takes this many hits of a list: a slice of 10,000 takes tens of microseconds.
+const LIST_HITS: u32 = 50;
+
+fn lists(inputs: u32, how: List) -> Option<Lane> {
+    let runtime = Runtime::new();
+    let list: Inputs =
+        (0..inputs).map(|number| runtime.input(&format!("{number}"), u64::from(number))).collect();
+    let held = runtime.input("list", Arc::clone(&list));
+    Some(Box::new(move || {
+        runtime.run(|| {
+            let hit = || match how {
+                List::Slice => first_of(black_box(&list)),
+                List::Held => first_held(black_box(&held)),
+            };
+            hit();
+            timed(LIST_HITS, || {
+                for _ in 0..LIST_HITS {
+                    black_box(hit());
+                }
+            })
+        })
+    }))
 }
 
 fn sittings(sitting: Sitting, keys: u32) -> Option<Lane> {

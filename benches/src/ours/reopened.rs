@@ -7,6 +7,7 @@
 //! ```
 
 use super::stored::{folder, open};
+use larder::storage::RedbStorage;
 use std::fs::File;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub struct Tree {
 pub struct Reopened {
     /// All of it.
     pub total: Duration,
+    /// Opening the store by itself, right after.
+    pub opening: Duration,
     /// Looking at the stamps of all files, by itself, right after.
     pub stamping: Duration,
     /// Bodies that ran.
@@ -97,8 +100,14 @@ impl Tree {
         assert_eq!(value, self.value, "a wrong value");
         let stats = runtime.stats();
         let storage = stats.storage.as_ref().expect("there is a store");
+        drop(runtime);
+        let start = Instant::now();
+        let store = RedbStorage::open(store_of(&self.folder)).expect("the store can be opened");
+        let opening = start.elapsed();
+        drop(store);
         Reopened {
             total,
+            opening,
             stamping,
             runs: stats.runs(),
             restored: storage.restored,

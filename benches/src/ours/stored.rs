@@ -3,7 +3,7 @@
 use crate::busy::spin_60_ns;
 use crate::lane::{Lane, timed};
 use crate::work::{Record, STORED, STORED_HITS, Work, record, scattered};
-use larder::storage::{BackingStorage, MemoryStorage, RedbStorage};
+use larder::storage::{BackingStorage, MemoryStorage, RedbStorage, Table, Visit};
 use larder::{Input, Runtime};
 use std::hint::black_box;
 use std::path::Path;
@@ -69,6 +69,8 @@ pub struct Stored {
     pub seconds: f64,
     /// Seconds of the same calls without a store.
     pub unstored: f64,
+    /// Seconds of one batch of the same records, by the store alone.
+    pub batch: f64,
     /// The length of the file.
     pub file: u64,
     /// The bytes of all keys and records in it, as they were handed to the store.
@@ -97,7 +99,23 @@ pub fn store() -> Stored {
     assert_eq!(stored, u64::from(STORED));
     drop(runtime);
     let file = std::fs::metadata(&path).expect("the store's file is there").len();
-    Stored { seconds, unstored, file, records: report.total_bytes(), encoded: encoded_bytes() }
+    let batch = one_batch(&path, &folder.path().join("another"));
+    Stored { seconds, unstored, batch, file, records: report.total_bytes(), encoded: encoded_bytes() }
+}
+
+/// Seconds that the store takes for one durable batch of all records that stand in the file at `from`.
+fn one_batch(from: &Path, to: &Path) -> f64 {
+    let store = RedbStorage::open(from).expect("the store can be opened");
+    let records = Table::ALL.map(|table| {
+        let mut records = Vec::new();
+        let scanned = store.scan(table, &[], &mut |key, record| {
+            records.push((key.to_vec(), record.to_vec()));
+            Visit::Continue
+        });
+        scanned.expect("the store can be read");
+        records
+    });
+    crate::peers::disk::one_batch(to, &records)
 }
 
 /// The bytes of arguments and outputs of all records, as the codec writes them.

@@ -35,6 +35,24 @@ fn enter(work: Work) -> Option<Lane> {
     }))
 }
 
+/// Seconds that redb takes for one durable batch of these records, a table each, in order of their keys.
+pub fn one_batch(path: &std::path::Path, tables: &[Vec<(Vec<u8>, Vec<u8>)>]) -> f64 {
+    let database =
+        Database::builder().set_cache_size(256 << 20).create(path).expect("a new store can be made");
+    let start = std::time::Instant::now();
+    let batch = database.begin_write().expect("the database is open");
+    for (number, records) in tables.iter().enumerate() {
+        let name = number.to_string();
+        let table = TableDefinition::<&[u8], &[u8]>::new(&name);
+        let mut table = batch.open_table(table).expect("a table can be made");
+        for (key, record) in records {
+            table.insert(&key[..], &record[..]).expect("the disk takes it");
+        }
+    }
+    batch.commit().expect("the disk takes it");
+    start.elapsed().as_secs_f64()
+}
+
 /// The key of each number's record.
 fn keys(database: &Database) -> Vec<[u8; 16]> {
     let mut keys = vec![[0; 16]; STORED as usize];
