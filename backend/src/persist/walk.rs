@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
     /// Begins with a leaf that has changed, and whose readers in memory are marked.
     pub(crate) fn leaf(&mut self, key: Digest) {
         let node = self.persistence.nodes.get(key);
-        if !node.and_then(Persisted::of).is_some_and(|persisted| persisted.explored == self.exploration) {
+        if node.and_then(Persisted::of).is_none_or(|persisted| persisted.explored != self.exploration) {
             self.queue.push(key);
         }
     }
