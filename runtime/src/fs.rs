@@ -17,10 +17,13 @@
 //! # What is not noticed
 //! A change that leaves size, times, and number of a file as they were. No program can put back the time of change of a local file
 //! system; but there are file systems that make it up from the time of modification (FAT, sshfs), whose servers' clocks are more
-//! than two seconds behind (NFS), or that do not set it when a mapped file is written until the system writes it out.
+//! than two seconds behind (NFS), or that do not set it when a mapped file is written until the system writes it out. Nor is a write
+//! noticed that changes no size, takes longer than two seconds in one call, and is read from meanwhile: its time is when it began.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ffi::OsStr;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,8 +106,8 @@ impl EntryKind {
     }
 }
 
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An entry of a directory. Two are equal if their paths are the same bytes, and are ordered as their paths are.
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The full path: the directory's and the name.
     pub path: PathBuf,
@@ -117,6 +120,32 @@ impl Entry {
     #[must_use]
     pub fn file_name(&self) -> &OsStr {
         self.path.file_name().unwrap_or(self.path.as_os_str())
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.path.as_os_str() == other.path.as_os_str() && self.kind == other.kind
+    }
+}
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.as_os_str().hash(state);
+        self.kind.hash(state);
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_bytes = || self.path.as_os_str().cmp(other.path.as_os_str());
+        self.path.cmp(&other.path).then_with(by_bytes).then_with(|| self.kind.cmp(&other.kind))
+    }
+}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -138,7 +138,8 @@ impl PartialEq for SourceError {
             (Problem::Pattern(left), Problem::Pattern(right)) => left == right,
             _ => false,
         };
-        same && self.path == other.path
+        // By its bytes, as it is shown.
+        same && self.path.as_os_str() == other.path.as_os_str()
     }
 }
 impl Eq for SourceError {}

@@ -1,5 +1,7 @@
 //! A change is noticed although size and time of modification are as before.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::*;
 
 const ROUNDS: usize = 50;
@@ -106,4 +108,54 @@ fn a_write_through_another_name_is_noticed() {
         runtime.refresh().unwrap();
         assert_eq!(runtime.run(|| text(&path)).unwrap(), "former");
     });
+}
+
+/// A writer that never rests, and puts the time back each time: in one session a file is one thing, and in the end it is what was
+/// written last.
+#[test]
+fn a_file_that_is_written_all_the_time_is_one_thing_in_a_session_and_right_in_the_end() {
+    const WRITES: usize = 3_000;
+    on_each_file_system(|dir| {
+        let (path, time, store) = (dir.join("file"), long_ago(), MemoryStorage::new());
+        let write = |number: usize| {
+            std::fs::write(&path, format!("{number:08}")).unwrap();
+            set_modified(&path, time);
+        };
+        write(0);
+        let is_over = AtomicBool::new(false);
+        let runtime = over(&store);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (1..=WRITES).for_each(write);
+                is_over.store(true, Relaxed);
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Relaxed) {
+                        let seen = runtime.run(|| [text(&path), other_text(&path), text(&path)]);
+                        assert_eq!(seen[0], seen[2]);
+                        // One that comes later may be told that the file has changed, and nothing else.
+                        if let (Ok(one), Ok(other)) = (&seen[0], &seen[1]) {
+                            assert_eq!(one, other);
+                        }
+                    }
+                });
+            }
+            while !is_over.load(Relaxed) {
+                runtime.refresh().unwrap();
+            }
+        });
+        runtime.refresh().unwrap();
+        let last = format!("{WRITES:08}");
+        assert_eq!(runtime.run(|| (text(&path), other_text(&path))), (Ok(last.clone()), Ok(last.clone())));
+        drop(runtime);
+        assert_eq!(over(&store).run(|| text(&path)), Ok(last));
+    });
+}
+
+#[task_fn]
+fn other_text(path: &Path) -> Result<String, String> {
+    fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|error| error.to_string())
 }

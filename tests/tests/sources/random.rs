@@ -98,7 +98,12 @@ fn run(dir: &Path, seed: u64, deeds: usize) {
     let store = MemoryStorage::new();
     let mut runtime = over(&store);
     let mut done = Vec::new();
-    for _ in 0..deeds {
+    for number in 0..deeds {
+        if number == deeds / 2 && seed % 4 == 1 {
+            // From here on some stamps are trusted.
+            std::thread::sleep(Duration::from_millis(2_200));
+            runtime.refresh().unwrap();
+        }
         for _ in 0..=random.below(3) {
             done.push(deed(&mut random, &dir, &names));
         }

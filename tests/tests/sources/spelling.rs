@@ -107,3 +107,44 @@ fn a_body_gets_the_path_as_it_was_written() {
         }
     }
 }
+
+#[task_fn(transient)]
+fn entries(dir: &larder::Input<String>) -> std::sync::Arc<[fs::Entry]> {
+    fs::read_dir(dir.get()).unwrap()
+}
+
+#[task_fn(transient)]
+fn shown(dir: &larder::Input<String>) -> String {
+    entries(dir)[0].path.display().to_string()
+}
+
+#[task_fn(transient)]
+fn error(file: &larder::Input<String>) -> String {
+    failure(file).unwrap_err().to_string()
+}
+
+#[task_fn(transient)]
+fn failure(file: &larder::Input<String>) -> Result<(), larder::SourceError> {
+    fs::read(file.get()).map(drop)
+}
+
+/// Entries and errors that differ in the spelling of their path alone were equal, which stopped the change.
+#[test]
+fn a_change_of_spelling_goes_through_entries_and_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("f"), "").unwrap();
+    let spelled = |middle: &str| format!("{}{middle}", folder.path().display());
+    let runtime = Runtime::new();
+    let (dir, file) = (runtime.input("dir", spelled("//")), runtime.input("file", spelled("/f/")));
+    for (one, other) in [("//", "/f/"), ("/", "/f/."), ("//", "//f/")] {
+        let (one, other) = (spelled(one), spelled(other));
+        runtime
+            .update(|update| {
+                update.set(&dir, one.clone());
+                update.set(&file, other.clone());
+            })
+            .unwrap();
+        assert_eq!(runtime.run(|| shown(&dir)), format!("{one}f"));
+        assert!(runtime.run(|| error(&file)).contains(&format!("{other}:")), "{other}");
+    }
+}
