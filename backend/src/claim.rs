@@ -120,6 +120,8 @@ impl StateWord {
 impl StateWord {
     /// Has `waker` woken when the node is not RUNNING any more. `false` if it is not now.
     pub(crate) fn wait_with(&self, lot: &Lot, address: usize, waker: &Waker) -> bool {
+        // Cloned under no lock: a waker is the user's.
+        let waker = waker.clone();
         let mut wakers = lot.bucket(address).mutex.lock();
         loop {
             let word = self.0.load(Ordering::Acquire);
@@ -133,9 +135,9 @@ impl StateWord {
                     .is_ok();
             if told {
                 let known =
-                    wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(waker));
+                    wakers.iter().any(|(other, known)| *other == address as u64 && known.will_wake(&waker));
                 if !known {
-                    wakers.push((address as u64, waker.clone()));
+                    wakers.push((address as u64, waker));
                 }
                 return true;
             }

@@ -60,17 +60,33 @@ impl Lineage {
         parts: Option<&'a Arc<Self>>,
         beneath: Option<&'a Arc<Self>>,
     ) -> Vec<(&'a Self, Link)> {
-        fn follow<'a>(found: &mut Vec<(&'a Lineage, Link)>, next: Option<&'a Arc<Lineage>>, link: Link) {
-            if let Some(next) = next {
-                found.push((next, link));
-                follow(found, next.parent.as_ref(), link);
-                follow(found, next.beneath.as_ref(), Link::Stack);
-            }
-        }
         let mut found = Vec::new();
-        follow(&mut found, parts, Link::Part);
-        follow(&mut found, beneath, Link::Stack);
-        found
+        // Where to go on when the way up from one of them has come to its end: such ways are long, and do not recurse.
+        let mut forks: Vec<&'a Arc<Self>> = beneath.into_iter().collect();
+        let (mut next, mut link) = (parts, Link::Part);
+        loop {
+            if next.is_none() {
+                (next, link) = (forks.pop(), Link::Stack);
+            }
+            let Some(lineage) = next else { return found };
+            found.push((&**lineage, link));
+            forks.extend(&lineage.beneath);
+            next = lineage.parent.as_ref();
+        }
+    }
+}
+
+impl Drop for Lineage {
+    /// Without recursion: work that is carried on and on makes a long chain.
+    fn drop(&mut self) {
+        let mut forks: Vec<Arc<Self>> = self.beneath.take().into_iter().collect();
+        let mut next = self.parent.take();
+        while let Some(lineage) = next.or_else(|| forks.pop()) {
+            next = Arc::into_inner(lineage).and_then(|mut alone| {
+                forks.extend(alone.beneath.take());
+                alone.parent.take()
+            });
+        }
     }
 }
 

@@ -154,7 +154,10 @@ where
     /// # Panics
     /// As [`Stream::next`].
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, F::Output)>> {
-        self.ready.lock().waker = Some(context.waker().clone());
+        // A waker is the user's to clone and to drop: under no lock.
+        let waker = context.waker().clone();
+        let replaced = self.ready.lock().waker.replace(waker);
+        drop(replaced);
         loop {
             self.fill();
             let slot = self.ready.lock().slots.pop_front();

@@ -79,6 +79,14 @@ impl Plane {
     }
 }
 
+impl Drop for Plane {
+    fn drop(&mut self) {
+        // The next one may stand at the same address.
+        let address = self.address();
+        self.sky.without.lock().retain(|(plane, _)| *plane != address);
+    }
+}
+
 impl Wake for Plane {
     fn wake(self: Arc<Self>) {
         self.seats.wake();

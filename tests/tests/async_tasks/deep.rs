@@ -158,6 +158,86 @@ fn a_chain_that_is_given_up_does_not_recurse() {
     });
 }
 
+#[task_fn(transient)]
+async fn down_to(n: u64, input: &Input<u64>) -> u64 {
+    if n > 0 {
+        return down_to(n - 1, input).await + 1;
+    }
+    match input.get() {
+        1 => std::future::pending().await,
+        value => {
+            tokio::task::yield_now().await;
+            value
+        }
+    }
+}
+
+#[task_fn(transient)]
+fn half(input: &Input<u64>) -> u64 {
+    input.get() / 2
+}
+
+/// With reads of its own beside the chain, so that each has to look at the next.
+#[task_fn(transient)]
+async fn down_beside(n: u64, leaf: &Input<u64>, beside: &[Input<u64>; 2]) -> u64 {
+    let below = if n == 0 { down_to(0, leaf).await } else { down_beside(n - 1, leaf, beside).await + 1 };
+    below + half(&beside[0]) + half(&beside[1])
+}
+
+#[test]
+fn a_chain_each_of_which_looks_at_the_next_does_not_recurse() {
+    in_time(|| {
+        let rt = Runtime::new();
+        let leaf = rt.input("leaf", 0u64);
+        let beside = [rt.input("left", 0u64), rt.input("right", 0u64)];
+        let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let deep = DEPTH / 3;
+        let ask = || executor.block_on(rt.run_async(async { down_beside(deep, &leaf, &beside).await }));
+        let change = |value: u64| {
+            // One after the other, so that no one change accounts for all that is stale.
+            rt.update(|update| update.set(&beside[0], value % 2)).unwrap();
+            rt.update(|update| update.set(&leaf, value)).unwrap();
+            rt.update(|update| update.set(&beside[1], value % 2)).unwrap();
+        };
+        assert_eq!(ask(), deep);
+        let before = runs(&rt, "down_beside");
+        change(1);
+        let mut session = Box::pin(rt.run_async(async { down_beside(deep, &leaf, &beside).await }));
+        assert!(poll_once(session.as_mut()).is_pending());
+        assert!(rt.activity().waiting > deep as usize, "each waits for the next");
+        drop(session);
+        assert_eq!(rt.activity().flights, 0);
+        assert_eq!(runs(&rt, "down_beside"), before);
+        change(2);
+        assert_eq!(ask(), deep + 2);
+    });
+}
+
+/// Each execution verifies, and awaits the next one below it: woken, given up and cancelled so.
+#[test]
+fn a_chain_that_is_verified_does_not_recurse() {
+    in_time(|| {
+        let rt = Runtime::new();
+        let input = rt.input("input", 0u64);
+        let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let ask = || executor.block_on(rt.run_async(async { down_to(DEPTH, &input).await }));
+        assert_eq!(ask(), DEPTH);
+        rt.update(|update| update.set(&input, 1)).unwrap();
+        let mut session = Box::pin(rt.run_async(async { down_to(DEPTH, &input).await }));
+        assert!(poll_once(session.as_mut()).is_pending());
+        drop(session);
+        thread::scope(|threads| {
+            let drives = threads.spawn(|| rt.try_run(|| down_to::task(DEPTH, &input).get()));
+            while rt.activity().waiting == 0 {
+                thread::sleep(Duration::from_millis(5));
+            }
+            rt.update_cancelling(|update| update.set(&input, 2)).unwrap();
+            assert!(matches!(drives.join().unwrap(), Err(TaskError::Cancelled)));
+        });
+        assert_eq!(ask(), DEPTH + 2);
+    });
+}
+
 /// An executor that polls at once where a waker is woken, on the thread that wakes it.
 struct Inline {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,

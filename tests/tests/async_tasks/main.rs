@@ -7,6 +7,7 @@ mod deep;
 mod edges;
 mod driving;
 mod cycles;
+mod hostile;
 mod runtimes;
 mod sessions;
 
