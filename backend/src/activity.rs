@@ -1,14 +1,14 @@
 //! Activity: what a runtime holds and does at the moment.
 
-use std::sync::Arc;
-
+use crate::chores::Opener;
 use crate::claim::Phase;
 use crate::engine::Engine;
+use crate::watch::{GateHolder, GateWait};
 
 /// What a runtime holds and does at the moment: made by `Runtime::activity`.
 ///
-/// With no session, handle or future of it left, all but `tasks` are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// With no session, handle or future of it left, all but `tasks` are 0 or empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Activity {
     /// Tasks in memory, with a value or without.
@@ -19,22 +19,49 @@ pub struct Activity {
     pub flights: usize,
     /// Threads and futures that wait for a task.
     pub waiting: usize,
+    /// The sessions and updates that are under way, the oldest first.
+    pub held_by: Vec<GateHolder>,
+    /// The sessions that wait for an update, and the updates that wait for sessions.
+    pub at_gate: Vec<GateWait>,
 }
 
 impl Engine {
-    /// What this engine holds and does at the moment. Opens a session for it, so that no task goes meanwhile, and looks at each.
-    ///
-    /// # Panics
-    /// If an update cancels the session, on a thread that has one open already.
-    pub fn activity(self: &Arc<Self>) -> Activity {
-        self.run(|| {
-            let nodes = self.table.nodes();
-            Activity {
-                tasks: nodes.len(),
-                running: nodes.iter().filter(|node| node.state.phase() == Phase::Running).count(),
-                flights: self.flights.len(),
-                waiting: self.waits.len(),
+    /// Counts what this engine holds and does at the moment, without waiting at the gate. While no update works it keeps the gate open,
+    /// so that no task goes meanwhile, and looks at each.
+    pub fn activity(&self) -> Activity {
+        let held_by = self.gate_holders();
+        let at_gate = self.gate_waits(&held_by);
+        let waiting = self.waits.len();
+        let Some(_visit) = Visit::begin(self) else {
+            // Beside an update, nothing runs.
+            return Activity { tasks: self.len(), waiting, held_by, at_gate, ..Activity::default() };
+        };
+        let nodes = self.table.nodes();
+        let running = nodes.iter().filter(|node| node.state.phase() == Phase::Running).count();
+        Activity { tasks: nodes.len(), running, flights: self.flights.len(), waiting, held_by, at_gate }
+    }
+}
+
+/// A look at what is there, past all that wait at the gate.
+struct Visit<'a>(&'a Engine);
+
+impl<'a> Visit<'a> {
+    fn begin(engine: &'a Engine) -> Option<Self> {
+        loop {
+            let mut opener = Opener::of(engine);
+            if !engine.gate.visit(&mut opener) {
+                return None;
             }
-        })
+            let visit = Self(engine);
+            if !opener.is_unfinished() {
+                return Some(visit);
+            }
+        }
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.gate.close();
     }
 }

@@ -15,7 +15,7 @@ use crate::booking::Booking;
 use crate::carry::Hold;
 use crate::claim::Phase;
 use crate::demand::{
-    Patience, Waited, block, check_cancelled, demand, failed_in_this_demand, failed_meanwhile,
+    Patience, Waited, block, check_cancelled, check_process, demand, failed_in_this_demand, failed_meanwhile,
 };
 use crate::engine::Engine;
 use crate::execute::Payload;
@@ -118,6 +118,10 @@ impl Asker {
         }
         // Who has launched the flight has a seat.
         if self.seat.is_none() {
+            if let Err(payload) = check_process(local.engine()) {
+                self.stop_waiting();
+                return Some(Asked::Failed(payload));
+            }
             self.seat = local.engine().flights.of(node).and_then(Seat::take);
         }
         let Some(Seat { flight, seat }) = &self.seat else {

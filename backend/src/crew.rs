@@ -20,7 +20,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::sync::{Condvar, Mutex};
+use crate::failure::TaskError;
+use crate::sync::{AtomicU32, Condvar, Mutex, Ordering::Relaxed};
 
 /// Something that several threads can work on.
 pub(crate) trait Work: Sync {
@@ -37,6 +38,8 @@ pub(crate) struct Crew {
     shared: Arc<Shared>,
     threads: usize,
     handles: Mutex<Vec<JoinHandle<()>>>,
+    /// The process that its threads belong to; 0 before the first is started.
+    process: AtomicU32,
 }
 
 #[derive(Default)]
@@ -76,7 +79,15 @@ unsafe impl Send for WorkPtr {}
 impl Crew {
     /// A crew of which, with the caller, `threads` threads work at once. No thread is started yet.
     pub(crate) fn new(threads: usize) -> Self {
-        Self { shared: Arc::default(), threads: threads.max(1), handles: Mutex::new(Vec::new()) }
+        let handles = Mutex::new(Vec::new());
+        Self { shared: Arc::default(), threads: threads.max(1), handles, process: AtomicU32::new(0) }
+    }
+
+    /// Whether its threads are missing: this process was forked off the one that started them. They may have taken locks along.
+    fn is_lost(&self) -> bool {
+        // Relaxed: a thread that sees 0 starts its own, or finds them under the lock.
+        let process = self.process.load(Relaxed);
+        process != 0 && process != std::process::id()
     }
 
     /// How many threads work at once in a scope, the calling one among them.
@@ -85,6 +96,9 @@ impl Crew {
     }
 
     /// Lets up to `helpers` crew threads help with `work` until the offer is dropped.
+    ///
+    /// # Panics
+    /// With [`TaskError::Forked`] in a process that was forked off the one that has the threads.
     pub(crate) fn offer<'a>(&'a self, work: &'a dyn Work, helpers: usize) -> Offer<'a> {
         let helpers = helpers.min(self.threads - 1);
         self.post(work, helpers)
@@ -97,6 +111,9 @@ impl Crew {
 
     fn post<'a>(&'a self, work: &'a dyn Work, helpers: usize) -> Offer<'a> {
         let id = std::ptr::from_ref(work).cast::<()>().addr();
+        if self.is_lost() {
+            TaskError::Forked.throw();
+        }
         if self.threads > 1 {
             // SAFETY: only the lifetime changes. The pointer is used between taking a ticket and giving it back; `Offer`'s
             // drop, which cannot be skipped while `'a` lasts as the offer stays inside this crate's functions, takes back
@@ -118,6 +135,9 @@ impl Crew {
 
     /// Runs `work` on a crew thread, some time.
     pub(crate) fn push(&self, work: OwnedWork) {
+        if self.is_lost() {
+            return work();
+        }
         let mut state = self.shared.state.lock();
         state.owned.push_back(work);
         self.wake(&mut state, 1);
@@ -147,6 +167,7 @@ impl Crew {
                 return;
             };
             state.started += 1;
+            self.process.store(std::process::id(), Relaxed);
             self.handles.lock().push(handle);
         }
     }
@@ -154,6 +175,9 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
+        if self.is_lost() {
+            return;
+        }
         self.shared.state.lock().ends = true;
         self.shared.work.notify_all();
         let me = std::thread::current().id();

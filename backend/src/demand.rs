@@ -19,6 +19,7 @@ pub(crate) use self::visit::{Patience, Step, Visit};
 use crate::apart::run_apart;
 use crate::claim::Phase;
 use crate::cycle;
+use crate::engine::Engine;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
 use crate::flight::{drive, try_launch_here};
@@ -156,6 +157,7 @@ pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) 
 pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
     let engine = local.engine();
     check_cancelled(local)?;
+    check_process(engine)?;
     if block(local, node, Patience::Blocks)? == Waited::Never {
         return Ok(Waited::Never);
     }
@@ -175,6 +177,14 @@ pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> 
         Some(thrown) => Err(local.take_over(thrown)),
         None => Ok(Waited::Over),
     }
+}
+
+/// The check before a wait: in a forked process, the thread that computes the node may be missing.
+///
+/// # Errors
+/// `Forked`.
+pub(crate) fn check_process(engine: &Engine) -> Result<(), Payload> {
+    if engine.is_of_this_process() { Ok(()) } else { Err(Box::new(TaskError::Forked)) }
 }
 
 /// What came of a wait.

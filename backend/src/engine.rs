@@ -2,11 +2,13 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::chores::Chores;
 use crate::claim::Lot;
 use crate::crew::Crew;
 use crate::expiry::Expiries;
@@ -24,6 +26,7 @@ use crate::table::Table;
 use crate::task_fn::RawTaskFn;
 use crate::threads::Threads;
 use crate::waits::WaitGraph;
+use crate::watch::Watch;
 
 /// How an engine is made.
 #[derive(Clone, Debug)]
@@ -33,12 +36,16 @@ pub struct Config {
     pub shards: usize,
     /// Threads that work at once in a scope, the calling one among them.
     pub threads: usize,
+    /// How long chores (expired and volatile results, tasks to be forgotten) wait for a moment without sessions before new sessions
+    /// wait for one. `None`: for ever.
+    pub patience: Option<Duration>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { shards: (threads * 4).next_power_of_two(), threads }
+        let patience = Some(Duration::from_millis(50));
+        Self { shards: (threads * 4).next_power_of_two(), threads, patience }
     }
 }
 
@@ -54,7 +61,11 @@ pub struct Engine {
     pub(crate) flights: Flights,
     pub(crate) runners: Runners,
     pub(crate) expiries: Expiries,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) chores: Chores,
+    /// The process that made it. In one that was forked off it, its threads are missing.
+    process: u32,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
     epoch: AtomicU32,
@@ -82,8 +93,6 @@ pub struct Engine {
     with_dead_edges: Mutex<Vec<NodeRef>>,
     /// About how many reverse edges these have in all.
     dead_edges_to_look_at: AtomicUsize,
-    /// Whether there is something to do when the gate is next held exclusively.
-    chores: AtomicBool,
     persistence: Option<Box<Persistence>>,
 }
 
@@ -126,7 +135,10 @@ impl Engine {
             flights: Flights::default(),
             runners: Runners::default(),
             expiries: Expiries::default(),
-            gate: Gate::default(),
+            gate: Gate::new(config.patience),
+            watch: Arc::default(),
+            chores: Chores::default(),
+            process: std::process::id(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
             generation: AtomicU64::new(new_generation()),
@@ -143,7 +155,6 @@ impl Engine {
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             dead_edges_to_look_at: AtomicUsize::new(0),
-            chores: AtomicBool::new(false),
             persistence,
         })
     }
@@ -178,13 +189,14 @@ impl Engine {
         self.persistence.as_deref()
     }
 
-    pub(crate) fn has_chores(&self) {
-        self.chores.store(true, Ordering::Relaxed);
+    /// Whether there is something to do. The caller, who holds the gate exclusively, does it.
+    pub(crate) fn take_chores(&self) -> bool {
+        self.chores.take() || self.released.any() || self.expiries.is_due()
     }
 
-    pub(crate) fn take_chores(&self) -> bool {
-        let listed = self.chores.load(Ordering::Relaxed) && self.chores.swap(false, Ordering::Relaxed);
-        listed || self.released.any() || self.expiries.is_due()
+    /// Whether this is the process that made the engine, and not one that was forked off it.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// Lists a node whose reverse edges are to be tidied when the gate is next held exclusively.
@@ -193,14 +205,14 @@ impl Engine {
         if !node.flag(TIDY_QUEUED) {
             node.set_flag(TIDY_QUEUED);
             untidy.push(node);
-            self.has_chores();
+            self.chores.list_tidying();
         }
     }
 
     /// Keeps a twin until no session is open.
     pub(crate) fn keep_twin(&self, twin: NodeRef) {
         self.twins.lock().push(twin);
-        self.has_chores();
+        self.chores.list_tidying();
     }
 
     /// Notes that a node with so many reverse edges has got its first dead one since it was last purged.
@@ -233,7 +245,7 @@ impl Engine {
         if !node.flag(DROP_QUEUED) {
             node.set_flag(DROP_QUEUED);
             drops.push(node);
-            self.has_chores();
+            self.chores.list_prompt();
         }
     }
 }

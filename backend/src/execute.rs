@@ -259,7 +259,7 @@ fn keeps(node: NodeRef) -> bool {
 pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
     let engine = local.engine();
     engine.volatiles.lock().push(node);
-    engine.has_chores();
+    engine.chores.list_prompt();
 }
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {

@@ -1,4 +1,5 @@
-//! Expiry: results that may be used for some time only (`ttl`). Judged when a session opens, so that they stand still in it.
+//! Expiry: results that may be used for some time only (`ttl`). Judged when a session opens alone, so that they stand still in
+//! each session; while sessions overlap, the gate sees to such a moment (`chores.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -48,6 +49,15 @@ impl Expiries {
     pub(crate) fn is_due(&self) -> bool {
         let first = self.first.load(Relaxed);
         first != u64::MAX && self.now() >= first
+    }
+
+    /// When the first result expired, if one has.
+    pub(crate) fn due_since(&self) -> Option<Instant> {
+        let first = self.first.load(Relaxed);
+        if first == u64::MAX || self.now() < first {
+            return None;
+        }
+        self.start.checked_add(Duration::from_nanos(first))
     }
 
     /// Takes out the nodes whose results have expired.

@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use crate::node::NodeRef;
 
+/// What a forked process is told.
+pub(crate) const FORKED: &str = "the runtime was made by the process that this one was forked from, whose threads are \
+                                 missing here; make a runtime in each process";
+
 /// A cycle: the path of tasks, each waiting for the next, the last for the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +88,8 @@ pub enum TaskError {
         /// The panic's message.
         message: String,
     },
+    /// The runtime was made by the process that this one was forked from: threads that it waits for are missing here.
+    Forked,
 }
 
 impl fmt::Display for TaskError {
@@ -92,6 +98,7 @@ impl fmt::Display for TaskError {
             Self::Cycle(cycle) => cycle.fmt(f),
             Self::NoFixpoint(error) => error.fmt(f),
             Self::Cancelled => f.write_str("the session was cancelled"),
+            Self::Forked => f.write_str(FORKED),
             Self::Panicked { task, message } => write!(f, "task {task} panicked: {message}"),
         }
     }

@@ -26,6 +26,7 @@ use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
 use crate::stack::on_enough_stack;
 use crate::task_fn::{Describe, Site, TaskFn, type_id};
+use crate::token::CancelToken;
 
 /// A type that an input can hold.
 #[diagnostic::on_unimplemented(
@@ -164,7 +165,7 @@ impl Engine {
         if let Some(persistence) = self.persistence() {
             persistence.adopt_input(node, name);
             if persistence.has_queued() {
-                self.has_chores();
+                self.chores.list_prompt();
             }
         }
         Input { task: Task::to(self, node), name: name.into() }
@@ -192,16 +193,21 @@ impl Engine {
     /// Changes inputs: what `change` sets takes effect when it returns, all at once.
     ///
     /// # Errors
-    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::Cancelled`] if `token` is
+    /// cancelled while it waits.
     pub fn update<R>(
         self: &Arc<Self>,
         policy: UpdatePolicy,
+        token: Option<&CancelToken>,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
+        if let Some(token) = token {
+            token.serves(self);
+        }
         on_enough_stack(|| {
             // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
             let mut gathered = Gathered::new(self);
-            let (result, garbage) = self.exclusively(policy, |_| gathered.change(self, change))?;
+            let (result, garbage) = self.exclusively(policy, token, |_| gathered.change(self, change))?;
             drop(garbage);
             Ok(result)
         })

@@ -47,11 +47,14 @@ mod apart;
 // What keeps answers right.
 mod engine;
 mod gate;
+mod alarm;
+mod watch;
 mod session;
 mod input;
 mod source;
 mod mark;
 mod expiry;
+mod chores;
 mod reclaim;
 
 // What outlives the process.
@@ -97,6 +100,7 @@ pub use session::UpdateError;
 pub use session_async::{AsyncSession, UpdateRequest};
 pub use source::{Refreshed, lose_source};
 pub use token::CancelToken;
+pub use watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 
 pub use stats::{FunctionStats, Stats};
 pub use task_type::CachedTaskType;

@@ -1,8 +1,8 @@
 //! `Local`: what a thread keeps for an engine, and the current-task record that reads are noted in.
 //!
 //! A thread has one `Local` per engine, found through a thread-local list at session entry and through one
-//! thread-local pointer ([`Local::current`]) during the session. Only its own thread touches it, but for the counters, which
-//! are atomics that others read.
+//! thread-local pointer ([`Local::current`]) during the session. Only its own thread touches it, but for the counters and its
+//! presence at the gate, which are atomics that others read.
 //!
 //! The *frame* is the record of the body that runs now: its execution number, where its reads begin in the thread's
 //! stack of reads, and the *prediction*: a cursor into what the body read when it ran last. A call that asks for
@@ -34,6 +34,7 @@ use crate::strand::{Gathered, Lineage, new_strand};
 use crate::thread_cache::ThreadCache;
 use crate::threads::Threads;
 use crate::token::CancelToken;
+use crate::watch::Presence;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -70,6 +71,8 @@ pub(crate) struct Local {
     sessions: Cell<usize>,
     /// Whether this thread is inside of an update.
     pub(crate) updating: Cell<bool>,
+    /// Since when it has a session or an update under way, for reports.
+    pub(crate) presence: Presence,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     // The strand (`strand.rs`).
@@ -108,7 +111,7 @@ pub(crate) struct Local {
 }
 
 // SAFETY: a `Local` is reachable from other threads only as `Weak<Local>` in its engine's list, through which nothing but
-// `counters` (atomics) is touched; everything else is used by the thread in whose list it stands.
+// `counters` and `presence` (atomics) is touched; everything else is used by the thread in whose list it stands.
 unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
@@ -252,6 +255,7 @@ impl Local {
             threads: engine.threads.clone(),
             sessions: Cell::new(0),
             updating: Cell::new(false),
+            presence: Presence::new(),
             generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
             strand: Cell::new(new_strand()),

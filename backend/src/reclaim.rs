@@ -114,7 +114,7 @@ impl Reclaim {
         nodes.iter().for_each(|node| lists.remove_input(*node));
         lists.abandon_readers(readers);
         lists.note_keys(found, nodes);
-        engine.has_chores();
+        engine.chores.list_tidying();
     }
 
     /// All sources are being looked at again: those that no task reads any more go instead.
@@ -122,7 +122,7 @@ impl Reclaim {
         let sources = engine.sources.lock().clone();
         let mut garbage = Garbage::default();
         self.0.lock().drop_unread(&sources, &mut garbage);
-        engine.has_chores();
+        engine.chores.list_tidying();
         garbage
     }
 
@@ -172,7 +172,7 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     garbage.is_unfinished = lists.slice(engine, &mut garbage);
     garbage.twins = std::mem::take(&mut *engine.twins.lock());
     if garbage.is_unfinished {
-        engine.has_chores();
+        engine.chores.list_prompt();
     }
     garbage
 }

@@ -4,23 +4,30 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::chores::Opener;
 use crate::demand::check_cancelled;
 use crate::engine::Engine;
-use crate::failure::TaskError;
-use crate::gate::UpdatePolicy;
+use crate::execute::Payload;
+use crate::failure::{FORKED, TaskError};
+use crate::gate::{Kind, Ticket, UpdatePolicy};
 use crate::local::{Entered, Local};
 use crate::reclaim::{Garbage, do_chores};
 use crate::token::CancelToken;
 use crate::wakes::wake_before_sleep;
+use crate::watch::{AtGate, GateWait, GateWaiter};
 
 /// An update was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpdateError {
     /// The thread that asked has a session of the same runtime open: waiting for it would never end.
     InSession,
     /// The thread that asked is inside of an update of the same runtime already.
     InUpdate,
+    /// Its token was cancelled, or its deadline passed, while it waited: for those that are named. Nothing was changed.
+    Cancelled(Box<GateWait>),
+    /// The runtime was made by the process that this one was forked from.
+    Forked,
 }
 
 impl std::fmt::Display for UpdateError {
@@ -33,10 +40,17 @@ impl std::fmt::Display for UpdateError {
             Self::InUpdate => f.write_str(
                 "an update was asked for inside an update of the same runtime; set all inputs by the one that is open",
             ),
+            Self::Cancelled(wait) => write!(
+                f,
+                "the update was given up, by its token or at its deadline, and has changed nothing: {wait}"
+            ),
+            Self::Forked => f.write_str(FORKED),
         }
     }
 }
 impl std::error::Error for UpdateError {}
+
+const NO_TOKEN: Option<&CancelToken> = None;
 
 impl Engine {
     /// Runs `work` in a session. Inside another session of this engine on the same thread it is part of that one.
@@ -45,7 +59,7 @@ impl Engine {
     /// With the body's own payload if one panicked and nobody caught it; with a message on a cycle or cancellation.
     #[track_caller]
     pub fn run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> R {
-        match self.catch(work) {
+        match self.catch(NO_TOKEN, work) {
             Ok(value) => value,
             Err((_, payload)) if !payload.is::<TaskError>() => resume_unwind(payload),
             // Inside another session the error goes on as it is, to that session's border.
@@ -60,21 +74,23 @@ impl Engine {
     /// If a body panicked, on a cycle, or if the session was cancelled.
     #[track_caller]
     pub fn try_run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.catch(work).map_err(|(error, _)| error)
+        self.catch(NO_TOKEN, work).map_err(|(error, _)| error)
     }
 
+    /// Runs `work` in a session, or in the one that is open; `token` may end the wait for it.
     #[track_caller]
-    fn catch<R>(
+    pub(crate) fn catch<R>(
         self: &Arc<Self>,
+        token: Option<&CancelToken>,
         work: impl FnOnce() -> R,
-    ) -> Result<R, (TaskError, Box<dyn std::any::Any + Send>)> {
+    ) -> Result<R, (TaskError, Payload)> {
         if let Some(local) = Local::current()
             && local.engine_id() == self.id
         {
             return catch_unwind(AssertUnwindSafe(work))
                 .map_err(|payload| (local.take_failure(&payload), payload));
         }
-        let session = Session::open(self);
+        let session = Session::open(self, token)?;
         catch_unwind(AssertUnwindSafe(work))
             .map_err(|payload| (session.local.take_failure(&payload), payload))
     }
@@ -85,59 +101,79 @@ impl Engine {
     /// runs there, too: what it would return depends on time.
     ///
     /// # Errors
-    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update.
+    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update; if the token was
+    /// cancelled before the session could be opened.
+    #[track_caller]
     pub fn run_with<R>(
         self: &Arc<Self>,
         token: &CancelToken,
         work: impl FnOnce() -> R,
     ) -> Result<R, TaskError> {
         token.serves(self);
-        self.try_run(|| {
+        let outcome = self.catch(Some(token), || {
             let Some(local) = Local::current() else { unreachable!("a session is open here") };
             let _token = GivenToken::put(local, token.clone());
             if let Err(payload) = check_cancelled(local) {
                 resume_unwind(payload);
             }
             work()
-        })
+        });
+        outcome.map_err(|(error, _)| error)
     }
 
     /// Runs `change` while no session is open.
     ///
     /// # Errors
-    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::InUpdate`] inside an update;
+    /// [`UpdateError::Cancelled`] if `token` is cancelled before it is granted.
     pub fn exclusively<R>(
         &self,
         policy: UpdatePolicy,
+        token: Option<&CancelToken>,
         change: impl FnOnce(&Exclusive<'_>) -> R,
     ) -> Result<R, UpdateError> {
+        self.check_no_session()?;
+        self.check_token(token)?;
+        let mut wait = None;
+        let mut at_gate = AtGate::new(self, GateWaiter::Update, Kind::Thread, token, &mut wait);
+        let ticket = self.announce(policy, Kind::Thread);
+        wake_before_sleep();
+        if self.gate.lock(ticket, &mut at_gate).is_err() {
+            return Err(at_gate.update_error());
+        }
+        drop(wait);
+        Ok(self.while_exclusive(change))
+    }
+
+    /// # Errors
+    /// If this thread has a session or an update of this engine under way: waiting for it would never end.
+    pub(crate) fn check_no_session(&self) -> Result<(), UpdateError> {
         if self.is_in_session() {
             return Err(UpdateError::InSession);
         }
         if Local::of(self).updating.get() {
             return Err(UpdateError::InUpdate);
         }
-        self.announce(policy);
-        wake_before_sleep();
-        self.gate.lock(policy);
-        Ok(self.while_exclusive(change))
+        Ok(())
     }
 
     /// Announces an update. If it cancels the open sessions, their futures are woken to see that.
-    pub(crate) fn announce(&self, policy: UpdatePolicy) {
-        self.gate.request(policy);
+    pub(crate) fn announce(&self, policy: UpdatePolicy, kind: Kind) -> Ticket {
+        let ticket = self.gate.request(policy, kind);
         if policy == UpdatePolicy::Cancel {
             self.wake_waiting();
         }
+        ticket
     }
 
-    /// Wakes all threads and futures that wait for a task, to see whether they are cancelled.
+    /// Wakes all threads and futures that wait for a task or for the gate, to see whether they are cancelled.
     pub(crate) fn wake_waiting(&self) {
         for flight in self.waits.awaited(&self.flights) {
             flight.wake_waiters();
         }
         self.lot.wake_everybody();
         self.runners.wake();
+        self.gate.wake();
     }
 
     /// Runs `change` with the gate held exclusively, and gives it back.
@@ -147,7 +183,7 @@ impl Engine {
         let mut garbage = Garbage::default();
         let exclusive = Exclusive { engine: self };
         garbage.join(do_chores(&exclusive));
-        let _updating = Updating::begin(&local);
+        let _updating = Updating::begin(&local, self);
         change(&exclusive)
     }
 
@@ -196,8 +232,9 @@ impl Drop for Exclusive<'_> {
 struct Updating<'a>(&'a Local);
 
 impl<'a> Updating<'a> {
-    fn begin(local: &'a Local) -> Self {
+    fn begin(local: &'a Local, engine: &Engine) -> Self {
         local.updating.set(true);
+        local.presence.begin_update(&engine.watch);
         Self(local)
     }
 }
@@ -205,6 +242,7 @@ impl<'a> Updating<'a> {
 impl Drop for Updating<'_> {
     fn drop(&mut self) {
         self.0.updating.set(false);
+        self.0.presence.end_update();
     }
 }
 
@@ -218,36 +256,54 @@ struct Session {
 }
 
 impl Session {
+    /// Opens a session, unless `token` is cancelled while it waits.
     #[track_caller]
-    fn open(engine: &Arc<Engine>) -> Self {
+    fn open(engine: &Arc<Engine>, token: Option<&CancelToken>) -> Result<Self, (TaskError, Payload)> {
         let local = Local::of(engine);
-        assert!(
-            !local.updating.get(),
-            "a session was opened inside an update of the same runtime; read what the update needs before it"
-        );
+        local.assert_no_update();
         let holds_gate = !local.in_session();
         let mut garbage = None;
         if holds_gate {
             wake_before_sleep();
-            garbage = Self::enter_gate(engine);
+            garbage = Self::enter_gate(engine, token)?;
+            local.presence.open_session(&engine.watch);
         }
         let entered = Some(local.enter(engine));
         let session = Self { engine: engine.clone(), local, entered, holds_gate };
         drop(garbage);
-        session
+        Ok(session)
     }
 
-    /// Does the chores that there are, slice by slice, as long as no other session is open.
-    fn enter_gate(engine: &Engine) -> Option<Garbage> {
+    /// Enters the gate, and does the chores that there are, slice by slice, as long as no other session is open.
+    fn enter_gate(
+        engine: &Engine,
+        token: Option<&CancelToken>,
+    ) -> Result<Option<Garbage>, (TaskError, Payload)> {
         loop {
-            let mut garbage = None;
-            engine.gate.open_with(|| garbage = Some(engine.chores_of_opener()));
-            if !garbage.as_ref().is_some_and(Garbage::is_unfinished) {
-                return garbage;
+            let mut wait = None;
+            let mut at_gate = AtGate::new(engine, GateWaiter::Session, Kind::Thread, token, &mut wait);
+            let mut opener = Opener::of(engine);
+            if engine.gate.open(&mut opener, &mut at_gate).is_err() {
+                return Err(at_gate.session_error());
+            }
+            if !opener.is_unfinished() {
+                return Ok(opener.garbage);
             }
             // Others may come in between two slices.
             engine.gate.close();
         }
+    }
+}
+
+impl Local {
+    /// # Panics
+    /// Inside of an update, which would wait for the session.
+    #[track_caller]
+    pub(crate) fn assert_no_update(&self) {
+        assert!(
+            !self.updating.get(),
+            "a session was opened inside an update of the same runtime; read what the update needs before it"
+        );
     }
 }
 
@@ -257,6 +313,7 @@ impl Drop for Session {
             self.local.leave(entered);
         }
         if self.holds_gate {
+            self.local.presence.end_session();
             self.engine.gate.close();
         }
     }

@@ -4,31 +4,47 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::alarm::Alarm;
 use crate::carry::{Hold, Stretch};
+use crate::chores::Opener;
 use crate::demand::check_cancelled;
 use crate::engine::Engine;
 use crate::execute::Payload;
 use crate::failure::TaskError;
-use crate::gate::UpdatePolicy;
+use crate::gate::{Kind, Ticket, UpdatePolicy};
 use crate::input::Update;
 use crate::local::Local;
-use crate::reclaim::Garbage;
 use crate::session::{GivenToken, UpdateError};
 use crate::strand::Strand;
 use crate::token::CancelToken;
+use crate::watch::{AtGate, FuturesSession, GateWaiter, Wait};
 
 /// A session that goes from thread to thread with the future that it belongs to.
 pub struct AsyncSession {
     engine: Arc<Engine>,
     strand: Strand,
     hold: Option<Hold>,
+    /// Its place at the gate while it waits.
+    place: Option<u64>,
+    wait: Option<Wait>,
+    listed: Option<FuturesSession>,
+    /// Wakes the future at its deadline, or to report that it waits for long.
+    alarm: Alarm,
 }
 
 impl AsyncSession {
     /// A session that is not open yet.
     #[must_use]
     pub fn new(engine: &Arc<Engine>) -> Self {
-        Self { engine: engine.clone(), strand: Strand::new(), hold: None }
+        Self {
+            engine: engine.clone(),
+            strand: Strand::new(),
+            hold: None,
+            place: None,
+            wait: None,
+            listed: None,
+            alarm: Alarm::default(),
+        }
     }
 
     /// Lets `token` cancel the session.
@@ -39,23 +55,51 @@ impl AsyncSession {
         self
     }
 
-    /// Opens the session. `false` if an update is under way: `waker` is woken when to come again.
-    pub fn poll_open(&mut self, waker: &Waker) -> bool {
+    /// Opens the session. `None` if an update is under way: `waker` is woken when to come again.
+    ///
+    /// # Errors
+    /// If the token was cancelled meanwhile.
+    ///
+    /// # Panics
+    /// Inside an update of the same engine.
+    #[track_caller]
+    pub fn poll_open(&mut self, waker: &Waker) -> Option<Result<(), (TaskError, Payload)>> {
         if self.hold.is_some() || self.is_inside() {
-            return true;
+            return Some(Ok(()));
         }
-        loop {
-            let mut garbage = None;
-            if !self.engine.gate.poll_open(|| garbage = Some(self.engine.chores_of_opener()), waker) {
-                return false;
+        Local::of(&self.engine).assert_no_update();
+        let outcome = loop {
+            let Self { engine, strand, place, wait, alarm, .. } = self;
+            let token = strand.token.as_ref();
+            let mut at_gate = AtGate::new(engine, GateWaiter::Session, Kind::Future, token, wait);
+            let mut opener = Opener::of(engine);
+            match engine.gate.poll_open(place, &mut opener, &mut at_gate, waker) {
+                None => {
+                    if let Some(again) = at_gate.again {
+                        alarm.set(again, waker);
+                    }
+                    return None;
+                }
+                // Others may come in between two slices of the chores.
+                Some(Ok(())) if opener.is_unfinished() => engine.gate.close(),
+                Some(Ok(())) => {
+                    self.hold = Some(Hold::of_opened(self.engine.clone()));
+                    self.listed = Some(self.engine.watch.open_future());
+                    break Ok(());
+                }
+                Some(Err(_)) => break Err(at_gate.session_error()),
             }
-            if garbage.as_ref().is_some_and(Garbage::is_unfinished) {
-                // Others may come in between two slices.
-                self.engine.gate.close();
-                continue;
-            }
-            self.hold = Some(Hold::of_opened(self.engine.clone()));
-            return true;
+        };
+        self.wait = None;
+        self.alarm.clear();
+        Some(outcome)
+    }
+
+    /// Has `waker`, which waits for something inside the session, woken at the deadline.
+    pub fn wake_at_deadline(&mut self, waker: &Waker) {
+        let deadline = self.strand.token.as_ref().and_then(CancelToken::deadline);
+        if let Some(deadline) = deadline {
+            self.alarm.set(deadline, waker);
         }
     }
 
@@ -106,41 +150,85 @@ impl AsyncSession {
     }
 }
 
+impl Drop for AsyncSession {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.engine.gate.leave(place);
+        }
+    }
+}
+
 /// An update that waits for the gate. From its creation on, new sessions wait; dropping it takes that back.
 pub struct UpdateRequest {
     engine: Arc<Engine>,
-    policy: UpdatePolicy,
+    token: Option<CancelToken>,
+    wait: Option<Wait>,
+    alarm: Alarm,
     granted: Granted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Granted {
-    NotYet,
+    NotYet(Ticket),
     /// The gate is held exclusively.
     Yes,
-    /// It has been given back.
-    Used,
+    /// It has been given back, or the request taken back.
+    Over,
 }
 
 impl UpdateRequest {
     /// Announces an update.
     ///
     /// # Errors
-    /// [`UpdateError::InSession`] if a session of this engine is open on this thread.
-    pub fn new(engine: &Arc<Engine>, policy: UpdatePolicy) -> Result<Self, UpdateError> {
-        if engine.is_in_session() {
-            return Err(UpdateError::InSession);
+    /// [`UpdateError::InSession`] if a session of this engine is open on this thread, [`UpdateError::InUpdate`] inside an update;
+    /// [`UpdateError::Cancelled`] if `token` is cancelled already.
+    pub fn new(
+        engine: &Arc<Engine>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+    ) -> Result<Self, UpdateError> {
+        engine.check_no_session()?;
+        engine.check_token(token)?;
+        if let Some(token) = token {
+            token.serves(engine);
         }
-        engine.announce(policy);
-        Ok(Self { engine: engine.clone(), policy, granted: Granted::NotYet })
+        let granted = Granted::NotYet(engine.announce(policy, Kind::Future));
+        Ok(Self {
+            engine: engine.clone(),
+            token: token.cloned(),
+            wait: None,
+            alarm: Alarm::default(),
+            granted,
+        })
     }
 
-    /// Waits for the open sessions to end. `false`: `waker` is woken when to come again.
-    pub fn poll(&mut self, waker: &Waker) -> bool {
-        if self.granted == Granted::NotYet && self.engine.gate.poll_lock(self.policy, waker) {
-            self.granted = Granted::Yes;
-        }
-        self.granted == Granted::Yes
+    /// Waits for the open sessions to end. `None`: `waker` is woken when to come again.
+    ///
+    /// # Errors
+    /// [`UpdateError::Cancelled`] if the token is cancelled before that.
+    pub fn poll(&mut self, waker: &Waker) -> Option<Result<(), UpdateError>> {
+        let Granted::NotYet(ticket) = self.granted else { return Some(Ok(())) };
+        let Self { engine, token, wait, alarm, granted } = self;
+        let mut at_gate = AtGate::new(engine, GateWaiter::Update, Kind::Future, token.as_ref(), wait);
+        let outcome = match engine.gate.poll_lock(ticket, &mut at_gate, waker) {
+            None => {
+                if let Some(again) = at_gate.again {
+                    alarm.set(again, waker);
+                }
+                return None;
+            }
+            Some(Ok(())) => {
+                *granted = Granted::Yes;
+                Ok(())
+            }
+            Some(Err(_)) => {
+                *granted = Granted::Over;
+                Err(at_gate.update_error())
+            }
+        };
+        self.wait = None;
+        self.alarm.clear();
+        Some(outcome)
     }
 
     /// Makes the update.
@@ -149,7 +237,7 @@ impl UpdateRequest {
     /// If the request has not been granted.
     pub fn apply<R>(mut self, change: impl FnOnce(&mut Update) -> R) -> R {
         assert!(self.granted == Granted::Yes, "an update is applied when it has been granted");
-        self.granted = Granted::Used;
+        self.granted = Granted::Over;
         self.engine.update_exclusively(change)
     }
 }
@@ -157,9 +245,9 @@ impl UpdateRequest {
 impl Drop for UpdateRequest {
     fn drop(&mut self) {
         match self.granted {
-            Granted::NotYet => self.engine.gate.withdraw(self.policy),
+            Granted::NotYet(ticket) => self.engine.gate.withdraw(ticket),
             Granted::Yes => self.engine.gate.unlock(),
-            Granted::Used => {}
+            Granted::Over => {}
         }
     }
 }

@@ -6,6 +6,7 @@
 //! the world stands still.
 
 use std::any::Any;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,6 +21,8 @@ use crate::node::{LOST, MARKED, NodeRef, replace_value};
 use crate::session::UpdateError;
 use crate::stack::on_enough_stack;
 use crate::task_fn::{RawTaskFn, TaskFn};
+use crate::token::CancelToken;
+use crate::watch::GLANCE;
 
 /// What a refresh found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,27 +42,43 @@ impl Engine {
     /// Cost: one stamp per source (for a file, a `stat`), one observation per changed stamp.
     ///
     /// # Errors
-    /// [`UpdateError::InSession`] if this thread has a session of this engine open.
-    pub fn refresh(self: &Arc<Self>, policy: UpdatePolicy) -> Result<Refreshed, UpdateError> {
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::Cancelled`] if `token` is
+    /// cancelled while it waits.
+    pub fn refresh(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+    ) -> Result<Refreshed, UpdateError> {
         // Looking takes time, so it is done while sessions may be open; putting in place is short.
-        if self.is_in_session() {
-            return Err(UpdateError::InSession);
+        self.check_no_session()?;
+        if let Some(token) = token {
+            token.serves(self);
         }
-        let _one_at_a_time = self.refreshing.lock();
+        self.check_token(token)?;
+        let _one_at_a_time = loop {
+            if let Some(alone) = self.refreshing.try_lock_for(GLANCE) {
+                break alone;
+            }
+            self.check_token(token)?;
+        };
         loop {
-            if let Some(refreshed) = on_enough_stack(|| self.try_refresh(policy))? {
+            if let Some(refreshed) = on_enough_stack(|| self.try_refresh(policy, token))? {
                 return Ok(refreshed);
             }
         }
     }
 
     /// `None` if nodes were freed between looking and putting in place: some of those looked at may be among them.
-    fn try_refresh(self: &Arc<Self>, policy: UpdatePolicy) -> Result<Option<Refreshed>, UpdateError> {
+    fn try_refresh(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+    ) -> Result<Option<Refreshed>, UpdateError> {
         let mut refreshed = Refreshed::default();
         let mut changes: Vec<Box<dyn Change>> = Vec::new();
         let mut failed = Vec::new();
         let mut moved = Vec::new();
-        let generation = self.run(|| {
+        let looked = self.catch(token, || {
             let sources = self.sources.lock().clone();
             refreshed.checked = sources.len();
             for node in sources {
@@ -79,8 +98,15 @@ impl Engine {
             }
             self.departures.load(Relaxed)
         });
+        let generation = match looked {
+            Ok(generation) => generation,
+            Err((_, payload)) => {
+                self.check_token(token)?;
+                resume_unwind(payload)
+            }
+        };
         refreshed.observed = changes.len() + moved.len();
-        let garbage = self.exclusively(policy, |_| {
+        let garbage = self.exclusively(policy, token, |_| {
             if self.departures.load(Relaxed) != generation {
                 return None;
             }

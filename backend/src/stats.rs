@@ -8,6 +8,7 @@ use crate::counters::Sums;
 use crate::engine::Engine;
 use crate::persist::StorageStats;
 use crate::task_fn::RawTaskFn;
+use crate::watch::GateStats;
 
 /// What happened to the calls of one task function.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +73,8 @@ pub struct Stats {
     pub tasks: usize,
     /// What happened between the runtime and its store, if it has one.
     pub storage: Option<StorageStats>,
+    /// Sessions that waited long for an update, and updates for sessions.
+    pub gate: GateStats,
 }
 
 impl Stats {
@@ -81,7 +84,8 @@ impl Stats {
         self.functions.iter().find(|function| function.name == name || function.path == name)
     }
 
-    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`] and [`Stats::storage`] stay as they are.
+    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`], [`Stats::storage`] and [`Stats::gate`] stay as
+    /// they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         // The instances of a generic function have one path, and stand in the order of their first calls.
@@ -95,7 +99,7 @@ impl Stats {
                 None => function.clone(),
             }
         });
-        Self { functions: functions.collect(), tasks: self.tasks, storage: self.storage.clone() }
+        Self { functions: functions.collect(), ..self.clone() }
     }
 
     /// Bodies run, of all task functions.
@@ -134,7 +138,7 @@ impl Engine {
             functions.push(function_stats(task_fn, &sums));
         }
         functions.sort_by_key(|function| (function.path, function.name));
-        Stats { functions, tasks: self.len(), storage: self.storage_stats() }
+        Stats { functions, tasks: self.len(), storage: self.storage_stats(), gate: self.gate_stats() }
     }
 }
 
@@ -201,8 +205,13 @@ impl fmt::Display for Stats {
             )?;
         }
         write!(f, "{} tasks in memory", self.tasks)?;
-        match &self.storage {
-            Some(storage) => write!(f, "\n{storage}"),
+        if let Some(storage) = &self.storage {
+            write!(f, "\n{storage}")?;
+        }
+        match self.gate.last.last() {
+            Some(last) => {
+                write!(f, "\n{} waits of more than a second, the last: {last}", self.gate.long_waits)
+            }
             None => Ok(()),
         }
     }

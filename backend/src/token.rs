@@ -1,7 +1,7 @@
 //! Tokens: how a session is cancelled from outside, or by the clock.
 //!
 //! A token belongs to strands: to that of the session that was opened with it, and to those that work for it (scopes, carried
-//! work). It is looked at where a task is begun or waited for. A task that several sessions wait for is no strand of theirs: when
+//! work). It is looked at where a task is begun or waited for, and while a session or an update waits at the gate. A task that several sessions wait for is no strand of theirs: when
 //! one of them is cancelled, the others go on with it, or take it over.
 
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use parking_lot::Mutex;
 
 use crate::engine::Engine;
 
-/// Cancels the sessions that were opened with it. Cheap to clone; all clones are the same token.
+/// Cancels the sessions that were opened with it, and the updates that wait with it. Cheap to clone; all clones are the same token.
+///
+/// A session looks at its token where it begins or waits for a task, and while it waits to be opened. Calls that are answered
+/// from memory do not look, as that would cost them more than the answer: a body that makes nothing but hits runs to its end. So does
+/// one that makes no calls. Such a body can look by itself, at [`CancelToken::is_cancelled`].
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<Inner>);
 
@@ -31,8 +35,8 @@ impl CancelToken {
         Self::default()
     }
 
-    /// A token that also cancels at `deadline`: at the next task boundary after it. A thread that waits for a task wakes up
-    /// at the deadline; a future looks at the clock when it is polled.
+    /// A token that also cancels at `deadline`: at the next task boundary after it. A thread or a future that waits, for a task or
+    /// to be let in, is woken at the deadline.
     #[must_use]
     pub fn with_deadline(deadline: Instant) -> Self {
         Self(Arc::new(Inner { deadline: Some(deadline), ..Inner::default() }))

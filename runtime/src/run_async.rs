@@ -6,7 +6,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use larder_backend::{AsyncSession, Engine, TaskError, Update, UpdateError, UpdatePolicy, UpdateRequest};
+use larder_backend::{
+    AsyncSession, CancelToken, Engine, TaskError, Update, UpdateError, UpdatePolicy, UpdateRequest,
+};
 
 type Failure = (TaskError, Box<dyn std::any::Any + Send>);
 
@@ -15,7 +17,7 @@ pub(crate) async fn in_session<F: Future>(
     mut session: AsyncSession,
     future: F,
 ) -> Result<F::Output, Failure> {
-    poll_fn(|context| if session.poll_open(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|context| session.poll_open(context.waker()).map_or(Poll::Pending, Poll::Ready)).await?;
     let future = pin!(Some(future));
     let mut inside = Inside { session, future };
     poll_fn(|context| inside.poll(context)).await
@@ -32,7 +34,10 @@ impl<F: Future> Inside<'_, F> {
         let Self { session, future } = self;
         let Some(future) = future.as_mut().as_pin_mut() else { return Poll::Pending };
         match session.go_on(|| future.poll(context)) {
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                session.wake_at_deadline(context.waker());
+                Poll::Pending
+            }
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(failure) => Poll::Ready(Err(failure)),
         }
@@ -54,9 +59,10 @@ impl<F> Drop for Inside<'_, F> {
 pub(crate) async fn update<R>(
     engine: Arc<Engine>,
     policy: UpdatePolicy,
+    token: Option<&CancelToken>,
     change: impl FnOnce(&mut Update) -> R,
 ) -> Result<R, UpdateError> {
-    let mut request = UpdateRequest::new(&engine, policy)?;
-    poll_fn(|context| if request.poll(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    let mut request = UpdateRequest::new(&engine, policy, token)?;
+    poll_fn(|context| request.poll(context.waker()).map_or(Poll::Pending, Poll::Ready)).await?;
     Ok(request.apply(change))
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
@@ -60,6 +61,25 @@ impl Builder {
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.config.threads = threads;
+        self
+    }
+
+    /// How long results that have expired (`ttl`), are `volatile`, or are to be forgotten may wait for a moment without sessions
+    /// before new sessions wait for one. Default: 50 ms.
+    ///
+    /// Within a session the world stands still, so such results are judged when a session opens alone. While the sessions of other
+    /// threads or futures overlap, nobody opens alone. When a result has waited for longer than `patience`, new sessions wait, as
+    /// they do for an update, until those that are open have ended; then the results are marked, and all go on. So a `ttl` of one
+    /// second is kept to `1 s + patience +` the longest session that is open then, and a `volatile` task runs again after
+    /// `patience +` that session.
+    ///
+    /// A session that stays open for longer than ten times `patience` (twenty times, when it happens again) holds up the others for
+    /// that long and no longer: they go in, on the results as they are, and it is tried again after a pause that doubles each time, up
+    /// to 64 seconds. New sessions wait for at most half of the time. `None`: sessions never wait, and such results are judged
+    /// when it so happens that no session is open, or at the next update.
+    #[must_use]
+    pub fn patience(mut self, patience: impl Into<Option<Duration>>) -> Self {
+        self.config.patience = patience.into();
         self
     }
 
@@ -171,7 +191,20 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
     pub async fn update_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Wait, change).await
+        update(self.engine.clone(), UpdatePolicy::Wait, None, change).await
+    }
+
+    /// Changes inputs as [`Runtime::update_with`] does, and keeps no thread waiting. See [`Runtime::update_async`].
+    ///
+    /// # Errors
+    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if it is
+    /// first polled inside a session of this runtime.
+    pub async fn update_async_with<R>(
+        &self,
+        token: &CancelToken,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        update(self.engine.clone(), UpdatePolicy::Wait, Some(token), change).await
     }
 
     /// Changes inputs as [`Runtime::update_cancelling`] does, and keeps no thread waiting. See [`Runtime::update_async`].
@@ -184,7 +217,7 @@ impl Runtime {
         &self,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Cancel, change).await
+        update(self.engine.clone(), UpdatePolicy::Cancel, None, change).await
     }
 
     /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
@@ -241,7 +274,34 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn update<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Wait, change)
+        self.engine.update(UpdatePolicy::Wait, None, change)
+    }
+
+    /// Changes inputs as [`Runtime::update`] does, but waits for the open sessions only until `token` is cancelled or its deadline
+    /// has passed. Then nothing has changed, and the error names the sessions that are open.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use larder::{CancelToken, Runtime, UpdateError};
+    /// # let runtime = Runtime::new();
+    /// # let input = runtime.input("input", 1);
+    /// let token = CancelToken::with_timeout(Duration::from_millis(100));
+    /// match runtime.update_with(&token, |update| update.set(&input, 2)) {
+    ///     Ok(()) => {}
+    ///     Err(UpdateError::Cancelled(wait)) => eprintln!("{wait}"),
+    ///     Err(error) => panic!("{error}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if this
+    /// thread has a session of this runtime open.
+    pub fn update_with<R>(
+        &self,
+        token: &CancelToken,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        self.engine.update(UpdatePolicy::Wait, Some(token), change)
     }
 
     /// Changes inputs, all at once, after cancelling the open sessions: they end at their next task boundary.
@@ -249,7 +309,20 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn update_cancelling<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Cancel, change)
+        self.engine.update(UpdatePolicy::Cancel, None, change)
+    }
+
+    /// Changes inputs as [`Runtime::update_cancelling`] does, but waits only until `token` is cancelled. See
+    /// [`Runtime::update_with`].
+    ///
+    /// # Errors
+    /// As [`Runtime::update_with`].
+    pub fn update_cancelling_with<R>(
+        &self,
+        token: &CancelToken,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        self.engine.update(UpdatePolicy::Cancel, Some(token), change)
     }
 
     /// Looks at all files, directories, patterns and variables that tasks have read, and makes stale what depends on those
@@ -260,7 +333,16 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn refresh(&self) -> Result<Refreshed, UpdateError> {
-        self.engine.refresh(UpdatePolicy::Wait)
+        self.engine.refresh(UpdatePolicy::Wait, None)
+    }
+
+    /// Refreshes as [`Runtime::refresh`] does, but waits for the open sessions only until `token` is cancelled. The time for
+    /// looking at the sources comes on top.
+    ///
+    /// # Errors
+    /// As [`Runtime::update_with`].
+    pub fn refresh_with(&self, token: &CancelToken) -> Result<Refreshed, UpdateError> {
+        self.engine.refresh(UpdatePolicy::Wait, Some(token))
     }
 
     /// Returns once everything computed so far that can be stored is durable. Dropping the last clone of a runtime does the
@@ -307,13 +389,10 @@ impl Runtime {
         self.engine.stats()
     }
 
-    /// What this runtime holds and does at the moment: to be watched, and to find what is left over.
+    /// What this runtime holds and does at the moment: to be watched, to find what is left over, and which sessions an update
+    /// waits for.
     ///
-    /// Opens a session, so it waits while an update works. Cost: in proportion to the number of tasks, with the table's locks
-    /// taken one after the other.
-    ///
-    /// # Panics
-    /// If an update cancels the session of this thread that is open already.
+    /// Waits for nobody. Cost: in proportion to the number of tasks, with the table's locks taken one after the other.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.engine.activity()

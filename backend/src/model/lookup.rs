@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 
 use crate::args::ByVal;
 use crate::claim::{Phase, StateWord};
-use crate::gate::{Gate, UpdatePolicy};
+use crate::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
 use crate::node::{Header, NodeRef};
 use crate::slot::StackMagicAnySlot;
 use crate::sync::Mutex;
@@ -83,10 +84,28 @@ fn threads_that_insert_one_key_make_one_node_and_losers_make_nothing() {
     });
 }
 
+/// An opener without chores that waits as long as it takes.
+struct Nothing;
+
+impl Alone for Nothing {
+    fn due_since(&self) -> Option<Instant> {
+        None
+    }
+    fn work(&mut self) -> Work {
+        Work::Done
+    }
+}
+
+impl Vigil for Nothing {
+    fn look(&mut self, _now: Instant, _open: usize) -> Result<Option<Instant>, GaveUp> {
+        Ok(None)
+    }
+}
+
 /// Sessions that look into caches of their own, and somebody who frees nodes in between.
 struct Library {
     shelf: Shelf,
-    gate: Gate,
+    gate: Arc<Gate>,
     generation: AtomicU64,
     freed: Mutex<HashSet<NodeRef>>,
 }
@@ -94,7 +113,7 @@ struct Library {
 impl Library {
     /// A session, as `Local::enter` and a call go through it.
     fn session(&self, cache: &ThreadCache, generation: &mut u64) {
-        self.gate.open_with(|| ());
+        assert!(self.gate.open(&mut Nothing, &mut Nothing).is_ok());
         let now = self.generation.load(SeqCst);
         if std::mem::replace(generation, now) != now {
             cache.clear();
@@ -119,8 +138,8 @@ impl Library {
 
     /// Frees all nodes, as `reclaim.rs` does. (They are kept, so that no address comes twice.)
     fn free_all(&self) {
-        self.gate.request(UpdatePolicy::Wait);
-        self.gate.lock(UpdatePolicy::Wait);
+        let ticket = self.gate.request(UpdatePolicy::Wait, Kind::Thread);
+        assert!(self.gate.lock(ticket, &mut Nothing).is_ok());
         let nodes = self.shelf.table.nodes();
         nodes.iter().for_each(|node| self.shelf.table.remove(*node));
         thread::yield_now();
@@ -135,7 +154,7 @@ fn a_thread_cache_never_finds_a_node_that_was_freed() {
     explore(|| {
         let library = Arc::new(Library {
             shelf: Shelf::new(),
-            gate: Gate::default(),
+            gate: Gate::new(None),
             generation: AtomicU64::new(1),
             freed: Mutex::default(),
         });

@@ -34,7 +34,7 @@ impl Persistence {
         if node.task_fn.leaf.is_some() {
             let replaced = self.adopt_source(node);
             if self.has_queued() {
-                local.engine().has_chores();
+                local.engine().chores.list_prompt();
             }
             return replaced;
         }

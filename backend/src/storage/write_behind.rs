@@ -37,6 +37,7 @@ use parking_lot::{Condvar, Mutex};
 use self::commit::Committer;
 pub use self::group::Group;
 use super::{Guarded, StorageError};
+use crate::failure::FORKED;
 
 /// How a [`WriteBehind`] gathers and gives up.
 #[derive(Clone, Debug)]
@@ -125,6 +126,8 @@ impl std::error::Error for FlushError {
 pub struct WriteBehind {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// The process that the thread belongs to.
+    process: u32,
 }
 
 struct Shared {
@@ -189,7 +192,16 @@ impl WriteBehind {
             .name("larder-store".into())
             .spawn(move || writer.run())
             .map_err(|error| StorageError::failed(super::Operation::Open, error))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread), process: std::process::id() })
+    }
+
+    /// Whether the thread is missing: this process was forked off the one that started it. The store is that one's.
+    fn is_lost(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    fn lost() -> Arc<StorageError> {
+        Arc::new(StorageError::failed(super::Operation::Commit, FORKED))
     }
 
     /// Hands `group` over and leaves it empty, with its buffers to be reused; refused, it is left as it is.
@@ -201,6 +213,14 @@ impl WriteBehind {
             queue.stats.refused += 1;
             return Delivery::Refused;
         }
+        let due = queue.bytes + bytes >= self.shared.options.batch_bytes;
+        let signals = queue.since.is_none() || (due && queue.bytes < self.shared.options.batch_bytes);
+        if signals && self.is_lost() {
+            // To signal a thread that is missing may hand the lock over to it.
+            queue.closing = true;
+            queue.stats.refused += 1;
+            return Delivery::Refused;
+        }
         if bytes <= COPIED {
             queue.open.append(group);
             group.clear();
@@ -208,8 +228,7 @@ impl WriteBehind {
             let open = std::mem::take(&mut queue.open);
             queue.full.extend([open, std::mem::take(group)]);
         }
-        let due = queue.bytes + bytes >= self.shared.options.batch_bytes;
-        if queue.since.is_none() || (due && queue.bytes < self.shared.options.batch_bytes) {
+        if signals {
             self.shared.due.notify_one();
         }
         queue.since.get_or_insert_with(Instant::now);
@@ -221,6 +240,9 @@ impl WriteBehind {
 
     /// Returns once everything that was accepted before is durable, or one more attempt to make it so has failed.
     pub fn flush(&self) -> Result<(), FlushError> {
+        if self.is_lost() {
+            return Err(FlushError { source: Self::lost() });
+        }
         let mut queue = self.shared.queue.lock();
         let wanted = queue.accepted;
         queue.wanted = queue.wanted.max(wanted);
@@ -273,6 +295,11 @@ impl WriteBehind {
 
 impl Drop for WriteBehind {
     fn drop(&mut self) {
+        if self.is_lost() {
+            // The store stays open: to close it writes to it, and gives up the lock, which are the other process's.
+            std::mem::forget(self.shared.clone());
+            return;
+        }
         self.shared.queue.lock().closing = true;
         self.shared.due.notify_one();
         if let Some(thread) = self.thread.take() {
