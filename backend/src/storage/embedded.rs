@@ -9,7 +9,8 @@
 //! - A panic inside redb is caught where it is called ([`contain`]) and means damage, too. (The process's panic hook
 //!   still sees it.)
 //! - What is not stored is answered from memory where much of that is asked for ([`absent`]).
-//! - After an input/output error redb refuses all work: the store is *closed*, and the next commit opens it again.
+//! - After an input/output error redb refuses all work: the store is *closed*, and the next commit opens it again, or a read does
+//!   after a pause ([`again`]).
 //! - A file that was deleted or replaced is noticed after each commit ([`place`]).
 //!
 //! # Who may touch what
@@ -22,6 +23,7 @@
 //! ```
 
 mod absent;
+mod again;
 mod contain;
 mod create;
 mod merkle;
@@ -38,6 +40,7 @@ use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use self::absent::Absent;
+use self::again::Pauses;
 use self::contain::{Trouble, contain};
 use self::open::Db;
 pub use self::open::SetAside;
@@ -124,6 +127,7 @@ pub struct RedbStorage {
     damaged: AtomicBool,
     set_aside: Mutex<Option<SetAside>>,
     absent: Absent,
+    again: Mutex<Pauses>,
 }
 
 enum Writer {
@@ -164,6 +168,7 @@ impl RedbStorage {
             damaged: AtomicBool::new(false),
             set_aside: Mutex::new(opened.set_aside),
             absent: Absent::new(options.filter_after),
+            again: Mutex::default(),
         }
     }
 
@@ -185,7 +190,10 @@ impl RedbStorage {
     /// Makes an error of `trouble`, and of damage what damage means.
     fn trouble(&self, operation: Operation, trouble: Trouble) -> StorageError {
         match trouble {
-            Trouble::Failed(source) => StorageError::failed(operation, source),
+            Trouble::Failed(source) => {
+                self.open_again();
+                StorageError::failed(operation, source)
+            }
             Trouble::Held => StorageError::Held { path: self.path.clone() },
             Trouble::NotAStore(reason) => StorageError::NotAStore { path: self.path.clone(), reason },
             Trouble::Unlockable(source) => StorageError::Unlockable { path: self.path.clone(), source },
@@ -222,7 +230,30 @@ impl RedbStorage {
             let reason = "found earlier; open the store again".into();
             StorageError::Damaged { operation, table: None, reason }
         } else {
+            self.open_again();
             StorageError::failed(operation, "closed for now, after an error or to be compacted")
+        }
+    }
+
+    /// Opens the file again after an error, unless a pause is not over, or a thread that writes is at it. No lock is held.
+    #[cold]
+    fn open_again(&self) {
+        let Some(mut writer) = self.writer.try_lock() else { return };
+        if matches!(*writer, Writer::Gone) || self.damaged.load(Relaxed) || !self.again.lock().is_over() {
+            return;
+        }
+        self.close(&mut writer);
+        if let Err(Trouble::Damaged(reason)) = self.reopen(&mut writer) {
+            self.damaged.store(true, Relaxed);
+            self.close_damaged(&mut writer, &reason);
+        }
+    }
+
+    /// Closes the database, which accepts nothing more after an error; what it had not committed is gone with it.
+    fn close(&self, writer: &mut Writer) {
+        *self.snapshot.write() = None;
+        if let Writer::Open(db) = std::mem::replace(writer, Writer::Closed) {
+            let _ = contain(|| drop(db.database));
         }
     }
 
@@ -255,11 +286,7 @@ impl RedbStorage {
                 Err(StorageError::Damaged { operation, table: None, reason })
             }
             Err(trouble) => {
-                // redb accepts nothing more after an error; what it had not committed is gone with it.
-                *self.snapshot.write() = None;
-                if let Writer::Open(db) = std::mem::replace(&mut *writer, Writer::Closed) {
-                    let _ = contain(|| drop(db.database));
-                }
+                self.close(&mut writer);
                 // Reads go on if it can be opened at once; if not, the next commit tries again.
                 let _ = self.reopen(&mut writer);
                 drop(writer);
@@ -305,18 +332,21 @@ impl RedbStorage {
 
 impl BackingStorage for RedbStorage {
     fn get(&self, table: Table, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {
-        let result = {
-            let snapshot = self.snapshot.read();
-            let Some(snapshot) = &*snapshot else { return Err(self.unusable(Operation::Get).at(table)) };
+        // Its guard is gone before anything is done about an error.
+        let result = self.snapshot.read().as_ref().map(|snapshot| {
             if self.absent.is_certain(table, key) {
                 return Ok(false);
             }
-            contain(|| snapshot.get(table, key, value)).and_then(|found| found)
-        };
-        if let Ok(false) = result {
-            self.absent.note_read_in_vain(table);
+            let found = contain(|| snapshot.get(table, key, value)).and_then(|found| found);
+            if let Ok(false) = found {
+                self.absent.note_read_in_vain(table);
+            }
+            found
+        });
+        match result {
+            Some(result) => result.map_err(|trouble| self.trouble(Operation::Get, trouble).at(table)),
+            None => Err(self.unusable(Operation::Get).at(table)),
         }
-        result.map_err(|trouble| self.trouble(Operation::Get, trouble).at(table))
     }
 
     fn scan(

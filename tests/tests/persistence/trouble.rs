@@ -70,6 +70,42 @@ fn a_store_that_takes_nothing_costs_hits_and_no_answers() {
     take_ran();
 }
 
+/// A disk that was full for a moment switched the store off for the life of the process.
+#[test]
+fn what_was_computed_while_the_store_took_nothing_is_stored_when_it_does_again() {
+    let store = MemoryStorage::new();
+    let first = open(&store);
+    let sums = Sums::of(&first, 2, 3);
+    text_is(&first, &sums, 7);
+    first.flush().unwrap();
+    store.faults().fail_all(Operation::Commit);
+    first.update(|update| update.set(&sums.x, 4)).unwrap();
+    text_is(&first, &sums, 8);
+    assert!(first.flush().is_err());
+    assert!(first.stats().storage.unwrap().writer.failing_since.is_some());
+    // It goes on meanwhile, back and forth.
+    for x in [6, 2, 4, 10] {
+        first.update(|update| update.set(&sums.x, x)).unwrap();
+        text_is(&first, &sums, x / 2 + 6);
+    }
+    store.faults().heal();
+    first.flush().unwrap();
+    assert!(first.stats().storage.unwrap().writer.failing_since.is_none());
+    // As if nothing had been: all of these states are stored.
+    let crashed = store.crash();
+    drop(first);
+    take_ran();
+    for store in [crashed, store] {
+        let second = open(&store);
+        for x in [10, 4, 6, 2] {
+            let sums = Sums::of(&second, x, 3);
+            second.update(|update| update.set(&sums.x, x)).unwrap();
+            text_is(&second, &sums, x / 2 + 6);
+        }
+        assert_eq!(take_ran(), [""; 0]);
+    }
+}
+
 #[test]
 fn a_crash_loses_no_more_than_what_was_not_flushed() {
     let store = MemoryStorage::new();

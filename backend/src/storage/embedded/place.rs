@@ -30,6 +30,9 @@ pub(super) struct StoreFile {
     io: FileBackend,
     file: File,
     writable: bool,
+    /// Reads fail, as on a disk that has errors.
+    #[cfg(test)]
+    pub(super) fails: std::sync::atomic::AtomicBool,
 }
 
 /// How a file is opened.
@@ -80,7 +83,15 @@ impl StoreFile {
 
     fn of(asked: PathBuf, path: PathBuf, file: File, access: Access) -> Result<Self, Trouble> {
         let io = FileBackend::new(file.try_clone().map_err(Trouble::failed)?)?;
-        Ok(Self { asked, path, io, file, writable: matches!(access, Access::Write { .. }) })
+        Ok(Self {
+            asked,
+            path,
+            io,
+            file,
+            writable: matches!(access, Access::Write { .. }),
+            #[cfg(test)]
+            fails: std::sync::atomic::AtomicBool::new(false),
+        })
     }
 
     fn locked(self) -> Result<Self, Trouble> {
@@ -141,6 +152,10 @@ impl StoreFile {
     }
 
     pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if self.fails.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(io::Error::other("the disk has an error"));
+        }
         self.io.read(offset, out)
     }
 
@@ -170,7 +185,7 @@ impl Drop for StoreFile {
 }
 
 /// Locks the ranges that redb's writers and readers lock, so that any program that uses redb sees it.
-fn lock(io: &FileBackend, exclusive: bool) -> Result<bool, BackendError> {
+fn lock(io: &impl StorageBackend, exclusive: bool) -> Result<bool, BackendError> {
     const BASE: u64 = 1 << 62;
     let shared_writers = BASE + 1;
     let end = if exclusive { Included(shared_writers) } else { Excluded(shared_writers) };
@@ -253,5 +268,20 @@ fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// Files without locks were opened as if they had some: two writers on a network file system.
+    #[test]
+    fn what_cannot_be_locked_is_told() {
+        let memory = InMemoryBackend::new();
+        assert!(matches!(lock(&memory, true), Err(BackendError::Unsupported)));
+        assert!(matches!(lock(&memory, false), Err(BackendError::Unsupported)));
     }
 }
