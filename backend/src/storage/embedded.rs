@@ -182,7 +182,7 @@ impl RedbStorage {
         &self.path
     }
 
-    /// The damaged or foreign file that was found in place of the store, and where it is now; when opening or since.
+    /// The damaged file that was found in place of the store, and where it is now; when opening or since.
     pub fn set_aside(&self) -> Option<SetAside> {
         self.set_aside.lock().clone()
     }

@@ -39,6 +39,7 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use super::super::*;
+    use super::Duration;
     use crate::storage::Batch;
 
     /// One error of the disk switched the store off for the life of a process that only read.
