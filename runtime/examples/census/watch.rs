@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use notify::event::{CreateKind, ModifyKind, RemoveKind};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::roots::{CACHE_TAG, Roots};
 
@@ -27,7 +27,9 @@ impl Changes {
     /// Starts to watch. To miss no change, do so before looking for the first time.
     pub fn below(roots: &Roots) -> notify::Result<Changes> {
         let (sender, events) = mpsc::channel();
-        let mut watcher = notify::recommended_watcher(sender)?;
+        // Links are not counted, and one may lead to all there is.
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(sender, config)?;
         // Many editors replace a file when they save it, so it is its directory that has to be watched; and the manifest of the
         // package that it is in is in a directory above.
         let parents: BTreeSet<_> = roots.files.iter().filter_map(|file| file.parent()).collect();

@@ -80,3 +80,31 @@ fn a_file_of_very_many_links_and_headings_is_parsed() {
     let parsed = receiver.recv_timeout(std::time::Duration::from_secs(100)).expect("it ends");
     assert_eq!(parsed, (MANY, 2 * MANY, MANY));
 }
+
+/// Texts of what is special to Markdown, HTML and URLs, put together at random: none of it is a panic.
+#[test]
+fn any_text_is_parsed_and_any_link_leads_somewhere_or_nowhere() {
+    const PIECES: [&str; 40] = [
+        "#", "# ", "[", "]", "(", ")", "<", ">", "!", "`", "\n", "\r\n", "id", "name", "=", "\"", "'", " ",
+        "é", "\u{301}", "\u{feff}", "%", "%4", "%C3", "%00", "://", "http:", "https:", "//", "/", "..", "?",
+        ":~:", "@", "mailto:", "---\n", "<a ", "&amp;", "&", "x",
+    ];
+    let mut state = 1_u64;
+    let mut next = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % end
+    };
+    for _ in 0..20_000 {
+        let text: String = (0..next(30)).map(|_| PIECES[next(PIECES.len())]).collect();
+        let document = Document::parse(&text);
+        for target in document.links.iter().map(|link| &*link.target).chain([&*text]) {
+            let _ = crate::target::Target::of("/a/b.md".as_ref(), "/a".as_ref(), target);
+            let _ = crate::target::shown(target);
+            let joined = crate::url::Url::parse("http://h/a?b").unwrap().join(target);
+            let urls = [crate::url::Url::parse(target), joined];
+            for url in urls.into_iter().flatten() {
+                let _ = (url.whole(), url.path(), url.address(), url.authorization());
+            }
+        }
+    }
+}
