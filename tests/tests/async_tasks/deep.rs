@@ -9,7 +9,7 @@ use larder::CancelToken;
 use super::*;
 
 /// Deep enough for a wake to overflow a thread's stack, were it to recurse.
-const DEPTH: u64 = 30_000;
+const DEPTH: u64 = 20_000;
 
 /// What the innermost of a chain waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +18,7 @@ enum Leaf {
     Timer,
     OtherThread,
     Channel,
+    Socket,
     Never,
 }
 
@@ -42,6 +43,16 @@ async fn leaf(of: Leaf) -> u64 {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             *SENDER.get_or_init(Mutex::default).lock().unwrap() = Some(sender);
             return receiver.await.unwrap();
+        }
+        Leaf::Socket => {
+            let listener = smol::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let connects = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                std::net::TcpStream::connect(address).unwrap()
+            });
+            listener.accept().await.unwrap();
+            drop(connects.join().unwrap());
         }
         Leaf::Never => std::future::pending().await,
     }
@@ -78,7 +89,7 @@ async fn down_in_streams(n: u64, of: Leaf) -> u64 {
 /// whose innermost was woken by a timer, a channel, another thread or its own executor aborted the process.
 #[test]
 fn a_wake_through_a_chain_does_not_recurse() {
-    for of in [Leaf::Yield, Leaf::Timer, Leaf::OtherThread, Leaf::Channel] {
+    for of in [Leaf::Yield, Leaf::Timer, Leaf::OtherThread, Leaf::Channel, Leaf::Socket] {
         in_time(move || {
             let executor = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let rt = Runtime::new();
