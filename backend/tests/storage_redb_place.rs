@@ -155,6 +155,53 @@ fn a_snapshot_is_as_private_as_can_be() {
     assert!(ours.iter().all(|copy| copy.mode() & 0o777 == 0o600 && copy.nlink() == 0));
 }
 
+/// A copy that is made in the middle of commits is a state that the store was in, or refused.
+#[test]
+fn a_snapshot_of_a_store_that_is_written_is_one_state() {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let path = folder.path().join("store.redb");
+    let storage = RedbStorage::open(&path).unwrap();
+    let write = |state: u8| {
+        let mut batch = Batch::new();
+        (0..60_u8).for_each(|key| batch.put(Table::Uses, &[key], &[state; 900]));
+        storage.commit(batch.writes()).unwrap();
+    };
+    let look = || {
+        let snapshot = match RedbStorage::open_snapshot(&path) {
+            Ok(snapshot) => snapshot,
+            Err(StorageError::Damaged { .. }) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        let mut value = Vec::new();
+        let states: Vec<u8> = (0..60)
+            .map(|key| {
+                assert!(snapshot.get(Table::Uses, &[key], &mut value).unwrap());
+                value[0]
+            })
+            .collect();
+        assert!(states.iter().all(|state| *state == states[0]), "two states in one: {states:?}");
+        Some(states[0])
+    };
+    write(1);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for state in (1..=250).cycle() {
+                write(state);
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for _ in 0..count("LARDER_SNAPSHOTS", 20) {
+            look();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    write(251);
+    assert_eq!(look(), Some(251));
+}
+
 /// `flush` said that all was durable, in a file that nobody would ever find again.
 #[test]
 fn a_store_that_is_deleted_or_replaced_while_open_is_noticed_at_the_next_commit() {
