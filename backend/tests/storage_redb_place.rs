@@ -72,6 +72,8 @@ fn what_is_no_regular_file_is_an_error_and_is_not_touched() {
             assert!(opened.is_err(), "{}", path.display());
         }
     }
+    let missing = RedbStorage::open(folder.path().join("absent/store.redb")).unwrap_err();
+    assert!(missing.to_string().contains("No such file"), "{missing}");
     assert_eq!(names(folder.path()), before);
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());

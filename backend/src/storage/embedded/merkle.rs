@@ -24,6 +24,9 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const HEADER: usize = 320;
 pub(super) const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
+/// The order of the largest page: a record of 256 MiB has one of order 17. A larger one is a trap.
+const LARGEST: u64 = 18;
+
 const GOD_BYTE: usize = 9;
 const PRIMARY: u8 = 1;
 const TWO_PHASE: u8 = 4;
@@ -140,7 +143,7 @@ impl Header {
     /// Where a page stands in the file, and its length.
     pub(super) fn place(&self, pointer: Pointer) -> Option<(u64, u64)> {
         let order = pointer.page >> 59;
-        if order > 20 {
+        if order > LARGEST {
             return None;
         }
         let index = pointer.page & (0xf_ffff >> order);

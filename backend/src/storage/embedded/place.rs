@@ -51,20 +51,22 @@ impl StoreFile {
         // Each round, another process has put something else in its place between two looks.
         for _ in 0..16 {
             let target = behind_links(&asked).map_err(Trouble::failed)?;
-            let opened = match (fs::symlink_metadata(&target), access) {
+            // What another process may have changed since: there is a file now, or none any more.
+            let (opened, race) = match (fs::symlink_metadata(&target), access) {
                 (Err(error), Access::Write { mode }) if error.kind() == io::ErrorKind::NotFound => {
-                    create(&target, mode)
+                    (create(&target, mode), io::ErrorKind::AlreadyExists)
                 }
                 (Err(error), _) => return Err(Trouble::failed(error)),
                 (Ok(found), access) => {
                     check_kind(&found)?;
                     let writable = matches!(access, Access::Write { .. });
-                    OpenOptions::new().read(true).write(writable).open(&target)
+                    let opened = OpenOptions::new().read(true).write(writable).open(&target);
+                    (opened, io::ErrorKind::NotFound)
                 }
             };
             let file = match opened {
                 Ok(file) => file,
-                Err(error) if is_race(&error) => continue,
+                Err(error) if error.kind() == race => continue,
                 Err(error) => return Err(Trouble::failed(error)),
             };
             check_kind(&file.metadata().map_err(Trouble::failed)?)?;
@@ -243,11 +245,6 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     options.open(path)
-}
-
-/// Whether another process may have come in between: what was there is gone, or the other way round.
-fn is_race(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
 #[cfg(unix)]
