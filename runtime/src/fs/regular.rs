@@ -58,7 +58,7 @@ impl<'a> Regular<'a> {
     /// `None` if there is more than may be untold.
     fn read_bounded(&mut self) -> io::Result<Option<Arc<[u8]>>> {
         let size = usize::try_from(self.stamp.size).map_err(|_| ErrorKind::OutOfMemory)?;
-        // One allocation: a vector would be copied when it becomes shared.
+        // A vector that is read into would be copied when it becomes shared.
         let mut bytes: Arc<[u8]> = room(size)?;
         let place = Arc::get_mut(&mut bytes).unwrap_or_default();
         let filled = fill(&mut self.file, place)?;
@@ -80,8 +80,9 @@ impl<'a> Regular<'a> {
 
 /// Room for so many bytes, or an error if there is none: what asks for the memory of an `Arc` aborts the process then.
 fn room(size: usize) -> io::Result<Arc<[u8]>> {
-    has_room(size)?;
-    Ok(std::iter::repeat_n(0, size).collect())
+    has_room(2 * size)?;
+    // The zeros of the vector are never written, so the system gives no memory for them.
+    Ok(vec![0; size].into())
 }
 
 /// Returns an error if so many bytes cannot be had.

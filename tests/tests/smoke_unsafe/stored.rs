@@ -1,6 +1,7 @@
 //! Results that are stored and restored, inputs and sources that are known by name, results that were replaced in a session.
 
 use std::fs::write;
+use std::path::{Path, PathBuf};
 
 use larder::storage::MemoryStorage;
 use larder::{Input, Runtime, TaskError, emit, fs, task_fn};
@@ -50,6 +51,22 @@ fn joined_of(input: &Input<String>) -> String {
 #[task_fn]
 fn size(path: &str) -> usize {
     fs::read(path).map_or(0, |content| content.len()) + lines(path)
+}
+
+#[task_fn]
+fn spelled(path: &Path, all: &[PathBuf], one: Option<PathBuf>) -> String {
+    format!("{path:?} {all:?} {one:?}")
+}
+
+#[test]
+fn paths_are_told_apart_by_their_bytes() {
+    Runtime::new().run(|| {
+        let calls = ["a", "a/", "a/."].map(|text| {
+            let path = PathBuf::from(text);
+            spelled(&path, std::slice::from_ref(&path), Some(path.clone()))
+        });
+        assert!(calls[0] != calls[1] && calls[1] != calls[2]);
+    });
 }
 
 #[task_fn]
