@@ -15,6 +15,7 @@
 mod bounds;
 mod decode;
 mod encode;
+mod zeros;
 
 use std::any::type_name;
 use std::error::Error;
@@ -23,6 +24,7 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::bounds::{Bounds, Broken};
+pub(crate) use self::zeros::has_negative_zero;
 use crate::stack::on_enough_stack;
 
 /// Names this codec and its configuration in a store's meta record. Change it with anything that changes bytes.
@@ -77,27 +79,46 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// Finds types that encode and then do not decode: `skip_serializing_if`, `untagged`, `flatten` and `deserialize_any`
 /// need a self-describing format, which bincode is not.
 ///
-/// The engine calls it in debug builds, when it first stores a value of `task_function`; `encoded` is what it is
-/// about to store. The check decodes and encodes again and compares the bytes, so it asks no `PartialEq` of `T`.
+/// `encoded` is what is about to be stored. The check decodes and encodes again and compares the lengths, so it asks no
+/// `PartialEq` of `T`.
+///
+/// # Errors
+/// If the value does not come back.
 pub fn check_round_trip<T: Serialize + DeserializeOwned>(
     task_function: &str,
     encoded: &[u8],
 ) -> Result<(), RoundTripError> {
-    let fail = |reason: RoundTripReason| RoundTripError {
-        task_function: task_function.into(),
-        type_name: type_name::<T>(),
-        reason,
-    };
-    // Its drop, too, has enough stack.
-    on_enough_stack(|| check_round_trip_here::<T>(encoded)).map_err(fail)
+    // The drop of what is decoded, too, has enough stack.
+    on_enough_stack(|| back_again::<T>(encoded).map(drop))
+        .map_err(|reason| RoundTripError::new::<T>(task_function, reason))
 }
 
-fn check_round_trip_here<T: Serialize + DeserializeOwned>(encoded: &[u8]) -> Result<(), RoundTripReason> {
+/// The same, where values can be compared: finds types whose encoding leaves something out, as by `#[serde(skip)]`. The
+/// engine calls it for the first values of a function that it stores, and now and then.
+///
+/// # Errors
+/// If the value does not come back.
+pub fn check_return<T: Serialize + DeserializeOwned>(
+    task_function: &str,
+    value: &T,
+    encoded: &[u8],
+    equal: fn(&T, &T) -> bool,
+) -> Result<(), RoundTripError> {
+    let check = || {
+        let decoded = back_again(encoded)?;
+        // A value that does not equal itself, as with a NaN in it, equals nothing that comes back either.
+        let returns = equal(value, &decoded) || !equal(value, value);
+        if returns { Ok(()) } else { Err(RoundTripReason::Differs) }
+    };
+    on_enough_stack(check).map_err(|reason| RoundTripError::new::<T>(task_function, reason))
+}
+
+fn back_again<T: Serialize + DeserializeOwned>(encoded: &[u8]) -> Result<T, RoundTripReason> {
     let value: T = decode(encoded).map_err(RoundTripReason::Decode)?;
     let mut again = Vec::with_capacity(encoded.len());
     encode_into(&value, &mut again).map_err(RoundTripReason::Encode)?;
     // Maps and sets may come back in another order: only the length tells then.
-    if again.len() == encoded.len() { Ok(()) } else { Err(RoundTripReason::Differs) }
+    if again.len() == encoded.len() { Ok(value) } else { Err(RoundTripReason::Differs) }
 }
 
 /// A value cannot be encoded.
@@ -169,6 +190,12 @@ pub struct RoundTripError {
     pub reason: RoundTripReason,
 }
 
+impl RoundTripError {
+    fn new<T>(task_function: &str, reason: RoundTripReason) -> Self {
+        Self { task_function: task_function.into(), type_name: type_name::<T>(), reason }
+    }
+}
+
 /// What went wrong in a round trip.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -191,7 +218,7 @@ impl fmt::Display for RoundTripError {
         }
         write!(
             f,
-            "; `skip_serializing_if`, `untagged` and `flatten` do this, or mark the function `transient`"
+            "; `skip`, `skip_serializing_if`, `untagged` and `flatten` do this, or mark the function `transient`"
         )
     }
 }

@@ -10,8 +10,9 @@ use crate::edges::Edge;
 use crate::execute::rehearse;
 use crate::local::Local;
 use crate::node::{NodeRef, RESTORED, TWIN};
-use crate::persist::{self, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
+use crate::persist::{self, Channels, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
 use crate::storage::Digest;
+use crate::task_fn::same_by_sign;
 
 /// A type whose values tasks may emit.
 #[diagnostic::on_unimplemented(
@@ -31,7 +32,7 @@ pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
 pub(crate) trait AnyEmitted: Any + Send + Sync {
     fn equals(&self, other: &dyn AnyEmitted) -> bool;
     /// Appends the encoded value; returns the channel that stands for its type in a store.
-    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason>;
+    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason>;
 }
 
 /// The value, if it is of type `D`, as it was emitted or out of the store.
@@ -45,10 +46,10 @@ fn value_of<D: Emitted>(emitted: &dyn AnyEmitted) -> Option<D> {
 
 impl<T: Emitted> AnyEmitted for T {
     fn equals(&self, other: &dyn AnyEmitted) -> bool {
-        value_of::<T>(other).as_ref() == Some(self)
+        value_of::<T>(other).is_some_and(|other| same_by_sign(self, &other))
     }
-    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason> {
-        persist::encode(self, out)
+    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+        persist::encode(self, channels, out)
     }
 }
 

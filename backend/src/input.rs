@@ -25,10 +25,13 @@ use crate::reclaim::{Found, Garbage};
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
 use crate::stack::on_enough_stack;
-use crate::task_fn::{Describe, Site, TaskFn, type_id};
+use crate::task_fn::{Describe, Site, TaskFn, same_by_sign, same_known, same_value, type_id};
 use crate::token::CancelToken;
 
 /// A type that an input can hold.
+///
+/// A value that is equal to the one before is no change. Floats and paths are compared by their representation: `-0.0` is not
+/// `0.0`. So it is with those in a type that is not `Eq`, if the type is `Serialize`; any other `==` is taken at its word.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of an input",
     label = "not `Clone + PartialEq + Send + Sync + 'static`",
@@ -53,6 +56,7 @@ impl<T: InputValue> Input<T> {
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
     )
+    .cutoff(Some(same_value::<T>))
     .describe(Describe::<(String,)>::DEBUG);
 
     /// The value. The task that runs now depends on it from here on.
@@ -114,6 +118,11 @@ impl<T> fmt::Debug for Input<T> {
     }
 }
 
+/// Whether two values of an input are the same, as far as their encoding tells more than `==` does.
+fn same_stored<T: InputValue + PersistInput>(one: &T, other: &T) -> bool {
+    same_known(one, other).unwrap_or_else(|| same_by_sign(one, other))
+}
+
 struct Durable<T>(PhantomData<T>);
 
 impl<T: InputValue + PersistInput> Durable<T> {
@@ -122,6 +131,7 @@ impl<T: InputValue + PersistInput> Durable<T> {
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
     )
+    .cutoff(Some(same_stored::<T>))
     .describe(Describe::<(String,)>::DEBUG)
     .stored(recognised::<(Store<ByVal<String>>,), T>());
 }
@@ -345,8 +355,13 @@ impl<T: InputValue> Change for Set<T> {
         self.node
     }
     fn differs(&self) -> bool {
+        if !self.node.flag(HAS_VALUE) {
+            return true;
+        }
         // SAFETY: 1. `Update::set` took node and value from an `Input<T>`; 2. the gate is held exclusively.
-        !self.node.flag(HAS_VALUE) || *unsafe { self.node.value_by_type::<T>() } != self.value
+        let old = unsafe { self.node.value_by_type::<T>() };
+        // SAFETY: an input's descriptor is one of values of its type.
+        !unsafe { self.node.task_fn.same_values(old, &self.value) }
     }
     fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
         self.node.state.set_exclusively(Phase::Fresh);

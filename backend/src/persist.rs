@@ -37,6 +37,7 @@ mod collect;
 mod counts;
 mod identity;
 mod leaves;
+mod lossy;
 mod nodes;
 mod observe;
 mod open;
@@ -59,7 +60,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
 pub(crate) use self::check::{Check, Progress};
-pub(crate) use self::collect::{Collected, Finding, Search, StoredEmitted, encode};
+pub(crate) use self::collect::{Channels, Collected, Finding, Search, StoredEmitted, encode};
 pub(crate) use self::counts::Counts;
 pub use self::counts::Reason;
 use self::identity::{Functions, Identified};

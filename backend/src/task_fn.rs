@@ -4,6 +4,7 @@
 //! one inside ([`RawTaskFn`]). A descriptor of a generic function may exist several times in a program, so identity is
 //! the `TypeId` of a marker type that the generated code declares, and equal addresses are only the fast way to see it.
 
+mod exact;
 mod picks;
 mod shims;
 
@@ -20,10 +21,14 @@ use crate::node::{Node, NodeRef, Ops};
 use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
 use crate::source;
 
-pub use self::picks::{Cutoff, Describe, Handle, NoDebug, NoEq, NoHandle};
+pub use self::exact::{Exact, same_by_sign};
+pub(crate) use self::exact::{same_known, same_value};
+pub use self::picks::{
+    Cutoff, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoReturn, Signed, Total, first_of,
+};
 use self::shims::{
-    call_body, describe, initial, is_uncached, resolve, run, run_apart, run_deferred, run_deferred_apart,
-    run_leaf, same,
+    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_apart, run_deferred,
+    run_deferred_apart, run_leaf, same,
 };
 pub(crate) use self::shims::{finish_deferred, start_deferred};
 
@@ -38,6 +43,25 @@ pub struct Site {
     pub file: &'static str,
     /// The line in it.
     pub line: u32,
+}
+
+/// Where a function that may be stored was defined.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The package: its name, the part of its version that tells it from others of the name, and the binary.
+    pub package: &'static str,
+    /// Returns an address in the object file (the program or a library) that the defining crate was linked into. The
+    /// descriptor may stand in another one: it is made anew in each crate that asks for it.
+    pub home: fn() -> &'static u8,
+}
+
+/// What tells a function with a declared version from others, where its name does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// A digest of the function's tokens.
+    pub tokens: u64,
+    /// The compiler's identity of the function and its type arguments, if another one than the descriptor's knows them.
+    pub instance: Option<TypeId>,
 }
 
 /// A function pointer whose type the descriptor's constructor has forgotten and its shims remember.
@@ -58,6 +82,9 @@ pub struct RawTaskFn {
     resolve: Option<Erased>,
     uncached_if: Option<Erased>,
     uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
+    key_returns: Option<Erased>,
+    key_shim: unsafe fn(Erased, NodeRef) -> bool,
+    returns: Option<Erased>,
     cycle: Option<Cycle>,
     initial_shim: unsafe fn(Erased, NodeRef) -> NodeRef,
     same_shim: unsafe fn(Erased, NodeRef, NodeRef) -> bool,
@@ -73,7 +100,9 @@ pub struct RawTaskFn {
     pub(crate) leaf: Option<RawLeaf>,
     pub(crate) volatile: bool,
     pub(crate) heavy: bool,
+    pub(crate) definition: Option<Definition>,
     pub(crate) version: Option<u32>,
+    pub(crate) written: Option<Written>,
     pub(crate) ttl: Option<Duration>,
 }
 
@@ -112,6 +141,12 @@ pub struct TaskFn<K, O> {
 /// The identity of a marker type.
 pub const fn type_id<T: ?Sized + 'static>() -> TypeId {
     TypeId::of::<T>()
+}
+
+/// An identity of any types, borrowing ones too.
+pub const fn instance_of<T: ?Sized>() -> TypeId {
+    let marker = || ();
+    type_id_of(&marker)
 }
 
 /// The identity of a value's type: that of a body's closure is unique to the function and its type arguments.
@@ -253,6 +288,9 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             resolve: None,
             uncached_if: None,
             uncached_shim: is_uncached::<K, O>,
+            key_returns: None,
+            key_shim: key_returns::<K, O>,
+            returns: None,
             cycle: None,
             initial_shim: initial::<K, O>,
             same_shim: same::<K, O>,
@@ -264,7 +302,9 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             leaf: None,
             volatile: false,
             heavy: false,
+            definition: None,
             version: None,
+            written: None,
             ttl: None,
         };
         Self { raw, types: PhantomData }
@@ -286,6 +326,33 @@ impl<K, O> TaskFn<K, O> {
         self
     }
 
+    /// Compares outputs by `equal` with what their encoding decodes to, to find types whose encoding leaves something out.
+    #[must_use]
+    pub const fn returns(mut self, equal: Option<fn(&O, &O) -> bool>) -> Self {
+        if let Some(equal) = equal {
+            // SAFETY: as in `new`; `comparison_of_returns` casts it back.
+            let erased = unsafe { std::mem::transmute::<fn(&O, &O) -> bool, unsafe fn()>(equal) };
+            self.raw.returns = Some(Erased(erased));
+        }
+        self
+    }
+
+    /// Finds arguments whose encoding decodes to others.
+    #[must_use]
+    pub const fn key_returns(mut self, returns: fn(&K) -> bool) -> Self {
+        // SAFETY: as in `returns`; the shim casts it back.
+        self.raw.key_returns =
+            Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> bool, unsafe fn()>(returns) }));
+        self
+    }
+
+    /// Says where the function was defined.
+    #[must_use]
+    pub const fn defined(mut self, definition: Definition) -> Self {
+        self.raw.definition = Some(definition);
+        self
+    }
+
     /// Runs the body again once per session.
     #[must_use]
     pub const fn volatile(mut self) -> Self {
@@ -304,6 +371,13 @@ impl<K, O> TaskFn<K, O> {
     #[must_use]
     pub const fn version(mut self, version: u32) -> Self {
         self.raw.version = Some(version);
+        self
+    }
+
+    /// Says how the function is written, which a declared version does not.
+    #[must_use]
+    pub const fn written(mut self, written: Written) -> Self {
+        self.raw.written = Some(written);
         self
     }
 
@@ -348,6 +422,36 @@ impl RawTaskFn {
             Some(uncached_if) => !unsafe { (self.uncached_shim)(uncached_if, node) },
             None => true,
         }
+    }
+
+    /// Whether the key of a node, encoded and decoded again, is not known to be another key. Runs code of the user's.
+    ///
+    /// # Safety
+    /// `node` is alive, and this is its task function.
+    pub(crate) unsafe fn key_returns(&self, node: NodeRef) -> bool {
+        // SAFETY: passed on to the caller; the shim was made for the types that `key_returns` was erased from.
+        self.key_returns.is_none_or(|returns| unsafe { (self.key_shim)(returns, node) })
+    }
+
+    /// How outputs are compared with what their encoding decodes to, if they can be.
+    ///
+    /// # Safety
+    /// `O` is the type of the outputs.
+    pub(crate) unsafe fn comparison_of_returns<O>(&self) -> Option<fn(&O, &O) -> bool> {
+        // SAFETY: erased from this type in `returns`.
+        self.returns
+            .map(|Erased(equal)| unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(equal) })
+    }
+
+    /// Whether two values of the leaf's type are the same.
+    ///
+    /// # Safety
+    /// `O` is the type of the leaf's values.
+    pub(crate) unsafe fn same_values<O>(&self, one: &O, other: &O) -> bool {
+        self.cutoff.is_some_and(|Erased(cutoff)| {
+            // SAFETY: erased from this type in `cutoff`.
+            unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(one, other) }
+        })
     }
 
     /// Whether the body runs in pieces.

@@ -26,7 +26,7 @@ pub(crate) fn span(task: &Task<'_>) -> Span {
 }
 
 /// Whether a type is made of nothing but what the standard library makes a fine key.
-fn is_fine(ty: &Type) -> bool {
+pub(crate) fn is_fine(ty: &Type) -> bool {
     let mut names = Names { all_fine: true };
     names.visit_type(ty);
     names.all_fine

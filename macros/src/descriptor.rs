@@ -12,7 +12,7 @@ use syn::spanned::Spanned;
 
 use crate::expand::{Task, bindings, bound_receiver, generated, generated_at};
 use crate::params::{Passing, Role};
-use crate::{blame, body};
+use crate::{blame, body, package};
 
 /// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
 pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
@@ -22,12 +22,14 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
         if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
     let new = if task.is_async() { new_async(task, &key) } else { new(task, &key) };
     let (asserts, site, options) = (persist_asserts(task), site(task), options(task));
+    let defined = defined(task);
     generated!({
         #asserts
         const {
             let body = #body;
             &#new(#p::type_id_of(&body), #site, body)
                 .named(#p::name_of(&body))
+                #defined
                 .describe({
                     #[allow(unused_imports)]
                     use #p::NoDebug as _;
@@ -192,30 +194,57 @@ fn site(task: &Task<'_>) -> TokenStream {
     })
 }
 
+/// Where a function that may be stored was defined. The function in it is not generic and never inlined, so that it stands in
+/// the object file that the defining crate was linked into, whichever crate asks for the descriptor.
+fn defined(task: &Task<'_>) -> Option<TokenStream> {
+    if task.options.transient.is_some() {
+        return None;
+    }
+    let (p, package) = (task.p(), package::name());
+    Some(generated!(.defined(#p::Definition {
+        package: #package,
+        home: {
+            #[inline(never)]
+            fn home() -> &'static u8 {
+                &0
+            }
+            home
+        },
+    })))
+}
+
 /// The calls on the builder, each only where it applies.
 fn options(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let options = task.options;
     let output = task.output();
     let mut calls = TokenStream::new();
+    let picked = |picks: &[TokenStream]| {
+        generated!({
+            #[allow(unused_imports)]
+            use #p::NoEq as _;
+            #p::first_of([#(#p::#picks::<#output>::EQ),*])
+        })
+    };
+    let [exactly, total] = [generated!(Exactly), generated!(Total)];
+    let [signed, cutoff] = [generated!(Signed), generated!(Cutoff)];
     if let Some(eq) = &options.eq {
         calls.extend(generated!(.cutoff({
             let eq: fn(&#output, &#output) -> bool = #eq;
             ::core::option::Option::Some(eq)
         })));
     } else if options.no_eq.is_none() {
-        calls.extend(generated!(.cutoff({
-            #[allow(unused_imports)]
-            use #p::NoEq as _;
-            #p::Cutoff::<#output>::EQ
-        })));
+        let equal = picked(&[exactly.clone(), total.clone(), signed, cutoff.clone()]);
+        calls.extend(generated!(.cutoff(#equal)));
     }
     if options.transient.is_none() {
         let arguments = stored_arguments(task);
-        calls.extend(generated!(.stored(#p::stored::<#arguments, #output>())));
+        let (check, equal) = (check_key(task), picked(&[exactly, total, cutoff]));
+        calls.extend(generated!(.stored(#p::stored::<#arguments, #output>()).returns(#equal) #check));
     }
     if let Some(version) = &options.version {
-        calls.extend(generated!(.version(#version)));
+        let written = written(task);
+        calls.extend(generated!(.version(#version).written(#written)));
     }
     if options.volatile.is_some() {
         calls.extend(generated!(.volatile()));
@@ -232,6 +261,46 @@ fn options(task: &Task<'_>) -> TokenStream {
     calls.extend(cycle(task));
     calls.extend(resolve(task));
     calls
+}
+
+/// What tells a function with a declared version from others, where its name does not.
+fn written(task: &Task<'_>) -> TokenStream {
+    let p = task.p();
+    let sig = &task.function.sig;
+    let body = task.function.body.as_ref().map(ToTokens::to_token_stream);
+    let tokens = package::digest([sig.to_token_stream(), body.unwrap_or_default()]);
+    let instance = if task.has_companion() {
+        let name = &sig.ident;
+        let types = sig.generics.type_params().map(|param| &param.ident);
+        generated!(::core::option::Option::Some(#p::instance_of::<(#name, #(*const #types,)*)>()))
+    } else {
+        generated!(::core::option::Option::None)
+    };
+    generated!(#p::Written { tokens: #tokens, instance: #instance })
+}
+
+/// What checks that the encoded arguments decode to the arguments, for those that can be decoded.
+fn check_key(task: &Task<'_>) -> Option<TokenStream> {
+    let (p, key) = (task.p(), key(task));
+    let first = usize::from(task.receiver().is_some());
+    let this = task.receiver().map(|_| (0, quote_spanned!(generated_span()=> Self)));
+    let parts = task.kept().enumerate().filter(|(_, param)| param.may_be_lossy());
+    let parts = parts.map(|(at, param)| (at + first, param.key_type().to_token_stream()));
+    let checks: Vec<_> = this
+        .into_iter()
+        .chain(parts)
+        .map(|(at, ty)| {
+            let at = Index { index: u32::try_from(at).unwrap_or(u32::MAX), span: generated_span() };
+            generated!(#p::returns::<#ty>(#p::Lossless::<#ty>::RETURNS, &key.#at))
+        })
+        .collect();
+    (!checks.is_empty()).then(|| {
+        generated!(.key_returns({
+            #[allow(unused_imports)]
+            use #p::NoReturn as _;
+            |key: &#key| -> bool { #(#checks)&&* }
+        }))
+    })
 }
 
 /// What computes the handles among the arguments that are still pending.

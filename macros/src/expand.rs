@@ -35,7 +35,7 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let params = params::read(&function.sig, &options, &mut errors);
     check::function(&function, &params, &options, &mut errors);
-    let has_companion = options.no_companion.is_none() && !stands_in_an_impl(&function);
+    let has_companion = has_companion(&function, &options);
     if has_companion {
         check::companion_name(&function.sig, &mut errors);
     } else {
@@ -67,6 +67,11 @@ impl Task<'_> {
     /// The module that generated code may name.
     pub(crate) fn p(&self) -> TokenStream {
         generated!(::larder::__private::v1)
+    }
+
+    /// Whether a type of the function's name stands beside it.
+    pub(crate) fn has_companion(&self) -> bool {
+        has_companion(self.function, self.options)
     }
 
     pub(crate) fn is_async(&self) -> bool {
@@ -179,6 +184,10 @@ impl Task<'_> {
             #vis #fn_token #name #generics (#inputs) #returns #bounds #braces
         }
     }
+}
+
+fn has_companion(function: &Function, options: &Options) -> bool {
+    options.no_companion.is_none() && !stands_in_an_impl(function)
 }
 
 /// A function with a receiver, or one that names `Self`, can only stand inside an `impl` or a trait.

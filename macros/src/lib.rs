@@ -4,7 +4,7 @@
 //!
 //! In reading order: the item is parsed (`function`, `options`, `params`), checked (`check`), and written anew
 //! (`expand` for what all task functions share and for methods, `companion` for free functions, `descriptor` for the
-//! constant that the engine works from). `body` changes the tokens of a method's body; `blame` places the errors that the
+//! constant that the engine works from, `package` for what tells it from others). `body` changes the tokens of a method's body; `blame` places the errors that the
 //! compiler finds.
 
 mod errors;
@@ -18,6 +18,7 @@ mod expand;
 
 mod companion;
 mod descriptor;
+mod package;
 
 mod blame;
 mod body;

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span};
 use quote::format_ident;
 use syn::{Attribute, FnArg, Meta, Pat, PatType, Signature, Type};
 
-use crate::blame::is_known;
+use crate::blame::{is_fine, is_known};
 use crate::errors::Errors;
 use crate::options::Options;
 
@@ -56,6 +56,11 @@ impl Param {
             }
             _ => false,
         }
+    }
+
+    /// Whether the argument may hold what its encoding leaves out: its type is not one of the standard library.
+    pub(crate) fn may_be_lossy(&self) -> bool {
+        self.role == Role::Key && !is_fine(self.key_type())
     }
 }
 

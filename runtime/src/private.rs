@@ -9,7 +9,8 @@ pub mod v1 {
     pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
     pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{
-        Cutoff, Describe, Handle, NoDebug, NoEq, NoHandle, Site, TaskFn, name_of, type_id_of,
+        Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoReturn, Signed,
+        Site, TaskFn, Total, Written, first_of, instance_of, name_of, type_id_of,
     };
     pub use larder_backend::{
         Emitted, Persist, PersistKey, Task, boxed, call, collect, forget, is_cached, stored, task, unboxed,
@@ -111,5 +112,9 @@ pub mod v1 {
         if let Some(resolve) = resolve {
             resolve(argument.borrow());
         }
+    }
+    /// Checks a part of a key, given what [`Lossless`] has picked for its type.
+    pub fn returns<T: ?Sized>(returns: Option<fn(&T) -> bool>, part: &impl Borrow<T>) -> bool {
+        returns.is_none_or(|returns| returns(part.borrow()))
     }
 }

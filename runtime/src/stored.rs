@@ -56,10 +56,12 @@ impl StoredBuilder {
     }
 
     /// What stands for the code of all task functions that declare no version. Whenever it differs from before, they start
-    /// cold. Default: the content of the program's file, so that any build that differs does.
+    /// cold. Default: the content of the program's file, so that any build that differs does; and of the library that the engine is
+    /// in, if it is in one. Functions in other libraries go by the content of those as well, on Linux; elsewhere a library that is
+    /// built anew under an unchanged program is not noticed.
     ///
     /// For programs that know better, as by the hash of the sources that they were built from. Too coarse an identity
-    /// gives results of other code.
+    /// gives results of other code. It stands for libraries, too.
     #[must_use]
     pub fn code_identity(mut self, identity: impl AsRef<[u8]>) -> Self {
         self.storage.build = Some(Digest::of(identity.as_ref()));

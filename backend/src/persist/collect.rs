@@ -1,10 +1,13 @@
 //! Emitted values out of the store, and the way to those of tasks that are only stored.
 //!
-//! What a stored task emitted is part of its trace, by *channel*: the digest of the type's name. Each value begins with the
-//! build that wrote it: the type behind a name may be another one in another build, and then the trace is a miss.
+//! What a stored task emitted is part of its trace, by *channel*, which stands for the type. Each value begins with the build that
+//! wrote it: the type behind a channel may be another one in another build, and then the trace is a miss.
 
-use std::any::{Any, type_name};
+use std::any::{Any, TypeId, type_name};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use rustc_hash::FxHasher;
 
 use super::{Check, Known, Persisted, Persistence, Progress, Reason, StoredTrace};
 use crate::codec;
@@ -17,19 +20,44 @@ const BUILD_BYTES: usize = 16;
 
 /// An emitted value as it stands in the store.
 pub(crate) struct StoredEmitted {
+    channels: Channels,
     channel: Digest,
     /// Without the build.
     bytes: Box<[u8]>,
 }
 
-fn channel<D: Emitted>() -> Digest {
-    Digest::of(type_name::<D>().as_bytes())
+/// What stands for a type in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channels {
+    /// The compiler's identity of it, which is the same in all processes of a build.
+    ByType,
+    /// Its name alone, where a build is what the program says it is.
+    ByName,
+}
+
+impl Channels {
+    fn of<D: Emitted>(self) -> Digest {
+        let name = type_name::<D>();
+        match self {
+            Self::ByType => {
+                Digest::of(format!("{name} {:?} {}", TypeId::of::<D>(), half_of::<D>()).as_bytes())
+            }
+            Self::ByName => Digest::of(name.as_bytes()),
+        }
+    }
+}
+
+/// The half of a type's identity that its `Hash` gives, should its `Debug` one day give none of it.
+fn half_of<D: 'static>() -> u64 {
+    let mut hasher = FxHasher::default();
+    TypeId::of::<D>().hash(&mut hasher);
+    hasher.finish()
 }
 
 impl StoredEmitted {
     /// The value, if it is of this type.
     pub(crate) fn decode<D: Emitted>(&self) -> Option<D> {
-        (self.channel == channel::<D>()).then(|| codec::decode(&self.bytes).ok()).flatten()
+        (self.channel == self.channels.of::<D>()).then(|| codec::decode(&self.bytes).ok()).flatten()
     }
 }
 
@@ -41,21 +69,20 @@ impl AnyEmitted for StoredEmitted {
             None => other.equals(self),
         }
     }
-    fn encode(&self, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+    fn encode(&self, _: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
         out.extend_from_slice(&self.bytes);
         Ok(self.channel)
     }
 }
 
 /// Appends an emitted value; returns its channel.
-pub(crate) fn encode<D: Emitted>(value: &D, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+pub(crate) fn encode<D: Emitted>(value: &D, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
     let start = out.len();
     codec::encode_into(value, out)?;
     // Few values are emitted, and one that is lost would be lost silently.
-    if codec::decode::<D>(&out[start..]).ok().as_ref() != Some(value) {
-        return Err(Reason::NoRoundTrip);
-    }
-    Ok(channel::<D>())
+    codec::check_return("", value, &out[start..], |one, other| one == other)
+        .map_err(|_| Reason::NoRoundTrip)?;
+    Ok(channels.of::<D>())
 }
 
 /// A task whose emitted values are to be collected.
@@ -128,11 +155,16 @@ impl Search {
 }
 
 impl Persistence {
+    pub(super) fn channels(&self) -> Channels {
+        if self.functions.knows_types() { Channels::ByType } else { Channels::ByName }
+    }
+
     /// What a trace emitted; none if another build wrote it.
     pub(super) fn emitted_of(&self, trace: &Trace<'_>) -> Option<Vec<EmittedValue>> {
         let value = |emitted: crate::storage::record::Emitted<'_>| {
             let (build, bytes) = emitted.value.split_at_checked(BUILD_BYTES)?;
-            let value = StoredEmitted { channel: emitted.channel, bytes: bytes.into() };
+            let (channels, channel) = (self.channels(), emitted.channel);
+            let value = StoredEmitted { channels, channel, bytes: bytes.into() };
             (build == self.functions.build().to_bytes()).then(|| Arc::new(value) as EmittedValue)
         };
         trace.emitted().map(value).collect()

@@ -31,6 +31,10 @@ pub enum Reason {
     NoRoundTrip,
     /// Another task, or another function, has the same persistent key.
     AmbiguousKey,
+    /// The function stands in a library whose file is gone or was replaced.
+    UnknownCode,
+    /// It read a function of a library that was loaded beside the program; the library may be built anew without it.
+    ReadsLibrary,
     /// The store takes nothing more: too much is waiting, or it has failed.
     Refused,
 }
@@ -59,6 +63,8 @@ impl Reason {
             Self::TooDeep => "arguments, output or emitted values nest deeper than 10,000 levels",
             Self::NoRoundTrip => "what it encodes to does not decode to the same value",
             Self::AmbiguousKey => "another task has the same persistent key",
+            Self::UnknownCode => "it stands in a library whose file cannot be read any more",
+            Self::ReadsLibrary => "it read a function of a library that is not part of its own code",
             Self::Refused => "the store takes no more",
         }
     }

@@ -1,25 +1,52 @@
 //! Identity: what a task function is called across processes, and which code it stands for.
+//!
+//! Two functions must never have one name, in no two processes, or one would be given the results of the other. What tells
+//! them apart is in [`code`]; which file their code comes from, in [`objects`].
+
+mod code;
+mod names;
+mod objects;
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::storage::record::FunctionRecord;
-use crate::storage::{Digest, FunctionId, Group};
+use self::code::Code;
+use self::names::Names;
+pub(super) use self::objects::build_identity;
+use super::Reason;
+use crate::storage::record::{FunctionRecord, lossy_key};
+use crate::storage::{Digest, FunctionId, Group, Guarded, Table};
 use crate::task_fn::RawTaskFn;
+
+/// What stands for the code of functions without a declared version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    /// The digest of the program's file. Libraries that were loaded beside it count, too.
+    OfProgram(Digest),
+    /// What the program says. It stands for all code.
+    Given(Digest),
+}
+
+impl Build {
+    pub(super) fn digest(self) -> Digest {
+        let (Self::OfProgram(digest) | Self::Given(digest)) = self;
+        digest
+    }
+}
 
 /// The task functions of an engine, as a store knows them.
 pub(crate) struct Functions {
-    build: Digest,
+    build: Build,
+    store: Arc<Guarded>,
     /// By the function's index in the engine's registry.
     known: Names,
     owners: Mutex<HashMap<FunctionId, (TypeId, Identified)>>,
+    /// Whether the code of some function is in a library that was loaded beside the program.
+    has_libraries: AtomicBool,
 }
 
 /// By what a task function's code is identified.
@@ -29,85 +56,145 @@ pub(crate) enum Identified {
     ByVersion,
 }
 
+/// A task function as a store knows it.
 struct Named {
     id: FunctionId,
-    code: Digest,
+    code: Code,
     task_fn: &'static RawTaskFn,
-    /// Another function has the same name, so that their tasks could not be told apart.
-    ambiguous: bool,
+    refused: Refused,
     announced: AtomicBool,
+    /// So many runs of it were stored, and so many results restored; an estimate where several threads count at once.
+    stored: AtomicU32,
+    restored: AtomicU32,
 }
 
-/// Names by index, in layers that double, so that what is there never moves: each probe reads one, and takes no lock.
+/// Why a function is not stored, if there is a reason that concerns all of its tasks.
 #[derive(Default)]
-struct Names {
-    layers: [OnceLock<Box<[OnceLock<Named>]>>; 26],
-}
+struct Refused(AtomicU32);
 
-impl Names {
-    const FIRST_LAYER: usize = 64;
+impl Refused {
+    const REASONS: [Reason; 3] = [Reason::AmbiguousKey, Reason::UnknownCode, Reason::NoRoundTrip];
 
-    /// The layer of an index, the layer's length, and the place in it.
-    #[inline]
-    fn place(index: u32) -> (usize, usize, usize) {
-        let index = index as usize;
-        let layer = (index / Self::FIRST_LAYER + 1).ilog2() as usize;
-        let length = Self::FIRST_LAYER << layer;
-        (layer, length, index - (length - Self::FIRST_LAYER))
+    fn because(reason: Option<Reason>) -> Self {
+        let refused = Self::default();
+        if let Some(reason) = reason {
+            refused.set(reason);
+        }
+        refused
+    }
+
+    /// Returns whether there was none.
+    fn set(&self, reason: Reason) -> bool {
+        let at = Self::REASONS.iter().position(|other| *other == reason).map_or(0, |at| at + 1);
+        self.0.compare_exchange(0, at as u32, Relaxed, Relaxed).is_ok()
     }
 
     #[inline]
-    fn get(&self, index: u32) -> Option<&Named> {
-        let (layer, _, at) = Self::place(index);
-        self.layers.get(layer)?.get()?.get(at)?.get()
+    fn is_none(&self) -> bool {
+        self.0.load(Relaxed) == 0
     }
 
-    /// Keeps the first name that an index is given.
-    fn insert(&self, index: u32, named: Named) -> Option<&Named> {
-        let (layer, length, at) = Self::place(index);
-        let layer = self.layers.get(layer)?.get_or_init(|| (0..length).map(|_| OnceLock::new()).collect());
-        layer.get(at).map(|place| place.get_or_init(|| named))
+    fn reason(&self) -> Option<Reason> {
+        Self::REASONS.get((self.0.load(Relaxed) as usize).checked_sub(1)?).copied()
     }
 }
 
 impl Functions {
-    pub(crate) fn new(build: Digest) -> Self {
-        Self { build, known: Names::default(), owners: Mutex::default() }
+    pub(super) fn new(build: Build, store: Arc<Guarded>) -> Self {
+        let (known, owners) = (Names::default(), Mutex::default());
+        Self { build, store, known, owners, has_libraries: AtomicBool::new(false) }
     }
 
     pub(crate) fn build(&self) -> Digest {
-        self.build
+        self.build.digest()
+    }
+
+    /// Whether the types of emitted values are told apart by the compiler's identity, and not only by their name.
+    pub(super) fn knows_types(&self) -> bool {
+        matches!(self.build, Build::OfProgram(_))
     }
 
     /// The persistent id of a task function, unless it is one that cannot be stored.
     pub(crate) fn id(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<FunctionId> {
         let named = self.known.get(index).or_else(|| self.name(index, task_fn))?;
-        (!named.ambiguous).then_some(named.id)
+        named.refused.is_none().then_some(named.id)
     }
 
     #[cold]
     fn name(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<&Named> {
-        let code = self.code_of(task_fn)?;
-        let id = FunctionId::new(task_fn.site.path, code);
+        let code = Code::of(task_fn, self.build)?;
+        let id = FunctionId::new(task_fn.site.path, code.digest);
         let identified = if task_fn.version.is_some() { Identified::ByVersion } else { Identified::ByBuild };
         let (owner, _) = *self.owners.lock().entry(id).or_insert((task_fn.id, identified));
-        let announced = AtomicBool::new(false);
-        self.known.insert(index, Named { id, code, task_fn, ambiguous: owner != task_fn.id, announced })
+        let refused = if owner != task_fn.id {
+            Some(Reason::AmbiguousKey)
+        } else if !code.is_known {
+            Some(Reason::UnknownCode)
+        } else {
+            self.was_refused(id).then_some(Reason::NoRoundTrip)
+        };
+        if !code.libraries.is_empty() {
+            self.has_libraries.store(true, Relaxed);
+        }
+        self.known.insert(
+            index,
+            Named {
+                id,
+                code,
+                task_fn,
+                refused: Refused::because(refused),
+                announced: AtomicBool::new(false),
+                stored: AtomicU32::new(0),
+                restored: AtomicU32::new(0),
+            },
+        )
     }
 
-    /// The code identity: the build or the declared version; and the names of the function with its type arguments, of its
-    /// arguments and of its output, so that a change in them is another function whatever the version says.
-    fn code_of(&self, task_fn: &RawTaskFn) -> Option<Digest> {
-        let (key, output) = (task_fn.stored?.type_names)();
-        let mut text = match task_fn.version {
-            Some(version) => format!("version {version}"),
-            None => format!("build {}", self.build),
-        };
-        for part in [task_fn.full_name.map_or("", |name| name()), key, output] {
-            text.push('\0');
-            text.push_str(part);
+    /// Whether a process before this one has found that what the function stores does not come back.
+    fn was_refused(&self, id: FunctionId) -> bool {
+        self.store.get(Table::Meta, &lossy_key(id), &mut Vec::new()).is_some()
+    }
+
+    /// Why no task of the function is stored.
+    pub(super) fn refusal(&self, index: u32) -> Option<Reason> {
+        self.known.get(index)?.refused.reason()
+    }
+
+    /// From now on nothing of the function is stored or restored: what it stores does not come back. Says so in `group`, for
+    /// later processes. Returns whether this is new.
+    pub(super) fn refuse(&self, index: u32, group: &mut Group) -> bool {
+        let Some(named) = self.known.get(index) else { return false };
+        let is_new = named.refused.set(Reason::NoRoundTrip);
+        if is_new {
+            group.lossy_function(&named.record());
         }
-        Some(Digest::of(text.as_bytes()))
+        is_new
+    }
+
+    /// Counts a run that is about to be stored. Returns whether this one is to be checked.
+    #[inline]
+    pub(super) fn is_store_due(&self, index: u32) -> bool {
+        self.known.get(index).is_some_and(|named| is_due(&named.stored))
+    }
+
+    /// Counts a result that is about to be restored. Returns whether this one is to be checked.
+    #[inline]
+    pub(super) fn is_restore_due(&self, index: u32) -> bool {
+        self.known.get(index).is_some_and(|named| is_due(&named.restored))
+    }
+
+    /// Whether this process has named a function of a library that was loaded beside the program.
+    #[inline]
+    pub(super) fn has_libraries(&self) -> bool {
+        self.has_libraries.load(Relaxed)
+    }
+
+    /// Whether the identity of a reader stands for the code of what it reads: no result may outlive a library that was loaded
+    /// beside the program and that its own name says nothing of.
+    pub(super) fn covers(&self, reader: u32, read: u32) -> bool {
+        let libraries = |index| self.known.get(index).map_or(&[][..], |named| &named.code.libraries);
+        let own = libraries(reader);
+        libraries(read).iter().all(|library| own.contains(library))
     }
 
     /// By what the code of a function is identified, if this process has met it.
@@ -115,52 +202,27 @@ impl Functions {
         self.owners.lock().get(&function).map(|(_, identified)| *identified)
     }
 
-    /// Whether a group of this run has named the function.
-    pub(crate) fn is_announced(&self, index: u32) -> bool {
-        self.known.get(index).is_some_and(|named| named.announced.load(Relaxed))
-    }
-
     /// Names the function in `group`, if no group of this run has named it.
     pub(crate) fn announce(&self, index: u32, group: &mut Group) {
         let Some(named) = self.known.get(index) else { return };
         if !named.announced.load(Relaxed) && !named.announced.swap(true, Relaxed) {
-            group.function(&FunctionRecord { path: named.task_fn.site.path, code: named.code });
+            group.function(&named.record());
         }
     }
 }
 
-/// The digest of the running program: what task functions without a declared version are identified by.
-///
-/// # Errors
-/// If the program's file cannot be read.
-pub(crate) fn build_identity() -> io::Result<Digest> {
-    static BUILD: OnceLock<Digest> = OnceLock::new();
-    if let Some(build) = BUILD.get() {
-        return Ok(*build);
+impl Named {
+    fn record(&self) -> FunctionRecord<'static> {
+        FunctionRecord { path: self.task_fn.site.path, code: self.code.digest }
     }
-    let build = digest_of(running_program()?)?;
-    Ok(*BUILD.get_or_init(|| build))
 }
 
-/// The file that this process was started from, even if another one has taken its place since.
-fn running_program() -> io::Result<File> {
-    if cfg!(target_os = "linux")
-        && let Ok(file) = File::open("/proc/self/exe")
-    {
-        return Ok(file);
-    }
-    File::open(std::env::current_exe()?)
-}
-
-fn digest_of(mut file: File) -> io::Result<Digest> {
-    let mut hasher = Xxh3::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(Digest(hasher.digest128())),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// Counts one more. Due are the first, then ever fewer, and from there on one in 1,024, so that the checks cost a function that
+/// stores much next to nothing.
+#[inline]
+fn is_due(count: &AtomicU32) -> bool {
+    // No read-modify-write: a count that is lost makes a check more or less.
+    let now = count.load(Relaxed).wrapping_add(1);
+    count.store(now, Relaxed);
+    now.is_power_of_two() || now.is_multiple_of(1024)
 }

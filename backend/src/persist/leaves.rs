@@ -111,6 +111,8 @@ pub(crate) struct LeafState {
     pub(crate) is_stored: bool,
     /// Whether this process has a node for it, which is looked at instead.
     pub(crate) in_memory: bool,
+    /// An input that has had different values of one encoding: what it is now is known to this process alone.
+    pub(crate) is_untold: bool,
 }
 
 impl LeafState {

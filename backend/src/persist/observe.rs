@@ -165,6 +165,9 @@ impl Persistence {
             self.nodes.insert(key, node);
             LeafState::new(SourceKind::Input, name_of(node).as_bytes(), Seen::of(unknown()))
         });
+        // A value that differs and encodes to the same cannot be recognised by its encoding, and nor can any after it.
+        leaf.is_untold |= content == Some(leaf.seen.content);
+        let content = content.filter(|_| !leaf.is_untold);
         leaf.seen.content = content.unwrap_or_else(unknown);
         leaf.record(if content.is_some() { &value } else { &[] }, group);
         Some(Touch { key, may_be_stored: content.is_some(), was_stored: leaf.is_stored })
@@ -366,7 +369,8 @@ impl Moved {
 
 impl LeafState {
     fn new(kind: SourceKind, name: &[u8], seen: Seen) -> Self {
-        Self { kind, name: name.into(), seen, is_stored: false, in_memory: kind != SourceKind::Input }
+        let in_memory = kind != SourceKind::Input;
+        Self { kind, name: name.into(), seen, is_stored: false, in_memory, is_untold: false }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use super::identity::{Functions, build_identity};
+use super::identity::{Build, Functions, build_identity};
 use super::leaves::{LeafState, Observer, Seen};
 use super::{Counts, Leaves, Persistence};
 use crate::mark::Marking;
@@ -73,7 +73,11 @@ impl Persistence {
     /// # Errors
     /// If the store cannot be used.
     pub(crate) fn open(config: StorageConfig) -> Result<Self, StorageError> {
-        let build = config.build.unwrap_or_else(|| build_identity().unwrap_or_else(|_| nobody_else()));
+        let code = match config.build {
+            Some(build) => Build::Given(build),
+            None => Build::OfProgram(build_identity().unwrap_or_else(|_| nobody_else())),
+        };
+        let build = code.digest();
         let store = Arc::new(Guarded::new(config.storage));
         let (opened, generation) = match open_store(&store, &StoreIdentity { build }) {
             Opening::Fresh => (Opened::Fresh, 0),
@@ -85,8 +89,8 @@ impl Persistence {
         let persistence = Self {
             since,
             writer: WriteBehind::start(store.clone(), config.write_behind)?,
+            functions: Functions::new(code, store.clone()),
             store,
-            functions: Functions::new(build),
             leaves: Leaves::default(),
             nodes: super::Nodes::default(),
             pending: super::Pending::default(),
@@ -124,7 +128,8 @@ impl Persistence {
                     Seen { content: input.fingerprint, stamp: None, racy: false },
                 ),
             };
-            let leaf = LeafState { kind, name: name.into(), seen, is_stored: true, in_memory: false };
+            let name = name.into();
+            let leaf = LeafState { kind, name, seen, is_stored: true, in_memory: false, is_untold: false };
             leaves.insert(leaf.key(), leaf);
         });
         drop(leaves);

@@ -131,6 +131,9 @@ impl Persistence {
         let key = probed.task.map(|task| task.0);
         let task = if probed.found { self.own_restored(node, key) } else { self.own(node, key) };
         let Some(task) = task else { return Taken::Nothing };
+        if probed.found && self.functions.is_restore_due(node.function) && !self.check_key(node) {
+            return Taken::Nothing;
+        }
         // From here on who changes something finds the node, so what was read before must not have changed since.
         let Probed { buffers, found, changes, .. } = &mut probed;
         let check = |known| Check::begin(task, known, local.engine().epoch());

@@ -85,6 +85,7 @@ impl Persistence {
         }
         // SAFETY: the claim is held.
         let edges = unsafe { node.deps() }.as_slice();
+        self.check_libraries(node.function, edges)?;
         let wide = if is_wide(edges.len()) {
             Some(WideReads::gather(node, edges, &mut buffers.reads)?)
         } else {
@@ -94,12 +95,19 @@ impl Persistence {
         let (task, encoded_key) = self.named(node)?;
         let before = Persisted::of(node);
         self.encode_value(node, &mut buffers.output)?;
+        let digest = Digest::of(&buffers.output);
+        // The value has changed, and its encoding has not.
+        let is_untold = ran == Ran::Changed
+            && before.is_some_and(|before| before.is_stored && before.fingerprint == digest);
+        if self.functions.is_store_due(node.function) || is_untold {
+            self.check_return(node, &buffers.output)?;
+        }
         let fingerprint = match before {
             // The value in place is still the one that readers have seen, though it may encode to other bytes.
             Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
                 before.fingerprint
             }
-            _ => Digest::of(&buffers.output),
+            _ => digest,
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;
         let emitted = self.encode_emitted(node, emitted)?;
@@ -144,11 +152,14 @@ impl Persistence {
         // SAFETY: the claim is held and the value in place; the descriptor is the node's.
         let encoded = catch_unwind(AssertUnwindSafe(|| unsafe { (stored.encode_value)(node, output) }));
         encoded.map_err(|_| Reason::NotEncoded)??;
-        if cfg!(debug_assertions) && !self.functions.is_announced(node.function) {
-            let check = || (stored.check_round_trip)(node.task_fn.site.path, output);
-            if !matches!(catch_unwind(AssertUnwindSafe(check)), Ok(Ok(()))) {
-                return Err(Reason::NoRoundTrip);
-            }
+        Ok(())
+    }
+
+    /// Whether the identity of a reader stands for the code of all that it read.
+    fn check_libraries(&self, reader: u32, edges: &[Edge]) -> Result<(), Reason> {
+        let covers = |edge: &Edge| self.functions.covers(reader, edge.node().function);
+        if self.functions.has_libraries() && !edges.iter().all(covers) {
+            return Err(Reason::ReadsLibrary);
         }
         Ok(())
     }
@@ -158,10 +169,11 @@ impl Persistence {
         bytes.clear();
         let Some(extra) = node.extra() else { return Ok(Vec::new()) };
         let emitted = extra.emitted.lock().clone();
+        let channels = self.channels();
         let mut ends = Vec::with_capacity(emitted.len());
         for value in emitted.iter() {
             bytes.extend_from_slice(&self.functions.build().to_bytes());
-            let channel = catch_unwind(AssertUnwindSafe(|| value.encode(bytes)));
+            let channel = catch_unwind(AssertUnwindSafe(|| value.encode(channels, bytes)));
             ends.push((channel.unwrap_or(Err(Reason::NotEncoded))?, bytes.len()));
         }
         let mut start = 0;

@@ -88,7 +88,8 @@ impl Persistence {
 
     /// The same, or why it has none.
     pub(super) fn encode_key(&self, node: NodeRef) -> Result<Vec<u8>, Reason> {
-        let id = self.functions.id(node.function, node.task_fn).ok_or(Reason::AmbiguousKey)?;
+        let id = self.functions.id(node.function, node.task_fn);
+        let id = id.ok_or_else(|| self.functions.refusal(node.function).unwrap_or(Reason::AmbiguousKey))?;
         let encode = node.task_fn.stored.ok_or(Reason::NotEncoded)?.encode_key;
         let mut encoded = Vec::new();
         TaskKey::start(id, &mut encoded);

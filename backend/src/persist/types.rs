@@ -25,7 +25,7 @@ impl<T: Serialize + DeserializeOwned> Persist for T {}
 /// A type that can be part of the key of a stored task. It is only ever encoded.
 ///
 /// What its `Eq` tells apart, its encoding must tell apart, too: a field that is skipped when encoding must not
-/// matter to `Eq`.
+/// matter to `Eq`. Where the type can be decoded, some of what is stored is checked.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored, so a task function that takes or returns it cannot be either",
     label = "not `serde::Serialize`",
@@ -37,6 +37,9 @@ pub trait PersistKey: Serialize {}
 impl<T: ?Sized + Serialize> PersistKey for T {}
 
 /// A value that an input can hold and that can be recognised in another process. It is only ever encoded.
+///
+/// What its `PartialEq` tells apart, its encoding must tell apart, too. A change that does not show in the encoding reaches all readers in
+/// the process that makes it; a later process, which has the encoding alone, does not see it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be recognised in another process, as the value of an input",
     label = "not `serde::Serialize`",
@@ -62,8 +65,8 @@ pub(crate) struct RawStored {
     pub(crate) encode_value: unsafe fn(NodeRef, &mut Vec<u8>) -> Result<(), EncodeError>,
     /// Decodes an output and puts it in place; returns the one that it replaces.
     pub(crate) put_value: unsafe fn(NodeRef, &[u8]) -> Result<Option<Replaced>, DecodeError>,
-    /// Whether an encoded output decodes to what it was.
-    pub(crate) check_round_trip: fn(&str, &[u8]) -> Result<(), RoundTripError>,
+    /// Whether the encoded output of a node decodes to what it was, as far as its type can be compared.
+    pub(crate) check_value: unsafe fn(NodeRef, &[u8]) -> Result<(), RoundTripError>,
     /// Names the types.
     pub(crate) type_names: fn() -> (&'static str, &'static str),
 }
@@ -77,7 +80,7 @@ pub const fn stored<A: Args, O: Persist + Clone + Send + Sync + 'static>() -> St
         encode_key: encode_key::<A, O>,
         encode_value: encode_value::<A::Key, O>,
         put_value: put_value::<A::Key, O>,
-        check_round_trip: codec::check_round_trip::<O>,
+        check_value: check_value::<A::Key, O>,
         type_names: || (type_name::<A::Key>(), type_name::<O>()),
     };
     Stored { raw, types: PhantomData }
@@ -89,7 +92,7 @@ pub(crate) const fn recognised<A: Args, O: PersistInput + Send + Sync + 'static>
         encode_key: encode_key::<A, O>,
         encode_value: encode_value::<A::Key, O>,
         put_value: |_, _| Err(DecodeError::TooLong),
-        check_round_trip: |_, _| Ok(()),
+        check_value: |_, _| Ok(()),
         type_names: || (type_name::<A::Key>(), type_name::<O>()),
     };
     Stored { raw, types: PhantomData }
@@ -113,6 +116,18 @@ unsafe fn encode_key<A: Args, O>(node: NodeRef, out: &mut Vec<u8>) -> Result<(),
 unsafe fn encode_value<K: Key, O: Serialize>(node: NodeRef, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     // SAFETY: passed on to the caller.
     codec::encode_into(unsafe { node.value::<K, O>() }, out)
+}
+
+/// # Safety
+/// `K` and `O` are the types of the node's task function; it has a value, and the caller may read it.
+unsafe fn check_value<K: Key, O: Persist>(node: NodeRef, encoded: &[u8]) -> Result<(), RoundTripError> {
+    let name = node.task_fn.site.path;
+    // SAFETY: passed on to the caller.
+    let Some(equal) = (unsafe { node.task_fn.comparison_of_returns::<O>() }) else {
+        return codec::check_round_trip::<O>(name, encoded);
+    };
+    // SAFETY: passed on to the caller.
+    codec::check_return(name, unsafe { node.value::<K, O>() }, encoded, equal)
 }
 
 /// # Safety

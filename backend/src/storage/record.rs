@@ -31,6 +31,7 @@ pub(crate) use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub use self::function::FunctionRecord;
+pub(crate) use self::function::{is_lossy_key, lossy_key};
 pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{TaskOp, merge_task};
 pub use self::meta::{MetaRecord, SinceRecord, read_since};

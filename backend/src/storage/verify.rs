@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
     Chunk, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
-    SourceRecord, TaskRecord, Trace, read_dependents, read_leaves,
+    SourceRecord, TaskRecord, Trace, is_lossy_key, lossy_key, read_dependents, read_leaves,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -136,6 +136,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
     match table {
         Table::Meta if key == SOURCES => other(super::record::SourceSet::decode(payload).is_ok()),
         Table::Meta if key == SINCE => other(SinceRecord::decode(payload).is_ok()),
+        Table::Meta if is_lossy_key(key) => {
+            other(FunctionRecord::decode(payload).is_ok_and(|function| lossy_key(function.id()) == key))
+        }
         Table::Meta => other(MetaRecord::decode(payload).is_ok()),
         Table::Tasks => {
             let record = TaskRecord::decode(payload).ok()?;

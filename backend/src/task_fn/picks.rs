@@ -1,13 +1,55 @@
 //! Picks: what is chosen at compile time by what a type can do. Generated code names an associated constant of the inherent impl;
 //! where its bound does not hold, the fallback of the trait is found.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::exact::{Exact, same_by_sign};
+use crate::codec;
 use crate::handle::Task;
 
 /// A comparison of outputs.
 pub(super) type Equal<O> = fn(&O, &O) -> bool;
+
+/// Returns the first comparison that the type of the outputs has, the best ones first.
+pub const fn first_of<O, const N: usize>(picked: [Option<Equal<O>>; N]) -> Option<Equal<O>> {
+    let mut at = 0;
+    while at < N {
+        if picked[at].is_some() {
+            return picked[at];
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Picks the comparison by representation: of numbers, of text, and of containers of the standard library with these.
+pub struct Exactly<O>(PhantomData<O>);
+
+impl<O: Exact> Exactly<O> {
+    /// [`Exact::same`].
+    pub const EQ: Option<Equal<O>> = Some(O::same);
+}
+
+/// Picks `==` of a type whose equality is total, which no derived equality over a float is.
+pub struct Total<O>(PhantomData<O>);
+
+impl<O: Eq> Total<O> {
+    /// `==`.
+    pub const EQ: Option<Equal<O>> = Some(|left, right| left == right);
+}
+
+/// Picks `==` and the signs of zeros, for a type that says by its encoding which floats it holds.
+pub struct Signed<O>(PhantomData<O>);
+
+impl<O: PartialEq + Serialize> Signed<O> {
+    /// [`same_by_sign`].
+    pub const EQ: Option<Equal<O>> = Some(same_by_sign::<O>);
+}
 
 /// Picks the comparison of outputs at compile time: `Cutoff::<O>::EQ` is `Some` if `O: PartialEq`, else [`NoEq::EQ`].
 pub struct Cutoff<O>(PhantomData<O>);
@@ -17,12 +59,21 @@ impl<O: PartialEq> Cutoff<O> {
     pub const EQ: Option<Equal<O>> = Some(|left, right| left == right);
 }
 
-/// The fallback of [`Cutoff`] for outputs that cannot be compared: every re-run counts as a change.
+/// The fallback of the four above. Outputs that cannot be compared at all change with every re-run.
 pub trait NoEq {
     /// The output.
     type Output;
     /// No comparison.
     const EQ: Option<Equal<Self::Output>> = None;
+}
+impl<O> NoEq for Exactly<O> {
+    type Output = O;
+}
+impl<O> NoEq for Total<O> {
+    type Output = O;
+}
+impl<O> NoEq for Signed<O> {
+    type Output = O;
 }
 impl<O> NoEq for Cutoff<O> {
     type Output = O;
@@ -66,4 +117,28 @@ pub trait NoHandle {
 }
 impl<T: ?Sized> NoHandle for Handle<T> {
     type Argument = T;
+}
+
+/// Picks how a part of a key is checked: `Lossless::<T>::RETURNS` is `Some` if `T` can be decoded, as keys need not be.
+pub struct Lossless<T: ?Sized>(PhantomData<T>);
+
+impl<T: ?Sized + ToOwned<Owned: DeserializeOwned> + Serialize + Eq> Lossless<T> {
+    /// Whether what the part encodes to is not known to decode to another value. What does not decode is no evidence: keys
+    /// are only ever encoded.
+    pub const RETURNS: Option<fn(&T) -> bool> = Some(|part| {
+        let mut encoded = Vec::new();
+        let decoded = codec::encode_into(part, &mut encoded).ok().and_then(|()| codec::decode(&encoded).ok());
+        decoded.is_none_or(|decoded: T::Owned| *part == *Borrow::<T>::borrow(&decoded))
+    });
+}
+
+/// The fallback of [`Lossless`] for parts that can only be encoded.
+pub trait NoReturn {
+    /// The part.
+    type Part: ?Sized;
+    /// No way back.
+    const RETURNS: Option<fn(&Self::Part) -> bool> = None;
+}
+impl<T: ?Sized> NoReturn for Lossless<T> {
+    type Part = T;
 }

@@ -211,6 +211,16 @@ pub(super) unsafe fn is_uncached<K: Key, O: Send + Sync + 'static>(
 }
 
 /// # Safety
+/// `erased` was made by [`TaskFn::key_returns`] for `K`; the node's types are `K` and `O`.
+pub(super) unsafe fn key_returns<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> bool>(erased)(node.key::<K, O>()) }
+}
+
+/// # Safety
 /// `erased` was made by [`TaskFn::cycle`] for `K` and `O`, which are the node's types.
 pub(super) unsafe fn initial<K: Key, O: Send + Sync + 'static>(
     Erased(erased): Erased,

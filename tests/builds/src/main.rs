@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "a program talks to its user there")]
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use larder::storage::RedbStorage;
 use larder::{Runtime, task_fn};
 
@@ -62,9 +64,35 @@ fn reads_by_build(x: u32) -> u32 {
     by_build(x) * 10
 }
 
+mod moved {
+    //! Functions whose place in the source changes from version to version.
+    include!(concat!(env!("OUT_DIR"), "/moved.rs"));
+}
+
+/// The argument of a method.
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize)]
+struct Shape(u32);
+
+/// A type argument.
+trait Told: 'static {
+    const VALUE: u32;
+}
+impl Told for u8 {
+    const VALUE: u32 = 2;
+}
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+fn count() {
+    RUNS.fetch_add(1, Relaxed);
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).ok_or("the path of a store is missing")?;
     let runtime = Runtime::builder().storage(RedbStorage::open(path)?).try_build()?;
+    if std::env::args().nth(2).is_some() {
+        println!("{:?} {}", runtime.run(moved::ask), RUNS.load(Relaxed));
+        return Ok(());
+    }
     let results = runtime.run(|| (by_build(1), declared(1), reads_by_build(1)));
     let stats = runtime.stats();
     let runs = |name| stats.get(name).map_or(0, |function| function.runs);

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod runs;
+mod identity;
+mod lossy;
 mod unstored;
 mod emitted;
 mod sources;

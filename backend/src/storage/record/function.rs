@@ -10,6 +10,18 @@ use super::super::wire::{Put, Reader};
 use super::super::{Digest, FunctionId};
 use super::NotARecord;
 
+const LOSSY: &str = "lossy ";
+
+/// Where the table of the store's own records tells that what a function stores does not come back as it was.
+pub(crate) fn lossy_key(id: FunctionId) -> Vec<u8> {
+    format!("{LOSSY}{}", id.0).into_bytes()
+}
+
+/// Whether a key is one of these.
+pub(crate) fn is_lossy_key(key: &[u8]) -> bool {
+    key.starts_with(LOSSY.as_bytes())
+}
+
 /// A task function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FunctionRecord<'a> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::storage::record::{
-    FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord, TaskOp,
+    FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord, TaskOp, lossy_key,
 };
 use crate::storage::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -136,6 +136,12 @@ impl Group {
     pub fn function(&mut self, function: &FunctionRecord<'_>) {
         let key = function.id().0.to_bytes();
         self.batch.seal(Table::Functions, &key, |out| function.encode_into(out));
+    }
+
+    /// What the task function stores does not come back as it was: nothing of it is to be used.
+    pub fn lossy_function(&mut self, function: &FunctionRecord<'_>) {
+        let key = lossy_key(function.id());
+        self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
     /// This run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
