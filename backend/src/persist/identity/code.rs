@@ -39,10 +39,10 @@ impl Code {
             Some(version) => {
                 text.part(&format!("version {version}"));
                 let told = Told::of(name, task_fn.site.path);
-                if told >= Told::ByTypes {
+                if told >= Told::Types {
                     text.identity(task_fn.written.and_then(|written| written.instance).unwrap_or(task_fn.id));
                 }
-                if told >= Told::ByText {
+                if told >= Told::Text {
                     text.part(&format!("tokens {:x}", task_fn.written.map_or(0, |written| written.tokens)));
                 }
             }
@@ -98,29 +98,29 @@ impl Hasher for Text {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     /// Nothing.
-    ByName,
+    Name,
     /// The identity of the types that it names: other packages or bodies may have others of their names.
-    ByTypes,
+    Types,
     /// That, and the tokens: it may stand in a body, beside others of its name.
-    ByText,
+    Text,
 }
 
 impl Told {
     /// Judges by the name of a function's body (a closure), as today's compilers write it. A name that is written in another way
     /// tells nothing apart, which is safe.
     fn of(body: &str, path: &str) -> Self {
-        let Some(owner) = body.strip_suffix("::{{closure}}") else { return Self::ByText };
+        let Some(owner) = body.strip_suffix("::{{closure}}") else { return Self::Text };
         let owner = owner.strip_suffix("::{{constant}}").unwrap_or(owner);
         // A free function, whose body stands in an `impl` of its companion. In a function, the path of that is longer.
         if let Some(arguments) = owner.strip_prefix(path).and_then(|rest| rest.strip_prefix("::__descriptor"))
         {
             return Self::of_arguments(arguments);
         }
-        let Some((module, function)) = path.rsplit_once("::") else { return Self::ByText };
+        let Some((module, function)) = path.rsplit_once("::") else { return Self::Text };
         let (owner, arguments) = split_arguments(owner);
         match owner.strip_suffix(function).and_then(|owner| owner.strip_suffix("::")) {
             Some(owner) => Self::of_arguments(arguments).max(Self::of_owner(owner, module)),
-            None => Self::ByText,
+            None => Self::Text,
         }
     }
 
@@ -135,7 +135,7 @@ impl Told {
                     (name, arguments) if !name.contains("::") && !arguments.starts_with("<impl ") => {
                         Self::of_arguments(arguments)
                     }
-                    _ => Self::ByText,
+                    _ => Self::Text,
                 },
             };
         }
@@ -144,7 +144,7 @@ impl Told {
             Some(names) => Self::of_header(names, module, |path| {
                 inside(module, path).is_none_or(|name| !name.contains("::"))
             }),
-            None => Self::ByText,
+            None => Self::Text,
         }
     }
 
@@ -152,19 +152,19 @@ impl Told {
     fn of_header(names: &str, module: &str, is_outside: impl Fn(&str) -> bool) -> Self {
         worst_of_paths(names, |path, depth| {
             if is_of_std(path) {
-                Self::ByName
+                Self::Name
             } else if depth > 0 || first(path) != first(module) {
-                Self::ByTypes
+                Self::Types
             } else if is_outside(path) {
-                Self::ByName
+                Self::Name
             } else {
-                Self::ByText
+                Self::Text
             }
         })
     }
 
     fn of_arguments(arguments: &str) -> Self {
-        worst_of_paths(arguments, |path, _| if is_of_std(path) { Self::ByName } else { Self::ByTypes })
+        worst_of_paths(arguments, |path, _| if is_of_std(path) { Self::Name } else { Self::Types })
     }
 }
 
@@ -186,7 +186,7 @@ fn first(path: &str) -> Option<&str> {
 fn worst_of_paths(text: &str, judge: impl Fn(&str, usize) -> Told) -> Told {
     let mut depth = 0_usize;
     let is_of_path = |char: char| char.is_alphanumeric() || matches!(char, '_' | ':' | '{' | '}' | '#');
-    let (mut rest, mut worst) = (text, Told::ByName);
+    let (mut rest, mut worst) = (text, Told::Name);
     while let Some(next) = rest.chars().next() {
         let length = if is_of_path(next) {
             rest.find(|char| !is_of_path(char)).unwrap_or(rest.len())
@@ -233,46 +233,46 @@ mod tests {
     #[test]
     fn names_tell_functions_apart_unless_they_may_be_local_or_foreign() {
         let cases = [
-            (Told::ByName, "a::top", "a::top::__descriptor"),
-            (Told::ByName, "a::m::top", "a::m::top::__descriptor<u8>"),
+            (Told::Name, "a::top", "a::top::__descriptor"),
+            (Told::Name, "a::m::top", "a::m::top::__descriptor<u8>"),
             (
-                Told::ByName,
+                Told::Name,
                 "a::top",
                 "a::top::__descriptor<&[alloc::boxed::Box<dyn core::ops::Fn(u8) -> alloc::string::String>]>",
             ),
-            (Told::ByName, "a::m::method", "a::m::S::method"),
-            (Told::ByName, "a::m::method", "a::m::S<alloc::vec::Vec<u8>>::method<u8>"),
-            (Told::ByName, "a::m::method", "a::m::<impl a::S>::method"),
-            (Told::ByName, "a::m::method", "a::m::<impl a::m::sub::Trait for u8>::method"),
-            (Told::ByName, "a::m::method", "<a::m::S as a::m::Trait>::method"),
-            (Told::ByName, "a::m::method", "<a::m::S as a::other::Trait>::method"),
-            (Told::ByName, "a::m::method", "<&a::m::S as core::fmt::Debug>::method"),
+            (Told::Name, "a::m::method", "a::m::S::method"),
+            (Told::Name, "a::m::method", "a::m::S<alloc::vec::Vec<u8>>::method<u8>"),
+            (Told::Name, "a::m::method", "a::m::<impl a::S>::method"),
+            (Told::Name, "a::m::method", "a::m::<impl a::m::sub::Trait for u8>::method"),
+            (Told::Name, "a::m::method", "<a::m::S as a::m::Trait>::method"),
+            (Told::Name, "a::m::method", "<a::m::S as a::other::Trait>::method"),
+            (Told::Name, "a::m::method", "<&a::m::S as core::fmt::Debug>::method"),
             // Type arguments.
-            (Told::ByTypes, "a::top", "a::top::__descriptor<a::S>"),
-            (Told::ByTypes, "a::top", "a::top::__descriptor<fn(b::S) -> u8>"),
-            (Told::ByTypes, "a::method", "a::S<a::T>::method"),
-            (Told::ByTypes, "a::method", "a::S::method<a::outer::T>"),
-            (Told::ByTypes, "a::method", "a::<impl a::m::S<a::outer::T>>::method"),
-            (Told::ByTypes, "a::method", "<a::S as a::Trait<alloc::vec::Vec<a::outer::T>>>::method"),
+            (Told::Types, "a::top", "a::top::__descriptor<a::S>"),
+            (Told::Types, "a::top", "a::top::__descriptor<fn(b::S) -> u8>"),
+            (Told::Types, "a::method", "a::S<a::T>::method"),
+            (Told::Types, "a::method", "a::S::method<a::outer::T>"),
+            (Told::Types, "a::method", "a::<impl a::m::S<a::outer::T>>::method"),
+            (Told::Types, "a::method", "<a::S as a::Trait<alloc::vec::Vec<a::outer::T>>>::method"),
             // Types and traits of other packages.
-            (Told::ByTypes, "a::method", "<b::S as a::Trait>::method"),
-            (Told::ByTypes, "a::method", "a::<impl a::m::Trait for b::S>::method"),
+            (Told::Types, "a::method", "<b::S as a::Trait>::method"),
+            (Told::Types, "a::method", "a::<impl a::m::Trait for b::S>::method"),
             // In a body, a `const _` block, a closure, a module in a body.
-            (Told::ByText, "a::helper", "a::outer::helper::__descriptor"),
-            (Told::ByText, "a::helper", "a::_::helper::__descriptor"),
-            (Told::ByText, "a::helper", "a::outer::{{closure}}::helper::__descriptor"),
-            (Told::ByText, "a::inner::helper", "a::outer::inner::helper::__descriptor"),
+            (Told::Text, "a::helper", "a::outer::helper::__descriptor"),
+            (Told::Text, "a::helper", "a::_::helper::__descriptor"),
+            (Told::Text, "a::helper", "a::outer::{{closure}}::helper::__descriptor"),
+            (Told::Text, "a::inner::helper", "a::outer::inner::helper::__descriptor"),
             // Types and traits that may be local to one.
-            (Told::ByText, "a::method", "a::outer::S::method"),
-            (Told::ByText, "a::method", "a::outer::<impl a::S>::method"),
-            (Told::ByText, "a::method", "<a::outer::S as a::Trait>::method"),
-            (Told::ByText, "a::method", "<a::S as a::outer::Trait>::method"),
-            (Told::ByText, "a::top", "something else"),
+            (Told::Text, "a::method", "a::outer::S::method"),
+            (Told::Text, "a::method", "a::outer::<impl a::S>::method"),
+            (Told::Text, "a::method", "<a::outer::S as a::Trait>::method"),
+            (Told::Text, "a::method", "<a::S as a::outer::Trait>::method"),
+            (Told::Text, "a::top", "something else"),
         ];
         for (told, path, body) in cases {
             assert_eq!(Told::of(&format!("{body}::{{{{closure}}}}"), path), told, "{body}");
             assert_eq!(Told::of(&format!("{body}::{{{{constant}}}}::{{{{closure}}}}"), path), told, "{body}");
         }
-        assert_eq!(Told::of("a::top::__descriptor", "a::top"), Told::ByText);
+        assert_eq!(Told::of("a::top::__descriptor", "a::top"), Told::Text);
     }
 }
