@@ -76,25 +76,25 @@ fn methods_of_local_types_by_version(first: bool) -> u32 {
     }
 }
 
-static TABLE: [fn() -> u32; 2] = [TOLD_BY_CONSTANTS.0, TOLD_BY_CONSTANTS.1];
-const TOLD_BY_CONSTANTS: (fn() -> u32, fn() -> u32) = {
-    const FIRST: fn() -> u32 = {
+type AskOne = fn() -> u32;
+const IN_CONSTANTS: [AskOne; 2] = {
+    const FIRST: AskOne = {
         fn ask() -> u32 {
             add!(in_constant 10)
         }
         ask
     };
-    const SECOND: fn() -> u32 = {
+    const SECOND: AskOne = {
         fn ask() -> u32 {
             add!(in_constant 20)
         }
         ask
     };
-    (FIRST, SECOND)
+    [FIRST, SECOND]
 };
 
 fn in_constants(first: bool) -> u32 {
-    TABLE[usize::from(!first)]()
+    IN_CONSTANTS[usize::from(!first)]()
 }
 
 trait Value: 'static {
@@ -167,7 +167,8 @@ fn methods_of_local_traits(first: bool) -> u32 {
     }
 }
 
-const CASES: [(&str, fn(bool) -> u32); 9] = [
+type AskEither = fn(bool) -> u32;
+const CASES: [(&str, AskEither); 9] = [
     ("in blocks", in_blocks),
     ("in blocks, by version", in_blocks_by_version),
     ("in blocks, of one text", in_blocks_of_one_text),
