@@ -118,6 +118,40 @@ fn a_runtime_may_be_used_while_its_thread_ends() {
     }
 }
 
+/// The last clone goes with the thread, and what it has computed is durable then.
+#[test]
+fn a_runtime_may_be_dropped_while_its_thread_ends() {
+    in_time(|| {
+        for is_used_before in [false, true] {
+            let storage = MemoryStorage::new();
+            let open = || {
+                Runtime::builder()
+                    .threads(2)
+                    .storage(storage.clone())
+                    .code_identity("test")
+                    .try_build()
+                    .unwrap()
+            };
+            let rt = open();
+            let (sender, receiver) = channel();
+            thread::spawn(move || {
+                let input = rt.input("input", 4u64);
+                EARLY.set(Some(OnExit(rt.clone(), input.clone(), sender)));
+                if is_used_before {
+                    use_it(&rt, &input);
+                }
+            })
+            .join()
+            .unwrap();
+            assert_eq!(receiver.iter().count(), 1);
+            let rt = open();
+            let input = rt.input("input", 20u64);
+            assert_eq!(rt.run(|| quarter::task(&input).get()), 5);
+            assert_eq!(rt.stats().runs(), 0);
+        }
+    });
+}
+
 /// Two runtimes, one of which has been used by the thread before.
 #[test]
 fn what_a_thread_does_while_it_ends_is_counted() {
