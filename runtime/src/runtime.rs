@@ -142,6 +142,10 @@ impl Runtime {
 
     /// Runs `work` in a session: while it is open, no input changes. Any number of threads may have sessions open.
     ///
+    /// Waits while an update works or waits for its turn. A session that an open one waits for (`work` joins a thread that calls
+    /// `run`) waits for a second behind an update that waits for the open one, then it goes first:
+    /// [`current`](crate::current) takes the session along to other threads without that.
+    ///
     /// Inside another session of this runtime on the same thread, `work` is part of that session.
     ///
     /// # Panics
@@ -221,7 +225,8 @@ impl Runtime {
     }
 
     /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
-    /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over.
+    /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over. A session
+    /// that waits for an update is not opened when its token is cancelled.
     ///
     /// Inside another session of this runtime on the same thread, `work` is part of that session; being cancelled then fails the
     /// task that runs there, too.

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use larder::storage::MemoryStorage;
 use larder::{CancelToken, Runtime, UpdateError, current, par_map, scope, task_fn};
 use larder_tests::deadline::in_time;
 use larder_tests::executor;
@@ -112,11 +113,17 @@ fn runs_inside(n: u64, #[skip] rt: Runtime) -> u64 {
     rt.run(|| n) + executor::block_on(rt.run_async(async move { n }))
 }
 
+#[task_fn(transient, heavy)]
+async fn heavy_inside(n: u64, #[skip] rt: Runtime) -> u64 {
+    std::future::ready(()).await;
+    runs_inside(n, rt)
+}
+
 /// Work that is known to belong to a session opens no session of its own: it is part of that one, and an update is refused.
 #[test]
 fn work_of_a_session_joins_it_on_whatever_thread() {
     in_time(|| {
-        let rt = Runtime::builder().threads(3).build();
+        let rt = Runtime::builder().threads(3).storage(MemoryStorage::new()).build();
         let (open, over) = (Flag::default(), Flag::default());
         let updated = Flag::default();
         thread::scope(|s| {
@@ -147,6 +154,9 @@ fn work_of_a_session_joins_it_on_whatever_thread() {
                 });
                 let carried = carried.future(async { rt.run(|| 1) + rt.run_async(async { 2 }).await });
                 assert_eq!(thread::scope(|s| s.spawn(|| executor::block_on(carried)).join().unwrap()), 3);
+                let heavy = executor::block_on(rt.run_async(async { heavy_inside(300, rt.clone()).await }));
+                assert_eq!(heavy, 600);
+                rt.flush().unwrap();
                 assert!(!updated.is_set());
             });
         });
