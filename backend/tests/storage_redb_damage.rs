@@ -355,6 +355,33 @@ fn no_sound_page_is_taken_for_damage() {
     }
 }
 
+#[test]
+fn a_large_record_is_checked_as_a_whole() {
+    quiet();
+    let folder = fast_folder();
+    let path = folder.path().join("store");
+    let large: Vec<u8> = (0..20_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let storage = RedbStorage::open(&path).unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::Values, b"large", &large);
+    storage.commit(batch.writes()).unwrap();
+    drop(storage);
+    let mut value = Vec::new();
+    for read_only in [true, false] {
+        let options = if read_only { RedbOptions::new().read_only() } else { RedbOptions::new() };
+        assert!(options.open(&path).unwrap().get(Table::Values, b"large", &mut value).unwrap());
+        assert!(value == large);
+    }
+    let mut file = fs::read(&path).unwrap();
+    let at =
+        (4096..file.len()).rev().find(|at| file[*at..].starts_with(&large[7_530_000..7_531_000])).unwrap();
+    file[at + 500] ^= 4;
+    fs::write(&path, file).unwrap();
+    // It is the root of its table, which redb reads when it opens the table.
+    assert!(RedbStorage::open_read_only(&path).is_err());
+    assert!(RedbStorage::open(&path).unwrap().set_aside().is_some());
+}
+
 /// redb's commits are one-phase: after a crash the header may name a commit whose pages are not all there. That is no damage.
 #[test]
 fn a_commit_that_was_cut_off_is_as_if_it_had_not_been() {
