@@ -10,7 +10,8 @@
 //! * A `Carried` is part of its session: it holds the gate until it is dropped.
 //! * Rayon runs stolen jobs on top of a thread that waits for others. The strand below then waits for the job above,
 //!   although it does not depend on it. The wait graph knows (`Strand::beneath`), and if a wait would close a cycle of which
-//!   such a step is part, the task asked for is run apart (`apart.rs`) instead of being waited for.
+//!   such a step is part, the task asked for is run apart (`apart.rs`) instead of being waited for. Where the strand below is
+//!   outside of carried work at the time, nothing can know: such waits end by patience (`stall.rs`).
 
 mod sink;
 
@@ -112,7 +113,7 @@ impl Carried {
 
     /// A strand that works for the carried task.
     pub(crate) fn strand(&self) -> Strand {
-        Strand::under(&self.0.lineage)
+        Strand { foreign: true, ..Strand::under(&self.0.lineage) }
     }
 
     /// Begins work for the task, which `self.0.sink.end()` ends.
@@ -134,7 +135,10 @@ impl Carried {
         let engine = inner.hold.engine();
         let local = Local::of(engine);
         let below = local.in_session().then(|| local.lineage());
-        strand.beneath = below.filter(|below| !inner.lineage.includes(below.strand));
+        if below.as_ref().is_none_or(|below| !inner.lineage.is_akin_to(below)) {
+            local.hosts_carried.set(true);
+        }
+        strand.beneath = below.filter(|below| !inner.lineage.covers(below));
         let stretch = Stretch::begin(&local, engine, recording, strand);
         let outcome = catch_unwind(AssertUnwindSafe(work));
         let sink = local.take_sink();

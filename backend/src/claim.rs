@@ -179,6 +179,14 @@ impl Lot {
         }
     }
 
+    /// Wakes the threads that wait for a node, to look whether they still have to.
+    pub(crate) fn nudge(&self, address: usize) {
+        let bucket = self.bucket(address);
+        // Taken and given back: a thread that has looked already sleeps by then.
+        drop(bucket.mutex.lock());
+        bucket.condvar.notify_all();
+    }
+
     #[cold]
     fn wake(&self, address: usize) {
         let bucket = self.bucket(address);

@@ -51,6 +51,8 @@ counters! {
     cut_off,
     /// Runs that failed.
     failed,
+    /// Bodies run apart.
+    apart,
     /// Runs begun, those included that nest in each other and have not ended.
     begun,
     /// The first runs, each of which was timed.

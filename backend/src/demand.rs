@@ -22,11 +22,12 @@ use crate::cycle;
 use crate::engine::Engine;
 use crate::execute::{Payload, execute};
 use crate::failure::{CycleError, TaskError};
-use crate::flight::{drive, try_launch_here};
+use crate::flight::{Thrown, drive, try_launch_here};
 use crate::local::Local;
 use crate::marks::{self, Marks};
 use crate::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
 use crate::persist::Check;
+use crate::stall::{Stall, Verdict};
 use crate::token::CancelToken;
 use crate::waits::{Refused, Waiter};
 
@@ -161,21 +162,38 @@ pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> 
     if block(local, node, Patience::Blocks)? == Waited::Never {
         return Ok(Waited::Never);
     }
-    let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
-    // Only who throws is poisoned: the node may be finished all the same.
-    let stop = || is_to_end(local);
-    let thrown = match engine.flights.of(node) {
-        // It may be that nobody else drives it any more.
-        Some(flight) if drive(&flight, deadline, stop) => flight.take_failure(),
-        _ => {
-            node.state.wait(&engine.lot, node.address(), deadline, stop);
-            None
+    let mut stall = Stall::of(local, node);
+    let outcome = loop {
+        if let Some(thrown) = sleep(local, node, stall.as_ref()) {
+            break Err(thrown);
+        }
+        match stall.as_mut().map_or(Verdict::Over, |stall| stall.judge(local, node)) {
+            Verdict::Wait if is_to_end(local) => break Ok(Ok(Waited::Over)),
+            Verdict::Wait => {}
+            Verdict::Over => break Ok(Ok(Waited::Over)),
+            Verdict::Never => break Ok(Ok(Waited::Never)),
+            Verdict::Fail(payload) => break Ok(Err(payload)),
         }
     };
     engine.waits.unblock(local.strand.get(), node);
-    match thrown {
-        Some(thrown) => Err(local.take_over(thrown)),
-        None => Ok(Waited::Over),
+    outcome.unwrap_or_else(|thrown| Err(local.take_over(thrown)))
+}
+
+/// Sleeps until `node` is not claimed any more, the session is to end or the stall is to be judged; drives the node's flight until
+/// then, if it has one. Returns the panic that ended the flight.
+fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> {
+    let engine = local.engine();
+    let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
+    let until = deadline.into_iter().chain(stall.and_then(Stall::until)).min();
+    // Only who throws is poisoned: the node may be finished all the same.
+    let stop = || is_to_end(local) || stall.is_some_and(|stall| stall.is_due(engine, node));
+    match engine.flights.of(node) {
+        // It may be that nobody else drives it any more.
+        Some(flight) if drive(&flight, until, stop) => flight.take_failure(),
+        _ => {
+            node.state.wait(&engine.lot, node.address(), until, stop);
+            None
+        }
     }
 }
 

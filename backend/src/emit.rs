@@ -74,6 +74,7 @@ pub fn emit<D: Emitted>(value: D) {
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+    let root = if root.flag(TWIN) { itself(local, root) } else { root };
     refuse_twin(root);
     let mut rehearsed = HashMap::new();
     loop {
@@ -85,6 +86,12 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
             }
         }
     }
+}
+
+/// The node that a twin of the current session stands for, when its owner has finished it.
+fn itself(local: &Local, root: NodeRef) -> NodeRef {
+    let Some(node) = local.engine().aparts.original(root) else { return root };
+    local.needing_nodes(|| demand(local, node)).unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
@@ -207,7 +214,7 @@ impl<'a> Collecting<'a> {
         // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
         // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
         self.local.record(Edge::effects_of(node), true);
-        match demand(self.local, node) {
+        match self.local.needing_nodes(|| demand(self.local, node)) {
             Ok(holder) => {
                 refuse_twin(holder);
                 let visit = self.visit(node)?;

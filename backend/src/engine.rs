@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::apart::Aparts;
 use crate::chores::Chores;
 use crate::claim::Lot;
 use crate::crew::Crew;
@@ -39,13 +40,16 @@ pub struct Config {
     /// How long chores (expired and volatile results, tasks to be forgotten) wait for a moment without sessions before new sessions
     /// wait for one. `None`: for ever.
     pub patience: Option<Duration>,
+    /// How long carried work trusts the owner of a task to finish it, if nothing is known of such tasks.
+    pub apart_after: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let patience = Some(Duration::from_millis(50));
-        Self { shards: (threads * 4).next_power_of_two(), threads, patience }
+        let apart_after = Duration::from_millis(100);
+        Self { shards: (threads * 4).next_power_of_two(), threads, patience, apart_after }
     }
 }
 
@@ -87,6 +91,9 @@ pub struct Engine {
     pub(crate) reclaim: Reclaim,
     /// The last handles of nodes that are not wanted any more.
     pub(crate) released: Arc<Released>,
+    /// See [`Config::apart_after`].
+    pub(crate) apart_after: Duration,
+    pub(crate) aparts: Aparts,
     /// Twins to be freed when no session is open (`apart.rs`).
     pub(crate) twins: Mutex<Vec<NodeRef>>,
     /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
@@ -152,6 +159,8 @@ impl Engine {
             drops: Mutex::default(),
             reclaim: Reclaim::default(),
             released: Arc::default(),
+            apart_after: config.apart_after,
+            aparts: Aparts::default(),
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             dead_edges_to_look_at: AtomicUsize::new(0),

@@ -15,16 +15,22 @@ pub(crate) const FORKED: &str = "the runtime was made by the process that this o
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CycleError {
-    /// The tasks on the cycle, as calls with their arguments.
+    /// The tasks on the cycle, as calls with their arguments. A long argument is cut short.
     pub path: Vec<String>,
-    /// The addresses of their nodes, by which other threads see whether tasks of theirs lie on the cycle.
-    pub(crate) members: Vec<usize>,
+    /// The addresses of their nodes in order, by which other threads see whether tasks of theirs lie on the cycle.
+    members: Vec<usize>,
 }
 
 impl CycleError {
     pub(crate) fn new(path: &[NodeRef]) -> Self {
-        let members = path.iter().map(|node| node.address()).collect();
+        let mut members: Vec<_> = path.iter().map(|node| node.address()).collect();
+        members.sort_unstable();
         Self { path: path.iter().map(|node| format!("{node:?}")).collect(), members }
+    }
+
+    /// Whether the task of a node lies on the cycle.
+    pub(crate) fn contains(&self, node: NodeRef) -> bool {
+        self.members.binary_search(&node.address()).is_ok()
     }
 }
 
@@ -83,7 +89,7 @@ pub enum TaskError {
     Cancelled,
     /// A body panicked.
     Panicked {
-        /// The task, as a call with its arguments.
+        /// The task, as a call with its arguments. A long argument is cut short.
         task: String,
         /// The panic's message.
         message: String,

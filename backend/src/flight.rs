@@ -64,6 +64,8 @@ pub(crate) trait Fly: Send + Sync {
     fn join(&self) -> Option<u64>;
     /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
+    /// Whether a thread goes on with the body now.
+    fn is_driven(&self) -> bool;
     /// Wakes all waiters to look again.
     fn wake_waiters(&self);
     /// Gives up a seat. The last one to leave ends the flight.
@@ -245,6 +247,8 @@ impl Core {
         let _inside = wakes::Inside::begin();
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
+        // What stands below is a matter of the thread.
+        state.strand.foreign = local.is_foreign();
         state.as_strand(&local, |state| self.drive_here(parts, &local, state, seat, waker))
     }
 

@@ -87,6 +87,11 @@ impl Fly for HeavyFlight {
         waiters.over
     }
 
+    /// One that runs is found no more (`Parcel::open`).
+    fn is_driven(&self) -> bool {
+        false
+    }
+
     fn wake_waiters(&self) {
         let wakers = std::mem::take(&mut self.waiters.lock().wakers);
         wakers.wake();

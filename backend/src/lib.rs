@@ -43,6 +43,7 @@ mod booking;
 mod session_async;
 mod token;
 mod apart;
+mod stall;
 
 // What keeps answers right.
 mod engine;

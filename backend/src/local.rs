@@ -14,6 +14,7 @@ mod reads;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -73,6 +74,10 @@ pub(crate) struct Local {
     pub(crate) updating: Cell<bool>,
     /// Since when it has a session or an update under way, for reports.
     pub(crate) presence: Presence,
+    /// Whether this thread has done work that was carried to it.
+    pub(crate) hosts_carried: Cell<bool>,
+    /// The strand and the depth of its claims at which waits are for nodes that no twin can stand for.
+    pub(crate) needs_node: Cell<Option<(u64, usize)>>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     // The strand (`strand.rs`).
@@ -84,6 +89,8 @@ pub(crate) struct Local {
     pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
     pub(crate) demand: Cell<u64>,
+    /// Whether frames of other tasks may stand below the strand's work (`stall.rs`).
+    pub(crate) foreign: Cell<bool>,
     /// What may cancel the session, beside an update.
     pub(crate) token: RefCell<Option<CancelToken>>,
     /// The session has been cancelled: nothing that its frames still finish is kept.
@@ -116,9 +123,10 @@ unsafe impl Sync for Local {}
 // SAFETY: as above; the last reference may be dropped by another thread, which touches no interior state but to free it.
 unsafe impl Send for Local {}
 
-/// A claimed task that lies on a cycle, or is to be given up.
+/// Claimed tasks, one inside of the other, that lie on a cycle or are to be given up. A list of these is in the order of their
+/// depths, and reaches no further than the claims do.
 pub(crate) struct Poisoned {
-    depth: usize,
+    depths: Range<usize>,
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
     error: TaskError,
@@ -256,12 +264,15 @@ impl Local {
             sessions: Cell::new(0),
             updating: Cell::new(false),
             presence: Presence::new(),
+            hosts_carried: Cell::new(false),
+            needs_node: Cell::new(None),
             generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
             strand: Cell::new(new_strand()),
             lineage: RefCell::default(),
             beneath: RefCell::default(),
             demand: Cell::new(0),
+            foreign: Cell::new(false),
             token: RefCell::default(),
             cancelled: Cell::new(false),
             poisoned: RefCell::default(),

@@ -6,6 +6,7 @@ mod components;
 mod flight;
 mod gate;
 mod lookup;
+mod stall;
 mod waits;
 
 use std::sync::Arc;

@@ -340,11 +340,7 @@ impl fmt::Debug for NodeRef {
         // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
         let describe = || panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string()));
         match on_enough_stack(describe) {
-            // The arguments print as the tuple that they are; one alone, as no call is written, with a comma behind it.
-            Ok(text) => match text.strip_suffix(",)") {
-                Some(one_argument) => write!(f, "{one_argument})"),
-                None => f.write_str(&text),
-            },
+            Ok(text) => f.write_str(&text),
             Err(_) => write!(f, "{}(<a panic in Debug>)", self.task_fn.site().name),
         }
     }

@@ -170,6 +170,7 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     }
     let mut garbage = Garbage::default();
     garbage.is_unfinished = lists.slice(engine, &mut garbage);
+    engine.aparts.clear();
     garbage.twins = std::mem::take(&mut *engine.twins.lock());
     if garbage.is_unfinished {
         engine.chores.list_prompt();

@@ -39,6 +39,9 @@ pub struct FunctionStats {
     pub cut_off: u64,
     /// Runs that panicked, met a cycle or were cancelled.
     pub failed: u64,
+    /// Bodies run a second time, at the same time as a first one: on a thread pool, where waiting for the first might never have
+    /// ended. Not counted among `runs`.
+    pub apart: u64,
     /// Time spent in bodies, callees included. Fast bodies are timed once in 16 runs, so this is an estimate.
     pub time: Duration,
 }
@@ -58,6 +61,7 @@ impl FunctionStats {
             verified: self.verified.saturating_sub(earlier.verified),
             cut_off: self.cut_off.saturating_sub(earlier.cut_off),
             failed: self.failed.saturating_sub(earlier.failed),
+            apart: self.apart.saturating_sub(earlier.apart),
             time: self.time.saturating_sub(earlier.time),
         }
     }
@@ -120,6 +124,15 @@ impl Stats {
 }
 
 impl Engine {
+    /// The mean time of a run of a function, by its index; `None` if none has ended yet.
+    pub(crate) fn usual_time(&self, function: u32) -> Option<Duration> {
+        let mut sums = Sums::default();
+        self.threads.totals.add_to(function, &mut sums);
+        self.threads.all().iter().for_each(|local| local.counters.add_to(function, &mut sums));
+        let nanos = sums.first_nanos.saturating_add(sums.timed_nanos);
+        Some(Duration::from_nanos(nanos.checked_div(sums.first_runs + sums.timed_runs)?))
+    }
+
     /// Statistics of all task functions. Costs a look at every thread's counters; nothing is stopped for it.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -157,6 +170,7 @@ fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
         verified: sums.verified,
         cut_off: sums.cut_off,
         failed: sums.failed,
+        apart: sums.apart,
         time: time_of(sums),
     }
 }

@@ -38,6 +38,13 @@ pub(crate) struct Lineage {
     pub(crate) demand: Option<u64>,
     /// What may cancel it.
     pub(crate) token: Option<CancelToken>,
+    /// Whether frames of other tasks may stand below its work (`stall.rs`).
+    pub(crate) foreign: bool,
+}
+
+/// A strand's lineage and those above it, innermost first.
+pub(crate) fn ancestors(lineage: Option<&Arc<Lineage>>) -> impl Iterator<Item = &Lineage> {
+    std::iter::successors(lineage.map(|lineage| &**lineage), |lineage| lineage.parent.as_deref())
 }
 
 /// How a strand comes to wait for another one without naming a node.
@@ -50,9 +57,26 @@ pub(crate) enum Link {
 }
 
 impl Lineage {
-    /// Whether `strand` waits for this one's work as a part of its own.
-    pub(crate) fn includes(&self, strand: u64) -> bool {
-        self.strand == strand || self.parent.as_ref().is_some_and(|parent| parent.includes(strand))
+    /// Whether `node` is one of the claims of the strand `owner` that wait here.
+    pub(crate) fn waits(&self, owner: u64, node: NodeRef) -> bool {
+        self.strand == owner && self.claimed.contains(&node)
+    }
+
+    /// This one and those above it, innermost first.
+    fn and_above(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |lineage| lineage.parent.as_deref())
+    }
+
+    /// Whether all that `below` has claimed waits for this one's work as a part of its own.
+    pub(crate) fn covers(&self, below: &Self) -> bool {
+        self.and_above()
+            .any(|above| above.strand == below.strand && above.claimed.starts_with(&below.claimed))
+    }
+
+    /// Whether this one and `other` work for each other, or the one for the other.
+    pub(crate) fn is_akin_to(&self, other: &Self) -> bool {
+        self.covers(other)
+            || self.strand != other.strand && other.and_above().any(|above| above.strand == self.strand)
     }
 
     /// All that wait for whom `parts` and `beneath` tell of, each with the weakest link on the way to it.
@@ -107,6 +131,8 @@ pub(crate) struct Strand {
     pub(crate) escaped: Vec<Arc<CycleError>>,
     /// The cycles that it is resolving.
     pub(crate) cycles: Cycles,
+    /// Whether frames of other tasks may stand below its work (`stall.rs`).
+    pub(crate) foreign: bool,
 }
 
 impl Strand {
@@ -124,6 +150,7 @@ impl Strand {
             last_panic: None,
             escaped: Vec::new(),
             cycles: Cycles::default(),
+            foreign: false,
         }
     }
 
@@ -133,6 +160,7 @@ impl Strand {
             lineage: Some(lineage.clone()),
             demand: lineage.demand.unwrap_or(0),
             token: lineage.token.clone(),
+            foreign: lineage.foreign,
             ..Self::new()
         }
     }
@@ -154,6 +182,11 @@ impl Gathered {
         self.reads.is_empty() && self.emitted.is_empty()
     }
 
+    /// The reads, without what was emitted.
+    pub(crate) fn reads_alone(&self) -> Self {
+        Self { reads: self.reads.clone(), emitted: Vec::new() }
+    }
+
     pub(crate) fn append(&mut self, mut other: Self) {
         self.reads.append(&mut other.reads);
         self.emitted.append(&mut other.emitted);
@@ -167,7 +200,8 @@ impl Local {
         let demand = (!self.begins_demand()).then(|| self.demand.get());
         let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
         let token = self.token.borrow().clone();
-        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand, token })
+        let foreign = self.is_foreign();
+        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand, token, foreign })
     }
 
     /// Whether a call made now is the outermost demand of its strand, and of all that wait for the strand.
@@ -181,6 +215,7 @@ impl Local {
         strand.id = self.strand.replace(strand.id);
         strand.demand = self.demand.replace(strand.demand);
         strand.cancelled = self.cancelled.replace(strand.cancelled);
+        strand.foreign = self.foreign.replace(strand.foreign);
         std::mem::swap(&mut *self.lineage.borrow_mut(), &mut strand.lineage);
         std::mem::swap(&mut *self.beneath.borrow_mut(), &mut strand.beneath);
         std::mem::swap(&mut *self.claimed.borrow_mut(), &mut strand.claimed);

@@ -6,6 +6,7 @@
 
 mod exact;
 mod picks;
+mod print;
 mod shims;
 
 use std::any::TypeId;

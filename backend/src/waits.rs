@@ -6,8 +6,8 @@
 //!
 //! * for the nodes that it is registered with: one for a thread, several for a future that joins others;
 //! * for all strands that it has started and that work for it (helpers of its scope, carried work): for a strand that is
-//!   registered, its lineage says who those are.
-//!
+//!   registered, its lineage says who those are. The tasks that wait for such work are those which were claimed when it was
+//!   started: what a thread computes beside the work that it has carried elsewhere does not wait for that.
 //! * for the strand that stands above it on its stack, where a thread waits by running other work (`carry.rs`).
 //!
 //! If the waits lead back to the strand itself, or to one of its lineage, nobody on the way can ever go on.
@@ -25,7 +25,7 @@ use crate::flight::Fly;
 use crate::flights::Flights;
 use crate::marks;
 use crate::node::NodeRef;
-use crate::strand::{Lineage, Link};
+use crate::strand::{Lineage, Link, ancestors};
 use crate::sync::Mutex;
 
 /// A strand that waits for nodes.
@@ -35,6 +35,14 @@ struct Blocked {
     claimed: Claims,
     lineage: Option<Arc<Lineage>>,
     beneath: Option<Arc<Lineage>>,
+}
+
+impl Blocked {
+    /// Whether `node`, which `owner` has claimed, waits for this strand's work by links that count.
+    fn works_for(&self, owner: u64, node: NodeRef, counts: impl Fn(Link) -> bool) -> bool {
+        let waiting = Lineage::waiting(self.lineage.as_ref(), self.beneath.as_ref());
+        waiting.iter().any(|(lineage, link)| counts(*link) && lineage.waits(owner, node))
+    }
 }
 
 /// A list of nodes. That of a flight has one, and most others are short: these need no allocation.
@@ -135,10 +143,6 @@ struct Graph {
 #[derive(Default)]
 pub(crate) struct WaitGraph(Mutex<Graph>);
 
-fn ancestors(lineage: Option<&Arc<Lineage>>) -> impl Iterator<Item = &Lineage> {
-    std::iter::successors(lineage.map(|lineage| &**lineage), |lineage| lineage.parent.as_deref())
-}
-
 fn owner(node: NodeRef) -> Option<u64> {
     match node.state.phase() {
         Phase::Running => marks::owner(&node.work),
@@ -156,6 +160,10 @@ impl WaitGraph {
         if let Some(way) = graph.way_back(waiter, on, Link::Part) {
             let closes_at = way.last().map_or(on, |(node, _)| *node);
             return Err(Refused::Cycle(cycle(waiter, &way), closes_at));
+        }
+        if waiter.has_among_its_tasks(on) {
+            // The task is being run apart, for this very waiter.
+            return Err(Refused::Cycle(from(&chain(waiter.claimed, waiter.lineage), on), on));
         }
         if (graph.stacked > 0 || waiter.is_stacked()) && graph.way_back(waiter, on, Link::Stack).is_some() {
             return Err(Refused::Stacked);
@@ -188,6 +196,10 @@ impl WaitGraph {
 }
 
 impl Waiter<'_> {
+    fn has_among_its_tasks(&self, node: NodeRef) -> bool {
+        self.claimed.contains(&node) || ancestors(self.lineage).any(|above| above.claimed.contains(&node))
+    }
+
     fn is_stacked(&self) -> bool {
         Lineage::waiting(self.lineage, self.beneath).iter().any(|(_, link)| *link == Link::Stack)
     }
@@ -237,28 +249,33 @@ impl Graph {
     fn way_back(&self, waiter: Waiter<'_>, on: NodeRef, links: Link) -> Option<Way> {
         let counts = |link: Link| links == Link::Stack || link == Link::Part;
         let waiting = Lineage::waiting(waiter.lineage, waiter.beneath);
-        let ends_at = |owner: u64| {
-            owner == waiter.strand || waiting.iter().any(|(end, link)| end.strand == owner && counts(*link))
+        let ends_at = |owner: u64, node: NodeRef| {
+            owner == waiter.strand
+                || waiting.iter().any(|(end, link)| counts(*link) && end.waits(owner, node))
         };
         // The usual case: the owner is running, and waits for nobody.
         let first = owner(on)?;
-        if !ends_at(first) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
+        if !ends_at(first, on) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
             return None;
         }
-        let mut seen: FxHashSet<u64> = FxHashSet::default();
+        let mut seen: FxHashSet<(u64, NodeRef)> = FxHashSet::default();
         let mut steps: Vec<(NodeRef, Option<usize>, Vec<NodeRef>)> = vec![(on, None, Vec::new())];
         let mut next = 0;
         while next < steps.len() {
             let node = steps[next].0;
             if let Some(owner) = owner(node) {
-                if ends_at(owner) {
+                if ends_at(owner, node) {
                     return Some(way(&steps, next));
                 }
-                if seen.insert(owner) {
+                // Not all of its claims wait for all that works for it.
+                if seen.insert((owner, node)) {
                     let workers = self.workers.get(&owner).map_or(&[][..], |workers| workers);
                     let workers = workers.iter().filter(|(_, link)| counts(*link)).map(|(worker, _)| worker);
                     for waiting in std::iter::once(&owner).chain(workers) {
                         let Some(blocked) = self.blocked.get(waiting) else { continue };
+                        if *waiting != owner && !blocked.works_for(owner, node, counts) {
+                            continue;
+                        }
                         let tasks = chain(&blocked.claimed.to_vec(), blocked.lineage.as_ref());
                         steps.extend(blocked.on.nodes().map(|on| (on, Some(next), from(&tasks, node))));
                     }

@@ -30,11 +30,6 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
             &#new(#p::type_id_of(&body), #site, body)
                 .named(#p::name_of(&body))
                 #defined
-                .describe({
-                    #[allow(unused_imports)]
-                    use #p::NoDebug as _;
-                    #p::Describe::<#key>::DEBUG
-                })
                 #options
         }
     })
@@ -228,6 +223,14 @@ fn options(task: &Task<'_>) -> TokenStream {
     };
     let [exactly, total] = [generated!(Exactly), generated!(Total)];
     let [signed, cutoff] = [generated!(Signed), generated!(Cutoff)];
+    if options.secret_args.is_none() {
+        let key = key(task);
+        calls.extend(generated!(.describe({
+            #[allow(unused_imports)]
+            use #p::NoDebug as _;
+            #p::Describe::<#key>::DEBUG
+        })));
+    }
     if let Some(eq) = &options.eq {
         calls.extend(generated!(.cutoff({
             let eq: fn(&#output, &#output) -> bool = #eq;

@@ -16,6 +16,7 @@ pub(crate) struct Options {
     pub(crate) heavy: Option<Span>,
     pub(crate) no_eq: Option<Span>,
     pub(crate) no_errors: Option<Span>,
+    pub(crate) secret_args: Option<Span>,
     pub(crate) eq: Option<Expr>,
     pub(crate) version: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
@@ -25,7 +26,7 @@ pub(crate) struct Options {
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 13] = [
+const KNOWN: [(&str, Option<&str>); 14] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
@@ -37,6 +38,7 @@ const KNOWN: [(&str, Option<&str>); 13] = [
     ("heavy", None),
     ("cycle_initial", Some("Vec::new()")),
     ("cycle_rounds", Some("200")),
+    ("secret_args", None),
     ("max_future", Some("1024")),
     ("no_companion", None),
 ];
@@ -128,6 +130,7 @@ impl Options {
             "heavy" => &mut self.heavy,
             "no_eq" => &mut self.no_eq,
             "no_errors" => &mut self.no_errors,
+            "secret_args" => &mut self.secret_args,
             _ => unreachable!("`{name}` is listed as a flag in `KNOWN`"),
         }
     }
@@ -208,6 +211,9 @@ mod tests {
         check(quote!(zzzzzzzzz), &["no option `zzzzzzzzz`\\nit knows"]);
         check(quote!(heavy = true, version), &["`heavy` takes no value", "`version = 1`"]);
         check(quote!(heavy, heavy), &["given twice"]);
+        check(quote!(transient, secret_args), &[]);
+        check(quote!(secret_arg), &["did you mean `secret_args`?"]);
+        check(quote!(secret_args = false), &["`secret_args` takes no value"]);
         check(
             quote!(no_eq, eq = f, transient, version = 1),
             &["`no_eq` and `eq`", "`transient` and `version`"],

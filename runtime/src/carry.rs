@@ -49,8 +49,9 @@ impl Carried {
     /// Runs `work` as part of the carried task, on whichever thread this is. What `work` reads and emits belongs to that
     /// task. The task has to wait for `work` to end: if it ends first, it fails.
     ///
-    /// In a rayon job that was stolen by a thread which computes another task, asking for that task cannot wait for it. Then,
-    /// and only then, its body runs a second time.
+    /// Where threads wait by running other jobs, as rayon's do, waiting for a task that another thread computes might never end. Such
+    /// a wait is bounded ([`Builder::run_apart_after`](crate::Builder::run_apart_after)); then, and only then, the body runs a second
+    /// time. Do not open sessions in a pool's jobs; carry the current one there.
     ///
     /// # Panics
     /// With the panic of `work`; if the carried task has ended.

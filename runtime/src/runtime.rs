@@ -83,6 +83,21 @@ impl Builder {
         self
     }
 
+    /// How long work on a thread pool ([`Carried::run`](crate::Carried::run)) waits for a task that another thread computes, before it
+    /// runs the body itself, a second time. Default: 100 ms.
+    ///
+    /// Rayon runs other jobs on a thread that waits. For example, the thread that computes `x` waits in rayon for a job, whose thread
+    /// has begun another job meanwhile, which asks for `x`: neither could go on, and the runtime cannot know. So work on a pool waits
+    /// as long as a run of the function usually takes, and at least a quarter of `time` (less, while such second runs turn out to be
+    /// needed). It waits for `time` if no run of the function has ended yet, and longer if another second run is under way.
+    /// `Duration::MAX` makes it wait for ever. Threads that opened their session themselves just wait, and so do scopes and futures.
+    /// [`FunctionStats::apart`](crate::FunctionStats::apart) counts second runs.
+    #[must_use]
+    pub fn run_apart_after(mut self, time: Duration) -> Self {
+        self.config.apart_after = time;
+        self
+    }
+
     /// Keeps results in a store as well, so that the next process goes on where this one stops.
     ///
     /// ```

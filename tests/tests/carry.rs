@@ -232,7 +232,8 @@ fn carried_work_waits_for_what_its_own_task_computes_elsewhere() {
         thread::sleep(Duration::from_millis(20));
         n
     }
-    let rt = Runtime::new();
+    // However busy the machine is.
+    let rt = Runtime::builder().run_apart_after(Duration::MAX).build();
     rt.run(|| {
         let carried = current();
         thread::scope(|s| {
@@ -242,6 +243,51 @@ fn carried_work_waits_for_what_its_own_task_computes_elsewhere() {
         });
     });
     assert_eq!(RUNS.load(SeqCst), 1);
+}
+
+#[task_fn(transient)]
+fn met(#[skip] meet: std::sync::Arc<Barrier>, n: u32) -> u32 {
+    meet.wait();
+    meet.wait();
+    n
+}
+
+#[task_fn(transient)]
+fn twice_met(#[skip] meet: std::sync::Arc<Barrier>, n: u32) -> u32 {
+    asks_beside_its_own_work(&meet, n)
+}
+
+/// The sum of a task that this thread computes and of the same task, which carried work asks for meanwhile.
+fn asks_beside_its_own_work(meet: &std::sync::Arc<Barrier>, n: u32) -> u32 {
+    let carried = current();
+    thread::scope(|s| {
+        let other = s.spawn(|| {
+            meet.wait();
+            let asks = carried.run(|| {
+                thread::scope(|s| {
+                    let carried = current();
+                    let asked = s.spawn(move || carried.run(|| met(meet.clone(), n)));
+                    // Most of the time the wait has begun by then.
+                    thread::sleep(Duration::from_millis(20));
+                    meet.wait();
+                    asked.join()
+                })
+            });
+            asks.unwrap()
+        });
+        met(meet.clone(), n) + other.join().unwrap()
+    })
+}
+
+/// A task that a thread computes beside the work which it has carried elsewhere does not wait for that work, though the task further
+/// out does. Asked for by that work it was called a cycle, whose path was empty.
+#[test]
+fn carried_work_may_ask_for_what_the_carrying_thread_computes_itself() {
+    let meet = std::sync::Arc::new(Barrier::new(2));
+    let rt = Runtime::builder().run_apart_after(Duration::MAX).build();
+    assert_eq!(rt.run(|| asks_beside_its_own_work(&meet, 3)), 6);
+    assert_eq!(rt.run(|| twice_met(meet.clone(), 4)), 8);
+    assert_eq!(rt.stats().get("met").unwrap().runs, 2);
 }
 
 #[task_fn(transient)]

@@ -116,6 +116,10 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K,
         self.core.leave(self, seat);
     }
 
+    fn is_driven(&self) -> bool {
+        self.core.seats.is_driven()
+    }
+
     fn wake_waiters(&self) {
         self.core.seats.wake();
     }

@@ -74,6 +74,11 @@ impl Seats {
         ends
     }
 
+    /// Whether a waiter drives.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.0.lock().driven
+    }
+
     /// Wakes all waiters; or lets the driver do it when it alights.
     pub(crate) fn wake(&self) {
         let wakers = {

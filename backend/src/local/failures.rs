@@ -1,5 +1,6 @@
 //! Failures: demands by number, what a failed task is known by, and which claimed tasks a cycle or a cancellation has reached.
 
+use std::cell::Ref;
 use std::sync::Arc;
 
 use crate::execute::Payload;
@@ -50,7 +51,7 @@ impl Local {
         if self.lineage.borrow().is_some() {
             self.escaped.borrow_mut().push(cycle.clone());
         }
-        let first = self.claimed.borrow().iter().position(|node| cycle.members.contains(&node.address()));
+        let first = self.claimed.borrow().iter().position(|node| cycle.contains(*node));
         if let Some(low) = first {
             self.poison_from(low, &TaskError::Cycle(cycle.clone()));
         }
@@ -69,21 +70,36 @@ impl Local {
     /// All claimed tasks from a depth on fail with `error`, whatever their bodies return.
     pub(crate) fn poison_from(&self, low: usize, error: &TaskError) {
         let mut poisoned = self.poisoned.borrow_mut();
-        for depth in low..self.claimed.borrow().len() {
-            match poisoned.iter_mut().find(|other| other.depth == depth) {
-                Some(other) => other.low = other.low.min(low),
-                None => poisoned.push(Poisoned { depth, low, error: error.clone() }),
+        let end = self.claimed.borrow().len();
+        // Each depth keeps its first error. Those that are poisoned already stand in a few ranges, however deep the claims are.
+        let known = poisoned.partition_point(|known| known.depths.end <= low);
+        let mut at = low;
+        for mut known in poisoned.split_off(known) {
+            let gap = at..known.depths.start;
+            if !gap.is_empty() {
+                poisoned.push(Poisoned { depths: gap, low, error: error.clone() });
             }
+            at = known.depths.end;
+            known.low = known.low.min(low);
+            poisoned.push(known);
         }
+        if at < end {
+            poisoned.push(Poisoned { depths: at..end, low, error: error.clone() });
+        }
+    }
+
+    /// What has befallen the innermost claimed node, and its depth.
+    fn innermost_poison(&self) -> Option<(Ref<'_, Poisoned>, usize)> {
+        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+        let last = Ref::filter_map(self.poisoned.borrow(), |poisoned| poisoned.last()).ok()?;
+        last.depths.contains(&innermost).then_some((last, innermost))
     }
 
     /// Where the cycle of the innermost claimed node closes, if that is further out.
     pub(crate) fn head_of_innermost(&self) -> Option<Head> {
-        let claimed = self.claimed.borrow();
-        let innermost = claimed.len().checked_sub(1)?;
-        let poisoned = self.poisoned.borrow();
-        let depth = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?.low;
-        (depth < innermost).then(|| Head { depth, node: claimed[depth] })
+        let (poison, innermost) = self.innermost_poison()?;
+        let depth = poison.low;
+        (depth < innermost).then(|| Head { depth, node: self.claimed.borrow()[depth] })
     }
 
     /// A flight that the current strand waited for has thrown: the payload, to go on with here.
@@ -123,10 +139,7 @@ impl Local {
         if self.cancelled.get() {
             return Some(TaskError::Cancelled);
         }
-        let poisoned = self.poisoned.borrow();
-        let innermost = self.claimed.borrow().len().checked_sub(1)?;
-        let poisoned = poisoned.iter().find(|poisoned| poisoned.depth == innermost)?;
-        Some(poisoned.error.clone())
+        self.innermost_poison().map(|(poison, _)| poison.error.clone())
     }
 
     /// Ends the innermost claim, and its poison with it.
@@ -134,6 +147,12 @@ impl Local {
         let mut claimed = self.claimed.borrow_mut();
         let ended = claimed.pop();
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
-        self.poisoned.borrow_mut().retain(|poisoned| poisoned.depth < claimed.len());
+        let mut poisoned = self.poisoned.borrow_mut();
+        if let Some(last) = poisoned.last_mut() {
+            last.depths.end = last.depths.end.min(claimed.len());
+            if last.depths.is_empty() {
+                poisoned.pop();
+            }
+        }
     }
 }

@@ -135,6 +135,10 @@ impl Fly for Plane {
         over
     }
 
+    fn is_driven(&self) -> bool {
+        self.seats.is_driven()
+    }
+
     fn wake_waiters(&self) {
         self.seats.wake();
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::exact::{Exact, same_by_sign};
+use super::print::Print;
 use crate::codec;
 use crate::handle::Task;
 
@@ -79,13 +80,12 @@ impl<O> NoEq for Cutoff<O> {
     type Output = O;
 }
 
-/// Picks how arguments are printed at compile time: `Describe::<K>::DEBUG` is `Some` if `K: Debug`.
+/// Picks how arguments are printed at compile time: `Describe::<K>::DEBUG` is `Some` if each of them is `Debug`.
 pub struct Describe<K>(PhantomData<K>);
 
-impl<K: fmt::Debug> Describe<K> {
-    /// `{:?}`.
-    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> =
-        Some(|key, f| fmt::Debug::fmt(key, f));
+impl<K: Print> Describe<K> {
+    /// `{:?}`, each argument cut short.
+    pub const DEBUG: Option<fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result> = Some(K::print);
 }
 
 /// The fallback of [`Describe`] for arguments without `Debug`.
