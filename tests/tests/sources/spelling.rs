@@ -148,3 +148,41 @@ fn a_change_of_spelling_goes_through_entries_and_errors() {
         assert!(runtime.run(|| error(&file)).contains(&format!("{other}:")), "{other}");
     }
 }
+
+#[task_fn]
+fn of_input(path: &larder::Input<PathBuf>) -> String {
+    path.get().display().to_string()
+}
+
+#[task_fn]
+fn path_of(text: &larder::Input<String>) -> PathBuf {
+    text.get().into()
+}
+
+#[task_fn]
+fn above(text: &larder::Input<String>) -> String {
+    path_of(text).display().to_string()
+}
+
+/// Setting an input to another spelling was no change, and neither was a path that a task returned anew.
+#[test]
+fn another_spelling_is_a_change_of_an_input_and_of_a_result() {
+    let store = MemoryStorage::new();
+    for _ in 0..2 {
+        let runtime = over(&store);
+        let path = runtime.input("path", PathBuf::from("a"));
+        let text = runtime.input("text", "a".to_owned());
+        for spelling in ["a/", "a", "a/.", "a//b", "a/b", "./a"] {
+            runtime
+                .update(|update| {
+                    update.set(&path, spelling.into());
+                    update.set(&text, spelling.into());
+                })
+                .unwrap();
+            assert_eq!(
+                runtime.run(|| (of_input(&path), above(&text))),
+                (spelling.to_owned(), spelling.to_owned())
+            );
+        }
+    }
+}
