@@ -47,13 +47,14 @@ struct Visit<'a>(&'a Engine);
 
 impl<'a> Visit<'a> {
     fn begin(engine: &'a Engine) -> Option<Self> {
+        let mut slices = 0;
         loop {
             let mut opener = Opener::of(engine);
             if !engine.gate.visit(&mut opener) {
                 return None;
             }
             let visit = Self(engine);
-            if !opener.is_unfinished() {
+            if !opener.comes_again(&mut slices) {
                 return Some(visit);
             }
         }

@@ -85,6 +85,16 @@ impl Opener<'_> {
     }
 }
 
+impl Opener<'_> {
+    /// Whether to come again, after so many slices: there is more to do, or there may be when what goes has been dropped. Values whose
+    /// `Drop` makes garbage of their own do not keep an opener for ever.
+    pub(crate) fn comes_again(&self, slices: &mut u32) -> bool {
+        const MOST: u32 = 1 << 14;
+        *slices += 1;
+        *slices < MOST && self.garbage.as_ref().is_some_and(Garbage::calls_for_more)
+    }
+}
+
 impl Alone for Opener<'_> {
     fn due_since(&self) -> Option<Instant> {
         if self.engine.released.any() {

@@ -71,6 +71,11 @@ impl Garbage {
     pub(crate) fn is_unfinished(&self) -> bool {
         self.is_unfinished
     }
+
+    /// Whether another slice has something to do at once, or may have when this is dropped: what goes lets go of handles.
+    pub(crate) fn calls_for_more(&self) -> bool {
+        self.is_unfinished || !self.nodes.is_empty() || !self.values.is_empty()
+    }
 }
 
 impl Drop for Garbage {

@@ -279,6 +279,7 @@ impl Session {
         engine: &Engine,
         token: Option<&CancelToken>,
     ) -> Result<Option<Garbage>, (TaskError, Payload)> {
+        let mut slices = 0;
         loop {
             let mut wait = None;
             let mut at_gate = AtGate::new(engine, GateWaiter::Session, Kind::Thread, token, &mut wait);
@@ -286,7 +287,7 @@ impl Session {
             if engine.gate.open(&mut opener, &mut at_gate).is_err() {
                 return Err(at_gate.session_error());
             }
-            if !opener.is_unfinished() {
+            if !opener.comes_again(&mut slices) {
                 return Ok(opener.garbage);
             }
             // Others may come in between two slices.

@@ -68,6 +68,7 @@ impl AsyncSession {
             return Some(Ok(()));
         }
         Local::of(&self.engine).assert_no_update();
+        let mut slices = 0;
         let outcome = loop {
             let Self { engine, strand, place, wait, alarm, .. } = self;
             let token = strand.token.as_ref();
@@ -81,7 +82,7 @@ impl AsyncSession {
                     return None;
                 }
                 // Others may come in between two slices of the chores.
-                Some(Ok(())) if opener.is_unfinished() => engine.gate.close(),
+                Some(Ok(())) if opener.comes_again(&mut slices) => engine.gate.close(),
                 Some(Ok(())) => {
                     self.hold = Some(Hold::of_opened(self.engine.clone()));
                     self.listed = Some(self.engine.watch.open_future());

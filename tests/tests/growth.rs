@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
+use larder::storage::{MemoryStorage, Table};
 use larder::{CancelToken, Input, Runtime, Task, emit, task_fn};
 use std::sync::Mutex;
 
@@ -155,13 +156,17 @@ fn threads_that_come_and_go_leave_nothing() {
             // One that asks for few tasks, one for as many as take a far part of its cache, one inside of a nested runtime, and
             // one that drives futures.
             std::thread::scope(|scope| {
-                scope.spawn(|| runtime.run(|| small(1)));
-                scope.spawn(|| {
-                    runtime.run(|| (0..2000).map(small).sum::<u64>());
-                    runtime.run(|| (0..2000).map(small).sum::<u64>())
-                });
-                scope.spawn(|| Runtime::new().run(|| runtime.run(|| small(2))));
-                scope.spawn(|| smol::block_on(runtime.run_async(async { small(3) })));
+                let threads = [
+                    scope.spawn(|| runtime.run(|| small(1))),
+                    scope.spawn(|| {
+                        runtime.run(|| (0..2000).map(small).sum::<u64>());
+                        runtime.run(|| (0..2000).map(small).sum::<u64>())
+                    }),
+                    scope.spawn(|| Runtime::new().run(|| runtime.run(|| small(2)))),
+                    scope.spawn(|| smol::block_on(runtime.run_async(async { small(3) }))),
+                ];
+                // The end of a scope does not wait for what threads drop at their end.
+                threads.into_iter().for_each(|thread| assert!(thread.join().is_ok()));
             });
         }
     });
@@ -261,9 +266,11 @@ fn handles_leave_nothing() {
         runtime.run(|| handles.iter().map(|handle| handle.get().len()).sum::<usize>());
         let clones = handles.clone();
         std::thread::scope(|scope| {
-            scope.spawn(|| runtime.run(|| (0..MANY).for_each(|n| _ = text::forget(round * MANY + n))));
-            scope.spawn(move || drop(clones));
-            scope.spawn(move || drop(handles));
+            let forgets = scope.spawn(|| {
+                runtime.run(|| (0..MANY).for_each(|n| _ = text::forget(round * MANY + n)));
+            });
+            let drops = [scope.spawn(move || drop(clones)), scope.spawn(move || drop(handles))];
+            drops.into_iter().chain([forgets]).for_each(|thread| thread.join().unwrap());
         });
     });
     check_in("never asked for their value", &Runtime::new(), |runtime, round| {
@@ -289,8 +296,6 @@ fn handles_leave_nothing() {
                 over::forget(below, round * 1000 + n);
             }
         });
-        // Each link lets go of the one below.
-        (0..25).for_each(|_| runtime.run(|| ()));
     });
 }
 
@@ -494,4 +499,51 @@ fn tasks_over_inputs_that_were_removed_go_when_no_call_can_reach_them() {
         runtime.run(|| through(&root));
         (0..3).for_each(|_| runtime.run(|| ()));
     });
+}
+
+#[task_fn]
+fn stored_size(path: &Path) -> usize {
+    larder::fs::read(path).map_or(0, |bytes| bytes.len())
+}
+
+#[task_fn]
+fn stored_size_again(path: &Path) -> usize {
+    larder::fs::read(path).map_or(0, |bytes| bytes.len() + 1)
+}
+
+/// A source whose last reader in memory has gone is still read by what is only stored: it has to be looked at for those.
+#[test]
+fn a_source_without_readers_in_memory_is_looked_at_for_those_in_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, "abc").unwrap();
+    let store = MemoryStorage::new();
+    let runtime = || Runtime::builder().storage(store.clone()).code_identity("growth").try_build().unwrap();
+    let first = runtime();
+    assert_eq!(first.run(|| stored_size(&path)), 3);
+    drop(first);
+    let second = runtime();
+    assert_eq!(second.run(|| stored_size_again(&path)), 4);
+    second.run(|| stored_size_again::forget(&path));
+    second.run(|| ());
+    second.refresh().unwrap();
+    second.run(|| ());
+    std::fs::write(&path, "abcdef").unwrap();
+    assert_eq!(second.refresh().unwrap().checked, 1);
+    assert_eq!(second.run(|| stored_size(&path)), 6);
+    // Now nothing reads it.
+    second.run(|| stored_size::forget(&path));
+    second.run(|| ());
+    second.flush().unwrap();
+    second.refresh().unwrap();
+    second.run(|| ());
+    assert_eq!(second.refresh().unwrap().checked, 0);
+    second.flush().unwrap();
+    assert_eq!(records(&second, Table::Sources), 0);
+}
+
+fn records(runtime: &Runtime, table: Table) -> u64 {
+    let report = runtime.storage_report().unwrap().unwrap();
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+    report.records[Table::ALL.iter().position(|other| *other == table).unwrap()]
 }

@@ -8,8 +8,8 @@ use crate::claim::Phase;
 use crate::input::name_of;
 use crate::mark::Marking;
 use crate::node::NodeRef;
-use crate::storage::record::{SourceKind, source_key};
-use crate::storage::{Digest, Group};
+use crate::storage::record::{SourceKind, read_dependents, source_key};
+use crate::storage::{Digest, Group, TaskKey};
 
 /// A stored source that has no node, and is not any more what it was.
 pub(crate) struct Moved {
@@ -188,6 +188,37 @@ impl Persistence {
         let fingerprint = self.leaves.fingerprint(key).unwrap_or_default();
         let explored = Persisted::of(node).map_or(0, |persisted| persisted.explored);
         Persisted { key: Some(key), fingerprint, is_stored, is_marked: false, explored }.put(node);
+    }
+
+    /// A source has no node any more. If something that is stored reads it, it is looked at by its name from here on. Otherwise it
+    /// goes from the store, too.
+    pub(crate) fn release_source(&self, key: Digest) {
+        let is_read = self.is_read_in_store(key);
+        let mut leaves = self.leaves.lock();
+        let Some(leaf) = leaves.get_mut(&key) else { return };
+        leaf.in_memory = false;
+        if is_read || !leaf.is_stored {
+            return;
+        }
+        leaves.remove(&key);
+        drop(leaves);
+        let mut group = Group::new();
+        group.remove_leaf(key);
+        // Refused, its record stays, and is looked at by the next process.
+        self.hand_over(&mut group, Vec::new());
+    }
+
+    /// Whether a task that is stored, or will be, may read a leaf that no task in memory reads.
+    fn is_read_in_store(&self, key: Digest) -> bool {
+        const MOST: usize = 64;
+        let mut dependents = Vec::new();
+        if read_dependents(&self.store, key, &mut dependents).is_err() || dependents.len() > MOST {
+            return true;
+        }
+        let is_known = |task: &TaskKey| {
+            self.nodes.get(task.0).is_some() || self.pending.known(&self.store, *task, |_| true).is_some()
+        };
+        dependents.iter().any(is_known)
     }
 
     /// The fingerprint of an input's value, and the encoded value.

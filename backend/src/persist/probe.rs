@@ -226,5 +226,10 @@ impl Persistence {
                 self.hand_over(&mut group, vec![(key, Change::Stale)]);
             }
         }
+        if node.task_fn.leaf.is_some()
+            && let Some(key) = key
+        {
+            self.release_source(key);
+        }
     }
 }
