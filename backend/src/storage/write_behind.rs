@@ -25,6 +25,7 @@
 
 mod commit;
 mod group;
+mod sweep;
 mod retry;
 
 use std::fmt;
@@ -325,6 +326,27 @@ impl Shared {
             queue.stats.writes += committer.writes();
             queue.stats.bytes += committer.bytes();
             self.done.notify_all();
+            drop(queue);
+            self.sweep(&mut committer);
+        }
+    }
+
+    /// Sweeps the lists of dependents that have become shorter, in slices, until the next batch waits. A writer that closes does
+    /// not go on for ever: what it leaves costs its bytes only.
+    fn sweep(&self, committer: &mut Committer) {
+        const SLICES_AT_THE_END: usize = 256;
+        let mut slices = 0;
+        while committer.has_sweeping() {
+            let swept = {
+                let _alone = self.committing.lock();
+                committer.sweep(&self.store)
+            };
+            slices += 1;
+            let queue = self.queue.lock();
+            if swept.is_err() || queue.since.is_some() || queue.closing && slices >= SLICES_AT_THE_END {
+                // After an error, what was taken up is left as it is; the next batch tells whether the store works.
+                return;
+            }
         }
     }
 

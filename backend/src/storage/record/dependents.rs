@@ -17,10 +17,13 @@
 //! moment its target is stored, and count and sum tell whether all segments are there. A head that is lost and has to
 //! be made again is marked incomplete for good.
 
+mod swept;
+
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+pub(crate) use self::swept::{Swept, dependents_count, is_target_stored, sweep_dependents};
 use super::super::wire::{Put, Reader, count};
 use super::super::{Batch, Digest, Guarded, ReadFailure, Table, TaskKey};
 use super::NotARecord;

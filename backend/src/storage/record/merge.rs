@@ -56,9 +56,17 @@ impl Held {
     }
 }
 
-/// Applies `ops` to the stored task, writes the result to `batch`, and calls `edge` for everything it newly reads. Returns
-/// whether
-/// it is stored now and was not before.
+/// What became of a task.
+pub(crate) enum Merged {
+    /// It is stored, and was not before.
+    New,
+    /// It was stored before, and is.
+    Known,
+    /// It is not stored any more; it may have come and gone in this batch. It had read these.
+    Removed { was_new: bool, reads: Box<[Digest]> },
+}
+
+/// Applies `ops` to the stored task, writes the result to `batch`, and calls `edge` for everything it newly reads.
 pub(crate) fn merge_task(
     store: &Guarded,
     task: TaskKey,
@@ -66,7 +74,7 @@ pub(crate) fn merge_task(
     max_traces: usize,
     batch: &mut Batch,
     mut edge: impl FnMut(Digest),
-) -> Result<bool, ReadFailure> {
+) -> Result<Merged, ReadFailure> {
     let mut buffer = Vec::new();
     let stored = match store.read(Table::Tasks, &task.to_bytes(), &mut buffer) {
         Ok(None) => None,
@@ -100,7 +108,7 @@ pub(crate) fn merge_task(
         batch.seal(Table::Tasks, &task.to_bytes(), |out| {
             task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
         });
-        return Ok(true);
+        return Ok(Merged::New);
     }
 
     let mut state = stored.as_ref().map(State::load).unwrap_or_default();
@@ -108,9 +116,14 @@ pub(crate) fn merge_task(
         Some(record) => known_keys(store, task, &record.current, ops)?,
         None => Vec::new(),
     };
+    let mut reads = Vec::new();
+    let removes = ops.iter().any(|op| matches!(op, TaskOp::Remove));
     let mut new_read = |key: Digest| {
         if known.binary_search(&key).is_err() {
             edge(key);
+            if removes {
+                reads.push(key);
+            }
         }
     };
     let mut chunks = ChunkWriter::new(stored.as_ref().map(|record| record.current));
@@ -127,7 +140,17 @@ pub(crate) fn merge_task(
     state.settle(store, task, max_traces, &mut dropped)?;
     chunks.write(store, task, (&mut state.traces, &mut dropped), batch)?;
     state.write(task, &dropped, batch);
-    Ok(new && !state.traces.is_empty())
+    Ok(match (state.traces.is_empty(), new) {
+        (false, true) => Merged::New,
+        (false, false) => Merged::Known,
+        (true, _) => {
+            // What it read as of late. Lists of what it read before name it in vain.
+            reads.extend(known);
+            reads.sort_unstable();
+            reads.dedup();
+            Merged::Removed { was_new: new && !reads.is_empty(), reads: reads.into() }
+        }
+    })
 }
 
 impl State {

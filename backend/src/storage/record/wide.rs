@@ -20,6 +20,9 @@ pub(super) fn known_keys(
     let mut replaced: FxHashMap<Digest, Chunk> = FxHashMap::default();
     if stored.is_wide() {
         for op in ops {
+            if matches!(op, TaskOp::Remove) {
+                replaced.extend(stored.chunks().map(|chunk| (chunk.digest, chunk)));
+            }
             let TaskOp::Ran { trace, .. } = op else { continue };
             let Ok(trace) = Trace::decode(trace) else { continue };
             let named: FxHashSet<Digest> = trace.chunks().map(|chunk| chunk.digest).collect();

@@ -2,7 +2,8 @@
 
 use super::Group;
 use super::group::SourceChange;
-use crate::storage::record::{EdgeWriter, SOURCES, SourceSet, TaskOp, merge_task};
+use super::sweep::Sweeper;
+use crate::storage::record::{EdgeWriter, Merged, SOURCES, SourceSet, TaskOp, merge_task};
 use crate::storage::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey};
 
 /// Merges and commits; keeps its buffers from batch to batch.
@@ -10,12 +11,22 @@ pub(super) struct Committer {
     max_traces: usize,
     batch: Batch,
     edges: EdgeWriter,
+    /// Targets that go with this batch, each with what it read.
+    gone: Vec<(Digest, Box<[Digest]>)>,
+    sweeper: Sweeper,
     writes: u64,
 }
 
 impl Committer {
     pub(super) fn new(max_traces: usize) -> Self {
-        Self { max_traces, batch: Batch::new(), edges: EdgeWriter::default(), writes: 0 }
+        Self {
+            max_traces,
+            batch: Batch::new(),
+            edges: EdgeWriter::default(),
+            gone: Vec::new(),
+            sweeper: Sweeper::default(),
+            writes: 0,
+        }
     }
 
     /// The number of writes of the last batch.
@@ -32,6 +43,7 @@ impl Committer {
     pub(super) fn commit(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), StorageError> {
         self.batch.clear();
         self.edges.clear();
+        self.gone.clear();
         for group in groups {
             self.batch.append(&group.batch);
         }
@@ -40,7 +52,21 @@ impl Committer {
         self.edges.write(store, &mut self.batch).map_err(failed)?;
         let writes = self.batch.writes();
         self.writes = writes.len() as u64;
-        store.commit(writes)
+        store.commit(writes)?;
+        self.gone.drain(..).for_each(|(target, reads)| self.sweeper.note(target, reads));
+        Ok(())
+    }
+
+    /// Whether there may be lists of dependents to be swept.
+    pub(super) fn has_sweeping(&self) -> bool {
+        self.sweeper.has_work()
+    }
+
+    /// Sweeps the lists of some targets, in a batch of its own.
+    pub(super) fn sweep(&mut self, store: &Guarded) -> Result<(), StorageError> {
+        self.batch.clear();
+        self.sweeper.slice(store, &mut self.batch);
+        if self.batch.is_empty() { Ok(()) } else { store.commit(self.batch.writes()) }
     }
 
     fn merge_tasks(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), ReadFailure> {
@@ -53,11 +79,19 @@ impl Committer {
             ops.clear();
             ops.extend(changes.iter().map(|(_, op)| *op));
             let edges = &mut self.edges;
-            let new = merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| {
+            let merged = merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| {
                 edges.add(read, task)
             })?;
-            if new {
-                edges.new_target(task.0);
+            match merged {
+                Merged::New => edges.new_target(task.0),
+                Merged::Known => {}
+                Merged::Removed { was_new, reads } => {
+                    if was_new {
+                        // What has read it in between is in this batch, and lists it.
+                        edges.new_target(task.0);
+                    }
+                    self.gone.push((task.0, reads));
+                }
             }
         }
         Ok(())
@@ -84,7 +118,15 @@ impl Committer {
                     set.insert(&key.to_bytes());
                     self.edges.new_target(key);
                 }
-                SourceChange::Remove if known => set.remove(&key.to_bytes()),
+                SourceChange::Remove if known => {
+                    set.remove(&key.to_bytes());
+                    self.gone.push((key, Box::default()));
+                }
+                SourceChange::Remove if changes.iter().any(|(_, change)| *change == SourceChange::Put) => {
+                    // It has come and gone in this batch, and so has what read it.
+                    self.edges.new_target(key);
+                    self.gone.push((key, Box::default()));
+                }
                 _ => {}
             }
         }
