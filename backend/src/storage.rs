@@ -28,6 +28,7 @@ mod memory;
 mod nothing;
 mod opening;
 pub mod record;
+mod sweep;
 mod table;
 mod verify;
 mod wire;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use larder::storage::{MemoryStorage, Table};
 use larder::{CancelToken, Input, Runtime, Task, emit, task_fn};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Counts the bytes that are allocated and not freed.
 struct Counting;
@@ -43,13 +43,17 @@ static COUNTING: Counting = Counting;
 /// One test at a time, as all of the process is counted.
 static ALONE: Mutex<()> = Mutex::new(());
 
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
 /// How many of what comes and goes there are in a round.
 const MANY: u64 = 200;
 
 /// Fails if rounds leave something behind, be it a few bytes of each thing. Each round is on a thread of its own, whose caches end
 /// with it: these grow and shrink as it suits them.
 fn check(name: &str, round: impl Fn(u64) + Sync) {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alone();
     let live = |rounds: std::ops::Range<u64>| {
         for number in rounds {
             std::thread::scope(|scope| {
@@ -514,6 +518,7 @@ fn stored_size_again(path: &Path) -> usize {
 /// A source whose last reader in memory has gone is still read by what is only stored: it has to be looked at for those.
 #[test]
 fn a_source_without_readers_in_memory_is_looked_at_for_those_in_the_store() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, "abc").unwrap();
@@ -579,6 +584,7 @@ fn all_records(runtime: &Runtime) -> Vec<u64> {
 /// Names that came and went left their records: 40,200 inputs and 199,187 lists of dependents for 81,009 tasks.
 #[test]
 fn in_a_store_inputs_and_tasks_that_come_and_go_leave_no_records() {
+    let _alone = alone();
     let store = MemoryStorage::new();
     let runtime = || Runtime::builder().storage(store.clone()).code_identity("growth").try_build().unwrap();
     let hub = |runtime: &Runtime| runtime.input("hub", "hub".to_owned());
@@ -625,6 +631,7 @@ fn in_a_store_inputs_and_tasks_that_come_and_go_leave_no_records() {
 /// The list of a task that is forgotten stays as long as what read it is stored: a change has to find it.
 #[test]
 fn in_a_store_a_change_behind_a_forgotten_task_reaches_its_readers() {
+    let _alone = alone();
     let store = MemoryStorage::new();
     let runtime = || Runtime::builder().storage(store.clone()).code_identity("growth").try_build().unwrap();
     #[task_fn]

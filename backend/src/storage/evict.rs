@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::record::{OutputPlace, TaskOp, TaskRecord, merge_task};
+use super::record::{Merged, OutputPlace, TaskOp, TaskRecord, merge_task};
+use super::sweep::Sweeper;
 use super::{
     Batch, Digest, ENVELOPE_BYTES, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey, Visit,
     envelope,
@@ -32,7 +33,7 @@ struct Weight {
 }
 
 /// Drops traces until all keys and records take at most `cap` bytes: first the older traces of the least recently used
-/// tasks, then those tasks. Dependents stay known, so whatever read a dropped task is still marked stale when it must be.
+/// tasks, then those tasks. Dependents stay known as long as they are stored, so whatever read a dropped task is still marked stale when it must be.
 ///
 /// Run it while nothing else is committed ([`WriteBehind::quiesced`](super::WriteBehind::quiesced)), and
 /// [`compact`](super::BackingStorage::compact) after it.
@@ -76,6 +77,7 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
     let mut order: Vec<_> = weights.into_iter().collect();
     order.sort_by_key(|(task, weight)| (weight.used, *task));
     let mut batch = Batch::new();
+    let mut sweeper = Sweeper::default();
     for (task, weight) in &order {
         if evicted.bytes_after <= cap {
             break;
@@ -90,12 +92,16 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
         if evicted.bytes_after <= cap {
             break;
         }
-        merge(store, *task, &[TaskOp::Remove], &mut batch)?;
+        sweeper.note(Digest::from_bytes(*task), merge(store, *task, &[TaskOp::Remove], &mut batch)?);
         batch.delete(Table::Uses, task);
         evicted.tasks += 1;
         evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.task);
     }
     commit(store, &mut batch)?;
+    while sweeper.has_work() {
+        sweeper.slice(store, &mut batch);
+        commit(store, &mut batch)?;
+    }
     Ok(evicted)
 }
 
@@ -110,17 +116,29 @@ fn weigh(key: &[u8], record: &[u8]) -> (u64, u64) {
     (output, task.generation)
 }
 
-fn merge(store: &Guarded, task: [u8; 16], ops: &[TaskOp<'_>], batch: &mut Batch) -> Result<(), StorageError> {
+/// Returns what the task had read, if it is removed.
+fn merge(
+    store: &Guarded,
+    task: [u8; 16],
+    ops: &[TaskOp<'_>],
+    batch: &mut Batch,
+) -> Result<Box<[Digest]>, StorageError> {
     /// Only the current trace is kept.
     const TRACES: usize = 1;
     const AT_ONCE: usize = 8 << 20;
     let task = TaskKey(Digest::from_bytes(task));
-    merge_task(store, task, ops, TRACES, batch, |_| {}).map_err(|failure| match failure {
+    let merged = merge_task(store, task, ops, TRACES, batch, |_| {}).map_err(|failure| match failure {
         ReadFailure::Storage(error) => error,
         rejected => StorageError::failed(Operation::Commit, rejected),
     })?;
     // Two steps of one task may stand in different batches: each leaves the store whole.
-    if batch.bytes() >= AT_ONCE { commit(store, batch) } else { Ok(()) }
+    if batch.bytes() >= AT_ONCE {
+        commit(store, batch)?;
+    }
+    Ok(match merged {
+        Merged::Removed { reads, .. } => reads,
+        Merged::New | Merged::Known => Box::default(),
+    })
 }
 
 fn commit(store: &Guarded, batch: &mut Batch) -> Result<(), StorageError> {

@@ -25,7 +25,6 @@
 
 mod commit;
 mod group;
-mod sweep;
 mod retry;
 
 use std::fmt;

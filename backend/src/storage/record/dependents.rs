@@ -12,7 +12,7 @@
 //! at (target, number of the segment, big-endian, 4 bytes):
 //! 16 each dependent
 //! ```
-//! Dependents are only ever added, so the list may name tasks that no longer read the target: they are marked
+//! Runs only ever add dependents, so the list may name tasks that no longer read the target: they are marked
 //! stale for nothing, verified, and found fresh. What must not happen is that one is missing. So a head exists from the
 //! moment its target is stored, and count and sum tell whether all segments are there. A head that is lost and has to
 //! be made again is marked incomplete for good.

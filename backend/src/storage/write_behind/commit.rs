@@ -2,8 +2,8 @@
 
 use super::Group;
 use super::group::SourceChange;
-use super::sweep::Sweeper;
 use crate::storage::record::{EdgeWriter, Merged, SOURCES, SourceSet, TaskOp, merge_task};
+use crate::storage::sweep::Sweeper;
 use crate::storage::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey};
 
 /// Merges and commits; keeps its buffers from batch to batch.

@@ -28,7 +28,7 @@ const TARGETS: usize = 512;
 const MOST: usize = 1 << 18;
 
 #[derive(Default)]
-pub(super) struct Sweeper {
+pub(crate) struct Sweeper {
     /// Targets that have gone, each with what it read, to be looked at.
     gone: VecDeque<(Digest, Box<[Digest]>)>,
     /// Targets of which dependents have gone, to be looked at.
@@ -41,19 +41,19 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// A target has gone, which had read these.
-    pub(super) fn note(&mut self, target: Digest, reads: Box<[Digest]>) {
+    pub(crate) fn note(&mut self, target: Digest, reads: Box<[Digest]>) {
         if self.gone.len() + self.waiting.len() < MOST {
             self.gone.push_back((target, reads));
         }
     }
 
     /// Whether there is something to look at.
-    pub(super) fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.gone.is_empty() || !self.lessened.is_empty()
     }
 
     /// Looks at some targets, and appends to `batch` what goes. What could not be read is left as it is.
-    pub(super) fn slice(&mut self, store: &Guarded, batch: &mut Batch) {
+    pub(crate) fn slice(&mut self, store: &Guarded, batch: &mut Batch) {
         let mut deleted = FxHashSet::default();
         for _ in 0..TARGETS {
             // First those of which lists may go: then fewer are left for the others to look at.
