@@ -72,9 +72,13 @@ fn for_ever() -> Looks {
 
 /// Time stands still unless a model says otherwise.
 fn guarded(pace: Duration) -> Arc<Guarded> {
+    guarded_by(pace, Duration::from_millis(50))
+}
+
+fn guarded_by(pace: Duration, patience: Duration) -> Arc<Guarded> {
     set_pace(pace);
     Arc::new(Guarded {
-        gate: Gate::new(Some(Duration::from_millis(50))),
+        gate: Gate::new(Some(patience)),
         sessions: AtomicUsize::new(0),
         updates: AtomicUsize::new(0),
         granted: AtomicUsize::new(0),
@@ -306,6 +310,25 @@ fn waits_that_are_given_up_leave_nothing_behind() {
         assert_eq!(shared.gate.parts(), 0);
         shared.session();
         shared.update(UpdatePolicy::Wait);
+    });
+}
+
+/// Time stands still, so the last session to close has to tell those that wait for the chores.
+#[test]
+fn sessions_that_wait_for_chores_are_told_when_the_last_one_closes() {
+    explore(|| {
+        let guarded = guarded_by(STILL, Duration::ZERO);
+        on_threads(3, move |number| {
+            for _ in 0..2 {
+                if number == 0 {
+                    let mut place = None;
+                    drive(|waker| guarded.poll_session(&mut place, waker));
+                    guarded.in_session();
+                } else {
+                    guarded.session();
+                }
+            }
+        });
     });
 }
 
