@@ -38,15 +38,13 @@ pub(super) fn reopen() -> Verdict {
         "reopening 100,000 tasks and a hit of the root, against opening the store and stamping 1,000 files";
     verdict.check(Check::at_most(what, Some(median(rounds.iter().map(ratio))), 2.0, "x"));
     verdict.check(Check::at_most("bodies run", Some(ran as f64), 0.0, "bodies"));
-    let parts: [(&str, fn(&reopened::Reopened) -> Duration); 3] = [
-        ("reopening and a hit", |round| round.total),
-        ("opening the store by itself", |round| round.opening),
-        ("stamping 1,000 files by itself", |round| round.stamping),
-    ];
-    for (what, part) in parts {
-        let milliseconds = median(rounds.iter().map(|round| part(round).as_secs_f64() * 1e3));
+    let mut part = |what: &str, of: fn(&reopened::Reopened) -> Duration| {
+        let milliseconds = median(rounds.iter().map(|round| of(round).as_secs_f64() * 1e3));
         verdict.figure(LARDER.name, what, milliseconds, "ms");
-    }
+    };
+    part("reopening and a hit", |round| round.total);
+    part("opening the store by itself", |round| round.opening);
+    part("stamping 1,000 files by itself", |round| round.stamping);
     after_one_change(&mut verdict);
     verdict
 }
