@@ -332,7 +332,15 @@ impl Persistence {
         self.changes_in_sessions.fetch_add(1, SeqCst);
         let mut walk = Walk::new(self);
         leaf.record(value, &mut walk.group);
-        let before = self.leaves.lock().insert(key, leaf.clone());
+        let before = {
+            let mut leaves = self.leaves.lock();
+            let mut new = leaf.clone();
+            // Other threads verify by it meanwhile: a source of which only the stamp is new is as stored as it was.
+            new.is_stored = leaves
+                .get(&key)
+                .is_some_and(|before| before.is_stored && before.seen.content == new.seen.content);
+            leaves.insert(key, new)
+        };
         if before.is_some_and(|before| before.seen.content != leaf.seen.content || !before.is_stored) {
             walk.leaf_anew(key);
             walk.run(&mut Later(self));
