@@ -11,11 +11,11 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::args::Args;
-use crate::ask::{forget, inside, is_cached, task};
+use crate::ask::{forget, inside, is_cached, place, task};
 use crate::emit::{self, Emitted};
 use crate::handle::Task;
 use crate::local::OutOfSight;
-use crate::lookup::{find, outside};
+use crate::lookup::outside;
 use crate::node::NodeRef;
 use crate::task_fn::{RawTaskFn, TaskFn};
 
@@ -45,7 +45,7 @@ enum Answer {
     Flag(bool),
     /// A `Task<O>`.
     Task(Box<dyn Any + Send>),
-    /// The fresh node of the call.
+    /// The node of the call.
     Node(&'static RawTaskFn, NodeRef),
     /// An `O`; none if it takes an executor to compute it.
     Output(Option<Box<dyn Any + Send>>),
@@ -166,7 +166,7 @@ pub(crate) fn meet<A: Args, O: Clone + Send + Sync + 'static>(
         Question::IsCached => Answer::Flag(is_cached::<A, O>(task_fn, args)),
         Question::Forget => Answer::Flag(forget::<A, O>(task_fn, args)),
         Question::Task => Answer::Task(Box::new(task::<A, O>(task_fn, args))),
-        Question::Collect => Answer::Node(task_fn.raw(), find::<A, O>(task_fn, args)),
+        Question::Collect => Answer::Node(task_fn.raw(), place::<A, O>(task_fn, args).1),
         Question::Uncached => {
             let output = task_fn.run_plain(&args.into_key());
             Answer::Output(output.map(|output| Box::new(output) as Box<dyn Any + Send>))

@@ -5,7 +5,7 @@ use crate::claim::Phase;
 use crate::emit::{self, Emitted};
 use crate::handle::Task;
 use crate::local::Local;
-use crate::lookup::{find, hash_of, insert, outside, peek};
+use crate::lookup::{hash_of, insert, outside, peek};
 use crate::node::{ABANDONED, NodeRef};
 use crate::slot::{OwnedMagicAny, StackMagicAnySlot};
 use crate::table::Inserted;
@@ -19,10 +19,18 @@ pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Task<O> {
+    let (local, node) = place::<A, O>(task_fn, args);
+    Task::to(local.engine(), node)
+}
+
+/// The node of a call, which may have to be made; nothing runs.
+pub(crate) fn place<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> (&'static Local, NodeRef) {
     let local = inside(task_fn.raw());
     let hash = hash_of(task_fn.raw(), &args);
-    let node = node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args));
-    Task::to(local.engine(), node)
+    (local, node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args)))
 }
 
 fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> NodeRef {
@@ -83,8 +91,9 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Vec<D> {
-    let node = find::<A, O>(task_fn, args);
-    emit::collect(inside(task_fn.raw()), node)
+    // The value is not read: the caller depends on what was emitted.
+    let (local, node) = place::<A, O>(task_fn, args);
+    emit::collect(local, node)
 }
 
 /// The arguments of a call, boxed: to be kept, sent or queued, and called with later.

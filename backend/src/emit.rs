@@ -72,14 +72,12 @@ pub fn emit<D: Emitted>(value: D) {
 }
 
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
-/// of the reads. Recorded: the body that runs now depends on all of them.
+/// of the reads. Recorded: the body that runs now depends on all of them, and on no task's value.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
-    let root = if root.flag(TWIN) { itself(local, root) } else { root };
-    refuse_twin(root);
     let mut rehearsed = HashMap::new();
     loop {
-        let mut collecting = Collecting::new(local, &rehearsed);
-        match collecting.collect(root) {
+        let mut collecting = Collecting::new(local, root, &rehearsed);
+        match collecting.collect() {
             Ok(values) => return values,
             Err(Lost { behind }) => {
                 rehearsed.insert(behind, Rehearsed::run(local, behind));
@@ -107,6 +105,8 @@ fn refuse_twin(node: NodeRef) {
 /// A search for emitted values, depth first.
 struct Collecting<'a> {
     local: &'a Local,
+    /// The call that is asked about. If it fails, so does the caller.
+    root: NodeRef,
     /// Restored tasks whose way to what they read is lost.
     rehearsed: &'a HashMap<NodeRef, Rehearsed>,
     seen: HashSet<NodeRef>,
@@ -178,12 +178,13 @@ impl Visit {
 }
 
 impl<'a> Collecting<'a> {
-    fn new(local: &'a Local, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
+    fn new(local: &'a Local, root: NodeRef, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
         let (seen, seen_stored, told) = (HashSet::new(), HashSet::new(), HashSet::new());
-        Self { local, rehearsed, seen, seen_stored, told }
+        Self { local, root, rehearsed, seen, seen_stored, told }
     }
 
-    fn collect<D: Emitted>(&mut self, root: NodeRef) -> Result<Vec<D>, Lost> {
+    fn collect<D: Emitted>(&mut self) -> Result<Vec<D>, Lost> {
+        let root = self.root;
         let mut found = Vec::new();
         let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
         while let Some(visit) = path.last_mut() {
@@ -216,11 +217,13 @@ impl<'a> Collecting<'a> {
         self.local.record(Edge::effects_of(node), true);
         match self.local.needing_nodes(|| demand(self.local, node)) {
             Ok(holder) => {
-                refuse_twin(holder);
+                let is_apart = node == self.root && holder.flag(TWIN);
+                refuse_twin(if is_apart { itself(self.local, holder) } else { holder });
                 let visit = self.visit(node)?;
                 Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
             }
             Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+            Err(payload) if node == self.root => resume_unwind(payload),
             // It has emitted nothing that could be kept; its reader coped with that.
             Err(_) => Ok(None),
         }
@@ -258,7 +261,7 @@ impl<'a> Collecting<'a> {
         };
         let mut search = Search::of(key);
         loop {
-            match search.advance(persistence, self.local.engine().epoch()) {
+            match search.advance(self.local, persistence) {
                 Finding::Leaf => return Found::Task(None),
                 Finding::Found(Collected::Node(node)) => return Found::Node(node),
                 Finding::Found(Collected::Stored(task)) => {

@@ -2,6 +2,7 @@
 //!
 //! All handles to one node share a cell, which pins the node while there are any (`held.rs`).
 
+use std::any::TypeId;
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -16,6 +17,7 @@ use crate::held::{Held, Shared};
 use crate::local::Local;
 use crate::lookup::hand_out;
 use crate::node::{ABANDONED, NodeRef};
+use crate::storage::Digest;
 
 /// A memoized call of a task function that returns `T`. It may not have run yet.
 ///
@@ -118,8 +120,8 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// As a call of the task function does.
     #[must_use]
     pub fn collect<D: Emitted>(&self) -> Vec<D> {
-        let node = self.demand();
-        collect(self.local().0, node)
+        let (local, node) = self.local();
+        collect(local, node)
     }
 
     #[inline]
@@ -185,6 +187,39 @@ impl<T> serde::Serialize for Task<T> {
         }
     }
 }
+/// In a session of the runtime whose store has the call: as an argument of a stored task that runs again before it is called.
+impl<'de, T: Clone + Send + Sync + 'static> serde::Deserialize<'de> for Task<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = deserializer.deserialize_bytes(KeyBytes)?;
+        let found = Local::current().and_then(|local| {
+            let node = local.engine().persistence()?.node_of(local, key)?;
+            Some((local.engine(), node))
+        });
+        match found {
+            Some((engine, node)) if (node.task_fn.ops.value_type)() == TypeId::of::<T>() => {
+                Ok(Self::to(engine, node))
+            }
+            _ => Err(serde::de::Error::custom("the handle is to a call that is not known here")),
+        }
+    }
+}
+
+/// The key of a call in the store.
+struct KeyBytes;
+
+impl serde::de::Visitor<'_> for KeyBytes {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the 16 bytes of a key")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
+        let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+        Ok(Digest::from_bytes(bytes))
+    }
+}
+
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Local::current() {

@@ -112,6 +112,21 @@ impl<T> serde::Serialize for Input<T> {
         serializer.serialize_str(&self.name)
     }
 }
+/// In a session of the runtime that has the input.
+impl<'de, T: InputValue> serde::Deserialize<'de> for Input<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let input = Local::current().and_then(|local| {
+            let node = *local.engine().inputs.lock().get(&*name)?;
+            node.task_fn
+                .is(Self::TASK_FN.raw())
+                .then(|| Self { task: Task::to(local.engine(), node), name: name.as_str().into() })
+        });
+        input.ok_or_else(|| {
+            serde::de::Error::custom(format_args!("there is no input {name:?} of this type here"))
+        })
+    }
+}
 impl<T> fmt::Debug for Input<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "input({:?})", self.name)

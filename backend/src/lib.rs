@@ -90,10 +90,11 @@ pub use flight::{Deferred, block_on};
 pub use gate::UpdatePolicy;
 pub use handle::Task;
 pub use input::{Input, InputValue, Update};
+pub use inventory::submit;
 pub use jobs::{Scope, scope};
 pub use lookup::{call, with};
 pub use persist::{
-    Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Seen, StorageConfig,
+    Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Registered, Seen, StorageConfig,
     StorageStats, Stored, Unstored, stored,
 };
 pub use scope::{par_each, par_map, try_par_map};

@@ -43,6 +43,7 @@ mod observe;
 mod open;
 mod pending;
 mod probe;
+mod recall;
 mod record_run;
 mod report;
 mod restore;
@@ -72,11 +73,12 @@ pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
 pub(crate) use self::pending::{Change, Known, Pending};
 pub(crate) use self::probe::miss;
+pub use self::recall::Registered;
 pub use self::report::{StorageStats, Unstored};
 pub(crate) use self::restore::{Restored, consult};
 pub(crate) use self::stored_trace::StoredTrace;
-pub(crate) use self::types::recognised;
 pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
+pub(crate) use self::types::{Put, RecallKey, recall_key, recognised};
 pub(crate) use self::types::{RawStored, Replaced};
 pub(crate) use self::wide::{WideTrace, reads_changed};
 use crate::node::NodeRef;
@@ -87,7 +89,7 @@ use crate::storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 pub(crate) struct Persisted {
     /// What it is called in the store; none if it cannot be stored, for good.
     pub(crate) key: Option<Digest>,
-    /// The fingerprint of its value, if it is stored or ever was.
+    /// The fingerprint of its value, if it is stored or ever was; that of the last one that is stored, if `is_recorded`.
     pub(crate) fingerprint: Digest,
     /// Store and queue hold its current value and what it read.
     pub(crate) is_stored: bool,
@@ -95,6 +97,8 @@ pub(crate) struct Persisted {
     pub(crate) is_marked: bool,
     /// The exploration (`Nodes::exploration`) in which the store named no dependent that memory does not mark itself.
     pub(crate) explored: u32,
+    /// It has no value in memory, and what is stored of it does not hold any more.
+    pub(crate) is_recorded: bool,
 }
 
 impl Persisted {
@@ -121,7 +125,14 @@ impl Persisted {
     }
 
     fn named(key: Option<Digest>) -> Self {
-        Self { key, fingerprint: Digest::default(), is_stored: false, is_marked: false, explored: 0 }
+        Self {
+            key,
+            fingerprint: Digest::default(),
+            is_stored: false,
+            is_marked: false,
+            explored: 0,
+            is_recorded: false,
+        }
     }
 }
 

@@ -19,13 +19,14 @@ use crate::booking::{Booking, Call};
 use crate::flight::{Deferred, book};
 use crate::input::Change;
 use crate::node::{Node, NodeRef, Ops};
-use crate::persist::{Leaf, RawLeaf, RawStored, Stored};
+use crate::persist::{Leaf, RawLeaf, RawStored, RecallKey, Stored};
 use crate::source;
 
 pub use self::exact::{Exact, same_by_sign};
 pub(crate) use self::exact::{same_known, same_value};
 pub use self::picks::{
-    Cutoff, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoReturn, Signed, Total, first_of,
+    Cutoff, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn, Recall, Signed,
+    Total, first_of,
 };
 use self::shims::{
     call_body, describe, initial, is_uncached, key_returns, resolve, run, run_apart, run_deferred,
@@ -97,6 +98,8 @@ pub struct RawTaskFn {
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
+    /// How a task is made from its encoded arguments, if that is possible.
+    pub(crate) recall: Option<RecallKey>,
     /// For a source: how it appears to a store.
     pub(crate) leaf: Option<RawLeaf>,
     pub(crate) volatile: bool,
@@ -300,6 +303,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             book: None,
             full_name: None,
             stored: None,
+            recall: None,
             leaf: None,
             volatile: false,
             heavy: false,
@@ -344,6 +348,13 @@ impl<K, O> TaskFn<K, O> {
         // SAFETY: as in `returns`; the shim casts it back.
         self.raw.key_returns =
             Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> bool, unsafe fn()>(returns) }));
+        self
+    }
+
+    /// Lets a task that is only stored be made from its encoded arguments, if they can be decoded.
+    #[must_use]
+    pub const fn recalled(mut self, recall: Option<RecallKey>) -> Self {
+        self.raw.recall = recall;
         self
     }
 
@@ -490,6 +501,17 @@ impl RawTaskFn {
     pub(crate) unsafe fn same(&self, one: NodeRef, other: NodeRef) -> bool {
         // SAFETY: passed on to the caller; the shim was made for the types that `cutoff` was erased from.
         self.cutoff.is_some_and(|cutoff| unsafe { (self.same_shim)(cutoff, one, other) })
+    }
+
+    /// Whether a value equals one that was computed earlier. Runs code of the user's.
+    ///
+    /// # Safety
+    /// `O` is the output of this task function.
+    pub(crate) unsafe fn is_equal<O>(&self, earlier: &O, now: &O) -> bool {
+        self.cutoff.is_some_and(|Erased(cutoff)| {
+            // SAFETY: erased from this type in `cutoff`, for the output that the caller vouches for.
+            unsafe { std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(earlier, now) }
+        })
     }
 
     /// Runs the body of a claimed node and puts the output in place; calls `done` before the replaced output is dropped.

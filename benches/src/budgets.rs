@@ -42,6 +42,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "store-overhead", measure: storage::store_overhead },
     Budget { name: "store-wide", measure: wide::store_wide },
     Budget { name: "revert", measure: storage::revert },
+    Budget { name: "restart-cutoff", measure: storage::restart_cutoff },
     Budget { name: "bitflips", measure: storage::bitflips },
     Budget { name: "scope", measure: executing::scope },
     Budget { name: "scope-speedup", measure: executing::scope_speedup },

@@ -21,6 +21,7 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let turbofish = task.turbofish();
     let shim = task.shim(&shim_attrs(attrs), &generated!(#name::__descriptor #turbofish()));
     let (body, descriptor, questions) = (body(task), descriptor_fn(task), questions(task));
+    let registration = registration(task, &cfgs);
     generated! {
         #shim
 
@@ -42,7 +43,22 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
             #questions
             #descriptor
         }
+
+        #registration
     }
+}
+
+/// Makes the function known to the program from its start, so that a task that is only stored can run before its readers. An
+/// instance of a generic one is known when it is first called.
+fn registration(task: &Task<'_>, cfgs: &[&Attribute]) -> Option<TokenStream> {
+    let (p, name) = (task.p(), &task.function.sig.ident);
+    let is_one = task.turbofish().is_none() && task.options.transient.is_none();
+    is_one.then(|| {
+        generated! {
+            #(#cfgs)*
+            #p::submit! { #p::Registered::new(|| #name::__describe().raw()) }
+        }
+    })
 }
 
 /// All of the user's attributes. Those that expect a lint are about the body, which is not in the shim.
@@ -122,6 +138,12 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
         fn __descriptor #generics () -> #returns #bounds {
             // Who asks about the function uses it, or `dead_code` would say otherwise.
             let _ = #name #turbofish;
+            Self::__describe #turbofish()
+        }
+
+        #[inline(always)]
+        #[allow(deprecated)]
+        fn __describe #generics () -> #returns #bounds {
             #descriptor
         }
     }

@@ -244,6 +244,11 @@ fn options(task: &Task<'_>) -> TokenStream {
         let arguments = stored_arguments(task);
         let (check, equal) = (check_key(task), picked(&[exactly, total, cutoff]));
         calls.extend(generated!(.stored(#p::stored::<#arguments, #output>()).returns(#equal) #check));
+        calls.extend(generated!(.recalled({
+            #[allow(unused_imports)]
+            use #p::NoRecall as _;
+            #p::Recall::<#arguments>::KEY
+        })));
     }
     if let Some(version) = &options.version {
         let written = written(task);

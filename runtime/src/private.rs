@@ -9,12 +9,12 @@ pub mod v1 {
     pub use larder_backend::args::{ByRef, ByVal, Skip, Store};
     pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{
-        Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoReturn, Signed,
-        Site, TaskFn, Total, Written, first_of, instance_of, name_of, type_id_of,
+        Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn,
+        Recall, Signed, Site, TaskFn, Total, Written, first_of, instance_of, name_of, type_id_of,
     };
     pub use larder_backend::{
-        Emitted, Persist, PersistKey, Task, boxed, call, collect, forget, is_cached, stored, task, unboxed,
-        with,
+        Emitted, Persist, PersistKey, Registered, Task, boxed, call, collect, forget, is_cached, stored,
+        submit, task, unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};

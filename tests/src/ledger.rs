@@ -19,6 +19,18 @@ pub enum Read {
     Effects(Vec<Key>),
 }
 
+impl Read {
+    /// The tasks that were read.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = Key> {
+        let tasks = match self {
+            Self::Input(_) => &[],
+            Self::Value(key) => std::slice::from_ref(key),
+            Self::Effects(keys) => &keys[..],
+        };
+        tasks.iter().copied()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Record {
     step: u64,
@@ -98,6 +110,12 @@ impl Ledger {
             }
         }
         if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
+    }
+
+    /// The tasks that have run in this step.
+    #[must_use]
+    pub fn ran(&self) -> HashSet<Key> {
+        self.ran.clone()
     }
 
     /// These tasks lie on cycles that were resolved: from here on there is no telling how often they run.
@@ -187,13 +205,8 @@ impl Ledger {
         let mut next = 0;
         while let Some(key) = reached.get(next).copied() {
             next += 1;
-            for read in self.tasks.get(&key).map_or(&[][..], |record| &record.reads) {
-                if let Read::Value(key) = read
-                    && seen.insert(*key)
-                {
-                    reached.push(*key);
-                }
-            }
+            let reads = self.tasks.get(&key).map_or(&[][..], |record| &record.reads);
+            reached.extend(reads.iter().flat_map(Read::tasks).filter(|key| seen.insert(*key)));
         }
         reached
     }

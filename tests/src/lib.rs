@@ -5,6 +5,7 @@
 //! * [`kleene`]: the same for programs with cycles that have initial values.
 //! * [`world`]: evaluates by task functions on a runtime.
 //! * [`ledger`]: watches which bodies run, and whether they had a reason to.
+//! * [`traces`]: the same over a store, where tasks are restored, by what they read.
 //! * `suspended`: the bodies of async nodes.
 //! * [`deadline`]: makes a hang a failure.
 //! * [`executor`]: runs a future on this thread.
@@ -18,4 +19,5 @@ pub mod ledger;
 pub mod naive;
 pub mod program;
 mod suspended;
+pub mod traces;
 pub mod world;

@@ -1,9 +1,11 @@
 //! Evaluation from scratch: plain recursion with a memo for one state of the inputs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::kleene::Kleene;
+use crate::ledger::Read;
 use crate::program::{Failure, How, Key, Program, Reader};
+use crate::traces::Evaluated;
 
 /// What a task came to.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,8 @@ struct Outcome {
     head: Option<(usize, Key)>,
     /// In order, each once.
     reads: Vec<Key>,
+    /// All that it read, and what it came to.
+    evaluated: Evaluated,
 }
 
 /// An evaluation of a program from scratch.
@@ -98,7 +102,30 @@ impl<'a> Naive<'a> {
         found.extend(&outcome.emitted);
     }
 
+    /// All that was reached.
+    #[must_use]
+    pub fn evaluated(&self) -> BTreeMap<Key, Evaluated> {
+        let known = self.known.iter().map(|(key, outcome)| {
+            let value = outcome.value.and_then(Result::ok);
+            (*key, Evaluated { value, ..outcome.evaluated.clone() })
+        });
+        known.collect()
+    }
+
     fn task(&mut self, key: Key) -> Result<i64, Failure> {
+        let outcome = self.evaluate(key);
+        self.saw(Read::Value(key), outcome.ok());
+        outcome
+    }
+
+    /// The task that is being evaluated has read something.
+    fn saw(&mut self, read: Read, value: Option<i64>) {
+        if let Some(reader) = self.stack.last_mut() {
+            reader.outcome.evaluated.seen.push((read, value));
+        }
+    }
+
+    fn evaluate(&mut self, key: Key) -> Result<i64, Failure> {
         if let Some(reader) = self.stack.last_mut()
             && !reader.outcome.reads.contains(&key)
         {
@@ -145,9 +172,11 @@ impl Naive<'_> {
 
 impl Reader for Naive<'_> {
     fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        self.saw(Read::Input(self.inputs.len() + number), Some(self.files[number]));
         Ok(self.files[number])
     }
     fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        self.saw(Read::Input(number), self.inputs[number]);
         self.inputs[number].ok_or(Failure::Removed)
     }
     fn outside(&mut self, number: u16) -> i64 {
@@ -168,6 +197,9 @@ impl Reader for Naive<'_> {
         }
     }
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        if let Some(reader) = self.stack.last_mut() {
+            reader.outcome.evaluated.collects = true;
+        }
         self.task(Key::Node(id))?;
         let mut found = Vec::new();
         self.gather(Key::Node(id), &mut HashSet::new(), &mut found);

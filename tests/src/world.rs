@@ -112,6 +112,7 @@ impl World {
         let removed = inputs.iter().zip(values).filter(|(_, value)| value.is_none());
         let removed = runtime.update(|update| removed.for_each(|(input, _)| update.remove(input)));
         removed.expect("no session is open");
+        runtime.run(|| Receiver(id).method(Receiver::MET));
         Arc::new(Self {
             id,
             ledger: Mutex::new(Ledger::new(program.inputs.len() + FILES)),
@@ -177,7 +178,8 @@ impl World {
         self.files.path().join(number.to_string())
     }
 
-    /// Whether there is a store, so that bodies have fewer reasons to run than the ledger knows.
+    /// Whether there is a store, so that bodies have fewer reasons to run than the ledger knows, and others over a restart: these
+    /// are known by their traces.
     #[must_use]
     pub fn is_stored(&self) -> bool {
         self.store.is_some()
@@ -272,8 +274,8 @@ impl World {
         self.runtime.try_run(|| collect(self.id, &self.program, id))
     }
 
-    /// Forgets a node when the session ends.
-    pub fn forget(&self, id: usize) {
+    /// Forgets a node when the session ends. Returns whether there was anything to forget.
+    pub fn forget(&self, id: usize) -> bool {
         let known = match self.program.nodes[id].kind {
             // Methods have no companion; their tasks are kept.
             Kind::Method => false,
@@ -287,6 +289,7 @@ impl World {
         if known {
             self.ledger().forgotten(Key::Node(id));
         }
+        known
     }
 
     /// Lights the fuse: so many more bodies may begin before [`World::at_the_end_of_the_fuse`] acts.
@@ -431,13 +434,16 @@ pub fn fixpoint(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 struct Receiver(u32);
 
 impl Receiver {
+    /// A call that no program makes: from then on the process knows the method, and can run tasks of it before their readers.
+    const MET: usize = usize::MAX;
+
     #[task_fn]
     fn method(&self, id: usize) -> i64 {
-        node(self.0, id)
+        if id == Self::MET { 0 } else { node(self.0, id) }
     }
 }
 
@@ -542,10 +548,8 @@ impl Reader for Running<'_> {
         emit(value);
     }
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
-        let key = Key::Node(id);
-        note(Read::Value(key));
         let collected = collect(self.world.id, &self.world.program, id);
-        let reached = self.world.ledger().reached_from(key);
+        let reached = self.world.ledger().reached_from(Key::Node(id));
         note(Read::Effects(reached));
         Ok(collected)
     }

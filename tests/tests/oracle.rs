@@ -15,7 +15,8 @@ use larder_tests::generate::{
     Cycles, End, Executor, Flavour, Step, program, steps, steps_over_a_store, steps_with_futures,
 };
 use larder_tests::naive::Naive;
-use larder_tests::program::{FILES, Failure, Program};
+use larder_tests::program::{FILES, Failure, Key, Program};
+use larder_tests::traces::Traces;
 use larder_tests::world::{Registered, World};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -25,9 +26,16 @@ struct State {
     inputs: Vec<Option<i64>>,
     outside: [i64; 2],
     files: [i64; FILES],
+    traces: Traces,
 }
 
 impl State {
+    fn note_changes(&mut self, sets: &[(usize, Option<i64>)]) {
+        for (number, _) in sets.iter().filter(|(number, value)| self.inputs[*number] != *value) {
+            self.traces.leaf_changed(*number);
+        }
+    }
+
     fn set(&mut self, sets: &[(usize, Option<i64>)]) {
         for (number, value) in sets {
             self.inputs[*number] = *value;
@@ -208,6 +216,7 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         Step::Update(sets) => {
             let sets = world.sets(sets);
             world.update(&sets, &state.inputs, false);
+            state.note_changes(&sets);
             state.set(&sets);
         }
         Step::Outside(number, value) => {
@@ -217,13 +226,24 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         Step::Write(number, value) => {
             let number = usize::from(*number) % FILES;
             world.write_and_refresh(number, *value, state.files[number]);
+            if *value != state.files[number] {
+                state.traces.leaf_changed(state.inputs.len() + number);
+            }
             state.files[number] = *value;
         }
-        Step::Flush => world.runtime.flush().expect("nothing is wrong with the store"),
+        Step::Flush => {
+            world.runtime.flush().expect("nothing is wrong with the store");
+            state.traces.flushed();
+        }
         Step::Restart(..) => unreachable!("taken by `run`"),
         Step::Forget(nodes) => {
             let nodes = world.roots(nodes);
-            world.runtime.run(|| nodes.iter().for_each(|node| world.forget(*node)));
+            let forget = |node: &usize| {
+                if world.forget(*node) {
+                    state.traces.forgotten(Key::Node(*node));
+                }
+            };
+            world.runtime.run(|| nodes.iter().for_each(forget));
         }
         Step::Cancel(roots, bodies, sets) => {
             let sets = world.sets(sets);
@@ -231,6 +251,10 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             compare(world, &mut naive, ask_and_cancel(world, roots, *bodies, change), true)?;
             state.set(&sets);
         }
+    }
+    if world.is_stored() && !world.program.has_fixpoints() {
+        let ran = world.ledger().ran();
+        state.traces.settle(&world.program, &naive.evaluated(), &ran)?;
     }
     world.ledger().on_cycles(naive.members());
     let settled = world.ledger().settle(|key| naive.outcome(key));
@@ -258,6 +282,7 @@ fn restart(
     sets: &[(u16, Option<i64>)],
 ) -> Registered {
     state.set(&world.sets(sets));
+    state.traces.restarted(end);
     let (inputs, outside) = (state.inputs.clone(), state.outside);
     World::restart(world, end, &inputs, outside, |world| {
         for (number, value) in writes {
@@ -270,7 +295,7 @@ fn restart(
 
 fn go_through(mut world: Registered, steps: &[Step]) -> Result<(), TestCaseError> {
     let inputs = world.program.inputs.iter().copied().map(Some).collect();
-    let mut state = State { inputs, outside: [0; 2], files: [0; FILES] };
+    let mut state = State { inputs, outside: [0; 2], files: [0; FILES], traces: Traces::default() };
     for (number, step) in steps.iter().enumerate() {
         if let Step::Restart(end, writes, sets) = step {
             world = restart(world, &mut state, *end, writes, sets);

@@ -46,17 +46,31 @@ impl Resolved {
 
 /// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
 /// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
+///
+/// For example `asked` reads a fixpoint task `f` and then an input, and `f` reads `asked` and then `other`. Its reader `f` is on the
+/// way to the value of `asked`, so the body of `asked` runs once more, on the initial value of `f` (`read.rs`, `nested`): the
+/// input comes before `other`, and if it has changed it is not known whether `f` would still read that.
 struct Externals<'a> {
     resolved: &'a Resolved,
-    entered: Vec<bool>,
+    entered: Vec<Entered>,
     /// The members on the way, with how many of their reads are done.
     path: Vec<(NodeRef, usize)>,
     later: std::slice::Iter<'a, Edge>,
 }
 
+/// How far the body of a member has come in round 1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    No,
+    /// It waits for those above it on the way.
+    Begun,
+    /// It has ended, or has been begun once more above that, for one that needs its value: there is nothing more to begin.
+    Ended,
+}
+
 impl<'a> Externals<'a> {
     fn of(resolved: &'a Resolved, asked: NodeRef) -> Self {
-        let entered = vec![false; resolved.members.len()];
+        let entered = vec![Entered::No; resolved.members.len()];
         let mut externals = Self { resolved, entered, path: Vec::new(), later: resolved.later.iter() };
         externals.enter(asked);
         externals
@@ -64,9 +78,14 @@ impl<'a> Externals<'a> {
 
     fn enter(&mut self, node: NodeRef) {
         let number = self.resolved.index[&node].0;
-        if !std::mem::replace(&mut self.entered[number], true) {
-            self.path.push((node, 0));
-        }
+        let next = match self.entered[number] {
+            Entered::No => Entered::Begun,
+            // A fixpoint task on the way tells its initial value.
+            Entered::Begun if !node.task_fn.has_initial() => Entered::Ended,
+            Entered::Begun | Entered::Ended => return,
+        };
+        self.path.push((node, 0));
+        self.entered[number] = next;
     }
 
     fn next_read(&mut self) -> Option<Edge> {
@@ -79,8 +98,12 @@ impl<'a> Externals<'a> {
                     *done += 1;
                     return Some(*read);
                 }
-                None => self.path.pop(),
-            };
+                None => {
+                    let number = self.resolved.index[node].0;
+                    self.entered[number] = Entered::Ended;
+                    self.path.pop();
+                }
+            }
         }
         self.later.next().copied()
     }

@@ -137,23 +137,30 @@ impl Visit {
         let Some(persistence) = local.engine().persistence() else { return Step::Run };
         loop {
             let Store::Asked(check) = &mut self.store else { return Step::Run };
-            match check.advance(persistence) {
+            let (node, leaps) = match check.advance(local, persistence) {
                 Progress::NotFound => return Step::Run,
                 Progress::Found(trace) => {
                     return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
                 }
-                Progress::Needs(node) => match self.look_at(local, patience, Edge::value_of(node), false) {
-                    Look::Step(step) => return step,
-                    // What the node read before tells nothing of the rounds that led to its value.
-                    Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
-                    Look::Changed | Look::Unchanged => {
-                        if !node.state.is_fresh()
-                            && let Store::Asked(check) = &mut self.store
-                        {
-                            check.failed(node);
-                        }
+                Progress::Needs(node) => (node, false),
+                Progress::Leaps(node) => (node, true),
+            };
+            match self.look_at(local, patience, Edge::value_of(node), leaps) {
+                Look::Step(step) => {
+                    if leaps && matches!(step, Step::Descend(_)) {
+                        node.set_flag(AHEAD);
                     }
-                },
+                    return step;
+                }
+                // What the node read before tells nothing of the rounds that led to its value.
+                Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
+                Look::Changed | Look::Unchanged => {
+                    if !node.state.is_fresh()
+                        && let Store::Asked(check) = &mut self.store
+                    {
+                        check.failed(node);
+                    }
+                }
             }
         }
     }

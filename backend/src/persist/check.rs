@@ -7,7 +7,9 @@
 //! * of a leaf: what was seen when the store was opened or the runtime refreshed, or what an input was set to;
 //! * of a task in memory: that of its output, after it was made fresh. If that is not stored, there is none;
 //! * of a task that is only stored: its record's, if that is valid; otherwise it is verified in the same way first. No task
-//!   function is needed for that. If none of its traces holds, its body would have to run, and so must the asking one's.
+//!   function is needed for that. If none of its traces holds, its body has to run: it gets a node (`recall.rs`), and so do
+//!   those between it and the one that is verified, which are made fresh one after the other. Where that is not possible, there
+//!   is no fingerprint, and the asking one's body has to run.
 //!
 //! Nothing here recurses: tasks that are only stored stand on a stack of frames, and for one in memory the caller is
 //! asked to make it fresh.
@@ -20,7 +22,8 @@ use self::frame::{Frame, Next};
 use super::pending::Known;
 use super::wide::CleanChunks;
 use super::{Change, Code, Persisted, Persistence, StoredTrace};
-use crate::node::NodeRef;
+use crate::local::Local;
+use crate::node::{BROKEN, HAS_VALUE, NodeRef};
 use crate::storage::{Digest, Group, TaskKey};
 
 /// A verification under way.
@@ -36,6 +39,8 @@ pub(crate) struct Check {
 pub(crate) enum Progress {
     /// This node must be made fresh, or [`Check::failed`] said of it.
     Needs(NodeRef),
+    /// The same; tasks that have no node lie between it and the one that is verified.
+    Leaps(NodeRef),
     /// All reads of this trace are current.
     Found(StoredTrace),
     /// The body has to run.
@@ -75,13 +80,18 @@ impl Check {
     }
 
     /// Goes on as far as it can.
-    pub(crate) fn advance(&mut self, persistence: &Persistence) -> Progress {
+    pub(crate) fn advance(&mut self, local: &Local, persistence: &Persistence) -> Progress {
         loop {
             let Some(frame) = self.frames.last_mut() else { return Progress::NotFound };
             match frame.next(persistence) {
                 Next::Read(key) => match self.current(persistence, key) {
                     Current::Is(fingerprint) => self.agree(persistence, key, fingerprint),
-                    Current::Needs(node) => return Progress::Needs(node),
+                    Current::Needs(node) => match self.recall(local, persistence) {
+                        Some(between) => return between,
+                        None if self.frames.len() == 1 => return Progress::Needs(node),
+                        None if node.flag(BROKEN) => self.agree(persistence, key, None),
+                        None => return Progress::Leaps(node),
+                    },
                     Current::Verify(known) => self.frames.push(Frame::new(TaskKey(key), known)),
                 },
                 Next::Found => {
@@ -93,8 +103,12 @@ impl Check {
                     self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
                 }
                 Next::NotFound => {
+                    if let Some(needs) = self.recall(local, persistence) {
+                        return needs;
+                    }
                     let Some(frame) = self.frames.pop() else { return Progress::NotFound };
                     if self.frames.is_empty() {
+                        persistence.note_recorded(frame.task, &frame.known);
                         return Progress::NotFound;
                     }
                     persistence.note_must_run(frame.task.0, self.epoch);
@@ -102,6 +116,24 @@ impl Check {
                 }
             }
         }
+    }
+
+    /// The task that is looked at, and those between it and the one that is verified, get nodes; the outermost of these is
+    /// needed now. Each of them is claimed in turn then, so that a cycle among them is seen whole.
+    ///
+    /// Where some have no way to a node, the first one that has is leapt to.
+    fn recall(&mut self, local: &Local, persistence: &Persistence) -> Option<Progress> {
+        let inner = self.frames.iter().enumerate().skip(1).filter(|(_, frame)| !frame.is_unknown);
+        let nodes: Vec<_> = inner.map(|(at, frame)| (at, persistence.node_of(local, frame.task.0))).collect();
+        for (at, node) in &nodes {
+            self.frames[*at].is_unknown = node.is_none();
+        }
+        let (at, node) = nodes.into_iter().find_map(|(at, node)| Some((at, node?)))?;
+        if at > 1 && node.flag(BROKEN) {
+            return None;
+        }
+        self.frames.truncate(at);
+        Some(if at == 1 { Progress::Needs(node) } else { Progress::Leaps(node) })
     }
 
     /// A node that was needed cannot be made fresh.
@@ -169,5 +201,17 @@ impl Persistence {
             self.hand_over(&mut group, vec![(task.0, Change::Fresh)]);
         }
         self.trust(task, known);
+    }
+
+    /// No trace of a task holds, and its body is about to run: notes what the last one came to.
+    fn note_recorded(&self, task: TaskKey, known: &Known) {
+        let Some(node) = self.nodes.get(task.0).filter(|node| !node.flag(HAS_VALUE)) else { return };
+        let last = known.traces.first().map(|trace| trace.trace().output.fingerprint);
+        if let (Some(last), Some(extra)) = (last, node.extra())
+            && let Some(persisted) = extra.persisted.lock().as_mut()
+            && !persisted.is_stored
+        {
+            (persisted.fingerprint, persisted.is_recorded) = (last, true);
+        }
     }
 }

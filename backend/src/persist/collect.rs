@@ -12,6 +12,7 @@ use rustc_hash::FxHasher;
 use super::{Check, Known, Persisted, Persistence, Progress, Reason, StoredTrace};
 use crate::codec;
 use crate::emit::{AnyEmitted, Emitted, EmittedValue};
+use crate::local::Local;
 use crate::node::{NodeRef, RESTORED};
 use crate::storage::record::Trace;
 use crate::storage::{Digest, TaskKey};
@@ -122,7 +123,7 @@ impl Search {
     }
 
     /// Goes on until something is found, or a node has to be made fresh.
-    pub(crate) fn advance(&mut self, persistence: &Persistence, epoch: u32) -> Finding {
+    pub(crate) fn advance(&mut self, local: &Local, persistence: &Persistence) -> Finding {
         if self.check.is_none() {
             if persistence.leaves.fingerprint(self.key).is_some() {
                 return Finding::Leaf;
@@ -137,12 +138,17 @@ impl Search {
             if persistence.is_trusted(task, &known) {
                 return persistence.first_of(task, &known);
             }
-            self.check = Some(Check::begin(task, known, epoch));
+            self.check = Some(Check::begin(task, known, local.engine().epoch()));
         }
-        match self.check.as_mut().map(|check| check.advance(persistence)) {
-            Some(Progress::Needs(node)) => Finding::Needs(node),
+        match self.check.as_mut().map(|check| check.advance(local, persistence)) {
+            Some(Progress::Needs(node) | Progress::Leaps(node)) => Finding::Needs(node),
             Some(Progress::Found(trace)) => persistence.stored_task(TaskKey(self.key), &trace),
-            _ => Finding::Lost,
+            // Its body has to run.
+            Some(Progress::NotFound) => match persistence.node_of(local, self.key) {
+                Some(node) => Finding::Found(Collected::Node(node)),
+                None => Finding::Lost,
+            },
+            None => Finding::Lost,
         }
     }
 

@@ -7,10 +7,9 @@ mod code;
 mod names;
 mod objects;
 
-use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -18,6 +17,7 @@ use self::code::Code;
 use self::names::Names;
 pub(super) use self::objects::build_identity;
 use super::Reason;
+use super::recall::Registered;
 use crate::storage::record::{FunctionRecord, lossy_key};
 use crate::storage::{Digest, FunctionId, Group, Guarded, Table};
 use crate::task_fn::RawTaskFn;
@@ -44,9 +44,27 @@ pub(crate) struct Functions {
     store: Arc<Guarded>,
     /// By the function's index in the engine's registry.
     known: Names,
-    owners: Mutex<HashMap<FunctionId, (TypeId, Identified)>>,
+    owners: Mutex<HashMap<FunctionId, Owner>>,
+    /// Those that the program has from its start, by id.
+    registered: OnceLock<HashMap<FunctionId, Owner>>,
     /// Whether the code of some function is in a library that was loaded beside the program.
     has_libraries: AtomicBool,
+}
+
+/// The task function of an id.
+#[derive(Clone, Copy)]
+struct Owner {
+    task_fn: &'static RawTaskFn,
+    by: Identified,
+    /// Another function has the same id.
+    ambiguous: bool,
+}
+
+impl Owner {
+    fn new(task_fn: &'static RawTaskFn) -> Self {
+        let by = if task_fn.version.is_some() { Identified::ByVersion } else { Identified::ByBuild };
+        Self { task_fn, by, ambiguous: false }
+    }
 }
 
 /// By what a task function's code is identified.
@@ -101,8 +119,8 @@ impl Refused {
 
 impl Functions {
     pub(super) fn new(build: Build, store: Arc<Guarded>) -> Self {
-        let (known, owners) = (Names::default(), Mutex::default());
-        Self { build, store, known, owners, has_libraries: AtomicBool::new(false) }
+        let (known, owners, registered) = (Names::default(), Mutex::default(), OnceLock::new());
+        Self { build, store, known, owners, registered, has_libraries: AtomicBool::new(false) }
     }
 
     pub(crate) fn build(&self) -> Digest {
@@ -124,9 +142,14 @@ impl Functions {
     fn name(&self, index: u32, task_fn: &'static RawTaskFn) -> Option<&Named> {
         let code = Code::of(task_fn, self.build)?;
         let id = FunctionId::new(task_fn.site.path, code.digest);
-        let identified = if task_fn.version.is_some() { Identified::ByVersion } else { Identified::ByBuild };
-        let (owner, _) = *self.owners.lock().entry(id).or_insert((task_fn.id, identified));
-        let refused = if owner != task_fn.id {
+        let is_another = {
+            let mut owners = self.owners.lock();
+            let owner = owners.entry(id).or_insert_with(|| Owner::new(task_fn));
+            let is_another = !owner.task_fn.is(task_fn);
+            owner.ambiguous |= is_another;
+            is_another
+        };
+        let refused = if is_another {
             Some(Reason::AmbiguousKey)
         } else if !code.is_known {
             Some(Reason::UnknownCode)
@@ -197,9 +220,40 @@ impl Functions {
         libraries(read).iter().all(|library| own.contains(library))
     }
 
-    /// By what the code of a function is identified, if this process has met it.
+    /// By what the code of a function is identified, if this process knows it.
     pub(crate) fn met(&self, function: FunctionId) -> Option<Identified> {
-        self.owners.lock().get(&function).map(|(_, identified)| *identified)
+        self.owner(function).map(|owner| owner.by)
+    }
+
+    /// The task function of an id, if this process has met it or has it from its start, and only one has this id.
+    pub(crate) fn find(&self, function: FunctionId) -> Option<&'static RawTaskFn> {
+        self.owner(function).filter(|owner| !owner.ambiguous).map(|owner| owner.task_fn)
+    }
+
+    fn owner(&self, function: FunctionId) -> Option<Owner> {
+        let met = self.owners.lock().get(&function).copied();
+        let registered = || self.registered.get_or_init(|| self.all_registered()).get(&function).copied();
+        // One that was met is the only one unless two have registered themselves.
+        match (met, registered()) {
+            (Some(met), Some(registered)) => {
+                let ambiguous = met.ambiguous || registered.ambiguous || !met.task_fn.is(registered.task_fn);
+                Some(Owner { ambiguous, ..met })
+            }
+            (met, registered) => met.or(registered),
+        }
+    }
+
+    #[cold]
+    fn all_registered(&self) -> HashMap<FunctionId, Owner> {
+        let mut owners = HashMap::new();
+        for Registered(task_fn) in inventory::iter::<Registered> {
+            let task_fn = task_fn();
+            let Some(code) = Code::of(task_fn, self.build).filter(|code| code.is_known) else { continue };
+            let id = FunctionId::new(task_fn.site.path, code.digest);
+            let owner = owners.entry(id).or_insert_with(|| Owner::new(task_fn));
+            owner.ambiguous |= !owner.task_fn.is(task_fn);
+        }
+        owners
     }
 
     /// Names the function in `group`, if no group of this run has named it.

@@ -187,7 +187,7 @@ impl Persistence {
     fn set_leaf(&self, node: NodeRef, key: Digest, is_stored: bool) {
         let fingerprint = self.leaves.fingerprint(key).unwrap_or_default();
         let explored = Persisted::of(node).map_or(0, |persisted| persisted.explored);
-        Persisted { key: Some(key), fingerprint, is_stored, is_marked: false, explored }.put(node);
+        Persisted { fingerprint, is_stored, explored, ..Persisted::named(Some(key)) }.put(node);
     }
 
     /// A source has no node any more. If something that is stored reads it, it is looked at by its name from here on. Otherwise it

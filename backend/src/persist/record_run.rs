@@ -73,6 +73,7 @@ impl Persistence {
             if std::mem::take(&mut persisted.is_stored) {
                 self.nodes.explore_anew();
             }
+            persisted.is_recorded = false;
             if ran != Ran::Equal {
                 persisted.fingerprint = Digest::default();
             }
@@ -107,6 +108,7 @@ impl Persistence {
             Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
                 before.fingerprint
             }
+            Some(before) if before.is_recorded => self.fingerprint_after(node, task, before, digest),
             _ => digest,
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;
@@ -122,7 +124,7 @@ impl Persistence {
         let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
         let explored = before.map_or(0, |before| before.explored);
         let persisted =
-            Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false, explored };
+            Persisted { fingerprint, is_stored: true, explored, ..Persisted::named(Some(task.0)) };
         if !self.hand_over(group, vec![(task.0, Change::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);
@@ -132,6 +134,29 @@ impl Persistence {
             wide::keep(node, &chunks, local.engine().epoch());
         }
         Ok(())
+    }
+
+    /// The fingerprint of the first value in this process, given that of the last one that is stored: the same if the two are
+    /// equal, though they may encode to other bytes. (The order in a `HashMap` is another one in each process.)
+    fn fingerprint_after(
+        &self,
+        node: NodeRef,
+        task: TaskKey,
+        before: Persisted,
+        fingerprint: Digest,
+    ) -> Digest {
+        let Some(stored) = node.task_fn.stored.filter(|_| fingerprint != before.fingerprint) else {
+            return fingerprint;
+        };
+        let known = self.pending.known(&self.store, task, |_| true);
+        let mut traces = known.iter().flat_map(|known| &known.traces);
+        let earlier = traces.find(|trace| trace.trace().output.fingerprint == before.fingerprint);
+        let is_equal = |encoded: &[u8]| {
+            // SAFETY: the claim is held and the value in place; the descriptor is the node's.
+            catch_unwind(AssertUnwindSafe(|| unsafe { (stored.is_equal)(node, encoded) })).unwrap_or(false)
+        };
+        let is_equal = earlier.and_then(|earlier| earlier.with_output(&self.store, task, is_equal));
+        if is_equal == Some(true) { before.fingerprint } else { fingerprint }
     }
 
     /// The node's name in the store.

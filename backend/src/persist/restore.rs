@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Check, Persisted, Persistence, Reason, Replaced, StoredTrace, wide};
+use super::{Check, Persisted, Persistence, Put, Reason, Replaced, StoredTrace, wide};
 use crate::claim::Phase;
 use crate::edges::Edge;
 use crate::emit::EmittedValue;
@@ -155,12 +155,12 @@ impl Persistence {
         let extra = node.extra_or_insert();
         let has_this = node.flag(HAS_VALUE)
             && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
-        let replaced = if has_this {
-            None
+        let put = if has_this {
+            Put::Equal
         } else {
             // SAFETY: the claim is held, and the descriptor is the node's.
             match catch_unwind(AssertUnwindSafe(|| unsafe { put_value(node, encoded) })) {
-                Ok(Ok(replaced)) => replaced,
+                Ok(Ok(put)) => put,
                 Ok(Err(_)) | Err(_) => {
                     self.store.reject(Rejected::Decode);
                     return None;
@@ -180,7 +180,11 @@ impl Persistence {
         let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
         let had_emitted = if same_emitted { None } else { keep_emitted(extra, emitted) };
         let epoch = local.engine().epoch();
-        if !has_this || node.flag(FAILED) {
+        let (replaced, is_new) = match put {
+            Put::New(replaced) => (replaced, true),
+            Put::Equal => (None, false),
+        };
+        if is_new || node.flag(FAILED) {
             node.changed_at.store(epoch, Relaxed);
         }
         // What it depends on may emit other values than before, even if its own are the same.
@@ -190,8 +194,7 @@ impl Persistence {
             extra.failure.lock().take();
         }
         node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
-        Persisted { key: Some(task.0), fingerprint, is_stored: true, is_marked: false, explored: 0 }
-            .put(node);
+        Persisted { fingerprint, is_stored: true, ..Persisted::named(Some(task.0)) }.put(node);
         self.counts.restored.add();
         self.note_use(task);
         if had_emitted.is_some() {

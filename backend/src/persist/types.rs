@@ -7,9 +7,12 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Args, Key};
+use crate::args::{Args, ArgsSlot, ByKey, Key};
 use crate::codec::{self, DecodeError, EncodeError, RoundTripError};
-use crate::node::{NodeRef, replace_value};
+use crate::lookup::hash_of;
+use crate::node::{HAS_VALUE, NodeRef, replace_value};
+use crate::slot::StackMagicAnySlot;
+use crate::task_fn::RawTaskFn;
 
 /// A type whose values can be stored.
 #[diagnostic::on_unimplemented(
@@ -63,12 +66,22 @@ pub(crate) struct RawStored {
     pub(crate) encode_key: unsafe fn(NodeRef, &mut Vec<u8>) -> Result<(), EncodeError>,
     /// Appends the encoded output.
     pub(crate) encode_value: unsafe fn(NodeRef, &mut Vec<u8>) -> Result<(), EncodeError>,
-    /// Decodes an output and puts it in place; returns the one that it replaces.
-    pub(crate) put_value: unsafe fn(NodeRef, &[u8]) -> Result<Option<Replaced>, DecodeError>,
+    /// Decodes an output and puts it in place, unless it equals the one that is there.
+    pub(crate) put_value: unsafe fn(NodeRef, &[u8]) -> Result<Put, DecodeError>,
+    /// Whether the value in place equals the one that this is the encoding of.
+    pub(crate) is_equal: unsafe fn(NodeRef, &[u8]) -> bool,
     /// Whether the encoded output of a node decodes to what it was, as far as its type can be compared.
     pub(crate) check_value: unsafe fn(NodeRef, &[u8]) -> Result<(), RoundTripError>,
     /// Names the types.
     pub(crate) type_names: fn() -> (&'static str, &'static str),
+}
+
+/// What became of a decoded output.
+pub(crate) enum Put {
+    /// It is in place; this is the one that it has replaced.
+    New(Option<Replaced>),
+    /// It is equal to the one in place, which stays.
+    Equal,
 }
 
 /// An output that was replaced, to be dropped when nothing is claimed for it any more.
@@ -80,6 +93,7 @@ pub const fn stored<A: Args, O: Persist + Clone + Send + Sync + 'static>() -> St
         encode_key: encode_key::<A, O>,
         encode_value: encode_value::<A::Key, O>,
         put_value: put_value::<A::Key, O>,
+        is_equal: is_equal::<A::Key, O>,
         check_value: check_value::<A::Key, O>,
         type_names: || (type_name::<A::Key>(), type_name::<O>()),
     };
@@ -92,6 +106,7 @@ pub(crate) const fn recognised<A: Args, O: PersistInput + Send + Sync + 'static>
         encode_key: encode_key::<A, O>,
         encode_value: encode_value::<A::Key, O>,
         put_value: |_, _| Err(DecodeError::TooLong),
+        is_equal: |_, _| false,
         check_value: |_, _| Ok(()),
         type_names: || (type_name::<A::Key>(), type_name::<O>()),
     };
@@ -135,9 +150,42 @@ unsafe fn check_value<K: Key, O: Persist>(node: NodeRef, encoded: &[u8]) -> Resu
 unsafe fn put_value<K: Key, O: Persist + Send + Sync + 'static>(
     node: NodeRef,
     encoded: &[u8],
-) -> Result<Option<Replaced>, DecodeError> {
+) -> Result<Put, DecodeError> {
     let value = codec::decode::<O>(encoded)?;
+    // SAFETY: passed on to the caller; there is a value.
+    if node.flag(HAS_VALUE) && unsafe { node.task_fn.is_equal(node.value::<K, O>(), &value) } {
+        return Ok(Put::Equal);
+    }
     // SAFETY: passed on to the caller.
     let old = unsafe { replace_value::<K, O>(node, value) };
-    Ok(old.map(|old| Box::new(old) as Replaced))
+    Ok(Put::New(old.map(|old| Box::new(old) as Replaced)))
+}
+
+/// # Safety
+/// `K` and `O` are the types of the node's task function; it has a value, and the caller may read it.
+unsafe fn is_equal<K: Key, O: Persist + Send + Sync + 'static>(node: NodeRef, encoded: &[u8]) -> bool {
+    let Ok(earlier) = codec::decode::<O>(encoded) else { return false };
+    // SAFETY: passed on to the caller.
+    unsafe { node.task_fn.is_equal(&earlier, node.value::<K, O>()) }
+}
+
+/// Decodes the arguments of a task of this function, and hands them on with their hash. Returns whether it did: the encoding
+/// of what was decoded has to be the one that it was decoded from.
+pub(crate) type RecallKey = fn(&'static RawTaskFn, &[u8], &mut dyn FnMut(u64, &mut ArgsSlot<'_>)) -> bool;
+
+/// The [`RecallKey`] of arguments as a call passes them.
+pub(crate) fn recall_key<A: Args<Key: DeserializeOwned>>(
+    task_fn: &'static RawTaskFn,
+    encoded: &[u8],
+    use_key: &mut dyn FnMut(u64, &mut ArgsSlot<'_>),
+) -> bool {
+    let Ok(key) = codec::decode::<A::Key>(encoded) else { return false };
+    let mut again = Vec::with_capacity(encoded.len());
+    if A::encode_key(&key, &mut again).is_err() || again != encoded {
+        return false;
+    }
+    let args = ByKey(key);
+    let hash = hash_of(task_fn, &args);
+    use_key(hash, &mut StackMagicAnySlot::new(args));
+    true
 }

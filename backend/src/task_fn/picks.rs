@@ -10,8 +10,10 @@ use serde::de::DeserializeOwned;
 
 use super::exact::{Exact, same_by_sign};
 use super::print::Print;
+use crate::args::Args;
 use crate::codec;
 use crate::handle::Task;
+use crate::persist::{RecallKey, recall_key};
 
 /// A comparison of outputs.
 pub(super) type Equal<O> = fn(&O, &O) -> bool;
@@ -142,3 +144,18 @@ pub trait NoReturn {
 impl<T: ?Sized> NoReturn for Lossless<T> {
     type Part = T;
 }
+/// Picks whether a task can be made from its encoded arguments alone: `Recall::<A>::KEY` is `Some` if what a node keeps of
+/// the arguments `A` is `Deserialize`. A parameter that is skipped is not.
+pub struct Recall<A>(PhantomData<A>);
+
+impl<A: Args<Key: DeserializeOwned>> Recall<A> {
+    /// Decodes the arguments.
+    pub const KEY: Option<RecallKey> = Some(recall_key::<A>);
+}
+
+/// The fallback of [`Recall`] for arguments that can only be encoded: their task is found when it is called.
+pub trait NoRecall {
+    /// No way to decode them.
+    const KEY: Option<RecallKey> = None;
+}
+impl<A> NoRecall for Recall<A> {}

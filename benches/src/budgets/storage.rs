@@ -1,6 +1,6 @@
 //! What the store costs and promises.
 
-use crate::ours::{LARDER, damaged, reopened, stored};
+use crate::ours::{LARDER, cutoff, damaged, reopened, stored};
 use crate::peers::disk::REDB;
 use crate::race::{Pace, Race};
 use crate::verdict::{Check, Verdict};
@@ -142,6 +142,22 @@ pub(super) fn revert() -> Verdict {
             }
         }
         None => verdict.check(Check::at_most("back to an earlier state", None, 0.0, "bodies")),
+    }
+    verdict
+}
+
+pub(super) fn restart_cutoff() -> Verdict {
+    let mut verdict = Verdict::on("restart-cutoff");
+    let rounds = ours(cutoff::unrelated_files);
+    let most = |of: fn(&cutoff::Ran) -> u64| {
+        rounds.as_ref().map(|rounds| rounds.iter().map(of).max().unwrap_or(0) as f64)
+    };
+    let what = "bodies above 300 leaves that run after a restart and come to the same";
+    verdict.check(Check::at_most(what, most(|ran| ran.above), 0.0, "bodies"));
+    if let (Some(rounds), Some(leaves)) = (&rounds, most(|ran| ran.leaves)) {
+        verdict.figure(LARDER.name, "leaves that ran", leaves, "bodies");
+        let time = median(rounds.iter().map(|ran| ran.time.as_secs_f64()));
+        verdict.figure(LARDER.name, "open and root", time * 1e3, "ms");
     }
     verdict
 }

@@ -32,8 +32,8 @@ fn inputs_are_durable_by_name_and_only_what_is_affected_runs() {
         text_is(&second, &Sums::of(&second, 10, 1), 7);
         assert_eq!(take_ran(), [""; 0]);
         drop(second);
-        // Another value that comes to the same. In a new process those that read `half_x` are found first, and it cannot be
-        // run for them by its record; in one that has it in memory, one body runs.
+        // Another value that comes to the same. A new process does not know the methods before it calls them, so those that read
+        // `half_x` run, too (see `minimal.rs`); in one that has it in memory, one body runs.
         let third = open();
         let sums = Sums::of(&third, 11, 1);
         text_is(&third, &sums, 7);

@@ -63,7 +63,8 @@ fn a_changed_file_is_noticed_at_opening() {
         std::fs::write(folder.join("b"), "22 ").unwrap();
         let second = open();
         assert_eq!(second.run(|| total_length(folder)), 6);
-        assert_eq!(take_ran(), ["length b", "read b", "total_length"]);
+        // Its length is what it was.
+        assert_eq!(take_ran(), ["length b", "read b"]);
         drop(second);
         std::fs::write(folder.join("b"), "4444").unwrap();
         let third = open();

@@ -33,6 +33,8 @@ pub(super) struct Frame {
     is_trusted: bool,
     /// Chunks whose reads memory knows to be unchanged.
     clean: Option<CleanChunks>,
+    /// There is no way to a node of it.
+    pub(super) is_unknown: bool,
 }
 
 struct Racer {
@@ -68,6 +70,7 @@ impl Frame {
             loaded: false,
             is_trusted: false,
             clean: None,
+            is_unknown: false,
         }
     }
 
