@@ -42,6 +42,9 @@ struct Known {
     unflushed: bool,
     value: Option<i64>,
     changed_in: u64,
+    made_anew_in: u64,
+    /// When it last read something else than before: its body has run, or it was restored.
+    moved_in: u64,
     ran_in: u64,
     ran_before: u64,
     reached_in: u64,
@@ -89,12 +92,15 @@ impl Traces {
             let known = self.tasks.entry(*key).or_default();
             known.ran_before = std::mem::replace(&mut known.ran_in, self.step);
             if known.excused {
-                // There was no value to compare with.
-                known.changed_in = self.step;
+                // There was no value to compare with: that may be found out later, by a reader that was skipped in this step.
+                known.made_anew_in = self.step;
             }
         }
         for (key, now) in evaluated {
             let known = self.tasks.entry(*key).or_default();
+            if known.traces.first().is_none_or(|last| *last != each_once(&now.seen)) {
+                known.moved_in = self.step;
+            }
             if known.value != now.value {
                 (known.value, known.changed_in) = (now.value, self.step);
             }
@@ -128,7 +134,10 @@ impl Traces {
         let read_anew = |(read, _): &(Read, Option<i64>)| {
             read.tasks().any(|read| {
                 kind(program, read) == Some(Kind::NoEq)
-                    && self.tasks.get(&read).is_some_and(|read| read.ran_in > known.reached_in)
+                    && self
+                        .tasks
+                        .get(&read)
+                        .is_some_and(|read| read.ran_in.max(read.moved_in) > known.reached_in)
             })
         };
         let may_run = known.excused
@@ -142,7 +151,9 @@ impl Traces {
         Reason {
             may_run,
             known_at: known.traces.iter().position(|other| *other == trace),
-            has_changed: trace.iter().any(|(read, _)| self.changed_in(read) > known.reached_in),
+            has_changed: trace.iter().any(|(read, _)| {
+                self.changed_in(read) > known.reached_in || self.made_anew_in(read) > known.ran_before
+            }),
             is_here: known.ran_before > self.restarted_in,
             ever_stored: known.ever_stored,
             trace,
@@ -177,6 +188,11 @@ impl Traces {
             Read::Value(key) => self.tasks.get(key).map_or(0, |known| known.changed_in),
             Read::Effects(_) => self.step,
         }
+    }
+
+    fn made_anew_in(&self, read: &Read) -> u64 {
+        let reads = read.tasks().filter_map(|key| self.tasks.get(&key));
+        reads.map(|known| known.made_anew_in).max().unwrap_or(0)
     }
 
     /// An input or a file changes.

@@ -13,7 +13,8 @@ use super::{Persisted, Persistence};
 use crate::claim::Phase;
 use crate::local::Local;
 use crate::lookup::{insert, peek};
-use crate::node::NodeRef;
+use crate::node::{ABANDONED, NodeRef};
+use crate::stack::on_enough_stack;
 use crate::stack::on_enough_stack;
 use crate::storage::record::TaskRecord;
 use crate::storage::{Digest, FunctionId, Table, TaskKey};
@@ -68,7 +69,12 @@ impl Persistence {
         let mut make = |hash, slot: &mut crate::args::ArgsSlot<'_>| {
             node = Some(peek(local, task_fn, hash, slot).unwrap_or_else(|| {
                 match insert(local, task_fn, hash, slot, Phase::Empty) {
-                    Inserted::New(node) | Inserted::Existing(node) => node,
+                    Inserted::New(node) => {
+                        // Unless it is asked for its value, nothing keeps it but handles.
+                        node.put_on(ABANDONED);
+                        node
+                    }
+                    Inserted::Existing(node) => node,
                 }
             }));
         };
