@@ -15,7 +15,6 @@ use crate::local::Local;
 use crate::lookup::{insert, peek};
 use crate::node::{ABANDONED, NodeRef};
 use crate::stack::on_enough_stack;
-use crate::stack::on_enough_stack;
 use crate::storage::record::TaskRecord;
 use crate::storage::{Digest, FunctionId, Table, TaskKey};
 use crate::table::Inserted;
