@@ -561,3 +561,37 @@ fn a_resolved_cycle_looks_at_nothing_behind_a_read_that_fails() {
         assert_eq!(LATE_RUNS.load(Relaxed), 1, "it is not come to");
     });
 }
+
+#[task_fn(transient)]
+fn passes_the_wheel(x: &Input<u32>) -> u32 {
+    wheel(x) + x.get()
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn wheel(x: &Input<u32>) -> u32 {
+    if passes_the_wheel(x) < 10 { behind_the_wheel(x).min(1) } else { 2 }
+}
+
+static BEHIND_RUNS: AtomicU32 = AtomicU32::new(0);
+
+#[task_fn(transient)]
+fn behind_the_wheel(x: &Input<u32>) -> u32 {
+    BEHIND_RUNS.fetch_add(1, Relaxed);
+    x.get()
+}
+
+/// `wheel` is on the way to the value of who reads it, so that one's body runs once more above it, and comes to the input before
+/// `wheel` comes to anything else. What `wheel` had read next was looked at first, and ran though nobody read it any more
+/// (found by the oracle, with the seed 634594775).
+#[test]
+fn a_resolved_cycle_looks_at_what_a_body_reads_that_runs_for_the_one_that_it_waits_for() {
+    in_time(|| {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 1);
+        assert_eq!(runtime.run(|| passes_the_wheel(&x)), 2);
+        assert_eq!(BEHIND_RUNS.load(Relaxed), 1);
+        runtime.update(|update| update.set(&x, 10)).expect("no session is open");
+        assert_eq!(runtime.run(|| passes_the_wheel(&x)), 12);
+        assert_eq!(BEHIND_RUNS.load(Relaxed), 1, "it is not come to");
+    });
+}
