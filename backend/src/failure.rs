@@ -53,11 +53,14 @@ pub struct FixpointError {
     pub path: Vec<String>,
     /// In how many rounds the value of that task may change (`cycle_rounds`).
     pub rounds: u32,
+    /// Its value has come back to what it was at first: values go round on the cycle. They do where tasks hand on what they
+    /// read, and begin with different values (`cycle_initial`).
+    pub goes_round: bool,
 }
 
 impl FixpointError {
-    pub(crate) fn new(path: &[NodeRef], rounds: u32) -> Self {
-        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), rounds }
+    pub(crate) fn new(path: &[NodeRef], rounds: u32, goes_round: bool) -> Self {
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), rounds, goes_round }
     }
 }
 
@@ -72,7 +75,14 @@ impl fmt::Display for FixpointError {
         for task in &self.path {
             write!(f, "{task} -> ")?;
         }
-        f.write_str(first)
+        f.write_str(first)?;
+        if self.goes_round {
+            f.write_str(
+                " (values go round: this one has been back at what it was at first; begin with the same `cycle_initial` \
+                 on the whole cycle, and let no body return less when it reads more)",
+            )?;
+        }
+        Ok(())
     }
 }
 impl std::error::Error for FixpointError {}

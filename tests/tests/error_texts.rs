@@ -161,3 +161,44 @@ fn an_argument_prints_itself_as_its_type_says() {
     let error = Runtime::new().try_run(|| log_in("ada", &password)).expect_err("the body panics");
     assert_eq!(error.to_string(), "task log_in(\"ada\", Password(..)) panicked: ada is unknown, 7");
 }
+
+#[task_fn(transient, cycle_initial = 255)]
+fn least(n: u32) -> u32 {
+    most(n)
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn most(n: u32) -> u32 {
+    least(n)
+}
+
+#[task_fn(transient, cycle_initial = n, cycle_rounds = 30)]
+fn hands_on(n: u32, of: u32) -> u32 {
+    hands_on((n + 1) % of, of)
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn climbs(n: u32) -> u32 {
+    climbs(n) + n
+}
+
+/// Two tasks that return each other's value exchange their initial values in each round: that there is no fixpoint was told, and not
+/// why.
+#[test]
+fn initial_values_that_go_round_are_told_as_that() {
+    let told = |ask: &dyn Fn() -> u32| {
+        let error = Runtime::new().try_run(ask).expect_err("there is no fixpoint");
+        assert!(matches!(error, TaskError::NoFixpoint(_)), "{error:?}");
+        error.to_string()
+    };
+    let expected = "a cycle comes to no fixpoint: least(0) has changed in 200 rounds, and changes again: least(0) -> most(0) -> \
+                    least(0) (values go round: this one has been back at what it was at first; begin with the same \
+                    `cycle_initial` on the whole cycle, and let no body return less when it reads more)";
+    assert_eq!([told(&|| least(0)), told(&|| most(0))], [expected; 2], "whichever is asked first");
+    for of in 2..=15 {
+        let text = told(&|| hands_on(1, of));
+        assert!(text.contains("`cycle_initial`"), "{of}: {text}");
+    }
+    let text = told(&|| climbs(1));
+    assert!(text.ends_with("changes again: climbs(1) -> climbs(1)"), "{text}");
+}

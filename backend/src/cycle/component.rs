@@ -86,6 +86,8 @@ pub(super) struct Member {
     pub(super) checked: u32,
     /// In how many rounds the value has changed.
     pub(super) changes: u32,
+    /// In one of its last changes the value has come back to that of round 0 or 1.
+    pub(super) goes_round: bool,
     /// It may have to run in the next round.
     is_due: bool,
     /// The last round in which it might have had to run.
@@ -371,6 +373,7 @@ impl Member {
             changed: 0,
             checked: 0,
             changes: 0,
+            goes_round: false,
             is_due: false,
             due_in: 0,
             readers: Vec::new(),

@@ -16,6 +16,10 @@ use crate::failure::{CycleError, FixpointError, TaskError};
 use crate::local::Local;
 use crate::node::NodeRef;
 
+/// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to
+/// go round.
+const TOLD_OF: u32 = 16;
+
 /// Why rounds do not go on.
 enum Stop {
     /// A task has joined: they begin again.
@@ -174,6 +178,7 @@ impl Rounds<'_> {
                 member.next = None;
                 member.changed = u32::from(changed);
                 member.changes = u32::from(changed);
+                member.goes_round = false;
                 member.checked = 1;
             }
             component.begin_round(1);
@@ -302,7 +307,9 @@ impl Rounds<'_> {
             })?;
             let Some((before, now)) = pair else { continue };
             let same = self.same(before, now)?;
+            let goes_round = !same && self.is_back(*number, now)?;
             self.with(|component| {
+                component.members[*number].goes_round |= goes_round;
                 let Some(run) = component.members[*number].next.take() else { return };
                 component.keep_last(*number, run, same);
                 changed.extend((!same).then_some(*number));
@@ -314,6 +321,23 @@ impl Rounds<'_> {
         self.sweep()
     }
 
+    /// Whether a value that has changed is that of round 0 or 1. Asked of the last changes before the bound only: it is for the text
+    /// of the error.
+    fn is_back(&self, number: usize, now: NodeRef) -> Result<bool, Stop> {
+        let early = self.with(|component| {
+            let member = &component.members[number];
+            let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes + TOLD_OF > *rounds);
+            let first = member.first.as_ref().map(|run| run.twin);
+            rounds.map_or([None; 2], |_| [member.initial, first])
+        })?;
+        for early in early.into_iter().flatten() {
+            if self.same(early, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Fails if a value has changed in too many rounds.
     fn bound(&self, due: &[usize]) -> Result<(), Stop> {
         self.with(|component| {
@@ -322,7 +346,10 @@ impl Rounds<'_> {
                 let Some(rounds) = member.node.task_fn.rounds() else { continue };
                 if member.changes > rounds {
                     let path = path_through(component, *number);
-                    component.fail(TaskError::NoFixpoint(Arc::new(FixpointError::new(&path, rounds))), None);
+                    component.fail(
+                        TaskError::NoFixpoint(Arc::new(FixpointError::new(&path, rounds, member.goes_round))),
+                        None,
+                    );
                 }
             }
         })?;
