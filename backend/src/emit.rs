@@ -208,8 +208,8 @@ impl<'a> Collecting<'a> {
 
     /// A node that was read, made fresh.
     fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
-        // A leaf emits nothing, so that nobody depends on it by collecting. Neither does a source, which has a body.
-        if node.task_fn.is_leaf() || node.task_fn.observe.is_some() || !self.seen.insert(node) {
+        // What emits nothing is depended on by none that collects.
+        if !node.task_fn.emits() || !self.seen.insert(node) {
             return Ok(None);
         }
         // Readers are recorded before what they read: what stands later is verified only if it is still read. A read

@@ -268,13 +268,16 @@ fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
     node.state.publish(phase, &local.engine().lot, node.address());
 }
 
-/// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether the reads changed.
+/// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether those that can emit are
+/// others, or in another order: then so may be what is collected through the node.
 pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     if before == reads {
         return false;
     }
+    // The reads of a restored run are not known.
+    let emitters_changed = node.flag(RESTORED) || !same_emitters(before, reads);
     reads_changed(node, before.len());
     for (position, &read) in reads.iter().enumerate() {
         if before.get(position) != Some(&read) {
@@ -291,7 +294,15 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     }
     // SAFETY: the claim is held, and the old slice is not used any more.
     unsafe { *node.deps.get() = Deps::from_slice(reads) };
-    true
+    emitters_changed
+}
+
+/// Whether two lists of reads are the same but for nodes that emit nothing. For example, an input that was removed and made again
+/// is another node.
+fn same_emitters(before: &[Edge], reads: &[Edge]) -> bool {
+    let same = before.iter().zip(reads).take_while(|(before, read)| before == read).count();
+    let emits = |read: &&Edge| read.node().task_fn.emits();
+    before[same..].iter().filter(emits).eq(reads[same..].iter().filter(emits))
 }
 
 /// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.

@@ -432,6 +432,7 @@ impl Update {
     /// Removes an input: its value and its name. What depends on it becomes stale, and a later
     /// [`Runtime::input`](https://docs.rs/larder) of this name is a new one. A handle that is left is no input any more: to read it is a
     /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
+    /// A task that has caught this panic depends on the removed input, not on its name: a new input does not make it stale.
     ///
     /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it.
     ///

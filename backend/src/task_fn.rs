@@ -475,6 +475,11 @@ impl RawTaskFn {
         self.body.is_none()
     }
 
+    /// Whether what it emits counts: leaves emit nothing, and neither do sources, which have a body.
+    pub(crate) fn emits(&self) -> bool {
+        !self.is_leaf() && self.observe.is_none()
+    }
+
     /// Whether a cycle through this function has a value to begin with.
     pub(crate) fn has_initial(&self) -> bool {
         self.cycle.is_some()

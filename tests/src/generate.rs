@@ -13,6 +13,8 @@ pub enum Step {
     AskEmitted(Vec<u16>),
     /// Sets inputs at once; `None` removes one.
     Update(Vec<(u16, Option<i64>)>),
+    /// Removes an input, and makes another one of its name.
+    Again(u16, i64),
     /// Changes what volatile nodes read outside of the runtime.
     Outside(u16, i64),
     /// Writes a number to a file, and refreshes.
@@ -192,6 +194,7 @@ pub fn steps(threads: usize, cancel: bool) -> impl Strategy<Value = Vec<Step>> {
         8 => prop::collection::vec(roots(), 1..=threads).prop_map(Step::Ask),
         1 => roots().prop_map(Step::AskEmitted),
         8 => sets().prop_map(Step::Update),
+        1 => (any::<u16>(), 0i64..5).prop_map(|(number, value)| Step::Again(number, value)),
         1 => (0u16..2, 0i64..5).prop_map(|(number, value)| Step::Outside(number, value)),
         2 => (any::<u16>(), 0i64..4).prop_map(|(number, value)| Step::Write(number, value)),
         2 => roots().prop_map(Step::Forget),

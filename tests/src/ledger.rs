@@ -44,9 +44,10 @@ struct Record {
     effects_at: u64,
 }
 
-fn each_once(reads: &[Read]) -> Vec<&Read> {
+/// What was read that can emit, in the order of the first reads.
+fn emitters(reads: &[Read]) -> Vec<&Read> {
     let mut seen = HashSet::new();
-    reads.iter().filter(|read| seen.insert(*read)).collect()
+    reads.iter().filter(|read| !matches!(read, Read::Input(_)) && seen.insert(*read)).collect()
 }
 
 /// The ledger of one program.
@@ -188,7 +189,7 @@ impl Ledger {
         if changed {
             record.changed_at = self.now;
         }
-        let in_order = each_once(&record.reads) == each_once(&reads);
+        let in_order = emitters(&record.reads) == emitters(&reads);
         if value.is_none() || record.value.is_none() || record.emitted != emitted || !in_order {
             record.effects_at = self.now;
         }

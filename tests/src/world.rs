@@ -29,7 +29,8 @@ pub struct World {
     /// The store, if there is one.
     store: Option<MemoryStorage>,
     files: Arc<TempDir>,
-    inputs: Vec<Input<i64>>,
+    /// Another one stands in the place of one that was removed and made again.
+    inputs: Vec<RwLock<Input<i64>>>,
     outside: [AtomicI64; 2],
     ledger: Mutex<Ledger>,
     /// How many more bodies may begin before the test steps in.
@@ -120,7 +121,7 @@ impl World {
             runtime,
             store,
             files,
-            inputs,
+            inputs: inputs.into_iter().map(RwLock::new).collect(),
             outside: Default::default(),
             fuse: Mutex::default(),
             fuse_changed: Condvar::new(),
@@ -171,7 +172,29 @@ impl World {
     }
 
     pub(crate) fn input(&self, number: usize) -> i64 {
-        self.inputs[number].get()
+        self.handle(number).get()
+    }
+
+    fn handle(&self, number: usize) -> Input<i64> {
+        self.inputs[number].read().expect("nobody panics with it").clone()
+    }
+
+    /// Removes an input, and makes another one of its name. Nodes find it in the world, not in the runtime, which so cannot know
+    /// that they would find another one: if the input `is_removed`, it is set first, so that who has caught its absence is told.
+    ///
+    /// # Panics
+    /// In a session.
+    pub fn make_again(&self, number: usize, value: i64, is_removed: bool) {
+        self.ledger().input_changed(number);
+        let old = self.handle(number);
+        if is_removed {
+            self.runtime
+                .update(|update| update.set(&old, value))
+                .expect("inputs are set outside of sessions");
+        }
+        self.runtime.update(|update| update.remove(&old)).expect("inputs go outside of sessions");
+        let new = self.runtime.input(old.name(), value);
+        *self.inputs[number].write().expect("as above") = new;
     }
 
     fn file(&self, number: usize) -> PathBuf {
@@ -216,8 +239,8 @@ impl World {
             }
             for (number, value) in sets {
                 match value {
-                    Some(value) => update.set(&self.inputs[*number], *value),
-                    None => update.remove(&self.inputs[*number]),
+                    Some(value) => update.set(&self.handle(*number), *value),
+                    None => update.remove(&self.handle(*number)),
                 }
             }
         };

@@ -366,6 +366,71 @@ fn emitted_values_are_replayed_by_hits_and_tracked_beside_results() {
 }
 
 #[task_fn(transient)]
+fn chooses(x: &Input<u64>, y: &Input<u64>) -> u64 {
+    emit(Diagnostic("as ever".to_owned()));
+    match x.get() {
+        1 => y.get() / 1000,
+        3 => y.get() / 1000 + diagnosed(x, 0),
+        _ => 0,
+    }
+}
+
+#[task_fn(transient)]
+fn reports(x: &Input<u64>, y: &Input<u64>) -> Vec<Diagnostic> {
+    chooses::collect(x, y)
+}
+
+/// A task that collects emitted values ran again when what it collects from had read other inputs than before, though these emit
+/// nothing; among them one that was removed and made again.
+#[test]
+fn other_inputs_are_no_change_of_what_is_emitted_and_other_tasks_are() {
+    let runtime = Runtime::new();
+    let (x, y) = (runtime.input("x", 0), runtime.input("y", 0));
+    let reports = || runtime.run(|| reports(&x, &y)).len();
+    assert_eq!(reports(), 1);
+    let steps: [(u64, usize, &[&str]); 4] = [
+        // Reads `y`, too.
+        (1, 1, &["chooses"]),
+        // And a task, which emits.
+        (3, 2, &["chooses", "diagnosed", "reports"]),
+        // Neither.
+        (2, 1, &["chooses", "reports"]),
+        (4, 1, &["chooses"]),
+    ];
+    for (value, expected, bodies) in steps {
+        let before = runtime.stats();
+        set(&runtime, &x, value);
+        assert_eq!((reports(), ran(&runtime, &before)), (expected, bodies.to_vec()), "{value}");
+    }
+}
+
+/// As above.
+#[test]
+fn an_input_that_is_made_again_is_no_change_of_what_is_emitted() {
+    static RUNTIME: std::sync::LazyLock<Runtime> = std::sync::LazyLock::new(Runtime::new);
+
+    #[task_fn(transient)]
+    fn by_name() -> u64 {
+        emit(Diagnostic("as ever".to_owned()));
+        RUNTIME.input("by name", 0_u64).get() / 1000
+    }
+    #[task_fn(transient)]
+    fn reports_by_name() -> usize {
+        by_name::collect::<Diagnostic>().len()
+    }
+
+    assert_eq!(RUNTIME.run(reports_by_name), 1);
+    for value in 1_u64..3 {
+        let before = RUNTIME.stats();
+        let old = RUNTIME.input("by name", 0_u64);
+        RUNTIME.update(|update| update.remove(&old)).unwrap();
+        RUNTIME.input("by name", value);
+        assert_eq!(RUNTIME.run(reports_by_name), 1);
+        assert_eq!(ran(&RUNTIME, &before), ["by_name"]);
+    }
+}
+
+#[task_fn(transient)]
 fn slow_chain(x: &Input<u64>, n: u64) -> u64 {
     std::thread::sleep(std::time::Duration::from_millis(2));
     if n == 0 { x.get() } else { slow_chain(x, n - 1) + 1 }

@@ -219,6 +219,11 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             state.note_changes(&sets);
             state.set(&sets);
         }
+        Step::Again(number, value) => {
+            let number = usize::from(*number) % state.inputs.len();
+            world.make_again(number, *value, state.inputs[number].is_none());
+            state.inputs[number] = Some(*value);
+        }
         Step::Outside(number, value) => {
             world.set_outside(*number, *value);
             state.outside[usize::from(*number)] = *value;
