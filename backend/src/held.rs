@@ -207,12 +207,17 @@ impl Drop for Shared {
 pub(crate) struct Seeker<'a> {
     /// The cells that are looked for, each with how often it was found.
     found: &'a mut FxHashMap<usize, usize>,
-    pub(crate) any: bool,
+    cells: Vec<usize>,
 }
 
 impl<'a> Seeker<'a> {
     pub(crate) fn new(found: &'a mut FxHashMap<usize, usize>) -> Self {
-        Self { found, any: false }
+        Self { found, cells: Vec::new() }
+    }
+
+    /// The cells that were found.
+    pub(crate) fn into_cells(self) -> Vec<usize> {
+        self.cells
     }
 }
 
@@ -220,8 +225,10 @@ impl Hasher for Seeker<'_> {
     fn write(&mut self, _: &[u8]) {}
     fn write_usize(&mut self, value: usize) {
         if let Some(count) = self.found.get_mut(&value) {
+            if *count == 0 {
+                self.cells.push(value);
+            }
             *count += 1;
-            self.any = true;
         }
     }
     fn finish(&self) -> u64 {

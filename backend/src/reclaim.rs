@@ -31,6 +31,7 @@
 
 mod keyed;
 mod lists;
+mod rings;
 
 use std::any::Any;
 use std::sync::atomic::Ordering;
@@ -142,6 +143,13 @@ impl Reclaim {
     }
 }
 
+/// Whether a node has so many dead edges that all are worth a look: an unwanted one is listed for each reader that it loses.
+fn is_crowded(node: NodeRef) -> bool {
+    let all = node.with_dependents(|readers| readers.as_slice().len());
+    let dead = node.dead.load(Ordering::Relaxed);
+    dead == u16::MAX || usize::from(dead) > all.saturating_sub(usize::from(dead)).max(8)
+}
+
 /// Does what was put off until the gate is held exclusively, as far as one slice goes. Costs two loads if there is nothing.
 pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     let engine = exclusive.engine;
@@ -152,7 +160,7 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     let untidy = std::mem::take(&mut *engine.untidy.lock());
     for node in untidy {
         node.clear_flag(TIDY_QUEUED);
-        if node.dead.load(Ordering::Relaxed) > 0 {
+        if is_crowded(node) {
             purge_dead(node);
         }
         node.with_dependents(Dependents::fit);
@@ -179,6 +187,8 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     garbage.twins = std::mem::take(&mut *engine.twins.lock());
     if garbage.is_unfinished {
         engine.chores.list_prompt();
+    } else if lists.rings.is_waiting() {
+        engine.chores.list_tidying();
     }
     garbage
 }

@@ -26,8 +26,18 @@ const MOST: usize = 1 << 18;
 /// Which tasks hold a removed input in their keys, how often.
 #[derive(Default)]
 pub(super) struct Keyed {
-    by_input: FxHashMap<NodeRef, Vec<(NodeRef, usize)>>,
-    by_task: FxHashMap<NodeRef, Vec<NodeRef>>,
+    by_input: FxHashMap<NodeRef, Keys>,
+    by_task: FxHashMap<NodeRef, FxHashSet<NodeRef>>,
+}
+
+/// The keys that hold one input.
+#[derive(Default)]
+struct Keys {
+    handles: FxHashMap<NodeRef, usize>,
+    /// How many handles that is in all.
+    inner: usize,
+    /// Whether their tasks have been found to be unreachable.
+    are_unreachable: bool,
 }
 
 /// What a search of keys has found.
@@ -55,13 +65,10 @@ impl Found {
             // SAFETY: the operations are those of the node's types.
             let search = || unsafe { (task.task_fn.ops.seek_handles)(task, &mut seeker) };
             let outcome = catch_unwind(AssertUnwindSafe(search));
-            if !seeker.any {
-                continue;
-            }
-            for (cell, count) in counts.iter_mut().filter(|(_, count)| **count > 0) {
-                let count = std::mem::take(count);
+            for cell in seeker.into_cells() {
+                let count = counts.get_mut(&cell).map_or(0, std::mem::take);
                 if outcome.is_ok() {
-                    found.0.push((cells[cell], task, count));
+                    found.0.push((cells[&cell], task, count));
                 }
             }
         }
@@ -98,7 +105,7 @@ fn dependents_of(inputs: &[NodeRef], readers: &[NodeRef]) -> Vec<NodeRef> {
 impl Keyed {
     /// How many handles to an input stand in keys of tasks that are there.
     pub(super) fn inner_handles(&self, input: NodeRef) -> usize {
-        self.by_input.get(&input).map_or(0, |tasks| tasks.iter().map(|(_, count)| count).sum())
+        self.by_input.get(&input).map_or(0, |keys| keys.inner)
     }
 
     /// Gives back what room there is, if there is nothing.
@@ -114,17 +121,17 @@ impl Keyed {
             return;
         }
         for input in self.by_task.remove(&task).unwrap_or_default() {
-            if let Some(tasks) = self.by_input.get_mut(&input) {
-                tasks.retain(|(other, _)| *other != task);
+            if let Some(keys) = self.by_input.get_mut(&input) {
+                keys.inner -= keys.handles.remove(&task).unwrap_or_default();
             }
         }
     }
 
     /// An input is about to go, or has its name again.
     pub(super) fn forget_input(&mut self, input: NodeRef) {
-        for (task, _) in self.by_input.remove(&input).unwrap_or_default() {
+        for task in self.by_input.remove(&input).unwrap_or_default().handles.into_keys() {
             if let Some(inputs) = self.by_task.get_mut(&task) {
-                inputs.retain(|other| *other != input);
+                inputs.remove(&input);
                 if inputs.is_empty() {
                     self.by_task.remove(&task);
                 }
@@ -137,8 +144,11 @@ impl Lists {
     /// Notes what the keys of tasks hold of inputs that were removed.
     pub(super) fn note_keys(&mut self, found: Found, inputs: &[NodeRef]) {
         for (input, task, count) in found.0 {
-            self.keyed.by_input.entry(input).or_default().push((task, count));
-            self.keyed.by_task.entry(task).or_default().push(input);
+            let keys = self.keyed.by_input.entry(input).or_default();
+            keys.inner -= keys.handles.insert(task, count).unwrap_or_default();
+            keys.inner += count;
+            keys.are_unreachable = false;
+            self.keyed.by_task.entry(task).or_default().insert(input);
         }
         for input in inputs {
             self.look_at_handles(*input);
@@ -152,8 +162,10 @@ impl Lists {
         let is_let_go = extra.is_some_and(|extra| {
             extra.handle.lock().as_ref().is_some_and(|shared| shared.abandon_but(inner))
         });
-        if is_let_go {
-            for (task, _) in self.keyed.by_input.get(&input).cloned().unwrap_or_default() {
+        let Some(keys) = self.keyed.by_input.get_mut(&input).filter(|_| is_let_go) else { return };
+        if !std::mem::replace(&mut keys.are_unreachable, true) {
+            let tasks: Vec<_> = keys.handles.keys().copied().collect();
+            for task in tasks {
                 task.put_on(UNREACHABLE);
                 self.list(task);
             }

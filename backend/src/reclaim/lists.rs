@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use rustc_hash::FxHashSet;
 
 use super::keyed::Keyed;
+use super::rings::{Rings, may_lie_on_one};
 use super::{Garbage, LOOKS, NODES};
 use crate::claim::Phase;
 use crate::cycle;
 use crate::engine::{Engine, new_generation};
 use crate::marks::{self, Marks};
 use crate::node::{
-    ABANDONED, DROP_QUEUED, FAILED, FORGOTTEN, LIMBO, LISTED, MEMBER, MUST_RUN, NAMELESS, NodeRef, ORIGIN,
-    SOUGHT, SOURCE, UNREACHABLE, WAS_READ,
+    ABANDONED, DROP_QUEUED, FORGOTTEN, LIMBO, LISTED, NAMELESS, NodeRef, ORIGIN, SOUGHT, SOURCE, UNREACHABLE,
+    WAS_READ,
 };
 
 #[derive(Default)]
@@ -22,6 +23,7 @@ pub(super) struct Lists {
     /// Nodes that would go, if marks could not name them. LISTED.
     origins: Vec<NodeRef>,
     search: Option<Search>,
+    pub(super) rings: Rings,
     /// Retired, in LIMBO.
     limbo: Vec<NodeRef>,
     /// Whether some have been retired in this slice.
@@ -69,16 +71,20 @@ impl Lists {
 
     fn go_on(&mut self, engine: &Engine, garbage: &mut Garbage) -> bool {
         let mut left = NODES;
+        self.rings.pay();
         if !self.forget(engine, &mut left, garbage) {
             return true;
         }
+        // Handles to one input may be released by the thousand, with the tasks whose arguments they were.
+        let mut inputs = FxHashSet::default();
         for handle in engine.released.take() {
             let node = handle.into_node();
             if node.has(NAMELESS) {
-                self.look_at_handles(node);
+                inputs.insert(node);
             }
             self.list(node);
         }
+        inputs.into_iter().for_each(|input| self.look_at_handles(input));
         let mut looks = LOOKS;
         while self.see_through(engine, &mut left, garbage) {
             if self.search(engine, &mut looks) && self.purge(engine, &mut looks) {
@@ -175,7 +181,7 @@ impl Lists {
             }
             drop(marks::take(&node.work, 0));
             node.state.set_exclusively(Phase::Empty);
-            if !may_lie_on_a_ring(node) && self.can_go(node) {
+            if !may_lie_on_one(node) && self.can_go(node) {
                 self.retire(engine, node, garbage);
             } else {
                 // SAFETY: the gate is held exclusively, and the state says that there is no value.
@@ -188,21 +194,25 @@ impl Lists {
 
     /// Retires the candidates that can go. Returns whether all candidates have been looked at.
     fn see_through(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
-        while let Some(node) = self.candidates.pop() {
-            node.take_off(LISTED);
-            if is_unwanted(node) && self.can_go(node) {
-                self.retire(engine, node, garbage);
-            } else if is_unwanted(node)
-                && let Some(ring) = ring_of(node)
-                && ring.iter().filter(|node| self.waits_as_origin(**node)).count() == 0
+        loop {
+            while *left > 0
+                && let Some(node) = self.candidates.pop()
             {
-                *left = left.saturating_sub(ring.len());
-                ring.into_iter().for_each(|node| self.retire(engine, node, garbage));
+                node.take_off(LISTED);
+                *left -= 1;
+                if !is_unwanted(node) || is_held(node) {
+                } else if is_read(node) {
+                    if may_lie_on_one(node) {
+                        self.rings.wait(node);
+                    }
+                } else if !self.waits_as_origin(node) {
+                    self.retire(engine, node, garbage);
+                }
             }
-            *left = left.saturating_sub(1);
-            if *left == 0 {
+            if *left == 0 || !self.rings.is_due() {
                 break;
             }
+            self.retire_rings(engine, left, garbage);
         }
         if self.candidates.is_empty() {
             shrink(&mut self.candidates);
@@ -211,7 +221,18 @@ impl Lists {
                 self.nameless = FxHashSet::default();
             }
         }
-        self.candidates.is_empty()
+        self.candidates.is_empty() && !self.rings.is_due()
+    }
+
+    /// Retires those that are read by each other only.
+    fn retire_rings(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) {
+        let mut rings = std::mem::take(&mut self.rings);
+        let (going, looks) = rings.search(|node| self.waits_as_origin(node));
+        self.rings = rings;
+        *left = left.saturating_sub(going.len() + looks / (LOOKS / NODES));
+        // All at once, so that none of them is listed for having lost a reader.
+        going.iter().for_each(|node| node.put_on(LIMBO));
+        going.into_iter().for_each(|node| self.retire(engine, node, garbage));
     }
 
     /// Whether nothing reads, holds or names a node.
@@ -230,6 +251,7 @@ impl Lists {
 
     fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         node.put_on(LIMBO);
+        self.rings.forget(node);
         drop(marks::take(&node.work, 0));
         node.state.set_exclusively(Phase::Empty);
         if let Some(persistence) = engine.persistence() {
@@ -304,6 +326,7 @@ impl Lists {
             }
         }
         let found = self.search.take().map(|search| search.origins).unwrap_or_default();
+        self.rings.remit();
         for node in found {
             node.take_off(SOUGHT | LISTED);
             self.list(node);
@@ -353,7 +376,11 @@ impl Lists {
 
     fn is_worth_a_purge(&self, engine: &Engine) -> bool {
         let gone = self.limbo.len();
-        gone > 0 && (engine.dead_edges_to_look_at() <= gone * 16 + NODES || gone * 8 >= engine.table.len())
+        if gone == 0 {
+            return false;
+        }
+        let sources = if self.has_sources { engine.sources.lock().len() } else { 0 };
+        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES || gone * 8 >= engine.table.len()
     }
 
     fn begin_purge(&mut self, engine: &Engine) {
@@ -391,12 +418,12 @@ fn abandon(node: NodeRef) {
     }
 }
 
-fn is_unwanted(node: NodeRef) -> bool {
+pub(super) fn is_unwanted(node: NodeRef) -> bool {
     let is_unwanted = node.has(UNREACHABLE) || node.has(ABANDONED) && !node.state.is_fresh();
     is_unwanted && !node.has(LIMBO)
 }
 
-fn is_held(node: NodeRef) -> bool {
+pub(super) fn is_held(node: NodeRef) -> bool {
     node.extra().is_some_and(|extra| extra.handle.lock().as_ref().is_some_and(|shared| shared.is_held()))
 }
 
@@ -413,34 +440,6 @@ fn is_read(node: NodeRef) -> bool {
         node.dead.store(0, Relaxed);
         !readers.as_slice().is_empty()
     })
-}
-
-/// Whether a node may be among those that read each other: tasks of a cycle have failed, or were members of a component.
-fn may_lie_on_a_ring(node: NodeRef) -> bool {
-    node.flag(FAILED | MUST_RUN) || node.has(MEMBER)
-}
-
-/// The node and all that read it, directly or not, if all of those are unwanted and read each other only.
-fn ring_of(node: NodeRef) -> Option<Vec<NodeRef>> {
-    const LARGEST: usize = 1 << 16;
-    let mut ring = vec![node];
-    let mut found = FxHashSet::from_iter([node]);
-    let mut next = 0;
-    while let Some(node) = ring.get(next).copied() {
-        next += 1;
-        if !may_lie_on_a_ring(node) || !is_unwanted(node) || is_held(node) || ring.len() > LARGEST {
-            return None;
-        }
-        node.with_dependents(|readers| {
-            for reader in readers.as_slice() {
-                // SAFETY: the gate is held exclusively.
-                if unsafe { reader.position_of(node) }.is_some() && found.insert(reader.reader()) {
-                    ring.push(reader.reader());
-                }
-            }
-        });
-    }
-    Some(ring)
 }
 
 /// Gives back the room of a list that was long.
