@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use larder::storage::{MemoryStorage, Table};
 use larder::{Input, Runtime, TaskError, task_fn};
+use larder_tests::deadline::in_time;
 
 #[task_fn]
 fn length(of: &Input<String>) -> usize {
@@ -237,4 +238,24 @@ fn inputs_that_are_removed_have_no_record() {
     let report = runtime.storage_report().unwrap().unwrap();
     let of = |table| report.records[Table::ALL.iter().position(|other| *other == table).unwrap()];
     assert_eq!(of(Table::Inputs), 0, "{:?}", report.records);
+}
+
+/// The handles in keys to a removed input stood in one list, which was gone through again for each task of it that went, and for each
+/// handle: 60,000 tasks took minutes.
+#[test]
+fn many_tasks_over_a_removed_input_go_in_linear_time() {
+    const MANY: usize = 60_000;
+    #[task_fn(transient)]
+    fn plus(of: &Input<String>, n: usize) -> usize {
+        length(of) + n
+    }
+    in_time(|| {
+        let runtime = Runtime::new();
+        let input = runtime.transient_input("hub", "text".to_owned());
+        assert_eq!(runtime.run(|| (0..MANY).map(|n| plus(&input, n)).max()), Some(MANY + 3));
+        runtime.update(|update| update.remove(&input)).expect("an update");
+        drop(input);
+        (0..3).for_each(|_| runtime.run(|| ()));
+        assert_eq!(runtime.activity().tasks, 0);
+    });
 }
