@@ -8,7 +8,8 @@
 //!   forget, a removed input and what has read it, the last handle of one of these, a cancelled first run
 //!     │ ABANDONED: the program does not want the task
 //!   listed            no value any more, no reader, no handle?                  otherwise it stays until one of these goes
-//!     │ ORIGIN: marks may name it. It waits until a quarter of all tasks do; then all marks are searched for their names
+//!     │ ORIGIN: marks may name it. It waits until a quarter of all tasks do, or there are twice as many as before; then all marks
+//!     │ are searched for their names
 //!   retired           out of the table, of the store's index and of its own reads (its reverse edges are dead from here on); what it
 //!     │               alone has read, and is abandoned, too, is listed in turn
 //!   limbo             until purging is worth it: reverse edges are pointers, so each node that has dead ones is purged once

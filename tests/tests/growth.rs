@@ -505,6 +505,25 @@ fn tasks_over_inputs_that_were_removed_go_when_no_call_can_reach_them() {
     });
 }
 
+/// A task that marks may name waits until a quarter of all tasks do; and what it has read waits with it: 40,000 tasks below a hundred.
+#[test]
+fn tasks_that_marks_may_name_do_not_keep_ever_more_below_them() {
+    let _alone = alone();
+    let runtime = Runtime::new();
+    assert_eq!(runtime.run(|| (0..2000).map(small).max()), Some(1999));
+    for round in 0..100 {
+        let inputs = inputs(&runtime, round);
+        runtime.run(|| all(&inputs));
+        for input in &inputs {
+            runtime.update(|update| update.remove(input)).unwrap();
+        }
+        drop(inputs);
+        (0..3).for_each(|_| runtime.run(|| ()));
+    }
+    let tasks = runtime.activity().tasks;
+    assert!(tasks < 8000, "{tasks} tasks stay");
+}
+
 #[task_fn]
 fn stored_size(path: &Path) -> usize {
     larder::fs::read(path).map_or(0, |bytes| bytes.len())

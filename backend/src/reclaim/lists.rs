@@ -23,6 +23,8 @@ pub(super) struct Lists {
     /// Nodes that would go, if marks could not name them. LISTED.
     origins: Vec<NodeRef>,
     search: Option<Search>,
+    /// The fewest tasks that there have been since the last search began.
+    fewest: usize,
     pub(super) rings: Rings,
     /// Retired, in LIMBO.
     limbo: Vec<NodeRef>,
@@ -298,10 +300,12 @@ impl Lists {
     /// Goes on with the search for origins, or begins it if it is worth it. Returns whether none is under way.
     fn search(&mut self, engine: &Engine, looks: &mut usize) -> bool {
         let tasks = engine.table.len();
-        if self.search.is_none()
-            && !self.origins.is_empty()
-            && (self.origins.len() * 4 >= tasks || tasks <= NODES / 4)
-        {
+        self.fewest = self.fewest.min(tasks);
+        // A single origin may keep any number of tasks that it has read, so what waits is bounded by all tasks, too.
+        let is_worth_it =
+            self.origins.len() * 4 >= tasks || tasks <= NODES / 4 || tasks >= self.fewest * 2 + NODES / 4;
+        if self.search.is_none() && !self.origins.is_empty() && is_worth_it {
+            self.fewest = tasks;
             let origins = std::mem::take(&mut self.origins);
             for node in &origins {
                 // A pass that reaches it from here on says so again.
