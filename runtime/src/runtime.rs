@@ -239,6 +239,20 @@ impl Runtime {
         update(self.engine.clone(), UpdatePolicy::Cancel, None, change).await
     }
 
+    /// Changes inputs as [`Runtime::update_cancelling_with`] does, and keeps no thread waiting. See
+    /// [`Runtime::update_cancelling_async`].
+    ///
+    /// # Errors
+    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if it is
+    /// first polled inside a session of this runtime.
+    pub async fn update_cancelling_async_with<R>(
+        &self,
+        token: &CancelToken,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        update(self.engine.clone(), UpdatePolicy::Cancel, Some(token), change).await
+    }
+
     /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
     /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over. A session
     /// that waits for an update is not opened when its token is cancelled.

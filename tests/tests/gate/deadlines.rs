@@ -88,6 +88,7 @@ fn a_deadline_ends_the_wait_of_an_update_and_names_the_sessions() {
                 rt.update_with(&token(), |update| update.set(&input, 2)),
                 rt.update_cancelling_with(&token(), |update| update.set(&input, 3)),
                 executor::block_on(rt.update_async_with(&token(), |update| update.set(&input, 4))),
+                executor::block_on(rt.update_cancelling_async_with(&token(), |update| update.set(&input, 4))),
                 rt.refresh_with(&token()).map(|_| ()),
             ];
             for outcome in outcomes {
@@ -286,7 +287,6 @@ fn a_wait_of_more_than_a_second_is_reported_once() {
                 (GateWaiter::Update, Held::AsyncSession),
                 "{wait}"
             );
-            assert!(wait.waited >= Duration::from_millis(1100), "to the end: {wait}");
         }
         assert!(stats.to_string().contains("2 waits of more than a second"), "{stats}");
     });
