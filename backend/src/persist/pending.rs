@@ -178,13 +178,20 @@ impl Pending {
         task: TaskKey,
         is_asked: impl Fn(&[u8]) -> bool,
     ) -> Option<Known> {
-        // The entry first: when it goes, the store has it all.
-        let entry = self.entries.get(task.0);
-        let mut buffer = Vec::new();
-        let record = read_task(store, task, &mut buffer).filter(|record| is_asked(record.encoded_key));
-        let Some(entry) = entry else { return Known::of(&record?) };
-        let record = if entry.removed { None } else { record.as_ref().and_then(Known::of) };
-        entry.onto(record, store, task)
+        let mut tries = 0;
+        loop {
+            // The entry first: when it goes, the store has it all.
+            let entry = self.entries.get(task.0);
+            let mut buffer = Vec::new();
+            let record = read_task(store, task, &mut buffer).filter(|record| is_asked(record.encoded_key));
+            let Some(entry) = entry else { return Known::of(&record?) };
+            let record = if entry.removed { None } else { record.as_ref().and_then(Known::of) };
+            tries += 1;
+            match entry.onto(record, store, task) {
+                Onto::Moved(_) if tries < 4 => {}
+                Onto::Known(known) | Onto::Moved(known) => return known,
+            }
+        }
     }
 
     /// Whether something of the task is not committed.
@@ -205,6 +212,15 @@ fn read_task<'b>(store: &Guarded, task: TaskKey, buffer: &'b mut Vec<u8>) -> Opt
     }
 }
 
+/// An entry together with the record that was read after it.
+enum Onto {
+    Known(Option<Known>),
+    /// The current trace stands at neither place. Mostly it was about to move: for example, a task was found back in an earlier
+    /// state, and the batch that makes that trace the current one was committed between the look at the record, which still had it
+    /// among the older ones, and the look at the older one. Another look at both finds it.
+    Moved(Option<Known>),
+}
+
 impl Entry {
     /// What was handed over is refused.
     fn refused(&mut self, run: Option<Digest>) {
@@ -217,7 +233,7 @@ impl Entry {
     }
 
     /// What the store will hold when this is committed.
-    fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Option<Known> {
+    fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Onto {
         let nobody = Origin { generation: 0, function: None };
         let mut record =
             record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new(), origin: nobody });
@@ -236,6 +252,7 @@ impl Entry {
         traces.extend(record.traces.into_iter().filter(|trace| !ours.contains(&trace.digest())));
         older.retain(|trace| !ours.contains(&trace.digest));
         let mut is_stale = self.is_stale.unwrap_or(record.is_stale);
+        let mut has_moved = false;
         if let Some(current) = self.current {
             if let Some(at) = traces.iter().position(|trace| trace.digest() == current) {
                 let trace = traces.remove(at);
@@ -245,10 +262,11 @@ impl Entry {
             {
                 traces.insert(0, trace);
             } else {
-                is_stale = true;
+                (is_stale, has_moved) = (true, true);
             }
         }
-        (!traces.is_empty()).then_some(Known { is_stale, traces, older, origin })
+        let known = (!traces.is_empty()).then_some(Known { is_stale, traces, older, origin });
+        if has_moved { Onto::Moved(known) } else { Onto::Known(known) }
     }
 }
 
