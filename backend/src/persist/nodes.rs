@@ -113,6 +113,7 @@ impl Nodes {
             shard.by_key.remove(&key);
             shard.twins.push((key, node));
             self.twins.fetch_add(1, Relaxed);
+            self.explore_anew();
             Persisted::change(node, |persisted| (persisted.key, persisted.is_stored) = (None, false));
         }
     }

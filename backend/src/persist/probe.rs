@@ -217,14 +217,8 @@ impl Persistence {
         let persisted = Persisted::of(node);
         let key = persisted.and_then(|persisted| persisted.key);
         self.nodes.remove(key, node);
-        if let (Some(key), Some(Persisted { is_stored: true, is_marked, .. })) = (key, persisted) {
+        if key.is_some() {
             self.nodes.explore_anew();
-            if is_marked {
-                // Only the node knew of this mark, until it is committed.
-                let mut group = Group::new();
-                group.stale(TaskKey(key));
-                self.hand_over(&mut group, vec![(key, Change::Stale)]);
-            }
         }
         if node.task_fn.leaf.is_some()
             && let Some(key) = key

@@ -55,9 +55,7 @@ impl Persistence {
             }
         };
         let is_asked = |key: &[u8]| encoded.as_ref().is_none_or(|encoded| key == &encoded[..]);
-        let mut known = self.pending.known(&self.store, task, is_asked)?;
-        // A mark that memory has made may not be committed yet.
-        known.is_stale |= persisted.is_some_and(|persisted| persisted.is_marked);
+        let known = self.pending.known(&self.store, task, is_asked)?;
         let epoch = local.engine().epoch();
         if from == Phase::Empty && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));
@@ -103,7 +101,7 @@ impl Persistence {
         let task = TaskKey(Persisted::of(node)?.key?);
         let trace = found.trace();
         let reads = self.edges_of(node, task, found);
-        if reads.is_none() && found.is_pending {
+        if reads.is_none() && found.is_pending && !self.commits_at_once() {
             // Its edges are neither in memory nor in the store.
             return None;
         }
@@ -115,6 +113,13 @@ impl Persistence {
             wide::keep(node, chunks, local.engine().epoch());
         }
         Some(restored)
+    }
+
+    /// Commits what waits, unless the store does not work. This is for a trace that is not committed, of which some reads have left
+    /// memory. For example, an input is removed and made again, and its readers went with it: waiting for a batch is better than
+    /// running the bodies above them.
+    fn commits_at_once(&self) -> bool {
+        self.writer.stats().failing_since.is_none() && self.writer.flush().is_ok()
     }
 
     /// The reads of a trace, if all of them are in memory. The caller holds the node's claim.

@@ -8,7 +8,7 @@
 //! *What is not looked up.* To find the stored dependents of each node that is marked costs far more than to mark it. So a node of
 //! which the store names no dependent that memory does not mark itself is noted as *explored*, and not looked up again in
 //! this exploration. For example: an input with 300,000 readers, all of which have run in this process, is looked up by the first
-//! update that changes it, and so are its readers; later updates mark in memory, and add one key each to the group.
+//! update that changes it, and so are its readers; later updates mark in memory, and add one key for each to the group.
 //!
 //! All marks go into the group of the change. If that is refused, they go with the next one that is accepted, and no leaf is
 //! stored before. Tasks that are stale already are walked through as well: what has been
@@ -97,8 +97,7 @@ impl<'a> Walk<'a> {
             let Some(key) = persisted.key else { continue };
             if !persisted.is_marked {
                 persisted.is_marked = true;
-                // The node itself says so from here on, to all that would ask what is not committed.
-                self.group.stale(TaskKey(key));
+                self.stale(key);
             }
             if persisted.explored != self.exploration && self.seen.insert(key) {
                 self.queue.push(key);
