@@ -21,7 +21,7 @@ use crate::local::Local;
 use crate::mark::Marking;
 use crate::node::{HAS_VALUE, Header, NAMELESS, NodeRef, replace_value};
 use crate::persist::{Moved, PersistInput, Touched, recognised};
-use crate::reclaim::{Found, Garbage};
+use crate::reclaim::Garbage;
 use crate::session::UpdateError;
 use crate::slot::StackMagicAnySlot;
 use crate::stack::on_enough_stack;
@@ -321,9 +321,8 @@ impl Engine {
             touched.sort_by_key(|touched| !touched.removes);
             readers = persistence.changed(&touched, moved, &mut marking);
         }
-        if !removed.is_empty() {
-            let found = Found::search(&removed, &readers);
-            self.reclaim.remove_inputs(self, &removed, &readers, found);
+        if !removed.is_empty() || self.reclaim.has_unsearched() {
+            self.reclaim.remove_inputs(self, &removed, &readers);
         }
         garbage
     }

@@ -39,7 +39,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::keyed::Found;
+use self::keyed::Found;
 use self::lists::Lists;
 use crate::edges::Dependents;
 use crate::engine::Engine;
@@ -108,20 +108,21 @@ impl Garbage {
 pub(crate) struct Reclaim(Mutex<Lists>);
 
 impl Reclaim {
-    /// Inputs have been removed, and what depends on them marked; `readers` have read them as the store knows, and `found` is
-    /// what keys hold of them.
-    pub(crate) fn remove_inputs(
-        &self,
-        engine: &Engine,
-        nodes: &[NodeRef],
-        readers: &[NodeRef],
-        found: Found,
-    ) {
+    /// Inputs have been removed, and what depends on them marked; `readers` have read them as the store knows.
+    pub(crate) fn remove_inputs(&self, engine: &Engine, removed: &[NodeRef], readers: &[NodeRef]) {
+        let due = self.0.lock().keyed.take_due(removed, !readers.is_empty());
+        // Without the lock, as this runs the user's `Hash`.
+        let found = Found::search(&due, readers);
         let mut lists = self.0.lock();
-        nodes.iter().for_each(|node| lists.remove_input(*node));
+        removed.iter().for_each(|node| lists.remove_input(*node));
         lists.abandon_readers(readers);
-        lists.note_keys(found, nodes);
+        lists.note_keys(found, &due);
         engine.chores.list_tidying();
+    }
+
+    /// Whether keys are still to be searched for inputs that were removed.
+    pub(crate) fn has_unsearched(&self) -> bool {
+        self.0.lock().keyed.has_unsearched()
     }
 
     /// All sources are being looked at again: those that no task reads any more go instead.

@@ -259,3 +259,36 @@ fn many_tasks_over_a_removed_input_go_in_linear_time() {
         assert_eq!(runtime.activity().tasks, 0);
     });
 }
+
+/// All tasks over an input that was removed were searched for handles to it, the same ones for each input: this took minutes.
+#[test]
+fn inputs_that_are_removed_one_by_one_below_many_tasks_go_in_linear_time() {
+    const INPUTS: usize = 2_000;
+    const ABOVE: usize = 100_000;
+    #[task_fn(transient)]
+    fn all(root: &Input<Vec<Input<String>>>) -> usize {
+        root.with(|inputs| inputs.iter().map(length).sum())
+    }
+    #[task_fn(transient)]
+    fn above(root: &Input<Vec<Input<String>>>, n: usize) -> usize {
+        all(root) + n
+    }
+    in_time(|| {
+        let runtime = Runtime::new();
+        let inputs: Vec<_> =
+            (0..INPUTS).map(|n| runtime.transient_input(&format!("{n}"), "x".to_owned())).collect();
+        let root = runtime.transient_input("root", inputs.clone());
+        assert_eq!(runtime.run(|| (0..ABOVE).map(|n| above(&root, n)).max()), Some(INPUTS + ABOVE - 1));
+        runtime.update(|update| update.set(&root, Vec::new())).expect("an update");
+        for input in inputs {
+            runtime.update(|update| update.remove(&input)).expect("an update");
+        }
+        assert_eq!(runtime.run(|| above(&root, 7)), 7);
+        // What was put off is done by further updates.
+        for n in 0..200 {
+            runtime.update(|update| update.set(&root, Vec::new())).expect("an update");
+            assert_eq!(runtime.run(|| above(&root, n)), n);
+        }
+        assert_eq!(runtime.activity().tasks, ABOVE + 1);
+    });
+}

@@ -26,7 +26,7 @@ use crate::node::{FAILED, MEMBER, MUST_RUN, NodeRef};
 const PAID: usize = NODES / 4;
 
 /// The largest ring that goes: it goes in one slice.
-const LARGEST: usize = 1 << 16;
+const LARGEST: usize = 1 << 18;
 
 /// What may lie on a ring.
 #[derive(Default)]
