@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Explores the protocols of claims, gate and wait graph with shuttle. LARDER_SCHEDULES=n explores n schedules of each.
+# Explores the protocols of claims, gate, wait graph and handles with shuttle. LARDER_SCHEDULES=n explores n schedules of each.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -17,20 +17,18 @@
 //! closed when the engine ends.
 //!
 //! Of a removed input, those handles are *inner* ones that stand in the arguments of tasks that can be reached by no other way
-//! (`reclaim/keyed.rs`). A handle counts as the last one when no more than these are left.
+//! (`reclaim/keyed.rs`). A handle counts as the last one when no more than these are left. Their number is set, and a handle to what is not wanted dropped, with the list locked:
+//! it stands beside the word, not in it.
 
 use std::hash::Hasher;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
 
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::node::NodeRef;
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex};
 
 const NODE: usize = 0b01;
 const UNWANTED: usize = 0b10;
@@ -113,8 +111,9 @@ impl Shared {
 
     /// From here on, a handle is listed that leaves no more than so many. Returns whether there are no more already.
     pub(crate) fn abandon_but(&self, inner: usize) -> bool {
-        // Release: `abandon` follows, which a drop sees before it looks at this.
-        self.cell().inner.store(inner, Release);
+        // With the lock: a drop that has seen the bit compares with the number before, and counts out, or with this one.
+        let _list = self.cell().released.list.lock();
+        self.cell().inner.store(inner, Relaxed);
         self.abandon();
         self.handles() <= inner
     }
@@ -178,22 +177,21 @@ impl Clone for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let cell = self.0;
         let mut word = self.word.load(Relaxed);
-        loop {
-            // The last one; or the last one that counts. (Relaxed: the bit was seen set, after which it does not change but down, and
-            // what is listed in vain is looked at in vain.)
-            let unwanted = word & (UNWANTED | NODE) == UNWANTED | NODE;
-            if unwanted && word / HANDLE <= self.inner.load(Acquire) + 1 && self.released.list(cell) {
-                return;
-            }
+        while !is_unwanted(word) {
             // Release and Acquire: as in `into_node`; and pairs with `abandon`.
             match self.word.compare_exchange_weak(word, word - HANDLE, AcqRel, Relaxed) {
-                Ok(_) => return free_if(cell, word - HANDLE),
+                Ok(_) => return free_if(self.0, word - HANDLE),
                 Err(now) => word = now,
             }
         }
+        let word = self.released.clone().list_or_count_out(self.0);
+        free_if(self.0, word);
     }
+}
+
+fn is_unwanted(word: usize) -> bool {
+    word & (UNWANTED | NODE) == UNWANTED | NODE
 }
 
 impl Drop for Shared {
@@ -250,15 +248,30 @@ impl Default for Released {
 }
 
 impl Released {
-    /// Takes over the reference of a handle. `false` if the engine has ended.
+    /// A handle to a task that is not wanted is dropped. If it is the last one, or the last one that counts, the list takes it over;
+    /// else, or if the engine has ended, it is counted out. Returns the word that it leaves.
     #[cold]
-    fn list(&self, cell: NonNull<HandleCell>) -> bool {
+    fn list_or_count_out(&self, cell: NonNull<HandleCell>) -> usize {
         let mut list = self.list.lock();
-        let Some(list) = list.as_mut() else { return false };
-        list.push(Held(cell));
-        // Release: pairs with the Acquire in `take`. A hint, but one that a session's opener must not miss for long.
-        self.any.store(true, Release);
-        true
+        // SAFETY: the caller's handle is counted until this ends.
+        let HandleCell { word, inner, .. } = unsafe { cell.as_ref() };
+        let mut now = word.load(Relaxed);
+        loop {
+            // Relaxed: the lock orders it.
+            if let Some(list) = list.as_mut()
+                && now / HANDLE <= inner.load(Relaxed) + 1
+            {
+                list.push(Held(cell));
+                // Release: pairs with the Acquire in `take`. A hint, but one that a session's opener must not miss for long.
+                self.any.store(true, Release);
+                return now;
+            }
+            // As in `Held::drop`. Once it has succeeded, the cell may be gone.
+            match word.compare_exchange_weak(now, now - HANDLE, AcqRel, Relaxed) {
+                Ok(_) => return now - HANDLE,
+                Err(other) => now = other,
+            }
+        }
     }
 
     /// Whether there are some.

@@ -1,10 +1,11 @@
-//! The protocols of `claim`, `gate`, `waits`, flights and lookups, explored by shuttle: many schedules of a few threads, a
+//! The protocols of `claim`, `gate`, `waits`, `held`, flights and lookups, explored by shuttle: many schedules of a few threads, a
 //! deadlock being a failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
 
 mod claims;
 mod components;
 mod flight;
 mod gate;
+mod held;
 mod lookup;
 mod stall;
 mod waits;

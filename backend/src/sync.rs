@@ -1,6 +1,6 @@
 //! The synchronisation primitives that the protocols are written against.
 //!
-//! Protocol files (`claim`, `gate`, `waits`) name locks and atomics through this module only, so that the same
+//! Protocol files (`claim`, `gate`, `waits`, `held`) name locks and atomics through this module only, so that the same
 //! source is run by the program and, under `--cfg larder_model`, explored by the model checker.
 
 #[cfg(not(larder_model))]
@@ -8,7 +8,7 @@ pub(crate) use crate::alarm::Alarm;
 #[cfg(not(larder_model))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(larder_model))]
-pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// The time.
 #[cfg(not(larder_model))]
@@ -20,7 +20,7 @@ pub(crate) fn now() -> std::time::Instant {
 #[cfg(larder_model)]
 pub(crate) use model::{Alarm, Condvar, Mutex, MutexGuard, now, set_pace};
 #[cfg(larder_model)]
-pub(crate) use shuttle::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Wraps shuttle's primitives in the shape of parking_lot's: no poisoning, `wait` by mutable guard.
 #[cfg(larder_model)]

@@ -223,6 +223,8 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             let number = usize::from(*number) % state.inputs.len();
             world.make_again(number, *value, state.inputs[number].is_none());
             state.inputs[number] = Some(*value);
+            // Also if it is as before: readers that are not stored may have gone.
+            state.traces.leaf_changed(number);
         }
         Step::Outside(number, value) => {
             world.set_outside(*number, *value);

@@ -292,3 +292,57 @@ fn inputs_that_are_removed_one_by_one_below_many_tasks_go_in_linear_time() {
         assert_eq!(runtime.activity().tasks, ABOVE + 1);
     });
 }
+
+#[task_fn]
+fn says_nothing(n: u64) -> u64 {
+    n
+}
+
+/// Not stored, and neither is what reads it.
+#[task_fn]
+fn collects(n: u64) -> usize {
+    says_nothing::collect::<u64>(n).len()
+}
+
+#[task_fn]
+fn chooses(of: &Input<String>) -> usize {
+    match of.with(String::len) {
+        0 => 0,
+        even if even % 2 == 0 => even,
+        odd => odd + collects(5),
+    }
+}
+
+/// A task was stored, then stale, and its node freed or its name given to another one before the mark was committed: of this, only the
+/// node knew. So a task of the same name found what had been stored, and took it for current.
+#[test]
+fn a_mark_that_is_not_committed_outlives_its_node() {
+    for (held, runs_between, again) in
+        (0..12).map(|n| (n / 4, n & 1 != 0, if n & 2 != 0 { "abcd" } else { "abc" }))
+    {
+        let store = MemoryStorage::new();
+        let runtime = Runtime::builder()
+            .storage(store.clone())
+            .code_identity("removed_inputs")
+            .delay(std::time::Duration::from_secs(3600))
+            .try_build()
+            .unwrap();
+        let input = runtime.input("x", String::new());
+        assert_eq!(runtime.run(|| chooses(&input)), 0);
+        runtime.flush().unwrap();
+        if runs_between {
+            runtime.update(|update| update.set(&input, "abc".to_owned())).unwrap();
+            assert_eq!(runtime.run(|| chooses(&input)), 3);
+        }
+        let task = (held == 2).then(|| runtime.run(|| chooses::task(&input)));
+        runtime.update(|update| update.remove(&input)).unwrap();
+        let old = (held == 1).then_some(input);
+        for _ in 0..3 {
+            runtime.run(|| ());
+        }
+        let input = runtime.input("x", again.to_owned());
+        let case = format!("held: {held}, runs between: {runs_between}, {again}");
+        assert_eq!(runtime.run(|| chooses(&input)), again.len(), "{case}");
+        drop((old, task));
+    }
+}
