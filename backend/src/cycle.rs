@@ -28,8 +28,10 @@
 //!   (`way.rs`), so that one strand resolves the whole.
 //! * The members of a resolved component are verified as one (`resolved.rs`).
 //! * If one fails in any round, all fail.
+//! * Where a value does not settle, those that have settled and do not depend on it any more are published without it (`parting.rs`).
 
 mod component;
+mod parting;
 mod publish;
 mod read;
 mod resolved;
@@ -138,12 +140,15 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
 /// A run has ended without being published: if it was that of a component's head, the component is resolved now.
 ///
 /// # Errors
-/// The payload, or what kept the component from being resolved.
+/// The payload, or what kept the component from being resolved; the way to ask again, if the head has left it.
 #[cold]
-pub(crate) fn after_run(local: &Local, payload: Payload) -> Result<(), Payload> {
+pub(crate) fn after_run(local: &Local, node: NodeRef, payload: Payload) -> Result<(), Payload> {
     match end_of_head(local) {
         None => Err(payload),
-        Some(None) => on_enough_stack(|| rounds::resolve(local)),
+        Some(None) => match on_enough_stack(|| rounds::resolve(local))?.contains(&node) {
+            true => Err(way::clear(local, local.claimed.borrow().len())),
+            false => Ok(()),
+        },
         Some(Some(error)) => {
             let payload = if payload.is::<Parked>() { Box::new(error.clone()) } else { payload };
             publish::fail_all(local, &error);

@@ -47,7 +47,7 @@ pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Paylo
     timer.stop(local, node);
     match outcome {
         Ok(()) => Ok(()),
-        Err(payload) => cycle::after_run(local, payload),
+        Err(payload) => cycle::after_run(local, node, payload),
     }
 }
 

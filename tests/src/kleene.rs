@@ -34,6 +34,27 @@ struct Round {
     before: BTreeMap<Key, i64>,
     /// What other members come to in this round; none while they are being evaluated.
     others: BTreeMap<Key, Option<Result<i64, Failure>>>,
+    /// The members whose bodies run, outermost first.
+    running: Vec<Key>,
+    /// Which members the bodies of this round have read, as pairs of reader and read.
+    reads: Vec<(Key, Key)>,
+}
+
+impl Round {
+    /// The members that do not settle: those whose values change, and those that read these, and so on.
+    fn unsettled(&self, next: &BTreeMap<Key, i64>) -> BTreeSet<Key> {
+        let changed = next.iter().filter(|(key, value)| self.before[key] != **value);
+        let mut unsettled: BTreeSet<Key> = changed.map(|(key, _)| *key).collect();
+        loop {
+            let count = unsettled.len();
+            let readers = self.reads.iter().filter(|(_, read)| unsettled.contains(read));
+            let readers: Vec<Key> = readers.map(|(reader, _)| *reader).collect();
+            unsettled.extend(readers);
+            if unsettled.len() == count {
+                return unsettled;
+            }
+        }
+    }
 }
 
 /// A cycle that was found: an evaluation ends with [`Failure::Found`] to say so.
@@ -163,6 +184,9 @@ impl<'a> Kleene<'a> {
 
     fn member(&mut self, key: Key) -> Result<i64, Failure> {
         let round = self.round();
+        if let Some(reader) = round.running.last() {
+            round.reads.push((*reader, key));
+        }
         if let Some(value) = round.before.get(&key) {
             return Ok(*value);
         }
@@ -171,7 +195,7 @@ impl<'a> Kleene<'a> {
             Some(None) => Err(Failure::Cycle),
             None => {
                 round.others.insert(key, None);
-                let outcome = self.body(key);
+                let outcome = self.body_in_round(key);
                 self.round().others.insert(key, Some(outcome));
                 outcome
             }
@@ -217,7 +241,7 @@ impl<'a> Kleene<'a> {
             let others = members.iter().filter(|key| program.initial(**key).is_none());
             let others: Vec<_> = others.map(|key| self.member_unless_found(*key)).collect();
             self.stop_if_found()?;
-            others.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
             let next = outcomes.into_iter().map(|(key, outcome)| Ok((key, outcome?)));
             let next = next.collect::<Result<BTreeMap<_, _>, Failure>>()?;
             if next == self.round().before {
@@ -229,9 +253,14 @@ impl<'a> Kleene<'a> {
                 }
             }
             if changes.values().any(|changes| *changes > ROUNDS) {
-                return Err(Failure::NoFixpoint);
+                // Those that have settled have their values; the others are evaluated again, each by itself, over these.
+                let unsettled = self.round().unsettled(&next);
+                let plain = members.iter().filter(|key| program.initial(**key).is_none()).copied();
+                let mut values: BTreeMap<Key, i64> = next.into_iter().chain(plain.zip(others)).collect();
+                values.retain(|key, _| !unsettled.contains(key));
+                return if values.is_empty() { Err(Failure::NoFixpoint) } else { Ok(values) };
             }
-            *self.round() = Round { members: members.clone(), before: next, others: BTreeMap::new() };
+            *self.round() = Round { members: members.clone(), before: next, ..Round::default() };
         }
         let outcomes: Vec<_> = members.iter().map(|key| (*key, self.member_unless_found(*key))).collect();
         self.stop_if_found()?;
@@ -240,7 +269,14 @@ impl<'a> Kleene<'a> {
 
     fn body_unless_found(&mut self, key: Key) -> Result<i64, Failure> {
         self.stop_if_found()?;
-        self.body(key)
+        self.body_in_round(key)
+    }
+
+    fn body_in_round(&mut self, key: Key) -> Result<i64, Failure> {
+        self.round().running.push(key);
+        let outcome = self.body(key);
+        self.round().running.pop();
+        outcome
     }
 
     fn member_unless_found(&mut self, key: Key) -> Result<i64, Failure> {

@@ -58,6 +58,8 @@ pub(super) struct Component {
     unused: Vec<NodeRef>,
     /// The members that are due.
     due: Vec<usize>,
+    /// Which members leave, if some do (`parting.rs`).
+    pub(super) leaving: Vec<bool>,
 }
 
 /// A run of a body.
@@ -204,6 +206,7 @@ impl Component {
             twins: FxHashSet::default(),
             unused: Vec::new(),
             due: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::component::{Component, Member};
+use super::parting;
 use super::resolved::Resolved;
 use super::rounds::Stopped;
 use crate::claim::Phase;
@@ -21,13 +23,15 @@ use crate::task_fn::Ran;
 struct Judged {
     ran: Ran,
     lasts: bool,
+    ttl: Option<Duration>,
 }
 
-/// Publishes the innermost component of the strand, which has come to its fixpoint.
+/// Publishes the innermost component of the strand, which has come to its fixpoint, but for the members that leave: these are
+/// released, and returned.
 ///
 /// # Errors
 /// If the user's code panics; nothing is published then.
-pub(super) fn publish(local: &Local) -> Result<(), Stopped> {
+pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
     // Code of the user's runs first, so that nothing can fail half-way.
     let values: Vec<(NodeRef, NodeRef)> = {
         let cycles = local.cycles.borrow();
@@ -45,15 +49,27 @@ pub(super) fn publish(local: &Local) -> Result<(), Stopped> {
         }
     }
     let Some(component) = local.cycles.borrow_mut().pop() else { return Err(Stopped::Merged) };
-    let Component { members, twins, later, .. } = component;
+    let Component { members, twins, mut later, leaving, .. } = component;
+    let mut leaves = leaving.iter();
+    let (judged_left, mut judged): (Vec<_>, Vec<_>) =
+        judged.into_iter().partition(|_| leaves.next().copied().unwrap_or_default());
+    let (members, left) = parting::part(members, &leaving, &mut later);
+    // They have come to what they are by what has left, so they last no longer.
+    if let Some(first) = judged.first_mut() {
+        first.lasts &= judged_left.iter().all(|left| left.lasts);
+        first.ttl = left.iter().filter_map(|left| left.node.task_fn.ttl).chain(first.ttl).min();
+    }
     let first_reads = members.iter().map(|member| (member.node, member.first_reads));
     let resolved = Arc::new(Resolved::new(first_reads, later));
     // The first is the one that all others are found by: it comes last.
     for (member, judged) in members.into_iter().zip(judged).rev() {
         publish_member(local, member, &judged, &resolved);
     }
+    for member in &left {
+        fail_member(local, member, &TaskError::Cancelled);
+    }
     free(twins);
-    Ok(())
+    Ok(left.into_iter().map(|member| member.node).collect())
 }
 
 fn judge(node: NodeRef, twin: NodeRef) -> Judged {
@@ -65,7 +81,7 @@ fn judge(node: NodeRef, twin: NodeRef) -> Judged {
     };
     // SAFETY: the twin is this function's, and has an output that nobody changes.
     let keeps = || unsafe { node.task_fn.keeps(twin) };
-    Judged { ran, lasts: !node.task_fn.volatile && keeps() }
+    Judged { ran, lasts: !node.task_fn.volatile && keeps(), ttl: node.task_fn.ttl }
 }
 
 /// As `execute::complete` does for a task by itself.
@@ -94,7 +110,7 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     if !judged.lasts {
         list_to_run_again(local, node);
     }
-    if let Some(ttl) = node.task_fn.ttl {
+    if let Some(ttl) = judged.ttl {
         engine.expiries.set(node, ttl);
     }
     if let Some(persistence) = engine.persistence() {

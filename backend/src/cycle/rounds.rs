@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::component::{Component, Member, RoundRun, Run};
-use super::{Parked, Restart, publish, read, run_apart};
+use super::{Parked, Restart, parting, publish, read, run_apart};
 use crate::execute::Payload;
 use crate::failure::{CycleError, FixpointError, TaskError};
 use crate::local::Local;
@@ -32,21 +32,19 @@ enum Stop {
 
 /// Resolves the innermost component of the strand, whose head's body has ended, and publishes its members.
 ///
+/// Returns those that have left it.
+///
 /// # Errors
 /// What kept it from being resolved; or [`Parked`], if it has become part of another component.
-pub(super) fn resolve(local: &Local) -> Result<(), Payload> {
+pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Payload> {
     let Some(id) = local.cycles.borrow_mut().begin_rounds() else {
         unreachable!("the head of a component has ended")
     };
     // What comparisons and drops read belongs to nobody.
     let frame = local.begin_frame(&[], false);
     let rounds = Rounds { local, id };
-    let mut outcome = rounds.go_through();
-    if outcome.is_ok() {
-        outcome = publish::publish(local);
-    }
-    let outcome = match outcome {
-        Ok(()) => Ok(()),
+    let outcome = match rounds.go_through().and_then(|()| publish::publish(local)) {
+        Ok(left) => Ok(left),
         Err(Stopped::Merged) => Err(Box::new(Parked) as Payload),
         Err(Stopped::Failed(error, payload)) => {
             publish::fail_all(local, &error);
@@ -126,10 +124,9 @@ impl Rounds<'_> {
                 }
             }
             self.check()?;
-            if due.is_empty() {
+            if due.is_empty() || self.commit(&due)? {
                 return Ok(());
             }
-            self.commit(&due)?;
         }
         unreachable!("values change in a bounded number of rounds")
     }
@@ -155,6 +152,7 @@ impl Rounds<'_> {
     fn begin(&self) -> Result<(), Stop> {
         let fixpoints = self.with(|component| {
             component.grown = false;
+            component.leaving.clear();
             let fixpoints = component.members.iter().filter(|member| member.is_fixpoint());
             fixpoints.map(|member| member.node).collect::<Vec<_>>()
         })?;
@@ -297,8 +295,8 @@ impl Rounds<'_> {
         }
     }
 
-    /// The values of the round come into use.
-    fn commit(&self, due: &[usize]) -> Result<(), Stop> {
+    /// The values of the round come into use. Returns whether it was the last one.
+    fn commit(&self, due: &[usize]) -> Result<bool, Stop> {
         let mut changed = Vec::new();
         for number in due {
             let pair = self.with(|component| {
@@ -317,8 +315,9 @@ impl Rounds<'_> {
         }
         // Not before all who have read something in this round are known.
         self.with(|component| changed.iter().for_each(|number| component.mark_due(*number)))?;
-        self.bound(due)?;
-        self.sweep()
+        let is_last = self.bound(due)?;
+        self.sweep()?;
+        Ok(is_last)
     }
 
     /// Whether a value that has changed is that of round 0 or 1. Asked of the last changes before the bound only: it is for the text
@@ -338,22 +337,33 @@ impl Rounds<'_> {
         Ok(false)
     }
 
-    /// Fails if a value has changed in too many rounds.
-    fn bound(&self, due: &[usize]) -> Result<(), Stop> {
-        self.with(|component| {
-            for number in due {
+    /// If a value has changed in too many rounds, there are no more: what does not settle leaves, or all fail if nothing has settled.
+    /// Returns whether that is so.
+    fn bound(&self, due: &[usize]) -> Result<bool, Stop> {
+        let is_over = self.with(|component| {
+            let exceeds = |number: &usize| {
                 let member = &component.members[*number];
-                let Some(rounds) = member.node.task_fn.rounds() else { continue };
-                if member.changes > rounds {
-                    let path = path_through(component, *number);
-                    component.fail(
-                        TaskError::NoFixpoint(Arc::new(FixpointError::new(&path, rounds, member.goes_round))),
-                        None,
-                    );
-                }
+                let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes > *rounds);
+                rounds.map(|rounds| (*number, rounds))
+            };
+            let exceeding: Vec<_> = due.iter().filter_map(exceeds).collect();
+            if exceeding.is_empty() {
+                return false;
             }
+            let leaving = parting::unsettled(component);
+            if leaving.contains(&false) {
+                component.leaving = leaving;
+                return true;
+            }
+            for (number, rounds) in exceeding {
+                let path = path_through(component, number);
+                let error = FixpointError::new(&path, rounds, component.members[number].goes_round);
+                component.fail(TaskError::NoFixpoint(Arc::new(error)), None);
+            }
+            true
         })?;
-        self.check()
+        self.check()?;
+        Ok(is_over)
     }
 
     /// Drops the values that no later round reads.

@@ -9,7 +9,8 @@
 //! * to take back the claims on a resolved component that is being verified (`resolved.rs`), when something that it reads turns out
 //!   to be a part of it now;
 //! * when a cycle has closed on which there is no fixpoint task, but a node that was claimed as the origin of a wave, ahead of the
-//!   tasks in between (`demand.rs`): the way is not known, and has to be gone link by link.
+//!   tasks in between (`demand.rs`): the way is not known, and has to be gone link by link;
+//! * when the head of a component has left it (`parting.rs`): it is asked for again.
 
 use super::read::is_own;
 use crate::claim::Phase;

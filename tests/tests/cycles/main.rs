@@ -1,6 +1,7 @@
 //! Cycles that are resolved by iteration: `#[task_fn(cycle_initial = ..)]`.
 
 mod closing_later;
+mod leaving;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,239 @@
+//! What does not settle leaves a cycle that has settled otherwise.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use larder::{Input, Runtime, TaskError, task_fn};
+use larder_tests::deadline::in_time;
+
+#[task_fn(transient, cycle_initial = 0)]
+fn outer(x: &Input<u32>) -> u32 {
+    match outer(x) {
+        0 => inner(x) + 1,
+        value => (value + 1).min(4),
+    }
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn inner(x: &Input<u32>) -> u32 {
+    inner(x) + outer(x).max(1)
+}
+
+fn is_unsettled(answer: Result<u32, TaskError>) -> bool {
+    matches!(answer, Err(TaskError::NoFixpoint(error)) if error.path == ["inner(input(\"x\"))"])
+}
+
+/// `inner` is read in the first round only, and never settles. Both failed.
+#[test]
+fn an_inner_cycle_that_is_read_in_the_first_round_only_does_not_fail_the_outer_one() {
+    in_time(|| {
+        for first in [0, 1] {
+            let runtime = Runtime::new();
+            let x = runtime.input("x", 0);
+            let ask = |which| runtime.try_run(|| if which == 0 { outer(&x) } else { inner(&x) });
+            for which in [first, 1 - first, first] {
+                match ask(which) {
+                    Ok(value) => assert_eq!((value, which), (4, 0)),
+                    error => assert!(which == 1 && is_unsettled(error)),
+                }
+            }
+            let caught = || catch_unwind(AssertUnwindSafe(|| inner(&x))).is_err();
+            runtime.run(|| {
+                assert!(caught());
+                assert_eq!(outer(&x), 4);
+                assert!(caught());
+            });
+        }
+    });
+}
+
+/// While `settling` changes, this goes off, and never comes to rest; by itself it does.
+#[task_fn(transient, cycle_initial = 0)]
+fn easily_upset(x: &Input<u32>) -> u32 {
+    match (easily_upset(x), settling(x)) {
+        (0, 0..=4) => 1,
+        (0, _) => 0,
+        (value, _) => value + 1,
+    }
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn settling(x: &Input<u32>) -> u32 {
+    match settling(x) {
+        0 => easily_upset(x).min(0) + 1 + x.get(),
+        value => (value + 1).min(7),
+    }
+}
+
+#[task_fn(transient)]
+fn reads_both(x: &Input<u32>) -> u32 {
+    easily_upset(x) * 10 + settling(x)
+}
+
+#[test]
+fn a_task_that_has_left_is_resolved_over_those_that_have_settled() {
+    in_time(|| {
+        for first in 0..3 {
+            let runtime = Runtime::new();
+            let x = runtime.input("x", 0);
+            let ask = |which| match which {
+                0 => easily_upset(&x),
+                1 => settling(&x),
+                _ => reads_both(&x),
+            };
+            for value in [0, 1, 0] {
+                runtime.update(|update| update.set(&x, value)).expect("no session is open");
+                runtime.run(|| ask(first));
+                assert_eq!(runtime.run(|| [ask(0), ask(1), ask(2)]), [0, 7, 7]);
+            }
+        }
+    });
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn keeps_the_first(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    match keeps_the_first(x, y) {
+        0 => told_once(x, y),
+        value => value,
+    }
+}
+
+#[task_fn(transient)]
+fn told_once(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    counts_on(x, y);
+    tenth(y) + 1
+}
+
+#[task_fn(transient)]
+fn tenth(y: &Input<u32>) -> u32 {
+    y.get() / 10
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn counts_on(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    keeps_the_first(x, y);
+    counts_on(x, y) + 1 + x.get()
+}
+
+/// The value is what it is because of what a task has read that has left: the two are no edges apart.
+#[test]
+fn what_a_task_has_read_that_has_left_is_a_dependency() {
+    in_time(|| {
+        for first in 0..3 {
+            let runtime = Runtime::new();
+            let (x, y) = (runtime.input("x", 0), runtime.input("y", 0));
+            let runs = || {
+                let functions = runtime.stats().functions;
+                functions.iter().filter(|of| of.name == "keeps_the_first").map(|of| of.runs).sum::<u64>()
+            };
+            for value in [0, 20, 70] {
+                runtime.update(|update| update.set(&y, value)).expect("no session is open");
+                let entered = runtime.try_run(|| match first {
+                    0 => keeps_the_first(&x, &y),
+                    1 => told_once(&x, &y),
+                    _ => counts_on(&x, &y),
+                });
+                assert_eq!(entered.is_ok(), first == 0);
+                assert_eq!(runtime.run(|| keeps_the_first(&x, &y)), value / 10 + 1);
+                let before = runs();
+                runtime.update(|update| update.set(&y, value + 1)).expect("no session is open");
+                assert_eq!(runtime.run(|| keeps_the_first(&x, &y)), value / 10 + 1);
+                assert_eq!(runs(), before, "nothing that was read has changed");
+            }
+        }
+    });
+}
+
+static OUTSIDE: AtomicU32 = AtomicU32::new(0);
+
+#[task_fn(transient, cycle_initial = 0)]
+fn keeps_the_first_of_outside(x: &Input<u32>) -> u32 {
+    match keeps_the_first_of_outside(x) {
+        0 => looks_outside(x),
+        value => value,
+    }
+}
+
+#[task_fn(volatile)]
+fn looks_outside(x: &Input<u32>) -> u32 {
+    counts_on_outside(x);
+    OUTSIDE.load(Relaxed) + 1
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn counts_on_outside(x: &Input<u32>) -> u32 {
+    keeps_the_first_of_outside(x);
+    counts_on_outside(x) + 1
+}
+
+/// Those that stay do not last longer than what they have come to be by.
+#[test]
+fn a_volatile_task_that_has_left_has_those_run_again_that_stay() {
+    in_time(|| {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 0);
+        for value in [0, 5, 3] {
+            OUTSIDE.store(value, Relaxed);
+            assert_eq!(runtime.run(|| keeps_the_first_of_outside(&x)), value + 1);
+        }
+    });
+}
+
+/// The higher ones settle, the lower ones do not; each reads all that are above it, and in the first round those below.
+#[task_fn(transient, cycle_initial = 0, cycle_rounds = 10)]
+fn ladder(n: u32, x: &Input<u32>) -> u32 {
+    let own = ladder(n, x);
+    if own == 0 && n < 6 {
+        ladder(n + 1, x);
+    }
+    if n > 0 {
+        ladder(n - 1, x);
+    }
+    // Those of a higher number change again while the one before does.
+    if n == 0 { (own + 1).min(3) } else { own + 1 }
+}
+
+#[test]
+fn a_ladder_comes_apart_at_the_first_that_does_not_settle() {
+    in_time(|| {
+        for first in 0..7 {
+            let runtime = Runtime::new();
+            let x = runtime.input("x", 0);
+            for n in [first].into_iter().chain(0..7) {
+                let answer = runtime.try_run(|| ladder(n, &x));
+                assert_eq!(answer.ok(), (n == 0).then_some(3), "{n} after {first}");
+            }
+        }
+    });
+}
+
+#[test]
+fn threads_agree_on_what_has_left() {
+    in_time(|| {
+        for round in 0..60 {
+            let runtime = Runtime::new();
+            let x = runtime.input("x", 0);
+            let barrier = Barrier::new(3);
+            std::thread::scope(|scope| {
+                for thread in 0..3 {
+                    let (runtime, x, barrier) = (&runtime, &x, &barrier);
+                    scope.spawn(move || {
+                        barrier.wait();
+                        for step in 0..3 {
+                            match (thread + round + step) % 3 {
+                                0 => assert_eq!(runtime.run(|| reads_both(x)), 7),
+                                1 => assert_eq!(runtime.run(|| easily_upset(x)), 0),
+                                _ => assert_eq!(runtime.run(|| settling(x)), 7),
+                            }
+                            match (thread + round + step) % 2 {
+                                0 => assert_eq!(runtime.run(|| outer(x)), 4),
+                                _ => assert!(is_unsettled(runtime.try_run(|| inner(x)))),
+                            }
+                        }
+                    });
+                }
+            });
+        }
+    });
+}
