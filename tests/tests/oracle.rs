@@ -4,6 +4,7 @@
 //! `LARDER_ROUNDS=n` runs n times as many cases; `LARDER_SEED=n` starts from another seed, `clock` from the time; `LARDER_SHRINK=0` shows the first case
 //! that fails as it is, at once.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -264,7 +265,11 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         state.traces.settle(&world.program, &naive.evaluated(), &ran)?;
     }
     world.ledger().on_cycles(naive.members());
-    let settled = world.ledger().settle(|key| naive.outcome(key));
+    // Who has left a cycle has run on it, and has no value unless somebody asks for it.
+    let left: HashSet<Key> =
+        naive.members().into_iter().filter(|key| naive.outcome(*key).is_none()).collect();
+    let outcome = |key| naive.outcome(key).or_else(|| left.contains(&key).then_some(false));
+    let settled = world.ledger().settle(outcome);
     // Threads that meet on a cycle give up what they have begun, and one of them begins again. What else has run of a cycle when
     // one of its bodies fails depends on where it was entered.
     let several = sessions > 1 || matches!(step, Step::Cancel(..));
