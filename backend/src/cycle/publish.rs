@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use super::component::{Component, Member};
 use super::parting;
@@ -23,7 +22,6 @@ use crate::task_fn::Ran;
 struct Judged {
     ran: Ran,
     lasts: bool,
-    ttl: Option<Duration>,
 }
 
 /// Publishes the innermost component of the strand, which has come to its fixpoint, but for the members that leave: these are
@@ -54,10 +52,11 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
     let (judged_left, mut judged): (Vec<_>, Vec<_>) =
         judged.into_iter().partition(|_| leaves.next().copied().unwrap_or_default());
     let (members, left) = parting::part(members, &leaving, &mut later);
-    // They have come to what they are by what has left, so they last no longer.
+    // They have come to what they are by what has left, so they last no longer than that: no session, if it expires.
+    let left_lasts = judged_left.iter().all(|left| left.lasts)
+        && left.iter().all(|member| member.node.task_fn.ttl.is_none());
     if let Some(first) = judged.first_mut() {
-        first.lasts &= judged_left.iter().all(|left| left.lasts);
-        first.ttl = left.iter().filter_map(|left| left.node.task_fn.ttl).chain(first.ttl).min();
+        first.lasts &= left_lasts;
     }
     let first_reads = members.iter().map(|member| (member.node, member.first_reads));
     let resolved = Arc::new(Resolved::new(first_reads, later));
@@ -81,7 +80,7 @@ fn judge(node: NodeRef, twin: NodeRef) -> Judged {
     };
     // SAFETY: the twin is this function's, and has an output that nobody changes.
     let keeps = || unsafe { node.task_fn.keeps(twin) };
-    Judged { ran, lasts: !node.task_fn.volatile && keeps(), ttl: node.task_fn.ttl }
+    Judged { ran, lasts: !node.task_fn.volatile && keeps() }
 }
 
 /// As `execute::complete` does for a task by itself.
@@ -110,7 +109,7 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     if !judged.lasts {
         list_to_run_again(local, node);
     }
-    if let Some(ttl) = judged.ttl {
+    if let Some(ttl) = node.task_fn.ttl {
         engine.expiries.set(node, ttl);
     }
     if let Some(persistence) = engine.persistence() {

@@ -145,6 +145,49 @@ fn what_a_task_has_read_that_has_left_is_a_dependency() {
     });
 }
 
+#[task_fn(transient, cycle_initial = 0)]
+fn keeps_the_third(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    match keeps_the_third(x, y) {
+        0..=2 => told_late(x, y),
+        value => value,
+    }
+}
+
+#[task_fn(transient)]
+fn told_late(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    match counts_late(x, y) {
+        number @ 0..=1 => number + 1,
+        _ => tenth(y) + 5,
+    }
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn counts_late(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    keeps_the_third(x, y);
+    counts_late(x, y) + 1
+}
+
+/// The same of what it has read in a later round only.
+#[test]
+fn what_a_task_has_read_late_that_has_left_is_a_dependency() {
+    in_time(|| {
+        for first in 0..3 {
+            let runtime = Runtime::new();
+            let (x, y) = (runtime.input("x", 0), runtime.input("y", 0));
+            for value in [0, 20, 70, 0] {
+                runtime.update(|update| update.set(&y, value)).expect("no session is open");
+                let entered = runtime.try_run(|| match first {
+                    0 => keeps_the_third(&x, &y),
+                    1 => told_late(&x, &y),
+                    _ => counts_late(&x, &y),
+                });
+                assert_eq!(entered.is_ok(), first == 0);
+                assert_eq!(runtime.run(|| keeps_the_third(&x, &y)), value / 10 + 5);
+            }
+        }
+    });
+}
+
 static OUTSIDE: AtomicU32 = AtomicU32::new(0);
 
 #[task_fn(transient, cycle_initial = 0)]
@@ -180,7 +223,47 @@ fn a_volatile_task_that_has_left_has_those_run_again_that_stay() {
     });
 }
 
-/// The higher ones settle, the lower ones do not; each reads all that are above it, and in the first round those below.
+static ONCE: AtomicU32 = AtomicU32::new(0);
+
+#[task_fn(transient, cycle_initial = 0)]
+fn keeps_the_first_of_today(x: &Input<u32>) -> u32 {
+    match keeps_the_first_of_today(x) {
+        0 => expires(x),
+        value => value,
+    }
+}
+
+#[task_fn(ttl = std::time::Duration::from_nanos(1))]
+fn expires(x: &Input<u32>) -> u32 {
+    counts_on_today(x);
+    ONCE.load(Relaxed) + 1
+}
+
+#[task_fn(transient, cycle_initial = 0)]
+fn counts_on_today(x: &Input<u32>) -> u32 {
+    keeps_the_first_of_today(x);
+    counts_on_today(x) + 1
+}
+
+/// The same of what expires; and those that stay can be freed.
+#[test]
+fn a_task_that_expires_and_has_left_has_those_run_again_that_stay() {
+    in_time(|| {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 0);
+        for value in [0, 5, 3] {
+            ONCE.store(value, Relaxed);
+            assert_eq!(runtime.run(|| keeps_the_first_of_today(&x)), value + 1);
+        }
+        runtime.run(|| assert!(keeps_the_first_of_today::forget(&x)));
+        for _ in 0..3 {
+            runtime.run(|| ());
+        }
+        assert_eq!(runtime.run(|| keeps_the_first_of_today(&x)), 4);
+    });
+}
+
+/// The lowest settles, the others do not; each reads the one below, and in the first round the one above.
 #[task_fn(transient, cycle_initial = 0, cycle_rounds = 10)]
 fn ladder(n: u32, x: &Input<u32>) -> u32 {
     let own = ladder(n, x);
@@ -190,12 +273,11 @@ fn ladder(n: u32, x: &Input<u32>) -> u32 {
     if n > 0 {
         ladder(n - 1, x);
     }
-    // Those of a higher number change again while the one before does.
     if n == 0 { (own + 1).min(3) } else { own + 1 }
 }
 
 #[test]
-fn a_ladder_comes_apart_at_the_first_that_does_not_settle() {
+fn a_ladder_comes_apart_at_the_first_rung_that_does_not_settle() {
     in_time(|| {
         for first in 0..7 {
             let runtime = Runtime::new();
