@@ -4,8 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use larder::{Input, Runtime, TaskError, task_fn};
+use larder::{Input, Runtime, TaskError, TaskExt, task_fn};
 use larder_tests::deadline::in_time;
+use larder_tests::executor::block_on;
 
 #[task_fn(transient, cycle_initial = 0)]
 fn outer(x: &Input<u32>) -> u32 {
@@ -286,6 +287,59 @@ fn a_ladder_comes_apart_at_the_first_rung_that_does_not_settle() {
                 let answer = runtime.try_run(|| ladder(n, &x));
                 assert_eq!(answer.ok(), (n == 0).then_some(3), "{n} after {first}");
             }
+        }
+    });
+}
+
+#[task_fn(transient, heavy, cycle_initial = 0)]
+fn heavy_upset(x: &Input<u32>) -> u32 {
+    match (heavy_upset(x), heavy_settling(x)) {
+        (0, 0..=4) => 1,
+        (0, _) => x.get(),
+        (value, _) => value + 1,
+    }
+}
+
+#[task_fn(transient, heavy, cycle_initial = 0)]
+fn heavy_settling(x: &Input<u32>) -> u32 {
+    match heavy_settling(x) {
+        0 => heavy_upset(x).min(0) + 1,
+        value => (value + 1).min(7),
+    }
+}
+
+#[task_fn(transient)]
+async fn awaits_both(x: Input<u32>) -> u32 {
+    heavy_upset::task(&x).get_async().await * 10 + heavy_settling(&x) + easily_upset(&x)
+}
+
+#[task_fn(transient)]
+fn hundredth_of_upset(x: &Input<u32>) -> u32 {
+    heavy_upset(x) / 100
+}
+
+#[task_fn(transient)]
+async fn awaits_above(x: Input<u32>) -> u32 {
+    hundredth_of_upset::task(&x).get_async().await + 1
+}
+
+/// Whoever verifies for a future, or runs on a thread for it, asks again for what has left.
+#[test]
+fn futures_and_heavy_tasks_ask_again_for_what_has_left() {
+    in_time(|| {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 0);
+        for value in [0, 0, 1, 0] {
+            runtime.update(|update| update.set(&x, value)).expect("no session is open");
+            let answer = block_on(
+                runtime
+                    .try_run_async(async { (awaits_both(x.clone()).await, awaits_above(x.clone()).await) }),
+            );
+            match answer {
+                Ok(found) => assert_eq!((found, value), ((7, 1), 0)),
+                error => assert!(value == 1 && matches!(error, Err(TaskError::NoFixpoint(_))), "{error:?}"),
+            }
+            assert_eq!(runtime.run(|| heavy_settling(&x)), 7);
         }
     });
 }
