@@ -408,6 +408,28 @@ fn cycles_come_to_the_fixpoint_of_evaluation_from_scratch() {
     check(600, Cycles::Fixpoints, 1, false);
 }
 
+/// The definition by itself, without the engine.
+#[test]
+fn what_a_cycle_comes_to_does_not_depend_on_where_it_is_entered() {
+    let strategy = program(Flavour { cycles: Cycles::Fixpoints, catching: false, concurrent: false });
+    check_by(1000, strategy.prop_map(|program| (program, Vec::new())), |program, _| {
+        let inputs: Vec<_> = program.inputs.iter().copied().map(Some).collect();
+        let count = program.nodes.len();
+        let values = |order: &mut dyn Iterator<Item = usize>| {
+            let mut naive = Naive::new(&program, &inputs, &[1, 2], &[0, 1, 2]);
+            let mut values: Vec<_> = order.map(|id| (id, naive.value(id).ok())).collect();
+            values.sort_unstable();
+            values
+        };
+        let expected = values(&mut (0..count));
+        prop_assert_eq!(&values(&mut (0..count).rev()), &expected);
+        for first in 0..count {
+            prop_assert_eq!(&values(&mut (first..count).chain(0..first)), &expected);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn cycles_entered_by_several_threads_come_to_the_same_fixpoint() {
     check(300, Cycles::Fixpoints, 3, true);
