@@ -62,7 +62,10 @@ fn easily_upset(x: &Input<u32>) -> u32 {
 #[task_fn(transient, cycle_initial = 0)]
 fn settling(x: &Input<u32>) -> u32 {
     match settling(x) {
-        0 => easily_upset(x).min(0) + 1 + x.get(),
+        0 => {
+            easily_upset(x);
+            1 + x.get()
+        }
         value => (value + 1).min(7),
     }
 }
@@ -303,7 +306,10 @@ fn heavy_upset(x: &Input<u32>) -> u32 {
 #[task_fn(transient, heavy, cycle_initial = 0)]
 fn heavy_settling(x: &Input<u32>) -> u32 {
     match heavy_settling(x) {
-        0 => heavy_upset(x).min(0) + 1,
+        0 => {
+            heavy_upset(x);
+            1
+        }
         value => (value + 1).min(7),
     }
 }
