@@ -67,7 +67,11 @@ fn check(name: &str, round: impl Fn(u64) + Sync) {
     let after = live(8..28);
     // A list may have more room than before; but there are hundreds of things in all, mostly thousands.
     let left = after - before;
-    assert!(left < 8192, "{name}: 20 rounds leave {left} bytes behind");
+    if left >= 8192 {
+        // A table that has grown for a while has as much room from then on; what stays behind goes on growing.
+        let left = live(28..108) - after;
+        assert!(left < 16384, "{name}: 80 rounds leave {left} bytes behind");
+    }
 }
 
 /// Fails if rounds of a runtime leave something behind, in memory or among its tasks.
