@@ -112,7 +112,7 @@ impl Told {
         let Some(owner) = body.strip_suffix("::{{closure}}") else { return Self::Text };
         let owner = owner.strip_suffix("::{{constant}}").unwrap_or(owner);
         // A free function, whose body stands in an `impl` of its companion. In a function, the path of that is longer.
-        if let Some(arguments) = owner.strip_prefix(path).and_then(|rest| rest.strip_prefix("::__descriptor"))
+        if let Some(arguments) = owner.strip_prefix(path).and_then(|rest| rest.strip_prefix("::__describe"))
         {
             return Self::of_arguments(arguments);
         }
@@ -233,12 +233,12 @@ mod tests {
     #[test]
     fn names_tell_functions_apart_unless_they_may_be_local_or_foreign() {
         let cases = [
-            (Told::Name, "a::top", "a::top::__descriptor"),
-            (Told::Name, "a::m::top", "a::m::top::__descriptor<u8>"),
+            (Told::Name, "a::top", "a::top::__describe"),
+            (Told::Name, "a::m::top", "a::m::top::__describe<u8>"),
             (
                 Told::Name,
                 "a::top",
-                "a::top::__descriptor<&[alloc::boxed::Box<dyn core::ops::Fn(u8) -> alloc::string::String>]>",
+                "a::top::__describe<&[alloc::boxed::Box<dyn core::ops::Fn(u8) -> alloc::string::String>]>",
             ),
             (Told::Name, "a::m::method", "a::m::S::method"),
             (Told::Name, "a::m::method", "a::m::S<alloc::vec::Vec<u8>>::method<u8>"),
@@ -248,8 +248,8 @@ mod tests {
             (Told::Name, "a::m::method", "<a::m::S as a::other::Trait>::method"),
             (Told::Name, "a::m::method", "<&a::m::S as core::fmt::Debug>::method"),
             // Type arguments.
-            (Told::Types, "a::top", "a::top::__descriptor<a::S>"),
-            (Told::Types, "a::top", "a::top::__descriptor<fn(b::S) -> u8>"),
+            (Told::Types, "a::top", "a::top::__describe<a::S>"),
+            (Told::Types, "a::top", "a::top::__describe<fn(b::S) -> u8>"),
             (Told::Types, "a::method", "a::S<a::T>::method"),
             (Told::Types, "a::method", "a::S::method<a::outer::T>"),
             (Told::Types, "a::method", "a::<impl a::m::S<a::outer::T>>::method"),
@@ -258,10 +258,10 @@ mod tests {
             (Told::Types, "a::method", "<b::S as a::Trait>::method"),
             (Told::Types, "a::method", "a::<impl a::m::Trait for b::S>::method"),
             // In a body, a `const _` block, a closure, a module in a body.
-            (Told::Text, "a::helper", "a::outer::helper::__descriptor"),
-            (Told::Text, "a::helper", "a::_::helper::__descriptor"),
-            (Told::Text, "a::helper", "a::outer::{{closure}}::helper::__descriptor"),
-            (Told::Text, "a::inner::helper", "a::outer::inner::helper::__descriptor"),
+            (Told::Text, "a::helper", "a::outer::helper::__describe"),
+            (Told::Text, "a::helper", "a::_::helper::__describe"),
+            (Told::Text, "a::helper", "a::outer::{{closure}}::helper::__describe"),
+            (Told::Text, "a::inner::helper", "a::outer::inner::helper::__describe"),
             // Types and traits that may be local to one.
             (Told::Text, "a::method", "a::outer::S::method"),
             (Told::Text, "a::method", "a::outer::<impl a::S>::method"),
@@ -273,6 +273,6 @@ mod tests {
             assert_eq!(Told::of(&format!("{body}::{{{{closure}}}}"), path), told, "{body}");
             assert_eq!(Told::of(&format!("{body}::{{{{constant}}}}::{{{{closure}}}}"), path), told, "{body}");
         }
-        assert_eq!(Told::of("a::top::__descriptor", "a::top"), Told::Text);
+        assert_eq!(Told::of("a::top::__describe", "a::top"), Told::Text);
     }
 }
