@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use crate::codec;
+use crate::stack::on_enough_stack;
 
 /// Values that can be compared by their representation.
 pub trait Exact {
@@ -233,7 +234,7 @@ tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 /// Equal floats differ in the sign of a zero only. Where there is a negative one, which is rare, the encodings decide: a map
 /// that comes in another order then counts as another value.
 pub fn same_by_sign<T: PartialEq + Serialize>(left: &T, right: &T) -> bool {
-    left == right
+    on_enough_stack(|| left == right)
         && (!(codec::has_negative_zero(left) || codec::has_negative_zero(right)) || {
             let (mut one, mut other) = (Vec::new(), Vec::new());
             codec::encode_into(left, &mut one).is_ok()

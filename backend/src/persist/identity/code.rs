@@ -112,8 +112,7 @@ impl Told {
         let Some(owner) = body.strip_suffix("::{{closure}}") else { return Self::Text };
         let owner = owner.strip_suffix("::{{constant}}").unwrap_or(owner);
         // A free function, whose body stands in an `impl` of its companion. In a function, the path of that is longer.
-        if let Some(arguments) = owner.strip_prefix(path).and_then(|rest| rest.strip_prefix("::__describe"))
-        {
+        if let Some(arguments) = owner.strip_prefix(path).and_then(|rest| rest.strip_prefix("::__describe")) {
             return Self::of_arguments(arguments);
         }
         let Some((module, function)) = path.rsplit_once("::") else { return Self::Text };
