@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use larder_backend::storage::{
@@ -16,6 +16,9 @@ use larder_backend::storage::{
     WriteBehindOptions, verify_store,
 };
 use storage_support::*;
+
+/// Held by tests that open snapshots: one of them looks at all that this process has open.
+static SNAPSHOTS: Mutex<()> = Mutex::new(());
 
 fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -46,6 +49,7 @@ fn put(storage: &RedbStorage, value: &[u8]) -> Result<(), StorageError> {
 /// `open` renamed whatever was there: a pipe, a device, a folder's link.
 #[test]
 fn what_is_no_regular_file_is_an_error_and_is_not_touched() {
+    let _alone = SNAPSHOTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -137,6 +141,7 @@ fn files_are_their_users_own_unless_told_otherwise() {
 /// A snapshot copied a private store to a file that everybody could read.
 #[test]
 fn a_snapshot_is_as_private_as_can_be() {
+    let _alone = SNAPSHOTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let storage = RedbStorage::open(&path).unwrap();
@@ -160,6 +165,7 @@ fn a_snapshot_is_as_private_as_can_be() {
 /// A copy that is made in the middle of commits is a state that the store was in, or refused.
 #[test]
 fn a_snapshot_of_a_store_that_is_written_is_one_state() {
+    let _alone = SNAPSHOTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let path = folder.path().join("store.redb");
     let storage = RedbStorage::open(&path).unwrap();
@@ -308,6 +314,7 @@ fn a_kill_while_a_store_is_created_leaves_nothing_behind() {
 /// Each state that a file has on its way, and each length that it may be cut to.
 #[test]
 fn a_store_that_was_not_completed_is_begun_again_in_place() {
+    let _alone = SNAPSHOTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     drop(RedbStorage::open(&path).unwrap());

@@ -45,6 +45,7 @@ fn own_library() -> Result<Option<Digest>, Unknown> {
 use self::linux::{library_at, own_library};
 
 /// An address in the file that this engine comes from.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline(never)]
 fn engine() -> &'static u8 {
     &0
