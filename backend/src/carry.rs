@@ -5,7 +5,7 @@
 //! sink, and from there to the frame: before the frame records anything else, and at the latest when its task ends.
 //!
 //! * The sink of a task is closed when the task ends; work that comes later fails loudly. Work that has begun and not ended then, a
-//!   suspended future, too, makes the task fail: its value may depend on reads that nobody noted.
+//!   suspended future, too, makes the task fail: its value may depend on reads that were not recorded.
 //! * What is carried out of carried work belongs to the same task, and may outlive the work that it was carried out of (`sink.rs`).
 //! * A `Carried` is part of its session: it holds the gate until it is dropped.
 //! * Rayon runs stolen jobs on top of a thread that waits for others. The strand below then waits for the job above,

@@ -208,7 +208,7 @@ impl<'a> Collecting<'a> {
 
     /// A node that was read, made fresh.
     fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
-        // What emits nothing is depended on by none that collects.
+        // No collecting task depends on a read that emits nothing.
         if !node.task_fn.emits() || !self.seen.insert(node) {
             return Ok(None);
         }

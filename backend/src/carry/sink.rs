@@ -32,7 +32,7 @@ struct State {
     arrived: Arrived,
 }
 
-/// What has arrived in a sink.
+/// Reads, emitted values and failures that have arrived in a sink.
 #[derive(Default)]
 pub(crate) struct Arrived {
     pub(crate) gathered: Gathered,

@@ -123,7 +123,7 @@ impl Serializer for Zeros {
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant
     }
 
-    /// As the codec, so that types show what they would be stored as.
+    /// Says no, like the codec, so that types show the form in which they would be stored.
     fn is_human_readable(&self) -> bool {
         false
     }
