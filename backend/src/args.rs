@@ -13,9 +13,9 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::ptr;
 
-use crate::codec::{self, EncodeError};
 use crate::persist::PersistKey;
 use crate::slot::StackMagicAnySlot;
+use larder_storage::codec::{self, EncodeError};
 
 mod paths;
 

@@ -11,8 +11,8 @@ use crate::execute::rehearse;
 use crate::local::Local;
 use crate::node::{NodeRef, RESTORED, TWIN};
 use crate::persist::{self, Channels, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
-use crate::storage::Digest;
 use crate::task_fn::same_by_sign;
+use larder_storage::Digest;
 
 /// A type whose values tasks may emit.
 #[diagnostic::on_unimplemented(

@@ -22,12 +22,12 @@ use crate::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
 use crate::persist::{Persistence, StorageConfig};
 use crate::reclaim::Reclaim;
 use crate::stack::on_enough_stack;
-use crate::storage::StorageError;
 use crate::table::Table;
 use crate::task_fn::RawTaskFn;
 use crate::threads::Threads;
 use crate::waits::WaitGraph;
 use crate::watch::Watch;
+use larder_storage::StorageError;
 
 /// How an engine is made.
 #[derive(Clone, Debug)]

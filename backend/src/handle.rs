@@ -17,7 +17,7 @@ use crate::held::{Held, Shared};
 use crate::local::Local;
 use crate::lookup::hand_out;
 use crate::node::{ABANDONED, NodeRef};
-use crate::storage::Digest;
+use larder_storage::Digest;
 
 /// A memoized call of a task function that returns `T`. It may not have run yet.
 ///

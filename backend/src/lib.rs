@@ -58,10 +58,6 @@ mod expiry;
 mod chores;
 mod reclaim;
 
-// What outlives the process.
-pub mod codec;
-pub mod storage;
-
 // What else one can ask.
 mod counters;
 mod emit;
@@ -92,6 +88,7 @@ pub use handle::Task;
 pub use input::{Input, InputValue, Update};
 pub use inventory::submit;
 pub use jobs::{Scope, scope};
+pub use larder_storage::{self as storage, codec};
 pub use lookup::{call, with};
 pub use persist::{
     Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Registered, Seen, StorageConfig,

@@ -82,7 +82,7 @@ pub(crate) use self::types::{Put, RecallKey, recall_key, recognised};
 pub(crate) use self::types::{RawStored, Replaced};
 pub(crate) use self::wide::{WideTrace, reads_changed};
 use crate::node::NodeRef;
-use crate::storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
+use larder_storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 
 /// What is stored of a node.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use larder_backend::codec::{decode, encode_into};
+use larder_storage::codec::{decode, encode_into};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

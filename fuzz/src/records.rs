@@ -1,8 +1,8 @@
 //! Decoding of records: a payload whose checksum holds is a record of its table or none.
 
 use larder::storage::{BackingStorage, MemoryStorage, Table, Visit};
-use larder_backend::storage::ENVELOPE_BYTES;
-use larder_backend::storage::record::{
+use larder_storage::ENVELOPE_BYTES;
+use larder_storage::record::{
     FunctionRecord, InputRecord, MetaRecord, SinceRecord, SourceRecord, TaskRecord, Trace, TraceSearch,
     find_trace,
 };

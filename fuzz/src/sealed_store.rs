@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use larder::storage::{BackingStorage, MemoryStorage, Table, Visit};
-use larder_backend::storage::{Batch, ENVELOPE_BYTES};
+use larder_storage::{Batch, ENVELOPE_BYTES};
 
 use super::program::{STATES, answer, fill, open};
 

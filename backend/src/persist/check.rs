@@ -24,7 +24,7 @@ use super::wide::CleanChunks;
 use super::{Change, Code, Persisted, Persistence, StoredTrace};
 use crate::local::Local;
 use crate::node::{BROKEN, HAS_VALUE, NodeRef};
-use crate::storage::{Digest, Group, TaskKey};
+use larder_storage::{Digest, Group, TaskKey};
 
 /// A verification under way.
 pub(crate) struct Check {

@@ -14,8 +14,8 @@ use crate::codec;
 use crate::emit::{AnyEmitted, Emitted, EmittedValue};
 use crate::local::Local;
 use crate::node::{NodeRef, RESTORED};
-use crate::storage::record::Trace;
-use crate::storage::{Digest, TaskKey};
+use larder_storage::record::Trace;
+use larder_storage::{Digest, TaskKey};
 
 const BUILD_BYTES: usize = 16;
 
@@ -167,7 +167,7 @@ impl Persistence {
 
     /// What a trace emitted; none if another build wrote it.
     pub(super) fn emitted_of(&self, trace: &Trace<'_>) -> Option<Vec<EmittedValue>> {
-        let value = |emitted: crate::storage::record::Emitted<'_>| {
+        let value = |emitted: larder_storage::record::Emitted<'_>| {
             let (build, bytes) = emitted.value.split_at_checked(BUILD_BYTES)?;
             let (channels, channel) = (self.channels(), emitted.channel);
             let value = StoredEmitted { channels, channel, bytes: bytes.into() };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::codec::EncodeError;
+use larder_storage::codec::EncodeError;
 
 /// Why a run is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,7 @@ pub enum Reason {
     OnCycle,
     /// Arguments, output or emitted values could not be encoded.
     NotEncoded,
-    /// Arguments, output or an emitted value nest deeper than [`MAX_DEPTH`](crate::codec::MAX_DEPTH) levels.
+    /// Arguments, output or an emitted value nest deeper than [`MAX_DEPTH`](larder_storage::codec::MAX_DEPTH) levels.
     TooDeep,
     /// What it encodes to does not decode to the same.
     NoRoundTrip,

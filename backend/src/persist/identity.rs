@@ -18,9 +18,9 @@ use self::names::Names;
 pub(super) use self::objects::build_identity;
 use super::Reason;
 use super::recall::Registered;
-use crate::storage::record::{FunctionRecord, lossy_key};
-use crate::storage::{Digest, FunctionId, Group, Guarded, Table};
 use crate::task_fn::RawTaskFn;
+use larder_storage::record::{FunctionRecord, lossy_key};
+use larder_storage::{Digest, FunctionId, Group, Guarded, Table};
 
 /// What stands for the code of functions without a declared version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use crate::args::Key;
 use crate::node::{NodeRef, replace_value};
 use crate::persist::Replaced;
-use crate::storage::record::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
-use crate::storage::{Digest, Group};
+use larder_storage::record::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
+use larder_storage::{Digest, Group};
 
 /// A source as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

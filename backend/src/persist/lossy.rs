@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{Persistence, Reason};
 use crate::node::NodeRef;
 use crate::stack::on_enough_stack;
-use crate::storage::Group;
+use larder_storage::Group;
 
 impl Persistence {
     /// Checks that the encoded output of a claimed node, and its arguments, decode to what they are. Runs code of the user's; a

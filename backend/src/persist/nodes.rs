@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::Persisted;
 use crate::node::NodeRef;
-use crate::storage::Digest;
+use larder_storage::Digest;
 
 const SHARDS: usize = 32;
 

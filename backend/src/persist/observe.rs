@@ -8,8 +8,8 @@ use crate::claim::Phase;
 use crate::input::name_of;
 use crate::mark::Marking;
 use crate::node::NodeRef;
-use crate::storage::record::{SourceKind, read_dependents, source_key};
-use crate::storage::{Digest, Group, TaskKey};
+use larder_storage::record::{SourceKind, read_dependents, source_key};
+use larder_storage::{Digest, Group, TaskKey};
 
 /// A stored source that has no node, and is not any more what it was.
 pub(crate) struct Moved {

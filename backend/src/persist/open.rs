@@ -10,8 +10,8 @@ use super::identity::{Build, Functions, build_identity};
 use super::leaves::{LeafState, Observer, Seen};
 use super::{Counts, Leaves, Persistence};
 use crate::mark::Marking;
-use crate::storage::record::{Leaf, SourceKind, read_leaves, read_since};
-use crate::storage::{
+use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
+use larder_storage::{
     BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,
     WriteBehindOptions, evict, open_store,
 };

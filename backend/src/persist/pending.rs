@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 use super::Origin;
 use super::sharded::Sharded;
 use super::stored_trace::StoredTrace;
-use crate::storage::record::{OlderTrace, TaskRecord};
-use crate::storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
+use larder_storage::record::{OlderTrace, TaskRecord};
+use larder_storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
 
 /// The traces that are kept of a task until they are committed.
 const RUNS: usize = 8;

@@ -16,10 +16,10 @@ use crate::extra::Extra;
 use crate::local::Local;
 use crate::lookup::{hand_out, insert};
 use crate::node::NodeRef;
-use crate::storage::record::{claim, output};
-use crate::storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 use crate::table::Inserted;
 use crate::task_fn::RawTaskFn;
+use larder_storage::record::{claim, output};
+use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 
 /// Buffers that are used again and again.
 #[derive(Default)]

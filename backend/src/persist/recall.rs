@@ -15,10 +15,10 @@ use crate::local::Local;
 use crate::lookup::{insert, peek};
 use crate::node::{ABANDONED, NodeRef};
 use crate::stack::on_enough_stack;
-use crate::storage::record::TaskRecord;
-use crate::storage::{Digest, FunctionId, Table, TaskKey};
 use crate::table::Inserted;
 use crate::task_fn::RawTaskFn;
+use larder_storage::record::TaskRecord;
+use larder_storage::{Digest, FunctionId, Table, TaskKey};
 
 /// A task function that is known from the start of the program, by what gets its descriptor.
 pub struct Registered(pub(crate) fn() -> &'static RawTaskFn);

@@ -9,9 +9,9 @@ use super::{Change, Persisted, Persistence, Reason, Replaced, StoredTrace};
 use crate::edges::Edge;
 use crate::local::Local;
 use crate::node::NodeRef;
-use crate::storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
-use crate::storage::{Digest, Group, TaskKey};
 use crate::task_fn::Ran;
+use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
+use larder_storage::{Digest, Group, TaskKey};
 
 /// Buffers that are used again and again.
 #[derive(Default)]

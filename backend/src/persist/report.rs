@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Opened, Persistence, Reason};
 use crate::engine::Engine;
-use crate::storage::{
+use larder_storage::{
     FlushError, Operation, RejectedCounts, StorageError, StoreReport, WriteBehindStats, verify_store,
 };
 

@@ -13,8 +13,8 @@ use crate::extra::Extra;
 use crate::local::Local;
 use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
 use crate::stack::on_enough_stack;
-use crate::storage::record::{Trace, decode_reads};
-use crate::storage::{Digest, Rejected, TaskKey};
+use larder_storage::record::{Trace, decode_reads};
+use larder_storage::{Digest, Rejected, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
 pub(crate) struct Restored(Option<Replaced>);

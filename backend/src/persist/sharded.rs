@@ -3,7 +3,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
-use crate::storage::Digest;
+use larder_storage::Digest;
 
 const SHARDS: usize = 32;
 

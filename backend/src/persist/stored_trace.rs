@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::storage::record::{Chunk, OutputPlace, Read, Trace, decode_reads, nth_read, output};
-use crate::storage::{Digest, Guarded, TaskKey};
+use larder_storage::record::{Chunk, OutputPlace, Read, Trace, decode_reads, nth_read, output};
+use larder_storage::{Digest, Guarded, TaskKey};
 
 /// A trace of a task.
 #[derive(Clone)]

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::{Args, ArgsSlot, ByKey, Key};
-use crate::codec::{self, DecodeError, EncodeError, RoundTripError};
 use crate::lookup::hash_of;
 use crate::node::{HAS_VALUE, NodeRef, replace_value};
 use crate::slot::StackMagicAnySlot;
 use crate::task_fn::RawTaskFn;
+use larder_storage::codec::{self, DecodeError, EncodeError, RoundTripError};
 
 /// A type whose values can be stored.
 #[diagnostic::on_unimplemented(

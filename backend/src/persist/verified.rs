@@ -3,7 +3,7 @@
 use super::{Change, Persisted, Persistence};
 use crate::edges::Edge;
 use crate::node::NodeRef;
-use crate::storage::{Group, TaskKey};
+use larder_storage::{Group, TaskKey};
 
 impl Persistence {
     /// A claimed node has been found current, by looking at `looked_at`, which are all of its reads that were stale, or the

@@ -24,8 +24,8 @@ use rustc_hash::FxHashSet;
 use super::{Change, Persisted, Persistence};
 use crate::claim::Phase;
 use crate::node::{NodeRef, RESTORED};
-use crate::storage::record::{Incomplete, read_dependents};
-use crate::storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
+use larder_storage::record::{Incomplete, read_dependents};
+use larder_storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
 
 /// What becomes of nodes that the store knows to depend on the change.
 pub(crate) trait MarkInMemory {

@@ -25,8 +25,8 @@ use super::record_run::read_all;
 use super::stored_trace::PlacedChunk;
 use crate::edges::Edge;
 use crate::node::NodeRef;
-use crate::storage::Digest;
-use crate::storage::record::{Chunk, NewChunks, NewReads, Read, WIDE, ends_chunk};
+use larder_storage::Digest;
+use larder_storage::record::{Chunk, NewChunks, NewReads, Read, WIDE, ends_chunk};
 
 /// The chunks of the trace that a node was last stored with.
 pub(crate) struct WideTrace {

@@ -11,8 +11,8 @@ use super::super::Persistence;
 use super::super::pending::{Known, load_older};
 use super::super::stored_trace::{LoadedChunk, StoredTrace};
 use super::super::wide::CleanChunks;
-use crate::storage::record::{Chunk, Read};
-use crate::storage::{Digest, TaskKey};
+use larder_storage::record::{Chunk, Read};
+use larder_storage::{Digest, TaskKey};
 
 /// A task under verification.
 pub(super) struct Frame {

@@ -16,8 +16,8 @@ use std::any::TypeId;
 use std::hash::{Hash, Hasher};
 
 use super::{Build, objects};
-use crate::storage::Digest;
 use crate::task_fn::RawTaskFn;
+use larder_storage::Digest;
 
 /// A code identity.
 pub(super) struct Code {

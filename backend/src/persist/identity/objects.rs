@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::storage::Digest;
 use crate::task_fn::RawTaskFn;
+use larder_storage::Digest;
 
 /// The file that the code comes from cannot be had: it is gone or replaced, or there is none.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ mod linux {
     use parking_lot::Mutex;
 
     use super::{Unknown, digest_of, engine};
-    use crate::storage::Digest;
+    use larder_storage::Digest;
 
     /// The library that an address belongs to; none if it is the program, or the engine's own.
     ///

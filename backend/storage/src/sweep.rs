@@ -1,0 +1,149 @@
+//! Sweep: what removed tasks and leaves leave behind in table `Dependents`.
+//!
+//! A target that is dropped keeps its list of dependents as long as one of them is stored: what read it must still be found from what
+//! it read. And a dependent that is dropped stays in the lists of what it read, since to take it out of each would rewrite these. So
+//! the writer's thread notes what goes, and looks at it after the batch, in slices:
+//! ```text
+//!   a target is gone     its list is read; are all dependents gone, with lists of their own?   no: it stays, and is known to be gone
+//!                        yes: the list is deleted, and each read of the target has one dependent less
+//!   a read has so many   half of its list: those that are gone are taken out. If it is gone itself, and none are left, it goes in
+//!   dependents less      turn
+//! ```
+//! For example: `a` reads `b` reads the input `i`; all three are removed. `a` has no dependents, so its list goes; `b` has one less,
+//! which is all of them, so its list goes, and then that of `i`.
+//!
+//! What is noted is in memory only, and bounded. A list that stays for nothing (after a crash, or beyond the bound) costs its bytes,
+//! and a few marks in vain.
+
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::record::{Swept, dependents_count, is_target_stored, sweep_dependents};
+use crate::{Batch, Digest, Guarded, ReadFailure, Table};
+
+/// How many targets a slice looks at.
+const TARGETS: usize = 512;
+/// The most that is noted.
+const MOST: usize = 1 << 18;
+
+#[derive(Default)]
+pub(crate) struct Sweeper {
+    /// Targets that have gone, each with what it read, to be looked at.
+    gone: VecDeque<(Digest, Box<[Digest]>)>,
+    /// Targets of which dependents have gone, to be looked at.
+    lessened: VecDeque<Digest>,
+    /// How many dependents have gone of a target since its list was last swept.
+    less: FxHashMap<Digest, u64>,
+    /// Targets that have gone, but for their lists, each with what it read.
+    waiting: FxHashMap<Digest, Box<[Digest]>>,
+}
+
+impl Sweeper {
+    /// A target has gone, which had read these.
+    pub(crate) fn note(&mut self, target: Digest, reads: Box<[Digest]>) {
+        if self.gone.len() + self.waiting.len() < MOST {
+            self.gone.push_back((target, reads));
+        }
+    }
+
+    /// Whether there is something to look at.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.gone.is_empty() || !self.lessened.is_empty()
+    }
+
+    /// Looks at some targets, and appends to `batch` what goes. What could not be read is left as it is.
+    pub(crate) fn slice(&mut self, store: &Guarded, batch: &mut Batch) {
+        let mut deleted = FxHashSet::default();
+        for _ in 0..TARGETS {
+            // First those of which lists may go: then fewer are left for the others to look at.
+            if let Some((target, reads)) = self.gone.pop_front() {
+                self.look_at_gone(store, target, reads, batch, &mut deleted);
+            } else if let Some(target) = self.lessened.pop_front() {
+                self.look_at_lessened(store, target, batch, &mut deleted);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn look_at_gone(
+        &mut self,
+        store: &Guarded,
+        target: Digest,
+        reads: Box<[Digest]>,
+        batch: &mut Batch,
+        deleted: &mut FxHashSet<Digest>,
+    ) {
+        match is_target_stored(store, target) {
+            Ok(false) => {}
+            // It has been stored again, or cannot be read.
+            Ok(true) | Err(_) => return,
+        }
+        match sweep(store, target, batch, deleted) {
+            Ok(Swept::All) => self.has_gone(target, &reads, deleted),
+            Ok(Swept::Some | Swept::Nothing) | Err(_) => {
+                self.less.remove(&target);
+                self.waiting.insert(target, reads);
+            }
+        }
+    }
+
+    fn has_gone(&mut self, target: Digest, reads: &[Digest], deleted: &mut FxHashSet<Digest>) {
+        deleted.insert(target);
+        self.less.remove(&target);
+        for read in reads {
+            let less = self.less.entry(*read).or_default();
+            *less += 1;
+            if *less == 1 || less.is_power_of_two() {
+                self.lessened.push_back(*read);
+            }
+        }
+        if self.less.len() > MOST {
+            // Lists of many dependents of which few have gone. They stay as they are.
+            self.less.clear();
+        }
+    }
+
+    fn look_at_lessened(
+        &mut self,
+        store: &Guarded,
+        target: Digest,
+        batch: &mut Batch,
+        deleted: &mut FxHashSet<Digest>,
+    ) {
+        let Some(less) = self.less.get(&target).copied() else { return };
+        let Ok(count) = dependents_count(store, target) else { return };
+        if less * 2 < count {
+            return;
+        }
+        if let Some(reads) = self.waiting.remove(&target) {
+            self.gone.push_back((target, reads));
+        } else if matches!(is_target_stored(store, target), Ok(true)) {
+            self.less.remove(&target);
+            let _ = sweep(store, target, batch, deleted);
+        } else {
+            self.less.remove(&target);
+            if matches!(sweep(store, target, batch, deleted), Ok(Swept::All)) {
+                deleted.insert(target);
+            }
+        }
+    }
+}
+
+fn sweep(
+    store: &Guarded,
+    target: Digest,
+    batch: &mut Batch,
+    deleted: &FxHashSet<Digest>,
+) -> Result<Swept, ReadFailure> {
+    sweep_dependents(store, target, batch, |dependent| {
+        let mut buffer = Vec::new();
+        match store.read(Table::Tasks, &dependent.to_bytes(), &mut buffer) {
+            Ok(None) => {}
+            Ok(Some(_)) | Err(ReadFailure::Rejected(_)) => return Ok(false),
+            Err(failure) => return Err(failure),
+        }
+        Ok(deleted.contains(&dependent) || dependents_count(store, dependent)? == 0)
+    })
+}

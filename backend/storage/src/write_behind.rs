@@ -1,0 +1,413 @@
+//! Storing behind the back of computations: finished work is handed over, a thread commits it in batches.
+//!
+//! # Protocol
+//! ```text
+//! computation                 queue (Mutex)                      writer's thread
+//! fill a Group   ── push ──>  open group, full groups,  ── all ──>  merge, seal, commit   (retry, in order)
+//!                             ticket of the last one    <── ticket of the last one committed
+//! ```
+//! - A **group** is what belongs together, say a finished task with its output, or a changed source with the tasks
+//!   that it made stale. It is committed whole or not at all, together with whatever else is waiting.
+//! - Groups are committed **in the order of handing over**, and none is left out. When a batch cannot be committed it is tried
+//!   again, and nothing later is (see `retry`): quickly at first, then after pauses that grow, for as long as the program
+//!   runs. For example, a disk that is full for an hour is tried once a minute, and when there is space again the batch that waited
+//!   is committed, and all that came after it. After an error that cannot pass (the file is damaged, deleted, or read only) the writer
+//!   gives up for good: the store stays at what it was, and everything from then on stays in memory.
+//! - **Handing over** takes the queue's lock for one copy of the group's bytes, or for none if the group is large (it is
+//!   moved then). Nobody commits under that lock, and it never waits for space.
+//! - **Back-pressure**: when more than [`WriteBehindOptions::queue_bytes`] are waiting, a group is *refused* and left to
+//!   its owner. The engine then treats the task as one that cannot be stored, so that no task that read it is stored
+//!   either; stored marks and stamps stay as they were, which is always safe. A slow disk so costs hits in a later
+//!   run, and no time in this one.
+//!
+//! A batch starts when enough bytes are waiting, when the oldest has waited long enough, or when somebody flushes.
+//! While one batch is committed the next one gathers, so the batches grow by themselves when the store is slow.
+
+mod commit;
+mod group;
+mod retry;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+
+use self::commit::Committer;
+pub use self::group::Group;
+use super::{Guarded, Operation, StorageError};
+
+/// How a [`WriteBehind`] gathers and gives up.
+#[derive(Clone, Debug)]
+pub struct WriteBehindOptions {
+    /// A batch starts when so many bytes are waiting. 64 MiB: few big commits cost a store like redb
+    /// far less, in time and in space, than many small ones.
+    pub batch_bytes: usize,
+    /// A batch starts when something has waited for so long: what a crash costs. 1 s.
+    pub batch_delay: Duration,
+    /// Groups are refused when so many bytes are waiting. 256 MiB.
+    pub queue_bytes: usize,
+    /// The traces kept of one task. 8.
+    pub max_traces: usize,
+    /// How often a batch is tried in quick succession; at least once. 4, within about a second.
+    pub attempts: u32,
+    /// The pause after that, before the batch is tried once more; each further pause is twice as long, up to 64 times this. 1 s.
+    pub pause: Duration,
+}
+
+impl Default for WriteBehindOptions {
+    fn default() -> Self {
+        Self {
+            batch_bytes: 64 << 20,
+            batch_delay: Duration::from_secs(1),
+            queue_bytes: 256 << 20,
+            max_traces: 8,
+            attempts: 4,
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What became of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what read a refused task must not be stored either"]
+pub enum Delivery {
+    /// It will be committed. The ticket grows with each group; see [`WriteBehind::committed`].
+    Accepted {
+        /// The group's place in the order of handing over.
+        ticket: u64,
+    },
+    /// Too much is waiting, or the writer has given up. The group is unchanged.
+    Refused,
+}
+
+/// What the writer has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteBehindStats {
+    /// Groups accepted.
+    pub accepted: u64,
+    /// Groups refused.
+    pub refused: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Records written or deleted by them.
+    pub writes: u64,
+    /// Bytes of keys and records in them.
+    pub bytes: u64,
+    /// Attempts that failed.
+    pub errors: u64,
+    /// Whether the writer has given up: nothing more is stored by this process.
+    pub gave_up: bool,
+    /// Since when nothing could be stored: the first attempt that failed, of those without a success in between.
+    pub failing_since: Option<SystemTime>,
+}
+
+/// Not everything is durable, because of this error. Unless the writer has given up, it goes on trying.
+#[derive(Clone, Debug)]
+pub struct FlushError {
+    source: Arc<StorageError>,
+}
+
+impl fmt::Display for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("results could not be stored and stay in memory for now")
+    }
+}
+
+impl std::error::Error for FlushError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Hands finished work to a store behind the back of computations. Dropping it commits what is waiting.
+pub struct WriteBehind {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// The process that the thread belongs to.
+    process: u32,
+}
+
+struct Shared {
+    store: Arc<Guarded>,
+    options: WriteBehindOptions,
+    queue: Mutex<Queue>,
+    /// To the writer: a batch may be due. Signalled when the first group arrives, when a batch becomes due, and by a flush.
+    due: Condvar,
+    /// To those who flush: a batch was committed, or could not be.
+    done: Condvar,
+    /// Held while a batch is merged and committed, and by whoever else changes the store.
+    committing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Full groups, then the one that small groups are appended to.
+    full: Vec<Group>,
+    open: Group,
+    bytes: usize,
+    /// When the oldest of what is waiting arrived.
+    since: Option<Instant>,
+    /// Groups accepted so far: the ticket of the last one.
+    accepted: u64,
+    /// The ticket of the last group that is durable.
+    committed: u64,
+    /// A flush waits for this ticket.
+    wanted: u64,
+    /// Flushes so far.
+    flushes: u64,
+    closing: bool,
+    stats: WriteBehindStats,
+    /// The last error, while there has been no success since.
+    trouble: Option<Trouble>,
+    to_report: Option<Arc<StorageError>>,
+}
+
+struct Trouble {
+    error: Arc<StorageError>,
+    since: SystemTime,
+    /// The flushes up to this one were tried for, in vain.
+    answered: u64,
+    is_final: bool,
+}
+
+/// Groups larger than this are moved, not copied.
+const COPIED: usize = 64 << 10;
+
+/// Message of an error in a forked process.
+const FORKED: &str = "the store was opened by the process that this one was forked from, whose threads are missing here; open it \
+                      in each process";
+
+impl WriteBehind {
+    /// Starts a writer for `store`. Whatever has no thread to spare for it gets the error.
+    pub fn start(store: Arc<Guarded>, options: WriteBehindOptions) -> Result<Self, StorageError> {
+        let shared = Arc::new(Shared {
+            store,
+            options,
+            queue: Mutex::default(),
+            due: Condvar::new(),
+            done: Condvar::new(),
+            committing: Mutex::new(()),
+        });
+        let writer = shared.clone();
+        let thread = thread::Builder::new()
+            .name("larder-store".into())
+            .spawn(move || writer.run())
+            .map_err(|error| StorageError::failed(Operation::Open, error))?;
+        Ok(Self { shared, thread: Some(thread), process: std::process::id() })
+    }
+
+    /// Whether the thread is missing: this process was forked off the one that started it. The store is that one's.
+    fn is_lost(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    fn lost() -> Arc<StorageError> {
+        Arc::new(StorageError::failed(Operation::Commit, FORKED))
+    }
+
+    /// Hands `group` over and leaves it empty, with its buffers to be reused; refused, it is left as it is.
+    pub fn push(&self, group: &mut Group) -> Delivery {
+        let bytes = group.bytes();
+        let mut queue = self.shared.queue.lock();
+        let queue = &mut *queue;
+        if queue.gave_up() || queue.closing || queue.bytes + bytes > self.shared.options.queue_bytes {
+            queue.stats.refused += 1;
+            return Delivery::Refused;
+        }
+        let due = queue.bytes + bytes >= self.shared.options.batch_bytes;
+        let signals = queue.since.is_none() || (due && queue.bytes < self.shared.options.batch_bytes);
+        if signals && self.is_lost() {
+            // To signal a thread that is missing may hand the lock over to it.
+            queue.closing = true;
+            queue.stats.refused += 1;
+            return Delivery::Refused;
+        }
+        if bytes <= COPIED {
+            queue.open.append(group);
+            group.clear();
+        } else {
+            let open = std::mem::take(&mut queue.open);
+            queue.full.extend([open, std::mem::take(group)]);
+        }
+        if signals {
+            self.shared.due.notify_one();
+        }
+        queue.since.get_or_insert_with(Instant::now);
+        queue.bytes += bytes;
+        queue.accepted += 1;
+        queue.stats.accepted += 1;
+        Delivery::Accepted { ticket: queue.accepted }
+    }
+
+    /// Returns once everything that was accepted before is durable, or one more attempt to make it so has failed.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        if self.is_lost() {
+            return Err(FlushError { source: Self::lost() });
+        }
+        let mut queue = self.shared.queue.lock();
+        let wanted = queue.accepted;
+        queue.wanted = queue.wanted.max(wanted);
+        queue.flushes += 1;
+        let this = queue.flushes;
+        self.shared.due.notify_one();
+        while queue.committed < wanted {
+            match &queue.trouble {
+                Some(trouble) if trouble.is_final || trouble.answered >= this => {
+                    return Err(FlushError { source: trouble.error.clone() });
+                }
+                _ => self.shared.done.wait(&mut queue),
+            }
+        }
+        match &queue.trouble {
+            Some(trouble) if trouble.is_final && queue.stats.refused > 0 => {
+                return Err(FlushError { source: trouble.error.clone() });
+            }
+            _ => {}
+        }
+        drop(queue);
+        let confirmed = self.shared.store.storage().confirm();
+        confirmed.map_err(|error| FlushError { source: Arc::new(error) })
+    }
+
+    /// The ticket of the last group that is durable. What was handed over later is not yet to be found in the store.
+    pub fn committed(&self) -> u64 {
+        self.shared.queue.lock().committed
+    }
+
+    /// Flushes, and runs `work` while nothing is committed: to drop what is old, to verify, to compact.
+    pub fn quiesced<R>(&self, work: impl FnOnce(&Guarded) -> R) -> Result<R, FlushError> {
+        self.flush()?;
+        let _alone = self.shared.committing.lock();
+        Ok(work(&self.shared.store))
+    }
+
+    /// What the writer has done so far.
+    pub fn stats(&self) -> WriteBehindStats {
+        let queue = self.shared.queue.lock();
+        let failing_since = queue.trouble.as_ref().map(|trouble| trouble.since);
+        WriteBehindStats { gave_up: queue.gave_up(), failing_since, ..queue.stats }
+    }
+
+    /// The first error since the last success, once: to be reported to the user. Later ones are only counted.
+    pub fn take_report(&self) -> Option<Arc<StorageError>> {
+        self.shared.queue.lock().to_report.take()
+    }
+}
+
+impl Drop for WriteBehind {
+    fn drop(&mut self) {
+        if self.is_lost() {
+            // The store stays open: to close it writes to it, and gives up the lock, which are the other process's.
+            std::mem::forget(self.shared.clone());
+            return;
+        }
+        self.shared.queue.lock().closing = true;
+        self.shared.due.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer's thread was already counted as giving up.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// The writer's thread.
+    fn run(&self) {
+        let _gave_up = GiveUpOnPanic(self);
+        let mut committer = Committer::new(self.options.max_traces);
+        while let Some((groups, ticket)) = self.next_batch() {
+            if !self.commit(&mut committer, &groups) {
+                return;
+            }
+            let mut queue = self.queue.lock();
+            queue.committed = ticket;
+            queue.trouble = None;
+            queue.stats.batches += 1;
+            queue.stats.writes += committer.writes();
+            queue.stats.bytes += committer.bytes();
+            self.done.notify_all();
+            drop(queue);
+            self.sweep(&mut committer);
+        }
+    }
+
+    /// Sweeps the lists of dependents that have become shorter, in slices, until the next batch waits. A writer that closes does
+    /// not go on for ever: what it leaves costs its bytes only.
+    fn sweep(&self, committer: &mut Committer) {
+        const SLICES_AT_THE_END: usize = 256;
+        let mut slices = 0;
+        while committer.has_sweeping() {
+            let swept = {
+                let _alone = self.committing.lock();
+                committer.sweep(&self.store)
+            };
+            slices += 1;
+            let queue = self.queue.lock();
+            if swept.is_err() || queue.since.is_some() || queue.closing && slices >= SLICES_AT_THE_END {
+                // After an error, what was taken up is left as it is; the next batch tells whether the store works.
+                return;
+            }
+        }
+    }
+
+    /// Waits until a batch is due and takes all that is waiting; `None` when closing, with nothing left.
+    fn next_batch(&self) -> Option<(Vec<Group>, u64)> {
+        let mut queue = self.queue.lock();
+        loop {
+            let Some(since) = queue.since else {
+                if queue.closing {
+                    return None;
+                }
+                self.due.wait(&mut queue);
+                continue;
+            };
+            let deadline = since + self.options.batch_delay;
+            let asked = queue.closing || queue.wanted > queue.committed;
+            if asked || queue.bytes >= self.options.batch_bytes || Instant::now() >= deadline {
+                let mut groups = std::mem::take(&mut queue.full);
+                groups.push(std::mem::take(&mut queue.open));
+                queue.bytes = 0;
+                queue.since = None;
+                return Some((groups, queue.accepted));
+            }
+            let _ = self.due.wait_until(&mut queue, deadline);
+        }
+    }
+}
+
+impl Queue {
+    fn gave_up(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.is_final)
+    }
+
+    /// Drops all that is waiting, and takes nothing more.
+    fn give_up(&mut self, error: Arc<StorageError>) {
+        let since = self.trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
+        self.trouble = Some(Trouble { error, since, answered: u64::MAX, is_final: true });
+        self.full = Vec::new();
+        self.open = Group::default();
+        self.bytes = 0;
+        self.since = None;
+    }
+}
+
+/// Leaves nobody waiting for a writer that died.
+struct GiveUpOnPanic<'a>(&'a Shared);
+
+impl Drop for GiveUpOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = StorageError::failed(Operation::Commit, "the writer's thread panicked");
+            self.0.queue.lock().give_up(Arc::new(error));
+            self.0.done.notify_all();
+        }
+    }
+}
+
+impl fmt::Debug for WriteBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteBehind").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! What is handed over together.
+
+use std::ops::Range;
+
+use crate::record::{
+    FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord, TaskOp, lossy_key,
+};
+use crate::{Batch, Digest, Table, TaskKey, TraceKey};
+
+/// Changes that are committed together, or not at all. Filling a reused group allocates nothing.
+///
+/// Hand a task over after what it read: a reader of something that is not stored would never be marked stale.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// Records that replace whatever was there.
+    pub(super) batch: Batch,
+    /// Changes to tasks, which depend on what is stored of them.
+    tasks: Vec<(TaskKey, Change)>,
+    /// Tasks marked stale, which a change can be by the hundred thousand.
+    stale: Vec<TaskKey>,
+    /// Encoded keys, traces and new chunks of those that ran.
+    runs: Vec<u8>,
+    /// Sources and inputs put (`true`) or removed.
+    pub(super) sources: Vec<(Digest, SourceChange)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Ran {
+        generation: u64,
+        encoded_key: Range<usize>,
+        trace: Range<usize>,
+        chunks: Range<usize>,
+    },
+    /// The first of these tasks in `stale`, and those behind it.
+    Stale(Range<usize>),
+    Fresh,
+    Revert(Digest),
+    Remove,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceChange {
+    Put,
+    Remove,
+}
+
+impl Group {
+    /// An empty group.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
+    pub fn ran(&mut self, task: &NewTask<'_>) {
+        let key = TaskKey::of(task.encoded_key);
+        let start = self.runs.len();
+        self.runs.extend_from_slice(task.encoded_key);
+        let between = self.runs.len();
+        task.trace.encode_into(&mut self.runs);
+        let end = self.runs.len();
+        self.runs.extend_from_slice(task.trace.reads.new_chunks().bytes());
+        let (encoded_key, trace, chunks) = (start..between, between..end, end..self.runs.len());
+        let change = Change::Ran { generation: task.generation, encoded_key, trace, chunks };
+        self.tasks.push((key, change));
+        if !task.trace.is_inline() {
+            let at = TraceKey { task: key, part: task.trace.fingerprint }.to_bytes();
+            self.batch.seal(Table::Values, &at, |out| out.extend_from_slice(task.trace.output));
+        }
+    }
+
+    /// Something that the task depends on, directly or not, has changed. Belongs into the group of that change.
+    pub fn stale(&mut self, task: TaskKey) {
+        let at = self.stale.len();
+        self.stale.push(task);
+        match self.tasks.last_mut() {
+            Some((_, Change::Stale(range))) if range.end == at => range.end += 1,
+            _ => self.tasks.push((task, Change::Stale(at..at + 1))),
+        }
+    }
+
+    /// All tasks that are marked stale.
+    pub fn stale_tasks(&self) -> impl Iterator<Item = TaskKey> {
+        self.stale.iter().copied()
+    }
+
+    /// A stale task was verified: all its reads have the values that they had.
+    pub fn fresh(&mut self, task: TaskKey) {
+        self.tasks.push((task, Change::Fresh));
+    }
+
+    /// An older trace of the task is current again: all its reads have the values that they had then.
+    pub fn reverted(&mut self, task: TaskKey, trace: Digest) {
+        self.tasks.push((task, Change::Revert(trace)));
+    }
+
+    /// Forgets the task, with all its traces. Its dependents stay known: they are still to be marked stale.
+    pub fn remove_task(&mut self, task: TaskKey) {
+        self.tasks.push((task, Change::Remove));
+        self.batch.delete(Table::Uses, &task.to_bytes());
+    }
+
+    /// A source was seen for the first time, or has changed.
+    pub fn source(&mut self, source: &SourceRecord<'_>) {
+        let key = source.key();
+        self.batch.seal(Table::Sources, &key.to_bytes(), |out| source.encode_into(out));
+        self.sources.push((key, SourceChange::Put));
+    }
+
+    /// Nothing that is stored reads this source any more.
+    pub fn remove_source(&mut self, key: Digest) {
+        self.remove_leaf(key);
+    }
+
+    /// A source or input goes. All tasks that depend on it have to be marked stale in the same group.
+    pub fn remove_leaf(&mut self, key: Digest) {
+        self.batch.delete(Table::Sources, &key.to_bytes());
+        self.batch.delete(Table::Inputs, &key.to_bytes());
+        self.sources.push((key, SourceChange::Remove));
+    }
+
+    /// An input was set.
+    pub fn input(&mut self, input: &InputRecord<'_>) {
+        let key = input.key();
+        self.batch.seal(Table::Inputs, &key.to_bytes(), |out| input.encode_into(out));
+        self.sources.push((key, SourceChange::Put));
+    }
+
+    /// The task was used in the run of this generation. Once per run is enough, and needless if it ran.
+    pub fn used(&mut self, task: TaskKey, generation: u64) {
+        self.batch
+            .seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.to_le_bytes()));
+    }
+
+    /// Names a task function.
+    pub fn function(&mut self, function: &FunctionRecord<'_>) {
+        let key = function.id().0.to_bytes();
+        self.batch.seal(Table::Functions, &key, |out| function.encode_into(out));
+    }
+
+    /// What the task function stores does not come back as it was: nothing of it is to be used.
+    pub fn lossy_function(&mut self, function: &FunctionRecord<'_>) {
+        let key = lossy_key(function.id());
+        self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
+    }
+
+    /// This run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
+    /// run's first group.
+    pub fn run_since(&mut self, build: Digest, generation: u64, since: u64) {
+        self.run(build, generation);
+        let record = SinceRecord { build, generation: since };
+        self.batch.seal(Table::Meta, crate::record::SINCE, |out| record.encode_into(out));
+    }
+
+    /// This run writes to the store: its build and its generation.
+    pub fn run(&mut self, build: Digest, generation: u64) {
+        let record = MetaRecord::own(build, generation);
+        self.batch.seal(Table::Meta, crate::record::STORE, |out| record.encode_into(out));
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.tasks.is_empty()
+    }
+
+    /// About the bytes it takes while waiting.
+    pub fn bytes(&self) -> usize {
+        self.batch.bytes()
+            + self.batch.len() * 48
+            + self.runs.len()
+            + self.tasks.len() * 64
+            + self.stale.len() * 16
+    }
+
+    /// Empties it and keeps its buffers.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+        self.tasks.clear();
+        self.runs.clear();
+        self.stale.clear();
+        self.sources.clear();
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        let shifted = |by: usize| move |range: &Range<usize>| range.start + by..range.end + by;
+        let (shift, shift_stale) = (shifted(self.runs.len()), shifted(self.stale.len()));
+        self.stale.extend_from_slice(&other.stale);
+        self.batch.append(&other.batch);
+        self.runs.extend_from_slice(&other.runs);
+        self.sources.extend_from_slice(&other.sources);
+        self.tasks.extend(other.tasks.iter().map(|(task, change)| {
+            let change = match change {
+                Change::Ran { generation, encoded_key, trace, chunks } => Change::Ran {
+                    generation: *generation,
+                    encoded_key: shift(encoded_key),
+                    trace: shift(trace),
+                    chunks: shift(chunks),
+                },
+                Change::Stale(range) => Change::Stale(shift_stale(range)),
+                other => other.clone(),
+            };
+            (*task, change)
+        }));
+    }
+
+    /// All changes to tasks, in order.
+    pub(super) fn ops(&self) -> impl Iterator<Item = (TaskKey, TaskOp<'_>)> {
+        self.tasks.iter().flat_map(|(task, change)| {
+            let (stale, other) = match change {
+                Change::Stale(range) => (&self.stale[range.clone()], None),
+                change => (&[][..], Some((*task, self.op(change)))),
+            };
+            stale.iter().map(|task| (*task, TaskOp::Stale)).chain(other)
+        })
+    }
+
+    fn op(&self, change: &Change) -> TaskOp<'_> {
+        match change {
+            Change::Ran { generation, encoded_key, trace, chunks } => TaskOp::Ran {
+                generation: *generation,
+                encoded_key: &self.runs[encoded_key.clone()],
+                trace: &self.runs[trace.clone()],
+                chunks: NewChunks::new(&self.runs[chunks.clone()]),
+            },
+            Change::Stale(_) => TaskOp::Stale,
+            Change::Fresh => TaskOp::Fresh,
+            Change::Revert(trace) => TaskOp::Revert(*trace),
+            Change::Remove => TaskOp::Remove,
+        }
+    }
+}
