@@ -16,12 +16,12 @@ use std::task::{Wake, Waker};
 use shuttle::sync::atomic::AtomicUsize;
 use shuttle::thread;
 
-use crate::args::ByVal;
-use crate::claim::{Lot, Phase, StateWord};
-use crate::node::{Header, NodeRef};
-use crate::slot::StackMagicAnySlot;
-use crate::task_fn::{Site, TaskFn, type_id};
-use crate::waits::WaitGraph;
+use crate::call::args::ByVal;
+use crate::call::slot::StackMagicAnySlot;
+use crate::context::waits::WaitGraph;
+use crate::graph::claim::{Lot, Phase, StateWord};
+use crate::graph::node::{Header, NodeRef};
+use crate::graph::task_fn::{Site, TaskFn, type_id};
 
 /// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
 fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
@@ -80,8 +80,8 @@ impl Drop for Nodes {
 /// What a future's task sleeps on.
 #[derive(Default)]
 struct Sleep {
-    woken: crate::sync::Mutex<bool>,
-    changed: crate::sync::Condvar,
+    woken: crate::base::sync::Mutex<bool>,
+    changed: crate::base::sync::Condvar,
 }
 
 impl Sleep {

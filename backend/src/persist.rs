@@ -81,7 +81,7 @@ pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
 pub(crate) use self::types::{Put, RecallKey, recall_key, recognised};
 pub(crate) use self::types::{RawStored, Replaced};
 pub(crate) use self::wide::{WideTrace, reads_changed};
-use crate::node::NodeRef;
+use crate::graph::node::NodeRef;
 use larder_storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 
 /// What is stored of a node.

@@ -1,20 +1,25 @@
 //! Sessions and updates: who may enter when, and what is caught at the border.
 
+pub(crate) mod futures;
+pub(crate) mod input;
+pub(crate) mod source;
+pub(crate) mod reclaim;
+
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::chores::Opener;
-use crate::demand::check_cancelled;
-use crate::engine::Engine;
-use crate::execute::Payload;
-use crate::failure::{FORKED, TaskError};
-use crate::gate::{Kind, Ticket, UpdatePolicy};
-use crate::local::{Entered, Local};
-use crate::reclaim::{Garbage, do_chores};
-use crate::token::CancelToken;
-use crate::wakes::wake_before_sleep;
-use crate::watch::{AtGate, GateWait, GateWaiter};
+use crate::base::wakes::wake_before_sleep;
+use crate::context::chores::Opener;
+use crate::context::engine::Engine;
+use crate::context::gate::{Kind, Ticket, UpdatePolicy};
+use crate::context::local::{Entered, Local};
+use crate::context::token::CancelToken;
+use crate::context::watch::{AtGate, GateWait, GateWaiter};
+use crate::evaluate::demand::check_cancelled;
+use crate::evaluate::execute::Payload;
+use crate::graph::failure::{FORKED, TaskError};
+use crate::session::reclaim::{Garbage, do_chores};
 
 /// An update was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::{drive, explore, on_threads};
-use crate::claim::{Lot, Phase, StateWord};
+use crate::graph::claim::{Lot, Phase, StateWord};
 
 /// A state word with a value that only the claim protects.
 struct Claimed {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{Nodes, explore, on_threads};
-use crate::claim::Phase;
-use crate::marks;
-use crate::node::NodeRef;
-use crate::waits::{Refused, Waiter};
+use crate::context::waits::{Refused, Waiter};
+use crate::graph::claim::Phase;
+use crate::graph::marks;
+use crate::graph::node::NodeRef;
 
 /// A strand that resolves cycles, as `cycle.rs` and `cycle/way.rs` do: it claims what it meets, keeps what depends on a task that it
 /// has claimed until that has ended, and makes way for another strand where it would wait for itself.

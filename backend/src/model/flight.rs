@@ -9,10 +9,10 @@ use std::task::{Wake, Waker};
 
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use crate::claim::Phase;
-use crate::flight::{Boarded, Fly, Says, Seat, Seats, Thrown, Verdict};
-use crate::flights::Flights;
-use crate::sync::{Condvar, Mutex};
+use crate::base::sync::{Condvar, Mutex};
+use crate::context::flights::Flights;
+use crate::evaluate::flight::{Boarded, Fly, Says, Seat, Seats, Thrown, Verdict};
+use crate::graph::claim::Phase;
 
 use super::{Nodes, drive, explore, on_threads};
 

@@ -8,8 +8,8 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 
 use super::{drive, explore, on_threads};
-use crate::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
-use crate::sync::{now, set_pace};
+use crate::base::sync::{now, set_pace};
+use crate::context::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
 
 /// What a gate guards, and who is inside.
 struct Guarded {

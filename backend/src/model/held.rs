@@ -7,8 +7,8 @@ use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use shuttle::thread;
 
 use super::{Nodes, explore, on_threads};
-use crate::held::{Held, Released, Shared};
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
+use crate::graph::held::{Held, Released, Shared};
 
 /// A node that can be freed, and what the program has of it.
 struct Place {

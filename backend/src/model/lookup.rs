@@ -9,14 +9,14 @@ use std::time::Instant;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 
-use crate::args::ByVal;
-use crate::claim::{Phase, StateWord};
-use crate::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
-use crate::node::{Header, NodeRef};
-use crate::slot::StackMagicAnySlot;
-use crate::sync::Mutex;
-use crate::table::{Inserted, Table};
-use crate::thread_cache::ThreadCache;
+use crate::base::sync::Mutex;
+use crate::call::args::ByVal;
+use crate::call::slot::StackMagicAnySlot;
+use crate::context::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
+use crate::context::thread_cache::ThreadCache;
+use crate::graph::claim::{Phase, StateWord};
+use crate::graph::node::{Header, NodeRef};
+use crate::graph::table::{Inserted, Table};
 
 use super::{LEAF, explore, on_threads};
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use super::{Nodes, explore, on_threads};
-use crate::apart::Aparts;
-use crate::claim::Phase;
-use crate::strand::Gathered;
-use crate::sync::{Condvar, Mutex};
+use crate::base::sync::{Condvar, Mutex};
+use crate::context::strand::Gathered;
+use crate::evaluate::apart::Aparts;
+use crate::graph::claim::Phase;
 
 /// What the owner waits for outside of the runtime: rayon's latch, or a queue.
 #[derive(Default)]

@@ -6,11 +6,11 @@ use shuttle::sync::atomic::Ordering::SeqCst;
 use shuttle::thread;
 
 use super::{Nodes, explore, on_threads};
-use crate::claim::Phase;
-use crate::marks;
-use crate::node::NodeRef;
-use crate::strand::Lineage;
-use crate::waits::{Refused, Waiter};
+use crate::context::strand::Lineage;
+use crate::context::waits::{Refused, Waiter};
+use crate::graph::claim::Phase;
+use crate::graph::marks;
+use crate::graph::node::NodeRef;
 
 impl Nodes {
     /// Claims the first of `path` and needs the rest, one through the other, as nested calls do.

@@ -22,8 +22,8 @@ use self::frame::{Frame, Next};
 use super::pending::Known;
 use super::wide::CleanChunks;
 use super::{Change, Code, Persisted, Persistence, StoredTrace};
-use crate::local::Local;
-use crate::node::{BROKEN, HAS_VALUE, NodeRef};
+use crate::context::local::Local;
+use crate::graph::node::{BROKEN, HAS_VALUE, NodeRef};
 use larder_storage::{Digest, Group, TaskKey};
 
 /// A verification under way.

@@ -11,9 +11,9 @@ use rustc_hash::FxHasher;
 
 use super::{Check, Known, Persisted, Persistence, Progress, Reason, StoredTrace};
 use crate::codec;
-use crate::emit::{AnyEmitted, Emitted, EmittedValue};
-use crate::local::Local;
-use crate::node::{NodeRef, RESTORED};
+use crate::context::local::Local;
+use crate::evaluate::emit::{AnyEmitted, Emitted, EmittedValue};
+use crate::graph::node::{NodeRef, RESTORED};
 use larder_storage::record::Trace;
 use larder_storage::{Digest, TaskKey};
 

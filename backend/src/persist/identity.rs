@@ -18,7 +18,7 @@ use self::names::Names;
 pub(super) use self::objects::build_identity;
 use super::Reason;
 use super::recall::Registered;
-use crate::task_fn::RawTaskFn;
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::{FunctionRecord, lossy_key};
 use larder_storage::{Digest, FunctionId, Group, Guarded, Table};
 

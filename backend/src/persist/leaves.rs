@@ -7,8 +7,8 @@
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
-use crate::args::Key;
-use crate::node::{NodeRef, replace_value};
+use crate::call::args::Key;
+use crate::graph::node::{NodeRef, replace_value};
 use crate::persist::Replaced;
 use larder_storage::record::{InputRecord, SourceKind, SourceRecord, Stamp, source_key};
 use larder_storage::{Digest, Group};

@@ -10,8 +10,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Persistence, Reason};
-use crate::node::NodeRef;
-use crate::stack::on_enough_stack;
+use crate::base::stack::on_enough_stack;
+use crate::graph::node::NodeRef;
 use larder_storage::Group;
 
 impl Persistence {

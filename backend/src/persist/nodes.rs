@@ -14,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
 use super::Persisted;
-use crate::node::NodeRef;
+use crate::graph::node::NodeRef;
 use larder_storage::Digest;
 
 const SHARDS: usize = 32;

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::walk::{MarkInMemory, Walk};
 use super::{LeafState, Look, Persisted, Persistence, RawLeaf, Replaced, Seen};
-use crate::claim::Phase;
-use crate::input::name_of;
-use crate::mark::Marking;
-use crate::node::NodeRef;
+use crate::graph::claim::Phase;
+use crate::graph::mark::Marking;
+use crate::graph::node::NodeRef;
+use crate::session::input::name_of;
 use larder_storage::record::{SourceKind, read_dependents, source_key};
 use larder_storage::{Digest, Group, TaskKey};
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::{LeafState, Observer, Seen};
 use super::{Counts, Leaves, Persistence};
-use crate::mark::Marking;
+use crate::graph::mark::Marking;
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use larder_storage::{
     BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,

@@ -7,17 +7,17 @@ use std::sync::atomic::Ordering::SeqCst;
 use parking_lot::Mutex;
 
 use super::{Change, Check, Origin, Persisted, Persistence, wide};
-use crate::args::ArgsSlot;
-use crate::claim::Phase;
-use crate::cycle;
-use crate::demand::{demand, end_restored, make};
-use crate::execute::execute;
-use crate::extra::Extra;
-use crate::local::Local;
-use crate::lookup::{hand_out, insert};
-use crate::node::NodeRef;
-use crate::table::Inserted;
-use crate::task_fn::RawTaskFn;
+use crate::call::args::ArgsSlot;
+use crate::context::local::Local;
+use crate::evaluate::cycle;
+use crate::evaluate::demand::{demand, end_restored, make};
+use crate::evaluate::execute::execute;
+use crate::evaluate::lookup::{hand_out, insert};
+use crate::graph::claim::Phase;
+use crate::graph::extra::Extra;
+use crate::graph::node::NodeRef;
+use crate::graph::table::Inserted;
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::{claim, output};
 use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 

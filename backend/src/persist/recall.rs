@@ -10,13 +10,13 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Persisted, Persistence};
-use crate::claim::Phase;
-use crate::local::Local;
-use crate::lookup::{insert, peek};
-use crate::node::{ABANDONED, NodeRef};
-use crate::stack::on_enough_stack;
-use crate::table::Inserted;
-use crate::task_fn::RawTaskFn;
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::evaluate::lookup::{insert, peek};
+use crate::graph::claim::Phase;
+use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::table::Inserted;
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::TaskRecord;
 use larder_storage::{Digest, FunctionId, Table, TaskKey};
 
@@ -65,7 +65,7 @@ impl Persistence {
         let task_fn = self.functions.find(FunctionId(Digest::from_bytes(*id)))?;
         let recall = task_fn.recall?;
         let mut node = None;
-        let mut make = |hash, slot: &mut crate::args::ArgsSlot<'_>| {
+        let mut make = |hash, slot: &mut crate::call::args::ArgsSlot<'_>| {
             node = Some(peek(local, task_fn, hash, slot).unwrap_or_else(|| {
                 match insert(local, task_fn, hash, slot, Phase::Empty) {
                     Inserted::New(node) => {

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::restore::lasts;
 use super::wide::{self, WideReads, is_wide};
 use super::{Change, Persisted, Persistence, Reason, Replaced, StoredTrace};
-use crate::edges::Edge;
-use crate::local::Local;
-use crate::node::NodeRef;
-use crate::task_fn::Ran;
+use crate::context::local::Local;
+use crate::graph::edges::Edge;
+use crate::graph::node::NodeRef;
+use crate::graph::task_fn::Ran;
 use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
 use larder_storage::{Digest, Group, TaskKey};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Opened, Persistence, Reason};
-use crate::engine::Engine;
+use crate::context::engine::Engine;
 use larder_storage::{
     FlushError, Operation, RejectedCounts, StorageError, StoreReport, WriteBehindStats, verify_store,
 };

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Check, Persisted, Persistence, Put, Reason, Replaced, StoredTrace, wide};
-use crate::claim::Phase;
-use crate::edges::Edge;
-use crate::emit::EmittedValue;
-use crate::execute::relink;
-use crate::extra::Extra;
-use crate::local::Local;
-use crate::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
-use crate::stack::on_enough_stack;
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::evaluate::emit::EmittedValue;
+use crate::evaluate::execute::relink;
+use crate::graph::claim::Phase;
+use crate::graph::edges::Edge;
+use crate::graph::extra::Extra;
+use crate::graph::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
 use larder_storage::record::{Trace, decode_reads};
 use larder_storage::{Digest, Rejected, TaskKey};
 

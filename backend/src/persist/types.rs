@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::{Args, ArgsSlot, ByKey, Key};
-use crate::lookup::hash_of;
-use crate::node::{HAS_VALUE, NodeRef, replace_value};
-use crate::slot::StackMagicAnySlot;
-use crate::task_fn::RawTaskFn;
+use crate::call::args::{Args, ArgsSlot, ByKey, Key};
+use crate::call::slot::StackMagicAnySlot;
+use crate::evaluate::lookup::hash_of;
+use crate::graph::node::{HAS_VALUE, NodeRef, replace_value};
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::codec::{self, DecodeError, EncodeError, RoundTripError};
 
 /// A type whose values can be stored.

@@ -1,8 +1,8 @@
 //! Verified: a stale node has been found current in memory, by looking at what it read.
 
 use super::{Change, Persisted, Persistence};
-use crate::edges::Edge;
-use crate::node::NodeRef;
+use crate::graph::edges::Edge;
+use crate::graph::node::NodeRef;
 use larder_storage::{Group, TaskKey};
 
 impl Persistence {

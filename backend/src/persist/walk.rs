@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use rustc_hash::FxHashSet;
 
 use super::{Change, Persisted, Persistence};
-use crate::claim::Phase;
-use crate::node::{NodeRef, RESTORED};
+use crate::graph::claim::Phase;
+use crate::graph::node::{NodeRef, RESTORED};
 use larder_storage::record::{Incomplete, read_dependents};
 use larder_storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
 

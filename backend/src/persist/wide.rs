@@ -23,8 +23,8 @@ use rustc_hash::FxHashMap;
 use super::Reason;
 use super::record_run::read_all;
 use super::stored_trace::PlacedChunk;
-use crate::edges::Edge;
-use crate::node::NodeRef;
+use crate::graph::edges::Edge;
+use crate::graph::node::NodeRef;
 use larder_storage::Digest;
 use larder_storage::record::{Chunk, NewChunks, NewReads, Read, WIDE, ends_chunk};
 

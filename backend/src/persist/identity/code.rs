@@ -16,7 +16,7 @@ use std::any::TypeId;
 use std::hash::{Hash, Hasher};
 
 use super::{Build, objects};
-use crate::task_fn::RawTaskFn;
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::Digest;
 
 /// A code identity.

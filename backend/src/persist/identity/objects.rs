@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::task_fn::RawTaskFn;
+use crate::graph::task_fn::RawTaskFn;
 use larder_storage::Digest;
 
 /// The file that the code comes from cannot be had: it is gone or replaced, or there is none.

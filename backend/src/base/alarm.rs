@@ -1,0 +1,146 @@
+//! Alarms: futures are woken at a time. They have no clock of their own, and the engine names no executor that has one.
+//!
+//! One thread per process wakes them, `larder-alarm`: started by the first alarm, ended when there has been none for a while.
+//! Without it (it cannot be started) futures look at the clock when they are polled for another reason.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::base::wakes::wake_all;
+
+/// How long the thread stays when there is nothing to wait for.
+const IDLE: Duration = Duration::from_secs(10);
+
+struct Clock {
+    set: Mutex<Set>,
+    /// Signalled when the first alarm is earlier than before.
+    earlier: Condvar,
+}
+
+struct Set {
+    alarms: BTreeMap<Key, Waker>,
+    next: u64,
+    /// The process whose thread waits for the alarms.
+    served_by: Option<u32>,
+}
+
+/// The time of an alarm and its number.
+type Key = (Instant, u64);
+
+static CLOCK: Clock = Clock {
+    set: Mutex::new(Set { alarms: BTreeMap::new(), next: 0, served_by: None }),
+    earlier: Condvar::new(),
+};
+
+/// An alarm, set or not. Dropping it takes it back.
+#[derive(Default)]
+pub(crate) struct Alarm(Option<Key>);
+
+impl Alarm {
+    /// Wakes `waker` at `at`, and not at the time that was set before.
+    pub(crate) fn set(&mut self, at: Instant, waker: &Waker) {
+        let waker = waker.clone();
+        let mut set = CLOCK.set.lock();
+        let before = self.0.take().and_then(|key| set.alarms.remove(&key));
+        set.next += 1;
+        let key = (at, set.next);
+        set.alarms.insert(key, waker);
+        self.0 = Some(key);
+        if set.alarms.first_key_value().is_some_and(|(first, _)| *first == key) {
+            serve(&mut set);
+        }
+        drop(set);
+        drop(before);
+    }
+
+    /// Takes the alarm back.
+    pub(crate) fn clear(&mut self) {
+        let Some(key) = self.0.take() else { return };
+        let waker = CLOCK.set.lock().alarms.remove(&key);
+        // The user's code may run in here.
+        drop(waker);
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Makes the thread look at the first alarm; starts it if it does not run in this process.
+fn serve(set: &mut Set) {
+    let me = std::process::id();
+    if set.served_by == Some(me) {
+        CLOCK.earlier.notify_one();
+        return;
+    }
+    let started = thread::Builder::new().name("larder-alarm".into()).spawn(wait);
+    set.served_by = started.is_ok().then_some(me);
+}
+
+/// The thread's work.
+fn wait() {
+    let mut set = CLOCK.set.lock();
+    loop {
+        let now = Instant::now();
+        match set.alarms.first_key_value() {
+            Some((&(at, _), _)) if at <= now => {
+                let Some((_, waker)) = set.alarms.pop_first() else { continue };
+                drop(set);
+                // Others wait for this thread, so a waker's panic stays with it.
+                wake_all([waker]);
+                set = CLOCK.set.lock();
+            }
+            Some((&(at, _), _)) => {
+                let _ = CLOCK.earlier.wait_until(&mut set, at);
+            }
+            None => {
+                let waited = CLOCK.earlier.wait_until(&mut set, now + IDLE);
+                if waited.timed_out() && set.alarms.is_empty() {
+                    set.served_by = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Bell(mpsc::Sender<u32>, u32);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(self.1);
+        }
+    }
+
+    #[test]
+    fn alarms_go_off_in_the_order_of_their_times_and_not_when_they_are_taken_back() {
+        let (rings, rung) = mpsc::channel();
+        let bell = |number| Waker::from(Arc::new(Bell(rings.clone(), number)));
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut alarms: Vec<Alarm> = (0..4).map(|_| Alarm::default()).collect();
+        alarms[0].set(at(60), &bell(0));
+        alarms[1].set(at(30), &bell(1));
+        alarms[2].set(at(10), &bell(2));
+        alarms[2].set(at(45), &bell(22));
+        alarms[3].set(at(20), &bell(3));
+        alarms[3].clear();
+        assert_eq!((0..3).map(|_| rung.recv().ok()).collect::<Vec<_>>(), [Some(1), Some(22), Some(0)]);
+        assert!(start.elapsed() >= Duration::from_millis(60));
+        assert!(rung.try_recv().is_err());
+    }
+}

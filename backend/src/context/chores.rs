@@ -1,0 +1,115 @@
+//! Chores: what waits for a moment without sessions. Whether there is any, and since when it is due.
+//!
+//! A session that opens alone does them, and an update before it changes anything (`reclaim.rs`). While sessions overlap there is no
+//! such moment, so the gate makes one when they have waited for longer than `Config::patience` (`gate/drain.rs`).
+//!
+//! *Prompt* chores are those that users see when they are late: results that are `volatile` or have expired, stored results that
+//! a source found changed in the middle of a session, tasks to be forgotten. *Tidying* gives back memory; it is due a second later.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::context::engine::Engine;
+use crate::context::gate::{Alone, Work};
+use crate::session::reclaim::Garbage;
+
+/// How much later than others tidying is due.
+const TIDYING: Duration = Duration::from_secs(1);
+
+/// Whether something waits, and since when it is due.
+pub(crate) struct Chores {
+    start: Instant,
+    listed: AtomicBool,
+    /// Nanoseconds from `start` to the time when the first is due; the greatest number if none is.
+    due: AtomicU64,
+}
+
+impl Default for Chores {
+    fn default() -> Self {
+        Self { start: Instant::now(), listed: AtomicBool::new(false), due: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl Chores {
+    /// Notes that something was listed that must not wait for long.
+    pub(crate) fn list_prompt(&self) {
+        self.list(Duration::ZERO);
+    }
+
+    /// Notes that something was listed that takes memory, and nothing else.
+    pub(crate) fn list_tidying(&self) {
+        self.list(TIDYING);
+    }
+
+    fn list(&self, later: Duration) {
+        // Relaxed: hints. The lists have locks, and the gate orders their doing.
+        self.listed.store(true, Relaxed);
+        if self.due.load(Relaxed) == u64::MAX || later.is_zero() {
+            let due = (self.start.elapsed() + later).as_nanos();
+            self.due.fetch_min(u64::try_from(due).unwrap_or(u64::MAX), Relaxed);
+        }
+    }
+
+    /// Whether something was listed since this was last asked. The caller does it.
+    pub(crate) fn take(&self) -> bool {
+        if !self.listed.load(Relaxed) {
+            return false;
+        }
+        self.due.store(u64::MAX, Relaxed);
+        self.listed.swap(false, Relaxed)
+    }
+
+    fn due_since(&self) -> Option<Instant> {
+        let due = self.due.load(Relaxed);
+        if due == u64::MAX { None } else { self.start.checked_add(Duration::from_nanos(due)) }
+    }
+}
+
+/// A session that is about to open.
+pub(crate) struct Opener<'a> {
+    engine: &'a Engine,
+    /// What is to be dropped when the gate's lock has been given back.
+    pub(crate) garbage: Option<Garbage>,
+}
+
+impl<'a> Opener<'a> {
+    pub(crate) fn of(engine: &'a Engine) -> Self {
+        Self { engine, garbage: None }
+    }
+}
+
+impl Opener<'_> {
+    /// Whether another slice of the chores has something to do at once.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.garbage.as_ref().is_some_and(Garbage::is_unfinished)
+    }
+}
+
+impl Opener<'_> {
+    /// Whether to come again, after so many slices: there is more to do, or there may be when what goes has been dropped. Values whose
+    /// `Drop` makes garbage of their own do not keep an opener for ever.
+    pub(crate) fn comes_again(&self, slices: &mut u32) -> bool {
+        const MOST: u32 = 1 << 14;
+        *slices += 1;
+        *slices < MOST && self.garbage.as_ref().is_some_and(Garbage::calls_for_more)
+    }
+}
+
+impl Alone for Opener<'_> {
+    fn due_since(&self) -> Option<Instant> {
+        if self.engine.released.any() {
+            // Whoever drops the last handle of a task does not tell when.
+            self.engine.chores.list_tidying();
+        }
+        let listed = self.engine.chores.due_since();
+        match (listed, self.engine.expiries.due_since()) {
+            (Some(listed), Some(expired)) => Some(listed.min(expired)),
+            (listed, expired) => listed.or(expired),
+        }
+    }
+
+    fn work(&mut self) -> Work {
+        self.garbage = Some(self.engine.chores_of_opener());
+        if self.is_unfinished() { Work::Unfinished } else { Work::Done }
+    }
+}

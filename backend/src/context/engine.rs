@@ -1,0 +1,316 @@
+//! The engine: everything that the sessions of one runtime share.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::base::crew::Crew;
+use crate::base::stack::on_enough_stack;
+use crate::context::chores::Chores;
+use crate::context::flights::Flights;
+use crate::context::gate::Gate;
+use crate::context::local::Local;
+use crate::context::threads::Threads;
+use crate::context::waits::WaitGraph;
+use crate::context::watch::Watch;
+use crate::evaluate::apart::Aparts;
+use crate::evaluate::heavy::Runners;
+use crate::graph::claim::Lot;
+use crate::graph::expiry::Expiries;
+use crate::graph::held::Released;
+use crate::graph::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
+use crate::graph::table::Table;
+use crate::graph::task_fn::RawTaskFn;
+use crate::persist::{Persistence, StorageConfig};
+use crate::session::reclaim::Reclaim;
+use larder_storage::StorageError;
+
+/// How an engine is made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Shards of the table. More cost memory, fewer make threads meet.
+    pub shards: usize,
+    /// Threads that work at once in a scope, the calling one among them.
+    pub threads: usize,
+    /// How long chores (expired and volatile results, tasks to be forgotten) wait for a moment without sessions before new sessions
+    /// wait for one. `None`: for ever.
+    pub patience: Option<Duration>,
+    /// How long carried work trusts the owner of a task to finish it, if nothing is known of such tasks.
+    pub apart_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let patience = Some(Duration::from_millis(50));
+        let apart_after = Duration::from_millis(100);
+        Self { shards: (threads * 4).next_power_of_two(), threads, patience, apart_after }
+    }
+}
+
+/// The shared state of a runtime.
+pub struct Engine {
+    /// Itself.
+    pub(crate) me: Weak<Self>,
+    pub(crate) id: u64,
+    pub(crate) table: Table,
+    pub(crate) lot: Lot,
+    pub(crate) waits: WaitGraph,
+    pub(crate) crew: Crew,
+    pub(crate) flights: Flights,
+    pub(crate) runners: Runners,
+    pub(crate) expiries: Expiries,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) chores: Chores,
+    /// The process that made it. In one that was forked off it, its threads are missing.
+    process: u32,
+    pub(crate) functions: Functions,
+    /// Counts the updates that changed something.
+    epoch: AtomicU32,
+    /// Another number each time that nodes were freed, and another one in each engine: a thread cache of another generation is
+    /// cleared.
+    pub(crate) generation: AtomicU64,
+    /// Another number each time that nodes have left the table.
+    pub(crate) departures: AtomicU64,
+    pub(crate) threads: Arc<Threads>,
+    pub(crate) inputs: Mutex<HashMap<Box<str>, NodeRef>>,
+    /// Nodes to run again in the next session.
+    pub(crate) volatiles: Mutex<Vec<NodeRef>>,
+    pub(crate) sources: Mutex<Vec<NodeRef>>,
+    /// Held by a refresh, so that what one has observed is not compared with what another has put in place meanwhile.
+    pub(crate) refreshing: Mutex<()>,
+    pub(crate) untidy: Mutex<Vec<NodeRef>>,
+    pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Nodes on their way out.
+    pub(crate) reclaim: Reclaim,
+    /// The last handles of nodes that are not wanted any more.
+    pub(crate) released: Arc<Released>,
+    /// See [`Config::apart_after`].
+    pub(crate) apart_after: Duration,
+    pub(crate) aparts: Aparts,
+    /// Twins to be freed when no session is open (`apart.rs`).
+    pub(crate) twins: Mutex<Vec<NodeRef>>,
+    /// Nodes with dead reverse edges. These point at readers, so they are all dropped before any node is freed.
+    with_dead_edges: Mutex<Vec<NodeRef>>,
+    /// About how many reverse edges these have in all.
+    dead_edges_to_look_at: AtomicUsize,
+    persistence: Option<Box<Persistence>>,
+}
+
+static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
+/// A generation that no engine has had.
+pub(crate) fn new_generation() -> u64 {
+    NEXT_GENERATION.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Engine {
+    /// Makes an engine that holds nothing yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Arc<Self> {
+        Self::with(config, None)
+    }
+
+    /// Makes an engine that has a store behind it.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub fn with_storage(config: &Config, storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
+        Ok(Self::with(config, Some(Box::new(Persistence::open(storage)?))))
+    }
+
+    fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+        // Its parts are large, and are built on the stack.
+        on_enough_stack(|| Self::make(config, persistence))
+    }
+
+    fn make(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
+            table: Table::new(config.shards),
+            lot: Lot::default(),
+            waits: WaitGraph::default(),
+            crew: Crew::new(config.threads),
+            flights: Flights::default(),
+            runners: Runners::default(),
+            expiries: Expiries::default(),
+            gate: Gate::new(config.patience),
+            watch: Arc::default(),
+            chores: Chores::default(),
+            process: std::process::id(),
+            functions: Functions::default(),
+            epoch: AtomicU32::new(1),
+            generation: AtomicU64::new(new_generation()),
+            departures: AtomicU64::new(new_generation()),
+            threads: Arc::default(),
+            inputs: Mutex::default(),
+            volatiles: Mutex::default(),
+            sources: Mutex::default(),
+            refreshing: Mutex::default(),
+            untidy: Mutex::default(),
+            drops: Mutex::default(),
+            reclaim: Reclaim::default(),
+            released: Arc::default(),
+            apart_after: config.apart_after,
+            aparts: Aparts::default(),
+            twins: Mutex::default(),
+            with_dead_edges: Mutex::default(),
+            dead_edges_to_look_at: AtomicUsize::new(0),
+            persistence,
+        })
+    }
+
+    /// The number of tasks in memory.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no task is in memory.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether this thread has a session of this engine open.
+    pub fn is_in_session(&self) -> bool {
+        Local::of(self).in_session()
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Begins a new epoch. The caller holds the gate exclusively.
+    pub(crate) fn advance(&self) -> u32 {
+        self.epoch.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The store behind this engine, and what is known of it.
+    #[inline]
+    pub(crate) fn persistence(&self) -> Option<&Persistence> {
+        self.persistence.as_deref()
+    }
+
+    /// Whether there is something to do. The caller, who holds the gate exclusively, does it.
+    pub(crate) fn take_chores(&self) -> bool {
+        self.chores.take() || self.released.any() || self.expiries.is_due()
+    }
+
+    /// Whether this is the process that made the engine, and not one that was forked off it.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Lists a node whose reverse edges are to be tidied when the gate is next held exclusively.
+    pub(crate) fn queue_tidying(&self, node: NodeRef) {
+        let mut untidy = self.untidy.lock();
+        if !node.flag(TIDY_QUEUED) {
+            node.set_flag(TIDY_QUEUED);
+            untidy.push(node);
+            self.chores.list_tidying();
+        }
+    }
+
+    /// Keeps a twin until no session is open.
+    pub(crate) fn keep_twin(&self, twin: NodeRef) {
+        self.twins.lock().push(twin);
+        self.chores.list_tidying();
+    }
+
+    /// Notes that a node with so many reverse edges has got its first dead one since it was last purged.
+    pub(crate) fn note_dead_edges(&self, node: NodeRef, edges: usize) {
+        self.dead_edges_to_look_at.fetch_add(edges, Ordering::Relaxed);
+        let mut listed = self.with_dead_edges.lock();
+        if listed.len() >= 1024 && listed.len().is_power_of_two() {
+            // Marking has purged many of them meanwhile, and some of those are listed again.
+            listed.retain(|node| node.dead.load(Ordering::Relaxed) > 0);
+            listed.sort_unstable_by_key(|node| node.address());
+            listed.dedup();
+        }
+        listed.push(node);
+    }
+
+    /// All nodes that may have dead reverse edges. The caller holds the gate exclusively, and purges them.
+    pub(crate) fn take_dead_edges(&self) -> Vec<NodeRef> {
+        self.dead_edges_to_look_at.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *self.with_dead_edges.lock())
+    }
+
+    /// About how many edges it takes a look at to find all dead ones.
+    pub(crate) fn dead_edges_to_look_at(&self) -> usize {
+        self.dead_edges_to_look_at.load(Ordering::Relaxed)
+    }
+
+    /// Lists a node whose output is to be dropped when the gate is next held exclusively.
+    pub(crate) fn queue_drop(&self, node: NodeRef) {
+        let mut drops = self.drops.lock();
+        if !node.flag(DROP_QUEUED) {
+            node.set_flag(DROP_QUEUED);
+            drops.push(node);
+            self.chores.list_prompt();
+        }
+    }
+}
+
+/// The task functions that an engine has met, by identity and by index.
+#[derive(Default)]
+pub(crate) struct Functions {
+    by_id: RwLock<HashMap<TypeId, u32>>,
+    list: RwLock<Vec<&'static RawTaskFn>>,
+}
+
+impl Functions {
+    /// The index of a task function, given out on the first call.
+    pub(crate) fn index(&self, task_fn: &'static RawTaskFn) -> u32 {
+        if let Some(index) = self.by_id.read().get(&task_fn.id) {
+            return *index;
+        }
+        let mut by_id = self.by_id.write();
+        *by_id.entry(task_fn.id).or_insert_with(|| {
+            let mut list = self.list.write();
+            list.push(task_fn);
+            u32::try_from(list.len() - 1).expect("a program has fewer than 2^32 task functions")
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<&'static RawTaskFn> {
+        self.list.read().clone()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        on_enough_stack(|| self.free_nodes());
+    }
+}
+
+impl Engine {
+    fn free_nodes(&mut self) {
+        // Nobody else can reach the nodes: sessions own the engine, and handles use a node only inside a session.
+        let handles = self.released.close();
+        self.threads.clear();
+        Local::forget_engine(self.id);
+        let inputs = self.inputs.get_mut().drain().map(|(_, node)| node);
+        let leaving = self.reclaim.take_all();
+        for node in self.table.nodes().into_iter().chain(inputs).chain(leaving) {
+            // SAFETY: this is the last user of the engine, so of its nodes; table, inputs and what reclaim has are disjoint.
+            unsafe { node.free() };
+        }
+        for twin in self.twins.get_mut().drain(..) {
+            // SAFETY: as above; twins are in no list but this.
+            unsafe { twin.free_twin() };
+        }
+        drop(handles);
+    }
+}
+
+// A panic in a task leaves the engine as it should be: that is one of its tasks.
+impl std::panic::UnwindSafe for Engine {}
+impl std::panic::RefUnwindSafe for Engine {}

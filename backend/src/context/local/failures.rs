@@ -1,0 +1,158 @@
+//! Failures: demands by number, what a failed task is known by, and which claimed tasks a cycle or a cancellation has reached.
+
+use std::cell::Ref;
+use std::sync::Arc;
+
+use crate::evaluate::execute::Payload;
+use crate::evaluate::flight::Thrown;
+use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::node::NodeRef;
+
+use super::{Head, Local, Poisoned, address_of};
+
+impl Local {
+    /// Numbers the outermost demand of this thread of control, uniquely among all.
+    pub(crate) fn begin_demand(&self) {
+        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand.get() << 32));
+        self.last_panic.take();
+    }
+
+    /// The error that a failed run of `node` is known by: a foreign panic is named after the innermost task.
+    pub(crate) fn name_failure(&self, payload: &Payload, node: NodeRef) -> TaskError {
+        if payload.is::<TaskError>() {
+            return TaskError::of_payload(&**payload, node);
+        }
+        if let Some(error) = self.named(payload) {
+            return error;
+        }
+        let error = TaskError::of_payload(&**payload, node);
+        *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
+        error
+    }
+
+    /// The name of a panic that began in a task further in. One that was caught on the way has another payload; should
+    /// the next one lie in the same place, it says something else.
+    fn named(&self, payload: &Payload) -> Option<TaskError> {
+        let last = self.last_panic.borrow();
+        let (address, error) = last.as_ref()?;
+        (*address == address_of(payload) && error.says(&**payload)).then(|| error.clone())
+    }
+
+    /// The error that this thread's session ended with.
+    pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
+        let named = self.named(payload);
+        self.last_panic.take();
+        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
+    }
+
+    /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
+    /// body asks for afterwards do not lie on this cycle.
+    pub(crate) fn poison_cycle(&self, cycle: &Arc<CycleError>) {
+        if self.lineage.borrow().is_some() {
+            self.escaped.borrow_mut().push(cycle.clone());
+        }
+        let first = self.claimed.borrow().iter().position(|node| cycle.contains(*node));
+        if let Some(low) = first {
+            self.poison_from(low, &TaskError::Cycle(cycle.clone()));
+        }
+    }
+
+    /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
+    /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
+    pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
+        if let (Some(Head { depth, node }), TaskError::Cycle(_)) = (head, error)
+            && self.claimed.borrow().get(depth) == Some(&node)
+        {
+            self.poison_from(depth, error);
+        }
+    }
+
+    /// All claimed tasks from a depth on fail with `error`, whatever their bodies return.
+    pub(crate) fn poison_from(&self, low: usize, error: &TaskError) {
+        let mut poisoned = self.poisoned.borrow_mut();
+        let end = self.claimed.borrow().len();
+        // Each depth keeps its first error. Those that are poisoned already stand in a few ranges, however deep the claims are.
+        let known = poisoned.partition_point(|known| known.depths.end <= low);
+        let mut at = low;
+        for mut known in poisoned.split_off(known) {
+            let gap = at..known.depths.start;
+            if !gap.is_empty() {
+                poisoned.push(Poisoned { depths: gap, low, error: error.clone() });
+            }
+            at = known.depths.end;
+            known.low = known.low.min(low);
+            poisoned.push(known);
+        }
+        if at < end {
+            poisoned.push(Poisoned { depths: at..end, low, error: error.clone() });
+        }
+    }
+
+    /// What has befallen the innermost claimed node, and its depth.
+    fn innermost_poison(&self) -> Option<(Ref<'_, Poisoned>, usize)> {
+        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+        let last = Ref::filter_map(self.poisoned.borrow(), |poisoned| poisoned.last()).ok()?;
+        last.depths.contains(&innermost).then_some((last, innermost))
+    }
+
+    /// Where the cycle of the innermost claimed node closes, if that is further out.
+    pub(crate) fn head_of_innermost(&self) -> Option<Head> {
+        let (poison, innermost) = self.innermost_poison()?;
+        let depth = poison.low;
+        (depth < innermost).then(|| Head { depth, node: self.claimed.borrow()[depth] })
+    }
+
+    /// A flight that the current strand waited for has thrown: the payload, to go on with here.
+    pub(crate) fn take_over(&self, (payload, named): Thrown) -> Payload {
+        *self.last_panic.borrow_mut() = named;
+        match payload.downcast_ref() {
+            // The tasks of this strand that lie on the cycle have no value either.
+            Some(TaskError::Cycle(cycle)) => self.poison_cycle(cycle),
+            Some(TaskError::Cancelled) => self.share_cancellation(),
+            _ => {}
+        }
+        payload
+    }
+
+    /// A flight that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
+    /// keep either, even if this strand never comes to look whether its own session is to end. The session is not touched.
+    fn share_cancellation(&self) {
+        self.poison_from(0, &TaskError::Cancelled);
+        if self.lineage.borrow().is_some() {
+            // Some of those tasks may wait for this strand to end.
+            self.poison_all();
+        }
+    }
+
+    /// The session of this thread is over: nothing that it still finishes is kept.
+    pub(crate) fn poison_all(&self) {
+        self.cancelled.set(true);
+    }
+
+    /// The part of the session that was cancelled has ended.
+    pub(crate) fn end_cancellation(&self) {
+        self.cancelled.set(false);
+    }
+
+    /// The error that the innermost claimed node must fail with, although its body has returned.
+    pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
+        if self.cancelled.get() {
+            return Some(TaskError::Cancelled);
+        }
+        self.innermost_poison().map(|(poison, _)| poison.error.clone())
+    }
+
+    /// Ends the innermost claim, and its poison with it.
+    pub(crate) fn pop_claim(&self, node: NodeRef) {
+        let mut claimed = self.claimed.borrow_mut();
+        let ended = claimed.pop();
+        debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
+        let mut poisoned = self.poisoned.borrow_mut();
+        if let Some(last) = poisoned.last_mut() {
+            last.depths.end = last.depths.end.min(claimed.len());
+            if last.depths.is_empty() {
+                poisoned.pop();
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Tokens: how a session is cancelled from outside, or by the clock.
+//!
+//! A token belongs to strands: to that of the session that was opened with it, and to those that work for it (scopes, carried
+//! work). It is looked at where a task is begun or waited for, and while a session or an update waits at the gate. A task that several sessions wait for is no strand of theirs: when
+//! one of them is cancelled, the others go on with it, or take it over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::context::engine::Engine;
+
+/// Cancels the sessions that were opened with it, and the updates that wait with it. Cheap to clone; all clones are the same token.
+///
+/// A session looks at its token where it begins or waits for a task, and while it waits to be opened. Calls that are answered
+/// from memory do not look, as that would cost them more than the answer: a body that makes nothing but hits runs to its end. So does
+/// one that makes no calls. Such a body can look by itself, at [`CancelToken::is_cancelled`].
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    deadline: Option<Instant>,
+    /// The engines with sessions that this token was given to.
+    engines: Mutex<Vec<std::sync::Weak<Engine>>>,
+}
+
+impl CancelToken {
+    /// A token that cancels when it is told to.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token that also cancels at `deadline`: at the next task boundary after it. A thread or a future that waits, for a task or
+    /// to be let in, is woken at the deadline.
+    #[must_use]
+    pub fn with_deadline(deadline: Instant) -> Self {
+        Self(Arc::new(Inner { deadline: Some(deadline), ..Inner::default() }))
+    }
+
+    /// A token that also cancels after `timeout`, counted from now. See [`CancelToken::with_deadline`].
+    #[must_use]
+    pub fn with_timeout(timeout: Duration) -> Self {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => Self::with_deadline(deadline),
+            None => Self::new(),
+        }
+    }
+
+    /// Cancels: the sessions end with `Cancelled` at their next task boundary, those that wait for a task at once.
+    pub fn cancel(&self) {
+        // Relaxed: whoever waits is woken under locks that it took after it had looked, or looks after it took them.
+        self.0.cancelled.store(true, Relaxed);
+        let engines = self.0.engines.lock().clone();
+        for engine in engines.iter().filter_map(std::sync::Weak::upgrade) {
+            engine.wake_waiting();
+        }
+    }
+
+    /// Whether it has been told to cancel, or its deadline has passed.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Relaxed) || self.0.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// Has the waiting sessions of `engine` woken by [`CancelToken::cancel`].
+    pub(crate) fn serves(&self, engine: &Arc<Engine>) {
+        let mut engines = self.0.engines.lock();
+        engines.retain(|other| other.strong_count() > 0);
+        if !engines.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(engine))) {
+            engines.push(Arc::downgrade(engine));
+        }
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("cancelled", &self.cancelled).field("deadline", &self.deadline).finish()
+    }
+}

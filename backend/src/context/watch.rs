@@ -1,0 +1,322 @@
+//! Watch: who holds the gate and who waits for it, so that a wait which does not end can be explained, and ended.
+//!
+//! A thread notes in its `Local` when it opens a session or begins an update ([`Presence`]): two stores, nothing shared. Sessions of
+//! futures go from thread to thread and stand in a list. Waits are registered when they begin, which is off the fast path. One
+//! that lasts for a second is *reported*, once, with those that hold the gate then.
+
+mod report;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+pub use self::report::{GateHolder, GateStats, GateWait, GateWaiter, Held};
+use crate::context::engine::Engine;
+use crate::context::gate::{GaveUp, Kind, Vigil};
+use crate::context::local::Local;
+use crate::context::token::CancelToken;
+use crate::evaluate::demand::check_cancelled;
+use crate::evaluate::execute::Payload;
+use crate::graph::failure::TaskError;
+use crate::session::UpdateError;
+
+/// A wait that lasts for so long is reported.
+const LONG: Duration = Duration::from_secs(1);
+/// So many reports are kept.
+const KEPT: usize = 16;
+/// How often a thread looks at what does not wake it: the sessions of other runtimes that it has open, when it waits here.
+pub(crate) const GLANCE: Duration = Duration::from_millis(20);
+
+/// Since when a thread has a session or an update under way.
+pub(crate) struct Presence {
+    thread: Thread,
+    /// Nanoseconds from the watch's beginning, and one; 0 if there is none.
+    session: AtomicU64,
+    update: AtomicU64,
+}
+
+impl Presence {
+    /// The presence of the current thread.
+    pub(crate) fn new() -> Self {
+        Self { thread: std::thread::current(), session: AtomicU64::new(0), update: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn open_session(&self, watch: &Watch) {
+        // Relaxed, here and below: read for reports only.
+        self.session.store(watch.now(), Relaxed);
+    }
+
+    pub(crate) fn end_session(&self) {
+        self.session.store(0, Relaxed);
+    }
+
+    pub(crate) fn begin_update(&self, watch: &Watch) {
+        self.update.store(watch.now(), Relaxed);
+    }
+
+    pub(crate) fn end_update(&self) {
+        self.update.store(0, Relaxed);
+    }
+
+    fn holders(&self, watch: &Watch) -> impl Iterator<Item = GateHolder> {
+        let (now, thread) = (watch.now(), &self.thread);
+        let both = [(Held::Session, &self.session), (Held::Update, &self.update)];
+        both.into_iter().filter_map(move |(held, since)| {
+            let since = since.load(Relaxed);
+            let age = Duration::from_nanos(now.saturating_sub(since));
+            (since != 0).then(|| GateHolder { held, thread: name_of(thread), age })
+        })
+    }
+}
+
+fn name_of(thread: &Thread) -> String {
+    thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned)
+}
+
+/// What an engine knows of those that hold its gate and wait for it.
+pub(crate) struct Watch {
+    start: Instant,
+    futures: Mutex<Listed<(Thread, Instant)>>,
+    waits: Mutex<Waits>,
+}
+
+#[derive(Default)]
+struct Waits {
+    listed: Listed<Waiting>,
+    long_waits: u64,
+    last: VecDeque<(u64, GateWait)>,
+}
+
+struct Waiting {
+    waiter: GateWaiter,
+    thread: Thread,
+    since: Instant,
+}
+
+struct Listed<T> {
+    next: u64,
+    entries: BTreeMap<u64, T>,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { next: 0, entries: BTreeMap::new() }
+    }
+}
+
+impl<T> Listed<T> {
+    fn insert(&mut self, entry: T) -> u64 {
+        self.next += 1;
+        self.entries.insert(self.next, entry);
+        self.next
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { start: Instant::now(), futures: Mutex::default(), waits: Mutex::default() }
+    }
+}
+
+impl Watch {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// Notes that the session of a future has been opened, until what is returned is dropped.
+    pub(crate) fn open_future(self: &Arc<Self>) -> FuturesSession {
+        let number = self.futures.lock().insert((std::thread::current(), Instant::now()));
+        FuturesSession { watch: self.clone(), number }
+    }
+
+    fn begin_wait(self: &Arc<Self>, waiter: GateWaiter, since: Instant) -> Wait {
+        let thread = std::thread::current();
+        let number = self.waits.lock().listed.insert(Waiting { waiter, thread, since });
+        Wait { watch: self.clone(), number, since, reported: false }
+    }
+}
+
+/// The session of a future in the list of open ones.
+pub(crate) struct FuturesSession {
+    watch: Arc<Watch>,
+    number: u64,
+}
+
+impl Drop for FuturesSession {
+    fn drop(&mut self) {
+        self.watch.futures.lock().entries.remove(&self.number);
+    }
+}
+
+/// A registered wait, until it is dropped.
+pub(crate) struct Wait {
+    watch: Arc<Watch>,
+    number: u64,
+    since: Instant,
+    reported: bool,
+}
+
+impl Wait {
+    /// Adds the wait to the reports.
+    fn report(&mut self, engine: &Engine, now: Instant, open: usize) {
+        self.reported = true;
+        let report = self.describe(engine, now, open);
+        let mut waits = self.watch.waits.lock();
+        waits.long_waits += 1;
+        if waits.last.len() == KEPT {
+            waits.last.pop_front();
+        }
+        waits.last.extend(report.map(|report| (self.number, report)));
+    }
+
+    fn describe(&self, engine: &Engine, now: Instant, open: usize) -> Option<GateWait> {
+        let held_by = engine.gate_holders();
+        let waits = self.watch.waits.lock();
+        waits.listed.entries.get(&self.number).map(|waiting| waiting.describe(now, held_by, open))
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut waits = self.watch.waits.lock();
+        waits.listed.entries.remove(&self.number);
+        let reported = waits.last.iter_mut().filter(|_| self.reported);
+        if let Some((_, report)) = reported.into_iter().find(|(number, _)| *number == self.number) {
+            report.waited = self.since.elapsed();
+        }
+    }
+}
+
+impl Waiting {
+    fn describe(&self, now: Instant, held_by: Vec<GateHolder>, open: usize) -> GateWait {
+        let sessions = held_by.iter().filter(|holder| holder.held != Held::Update).count();
+        GateWait {
+            waiter: self.waiter,
+            thread: name_of(&self.thread),
+            waited: now.saturating_duration_since(self.since),
+            parts: open.saturating_sub(sessions),
+            held_by,
+        }
+    }
+}
+
+/// A session or an update that asks for the gate: what ends its wait early.
+pub(crate) struct AtGate<'a> {
+    engine: &'a Engine,
+    waiter: GateWaiter,
+    kind: Kind,
+    token: Option<&'a CancelToken>,
+    wait: &'a mut Option<Wait>,
+    /// When a future has to look again.
+    pub(crate) again: Option<Instant>,
+    /// The wait that was given up.
+    pub(crate) given_up: Option<GateWait>,
+}
+
+impl<'a> AtGate<'a> {
+    /// `wait` keeps the registration; to be put to `None` when the wait has ended.
+    pub(crate) fn new(
+        engine: &'a Engine,
+        waiter: GateWaiter,
+        kind: Kind,
+        token: Option<&'a CancelToken>,
+        wait: &'a mut Option<Wait>,
+    ) -> Self {
+        Self { engine, waiter, kind, token, wait, again: None, given_up: None }
+    }
+
+    /// Why the update was given up.
+    pub(crate) fn update_error(self) -> UpdateError {
+        match self.given_up {
+            Some(wait) if self.engine.is_of_this_process() => UpdateError::Cancelled(Box::new(wait)),
+            _ => UpdateError::Forked,
+        }
+    }
+
+    /// Why the session was not opened.
+    pub(crate) fn session_error(self) -> (TaskError, Payload) {
+        let is_forked = !self.engine.is_of_this_process();
+        let error = if is_forked { TaskError::Forked } else { TaskError::Cancelled };
+        (error.clone(), Box::new(error))
+    }
+
+    /// The session of another runtime that this thread has open: should it be cancelled, it does not wait here.
+    fn outer(&self) -> Option<&'static Local> {
+        Local::current().filter(|_| self.kind == Kind::Thread)
+    }
+}
+
+impl Vigil for AtGate<'_> {
+    fn look(&mut self, now: Instant, open: usize) -> Result<Option<Instant>, GaveUp> {
+        let engine = self.engine;
+        let wait = self.wait.get_or_insert_with(|| engine.watch.begin_wait(self.waiter, now));
+        let long_at = wait.since + LONG;
+        if !wait.reported && now >= long_at {
+            wait.report(engine, now, open);
+        }
+        let outer = self.outer();
+        let is_over = self.token.is_some_and(CancelToken::is_cancelled)
+            || outer.is_some_and(|outer| check_cancelled(outer).is_err())
+            || !engine.is_of_this_process();
+        let wait = self.wait.as_ref().ok_or(GaveUp)?;
+        if is_over {
+            self.given_up = wait.describe(engine, now, open);
+            return Err(GaveUp);
+        }
+        let glance = outer.map(|_| now + GLANCE);
+        let report = (!wait.reported).then_some(long_at);
+        let deadline = self.token.and_then(CancelToken::deadline);
+        self.again = [glance, report, deadline].into_iter().flatten().min();
+        Ok(self.again)
+    }
+}
+
+impl Engine {
+    /// Looks whether an update is cancelled before it is announced.
+    ///
+    /// # Errors
+    /// [`UpdateError::Cancelled`].
+    pub(crate) fn check_token(&self, token: Option<&CancelToken>) -> Result<(), UpdateError> {
+        if !token.is_some_and(CancelToken::is_cancelled) {
+            return Ok(());
+        }
+        let (thread, since) = (std::thread::current(), Instant::now());
+        let waiting = Waiting { waiter: GateWaiter::Update, thread, since };
+        let wait = waiting.describe(since, self.gate_holders(), self.gate.parts());
+        Err(UpdateError::Cancelled(Box::new(wait)))
+    }
+
+    /// The sessions and updates that are under way.
+    pub(crate) fn gate_holders(&self) -> Vec<GateHolder> {
+        let locals = self.threads.all();
+        let mut holders: Vec<_> =
+            locals.iter().flat_map(|local| local.presence.holders(&self.watch)).collect();
+        let futures = self.watch.futures.lock();
+        holders.extend(futures.entries.values().map(|(thread, since)| GateHolder {
+            held: Held::AsyncSession,
+            thread: name_of(thread),
+            age: since.elapsed(),
+        }));
+        drop(futures);
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.age));
+        holders
+    }
+
+    /// The sessions and updates that wait at the gate.
+    pub(crate) fn gate_waits(&self, held_by: &[GateHolder]) -> Vec<GateWait> {
+        let (now, open) = (Instant::now(), self.gate.parts());
+        let waits = self.watch.waits.lock();
+        waits.listed.entries.values().map(|waiting| waiting.describe(now, held_by.to_vec(), open)).collect()
+    }
+
+    /// The waits at the gate that lasted long.
+    pub(crate) fn gate_stats(&self) -> GateStats {
+        let waits = self.watch.waits.lock();
+        let last = waits.last.iter().map(|(_, wait)| wait.clone()).collect();
+        GateStats { long_waits: waits.long_waits, last }
+    }
+}

@@ -1,0 +1,114 @@
+//! Ask: the other ways to use a call: a handle to it, whether it is cached, drop it, collect what it emitted.
+
+use crate::call::args::{Args, ArgsSlot, Unboxed};
+use crate::call::slot::{OwnedMagicAny, StackMagicAnySlot};
+use crate::context::local::Local;
+use crate::evaluate::emit::{self, Emitted};
+use crate::evaluate::handle::Task;
+use crate::evaluate::lookup::{hash_of, insert, outside, peek};
+use crate::graph::claim::Phase;
+use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::table::Inserted;
+use crate::graph::task_fn::{RawTaskFn, TaskFn};
+
+/// A handle to a call. Runs nothing.
+///
+/// # Panics
+/// Outside of a session.
+pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Task<O> {
+    let (local, node) = place::<A, O>(task_fn, args);
+    Task::to(local.engine(), node)
+}
+
+/// The node of a call, which may have to be made; nothing runs.
+pub(crate) fn place<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> (&'static Local, NodeRef) {
+    let local = inside(task_fn.raw());
+    let hash = hash_of(task_fn.raw(), &args);
+    (local, node_of(local, task_fn.raw(), hash, &mut StackMagicAnySlot::new(args)))
+}
+
+fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> NodeRef {
+    if let Some(node) = peek(local, task_fn, hash, slot) {
+        return node;
+    }
+    match insert(local, task_fn, hash, slot, Phase::Empty) {
+        Inserted::New(node) => {
+            // Unless it is asked for its value, nothing keeps it but handles.
+            node.put_on(ABANDONED);
+            node
+        }
+        Inserted::Existing(node) => node,
+    }
+}
+
+/// Whether a call would be answered from memory without verifying anything.
+///
+/// # Panics
+/// Outside of a session.
+pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> bool {
+    known(task_fn, args).is_some_and(|(_, node)| node.state.is_fresh())
+}
+
+/// Drops the output of a call as soon as no session is open; the next call after that runs its body again. What was
+/// computed from it stays current. Returns whether there was anything to drop.
+///
+/// # Panics
+/// Outside of a session.
+pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> bool {
+    let Some((local, node)) = known(task_fn, args) else { return false };
+    local.engine().queue_drop(node);
+    true
+}
+
+pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Option<(&'static Local, NodeRef)> {
+    let local = inside(task_fn.raw());
+    let hash = hash_of(task_fn.raw(), &args);
+    let node = peek(local, task_fn.raw(), hash, &StackMagicAnySlot::new(args))?;
+    Some((local, node))
+}
+
+/// All values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,
+/// dependencies first. A task that collects depends on all of them.
+///
+/// # Panics
+/// As the call itself.
+pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Vec<D> {
+    // The value is not read: the caller depends on what was emitted.
+    let (local, node) = place::<A, O>(task_fn, args);
+    emit::collect(local, node)
+}
+
+/// The arguments of a call, boxed: to be kept, sent or queued, and called with later.
+pub fn boxed<A: Args>(args: A) -> OwnedMagicAny {
+    OwnedMagicAny::new(args.into_key())
+}
+
+/// The arguments for a call, out of their box. From here on they take the way of all others.
+///
+/// # Errors
+/// The box, if it holds other arguments.
+pub fn unboxed<A: Args>(args: OwnedMagicAny) -> Result<Unboxed<A>, OwnedMagicAny> {
+    args.downcast().map(Unboxed)
+}
+
+pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {
+    Local::current().unwrap_or_else(|| outside(task_fn))
+}

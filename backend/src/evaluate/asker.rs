@@ -1,0 +1,324 @@
+//! Asker: one wait for a node, in pieces: what a `TaskCall` is when it is no hit.
+//!
+//! An asker looks at the node's state at every poll, and does what its phase asks for: launches a flight, takes a seat in
+//! one, registers with the lot if a thread computes the node, or takes the value. From its first poll on it holds the gate, and
+//! its strand is registered in the wait graph. Dropping it undoes all of that.
+
+use std::marker::PhantomData;
+
+use std::task::Waker;
+
+use crate::call::args::{Args, ArgsSlot};
+use crate::call::slot::StackMagicAnySlot;
+use crate::context::engine::Engine;
+use crate::context::local::Local;
+use crate::entry::aside::meet;
+use crate::evaluate::apart::run_apart;
+use crate::evaluate::booking::Booking;
+use crate::evaluate::demand::{
+    Patience, Waited, block, check_cancelled, check_process, demand, failed_in_this_demand, failed_meanwhile,
+};
+use crate::evaluate::execute::Payload;
+use crate::evaluate::flight::{Seat, try_launch};
+use crate::evaluate::lookup::{hand_out, hash_of, insert, is_call, is_it, peek};
+use crate::graph::claim::Phase;
+use crate::graph::held::Held;
+use crate::graph::node::{NodeRef, RESOLVED};
+use crate::graph::table::Inserted;
+use crate::graph::task_fn::{RawTaskFn, TaskFn};
+use crate::parallel::carry::Hold;
+
+/// What came of a poll.
+pub(crate) enum Asked {
+    /// The waker is woken when to ask again.
+    Waits,
+    /// The node that holds the value: the one asked for, or a twin.
+    Holds(NodeRef),
+    Failed(Payload),
+}
+
+/// One wait for a node.
+pub(crate) struct Asker {
+    node: NodeRef,
+    hold: Option<Hold>,
+    seat: Option<Seat>,
+    /// The strand that is registered as waiting, whose name is not 0; 0 if none is.
+    registered: u64,
+    /// Whether the flight in the asker's own box has begun.
+    has_launched: bool,
+}
+
+impl Asker {
+    pub(crate) fn new(node: NodeRef) -> Self {
+        Self { node, hold: None, seat: None, registered: 0, has_launched: false }
+    }
+
+    pub(crate) fn node(&self) -> NodeRef {
+        self.node
+    }
+
+    /// The engine whose gate it holds, once it does.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.hold.as_ref().map(|hold| &**hold.engine())
+    }
+
+    /// Asks, on behalf of the current strand of `local`. `own` is the box in which the asker stands, if its flight may be used.
+    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker, own: Option<&Booking>) -> Asked {
+        let node = self.node;
+        if local.begins_demand() && self.hold.is_none() {
+            local.begin_demand();
+        }
+        loop {
+            match node.state.phase() {
+                Phase::Fresh => {
+                    self.stop_waiting();
+                    return Asked::Holds(node);
+                }
+                phase @ (Phase::Empty | Phase::Stale) => {
+                    if let Some(payload) = self.failure(local) {
+                        return Asked::Failed(payload);
+                    }
+                    if let Some(error) = failed_in_this_demand(local, node) {
+                        return Asked::Failed(Box::new(error));
+                    }
+                    if let Err(payload) = check_cancelled(local) {
+                        return Asked::Failed(payload);
+                    }
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(RESOLVED) {
+                        return match demand(local, node) {
+                            Ok(holder) => Asked::Holds(holder),
+                            Err(payload) => Asked::Failed(payload),
+                        };
+                    }
+                    let own = own.filter(|_| !self.has_launched);
+                    if let Some(seat) = try_launch(local, node, phase, own) {
+                        self.has_launched |= own.is_some();
+                        self.seat = Some(seat);
+                    }
+                }
+                Phase::Running => {
+                    if let Some(asked) = self.wait(local, waker) {
+                        return asked;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a claimed node; `None` if it is worth another look.
+    fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
+        let node = self.node;
+        if let Err(payload) = check_cancelled(local) {
+            self.stop_waiting();
+            return Some(Asked::Failed(payload));
+        }
+        if let Some(asked) = self.register(local) {
+            self.stop_waiting();
+            return Some(asked);
+        }
+        // Who has launched the flight has a seat.
+        if self.seat.is_none() {
+            if let Err(payload) = check_process(local.engine()) {
+                self.stop_waiting();
+                return Some(Asked::Failed(payload));
+            }
+            self.seat = local.engine().flights.of(node).and_then(Seat::take);
+        }
+        let Some(Seat { flight, seat }) = &self.seat else {
+            let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
+            return if waits { Some(waits_unless_cancelled(local)) } else { None };
+        };
+        if !flight.clone().poll(*seat, waker) {
+            return Some(waits_unless_cancelled(local));
+        }
+        if node.state.phase() == Phase::Running {
+            // Somebody has begun anew already: the flight that this one waited for tells nothing of that.
+            return self.failure(local).map(Asked::Failed);
+        }
+        None
+    }
+
+    /// Ends a wait, if there was one; the failure that it ended with.
+    fn failure(&mut self, local: &Local) -> Option<Payload> {
+        let waited = self.registered != 0;
+        let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
+        self.stop_waiting();
+        if !waited {
+            return None;
+        }
+        match thrown {
+            Some(thrown) => Some(local.take_over(thrown)),
+            None => failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload),
+        }
+    }
+
+    /// Registers the current strand as waiting, if it is not yet.
+    fn register(&mut self, local: &Local) -> Option<Asked> {
+        if self.hold.is_none() {
+            self.hold = Some(Hold::join(local.engine_arc()));
+        }
+        if self.registered == local.strand.get() {
+            return None;
+        }
+        self.unregister();
+        match block(local, self.node, Patience::GivesWay) {
+            Ok(Waited::Over) => {
+                self.registered = local.strand.get();
+                None
+            }
+            Ok(Waited::Never) => Some(match run_apart(local, self.node) {
+                Ok(twin) => Asked::Holds(twin),
+                Err(payload) => Asked::Failed(payload),
+            }),
+            Err(payload) => Some(Asked::Failed(payload)),
+        }
+    }
+
+    fn unregister(&mut self) {
+        let registered = std::mem::take(&mut self.registered);
+        if let (true, Some(hold)) = (registered != 0, &self.hold) {
+            hold.engine().waits.unblock(registered, self.node);
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        self.unregister();
+        self.seat = None;
+    }
+}
+
+/// The waker stands where a cancellation looks for it from now on; one that came before has not seen it.
+fn waits_unless_cancelled(local: &Local) -> Asked {
+    match check_cancelled(local) {
+        Ok(()) => Asked::Waits,
+        Err(payload) => Asked::Failed(payload),
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.stop_waiting();
+    }
+}
+
+/// What calling an async task function came to.
+pub enum Called<O> {
+    /// The value was in memory.
+    Hit(O),
+    /// It has to be computed, or waited for.
+    Miss(Pending<O>),
+}
+
+/// An async call that was no hit. Nothing has begun before the first poll.
+pub struct Pending<O> {
+    booking: Booking,
+    output: PhantomData<fn() -> O>,
+}
+
+/// Calls an async task function: looks the call up, and starts nothing.
+///
+/// # Panics
+/// Outside of a session.
+#[inline(always)]
+pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Called<O> {
+    let raw = task_fn.raw();
+    let Some(local) = Local::current() else { meet(task_fn, args) };
+    let is_this = |node: NodeRef| is_it::<A, O>(node, raw, &args);
+    let hit = match local.predicted(is_this) {
+        Some(node) => node,
+        None => {
+            let hash = hash_of(raw, &args);
+            match local.cached(hash, is_this) {
+                Some(node) => node,
+                None => match beyond_near(local, raw, hash, args) {
+                    Ok(node) => node,
+                    Err(node) => return Called::Miss(Pending::new(local, node, None)),
+                },
+            }
+        }
+    };
+    // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
+    Called::Hit(unsafe { hit.value::<A::Key, O>() }.clone())
+}
+
+#[inline(never)]
+fn beyond_near<A: Args>(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    args: A,
+) -> Result<NodeRef, NodeRef> {
+    lookup(local, task_fn, hash, &mut StackMagicAnySlot::new(args))
+}
+
+/// The fresh node of a call, recorded as read; or else the node, made if need be.
+fn lookup(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    slot: &mut ArgsSlot<'_>,
+) -> Result<NodeRef, NodeRef> {
+    if local.has_far()
+        && let Some(node) = local.far(hash)
+        && is_call(node, task_fn, slot)
+        && node.state.is_fresh()
+    {
+        local.record_from_far(node);
+        return Ok(node);
+    }
+    let node = match peek(local, task_fn, hash, slot) {
+        Some(node) => node,
+        None => match insert(local, task_fn, hash, slot, Phase::Empty) {
+            Inserted::New(node) => {
+                local.counters.of(node.function).misses.add(1);
+                return Err(node);
+            }
+            Inserted::Existing(node) => node,
+        },
+    };
+    if node.state.is_fresh() {
+        local.record_from_table(node);
+        return Ok(node);
+    }
+    local.counters.memory_hit(node.function);
+    Err(node)
+}
+
+impl<O: Clone + Send + Sync + 'static> Pending<O> {
+    /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
+    #[inline(never)]
+    pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
+        Self { booking: Booking::new(local, node, handle), output: PhantomData }
+    }
+
+    /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
+    ///
+    /// # Panics
+    /// As a call of a sync task function does; outside of the session that the call was made in.
+    #[track_caller]
+    pub fn poll(&mut self, waker: &Waker) -> Option<O> {
+        let Some(local) = Local::current() else { lost() };
+        let Some((node, asked)) = self.booking.poll(local, waker) else { lost() };
+        let outcome = match asked {
+            Asked::Waits => return None,
+            Asked::Holds(holder) => Ok(holder),
+            Asked::Failed(payload) => Err(payload),
+        };
+        let holder = hand_out(local, node, outcome, false);
+        // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a
+        // twin of it; 3. the clone ends here.
+        Some(unsafe { holder.value_by_type::<O>() }.clone())
+    }
+}
+
+#[cold]
+#[track_caller]
+fn lost() -> ! {
+    panic!(
+        "an async call was polled outside of the session that it was made in, or by a future that was spawned without its \
+         task; await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
+    )
+}

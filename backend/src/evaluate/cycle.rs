@@ -1,0 +1,216 @@
+//! Cycle: tasks that depend on each other, resolved by iteration to a fixpoint.
+//!
+//! # What is computed
+//! A task whose function has an initial value (`cycle_initial`) is a *fixpoint task*. Tasks that depend on each other are a
+//! *component*. In round 0 each fixpoint task of it has its initial value; in round *n* each has what its body returns when it
+//! reads the values of round *n - 1*. Other tasks of the component are as if they were part of the bodies that read them: in each
+//! round they have what their body returns in it. The values of the first round that changes nothing are the component's.
+//!
+//! So no value depends on which task was asked first, nor on the order in which bodies run. A cycle without a fixpoint task stays an
+//! error, and so does one that goes through an async function, a scope or carried work.
+//!
+//! # How
+//! ```text
+//!   a body reads a task that its own strand has claimed             `read_claimed`
+//!     all tasks from there to the top of the claims are members: ON_CYCLE; the body gets round 0's value, and goes on
+//!   the body of a member ends                                       `park`
+//!     it stays claimed; its value (that of round 1) is kept in a twin; its reader gets round 0's value, too
+//!   the body of the head, the outermost member, ends                `after_run`
+//!     the rounds from 2 on (`rounds.rs`), then all members are published at once (`publish.rs`)
+//!   a round reads a task that turns out to depend on a member       `read_claimed`
+//!     it joins, with a body that has run in round 1, and the rounds begin again
+//! ```
+//! * A body runs again in a round only if something that it read in its last run has changed in the round before.
+//! * Members are claimed from when they are found until they are published: other strands wait. A provisional value is handed to
+//!   bodies of members only, by twins (`node.rs`); no thread cache and no prediction answers with it, as the node is not FRESH.
+//! * A member's edges are what it read in all rounds: each of them may have led to the fixpoint that it was.
+//! * Two strands that enter one component wait for each other; the one that closes the circle gives its part of it up
+//!   (`way.rs`), so that one strand resolves the whole.
+//! * The members of a resolved component are verified as one (`resolved.rs`).
+//! * If one fails in any round, all fail.
+//! * Where a value does not settle, those that have settled and do not depend on it any more are published without it (`parting.rs`).
+
+mod component;
+mod parting;
+mod publish;
+mod read;
+mod resolved;
+mod rounds;
+mod way;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(crate) use self::component::Cycles;
+use self::component::{Component, Run};
+pub(crate) use self::read::{is_own, read_claimed};
+pub(crate) use self::resolved::{Resolved, verify_resolved, whole_components};
+pub(crate) use self::way::{give_way, is_giving_way, wait_for_way};
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::context::strand::Gathered;
+use crate::evaluate::execute::{Payload, unfinished};
+use crate::graph::edges::Edge;
+use crate::graph::failure::TaskError;
+use crate::graph::node::{AHEAD, NodeRef, ON_CYCLE};
+
+/// What is returned instead of an outcome when a member's body has run: its value is provisional.
+struct Parked;
+
+/// What is thrown into a body of a round that is to begin again.
+struct Restart;
+
+pub(crate) fn parked() -> Payload {
+    Box::new(Parked)
+}
+
+/// The node that holds the value of `node`, which has been run with this outcome by the current strand.
+#[inline]
+pub(crate) fn outcome(
+    local: &Local,
+    node: NodeRef,
+    outcome: Result<(), Payload>,
+) -> Result<NodeRef, Payload> {
+    match outcome {
+        Ok(()) => Ok(node),
+        Err(payload) => resume(local, node, payload),
+    }
+}
+
+/// A demand for `node` has failed: goes on with it if the failure is this module's affair.
+///
+/// # Errors
+/// The payload, if it is not.
+#[cold]
+pub(crate) fn resume(local: &Local, node: NodeRef, mut payload: Payload) -> Result<NodeRef, Payload> {
+    loop {
+        if payload.is::<Parked>() {
+            return read_claimed(local, node).unwrap_or(Err(payload));
+        }
+        if !is_giving_way(local) {
+            return Err(payload);
+        }
+        wait_for_way(local)?;
+        match crate::evaluate::demand::demand_once(local, node) {
+            Ok(holder) => return Ok(holder),
+            Err(other) => payload = other,
+        }
+    }
+}
+
+/// The body of a member, the innermost claim, has run; `twin` holds what it returned.
+#[cold]
+pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
+    let ended = local.settle_carried();
+    let error = local.poison_of_innermost().or_else(|| (!ended).then(|| unfinished(node)));
+    let run = Run { twin, reads: local.with_reads(<[Edge]>::to_vec), emitted: local.take_emitted() };
+    local.counters.of(node.function).runs.add(1);
+    {
+        let mut cycles = local.cycles.borrow_mut();
+        let component = cycles.innermost(local.claimed.borrow().len() - 1);
+        component.own(twin);
+        component.note_reads(node, &run.reads);
+        component.keep_first(node, run);
+        if let Some(error) = error {
+            component.fail(error, None);
+        }
+    }
+    node.clear_flag(AHEAD);
+    local.pop_claim(node);
+}
+
+/// The body of a member, the innermost claim, has failed.
+#[cold]
+pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
+    local.settle_carried();
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    let reads = local.with_reads(<[Edge]>::to_vec);
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    counters.failed.add(1);
+    {
+        let mut cycles = local.cycles.borrow_mut();
+        let component = cycles.innermost(local.claimed.borrow().len() - 1);
+        component.note_reads(node, &reads);
+        component.fail(error, None);
+    }
+    node.clear_flag(AHEAD);
+    local.pop_claim(node);
+}
+
+/// A run has ended without being published: if it was that of a component's head, the component is resolved now.
+///
+/// # Errors
+/// The payload, or what kept the component from being resolved; the way to ask again, if the head has left it.
+#[cold]
+pub(crate) fn after_run(local: &Local, node: NodeRef, payload: Payload) -> Result<(), Payload> {
+    match end_of_head(local) {
+        None => Err(payload),
+        Some(None) => match on_enough_stack(|| rounds::resolve(local))?.contains(&node) {
+            true => Err(way::clear(local, local.claimed.borrow().len())),
+            false => Ok(()),
+        },
+        Some(Some(error)) => {
+            let payload = if payload.is::<Parked>() { Box::new(error.clone()) } else { payload };
+            publish::fail_all(local, &error);
+            Err(payload)
+        }
+    }
+}
+
+/// A member whose body has not run is about to be released.
+#[cold]
+pub(crate) fn give_up(local: &Local, node: NodeRef) {
+    node.clear_flag(ON_CYCLE);
+    let depth = local.claimed.borrow().len() - 1;
+    local.cycles.borrow_mut().innermost(depth).leave(node);
+}
+
+/// A claim has been given up: if it was that of a component's head, nothing is left to resolve.
+#[cold]
+pub(crate) fn after_release(local: &Local) {
+    if end_of_head(local).is_some() {
+        publish::fail_all(local, &TaskError::Cancelled);
+    }
+}
+
+/// Whether the claim that has just ended was that of a component's head; and why the component has failed, if it has.
+#[expect(clippy::option_option, reason = "two questions at once")]
+fn end_of_head(local: &Local) -> Option<Option<TaskError>> {
+    let cycles = local.cycles.borrow();
+    let depth = local.claimed.borrow().len();
+    let is_of_head = |component: &&Component| component.low == depth && !component.is_in_rounds;
+    cycles.last().filter(is_of_head).map(Component::failure)
+}
+
+/// All nodes that the current strand has claimed, for those who look for the way that a cycle takes.
+pub(crate) fn all_claims(local: &Local) -> Vec<NodeRef> {
+    let (claimed, cycles) = (local.claimed.borrow(), local.cycles.borrow());
+    if cycles.is_empty() { claimed.clone() } else { cycles.amend(&claimed) }
+}
+
+/// Runs the body of a member in a frame of its own, apart from its node. The twin belongs to the caller.
+fn run_apart(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Payload>, Gathered) {
+    local.claimed.borrow_mut().push(node);
+    let frame = local.begin_frame(predicted, true);
+    let outcome = on_enough_stack(|| {
+        // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }))
+    });
+    let ended = local.settle_carried();
+    let error = local.poison_of_innermost().or_else(|| (!ended).then(|| unfinished(node)));
+    let reads = local.with_reads(<[Edge]>::to_vec);
+    let gathered = Gathered { reads, emitted: local.take_emitted() };
+    local.end_frame(frame);
+    local.pop_claim(node);
+    local.counters.of(node.function).runs.add(1);
+    let outcome = match (outcome, error) {
+        (Ok(twin), None) => Ok(twin),
+        (Ok(twin), Some(error)) => {
+            local.engine().keep_twin(twin);
+            Err(Box::new(error) as Payload)
+        }
+        (Err(_), Some(error)) => Err(Box::new(error) as Payload),
+        (Err(payload), None) => Err(payload),
+    };
+    (outcome, gathered)
+}

@@ -1,0 +1,180 @@
+//! The end of a component: its members get their values, all at once as far as others see, or fail together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::component::{Component, Member};
+use super::parting;
+use super::resolved::Resolved;
+use super::rounds::Stopped;
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::evaluate::execute::{list_to_run_again, relink, replace_emitted};
+use crate::graph::claim::Phase;
+use crate::graph::extra::Failure;
+use crate::graph::failure::TaskError;
+use crate::graph::marks;
+use crate::graph::node::{
+    FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED,
+};
+use crate::graph::task_fn::Ran;
+
+/// What the user's code says of a member's value.
+struct Judged {
+    ran: Ran,
+    lasts: bool,
+}
+
+/// Publishes the innermost component of the strand, which has come to its fixpoint, but for the members that leave: these are
+/// released, and returned.
+///
+/// # Errors
+/// If the user's code panics; nothing is published then.
+pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
+    // Code of the user's runs first, so that nothing can fail half-way.
+    let values: Vec<(NodeRef, NodeRef)> = {
+        let cycles = local.cycles.borrow();
+        let component = cycles.last().into_iter().flat_map(|component| &component.members);
+        component.filter_map(|member| Some((member.node, member.last.as_ref()?.twin))).collect()
+    };
+    let mut judged = Vec::with_capacity(values.len());
+    for (node, twin) in values {
+        match catch_unwind(AssertUnwindSafe(|| judge(node, twin))) {
+            Ok(judgement) => judged.push(judgement),
+            Err(payload) => {
+                let error = TaskError::of_payload(&*payload, node);
+                return Err(Stopped::Failed(error, Some(payload)));
+            }
+        }
+    }
+    let Some(component) = local.cycles.borrow_mut().pop() else { return Err(Stopped::Merged) };
+    let Component { members, twins, mut later, leaving, .. } = component;
+    let mut leaves = leaving.iter();
+    let (judged_left, mut judged): (Vec<_>, Vec<_>) =
+        judged.into_iter().partition(|_| leaves.next().copied().unwrap_or_default());
+    let (members, left) = parting::part(members, &leaving, &mut later);
+    // They have come to what they are by what has left, so they last no longer than that: no session, if it expires.
+    let left_lasts = judged_left.iter().all(|left| left.lasts)
+        && left.iter().all(|member| member.node.task_fn.ttl.is_none());
+    if let Some(first) = judged.first_mut() {
+        first.lasts &= left_lasts;
+    }
+    let first_reads = members.iter().map(|member| (member.node, member.first_reads));
+    let resolved = Arc::new(Resolved::new(first_reads, later));
+    // The first is the one that all others are found by: it comes last.
+    for (member, judged) in members.into_iter().zip(judged).rev() {
+        publish_member(local, member, &judged, &resolved);
+    }
+    for member in &left {
+        fail_member(local, member, &TaskError::Cancelled);
+    }
+    free(twins);
+    Ok(left.into_iter().map(|member| member.node).collect())
+}
+
+fn judge(node: NodeRef, twin: NodeRef) -> Judged {
+    let ran = if !node.flag(HAS_VALUE) {
+        Ran::First
+    } else {
+        // SAFETY: the claim is held and there is a value; the twin's is held by the component. The descriptor is the node's.
+        if unsafe { node.task_fn.same(node, twin) } { Ran::Equal } else { Ran::Changed }
+    };
+    // SAFETY: the twin is this function's, and has an output that nobody changes.
+    let keeps = || unsafe { node.task_fn.keeps(twin) };
+    Judged { ran, lasts: !node.task_fn.volatile && keeps() }
+}
+
+/// As `execute::complete` does for a task by itself.
+fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc<Resolved>) {
+    let Member { node, last, reads, .. } = member;
+    let Some(run) = last else { unreachable!("a component with a value has all members' values") };
+    let (engine, ran) = (local.engine(), judged.ran);
+    if ran != Ran::Equal {
+        // SAFETY: the claim is held; the twin is the component's, and no body runs that could have been lent its value.
+        unsafe { node.adopt(run.twin) };
+    }
+    let reads_changed = relink(local, node, &reads);
+    let extra = node.extra_or_insert();
+    let emitted_changed = replace_emitted(node, run.emitted);
+    let epoch = engine.epoch();
+    let unchanged = !node.flag(FAILED)
+        && (ran == Ran::Equal || ran == Ran::First && node.flag(FORGOTTEN) && !node.flag(MARKED));
+    if !unchanged {
+        node.changed_at.store(epoch, Relaxed);
+    }
+    if reads_changed || emitted_changed || node.flag(FAILED) {
+        node.effects_at.store(epoch, Relaxed);
+    }
+    node.verified_at.store(epoch, Relaxed);
+    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | RESTORED | ON_CYCLE);
+    if !judged.lasts {
+        list_to_run_again(local, node);
+    }
+    if let Some(ttl) = node.task_fn.ttl {
+        engine.expiries.set(node, ttl);
+    }
+    if let Some(persistence) = engine.persistence() {
+        persistence.resolved(node, ran);
+    }
+    extra.failure.lock().take();
+    *extra.resolved.lock() = Some(resolved.clone());
+    node.set_flag(RESOLVED);
+    if ran == Ran::Equal {
+        local.counters.of(node.function).cut_off.add(1);
+    }
+    release(local, node, Phase::Fresh);
+}
+
+/// All members of the innermost component fail with `error`; if that is a cancellation, they are as if they had not been asked for.
+pub(super) fn fail_all(local: &Local, error: &TaskError) {
+    let Some(component) = local.cycles.borrow_mut().pop() else { return };
+    let Component { members, twins, .. } = component;
+    for member in members.into_iter().filter(|member| !member.has_left) {
+        fail_member(local, &member, error);
+    }
+    let frame = local.begin_frame(&[], false);
+    free(twins);
+    local.end_frame(frame);
+}
+
+/// As `execute::fail` does for a task by itself.
+fn fail_member(local: &Local, member: &Member, error: &TaskError) {
+    let node = member.node;
+    let extra = node.extra_or_insert();
+    if matches!(error, TaskError::Cancelled) {
+        extra.failure.lock().take();
+    } else {
+        relink(local, node, &member.reads);
+        node.clear_flag(RESTORED);
+        node.effects_at.store(local.engine().epoch(), Relaxed);
+        let failure = Failure { error: error.clone(), demand: local.demand.get(), head: None };
+        *extra.failure.lock() = Some(Box::new(failure));
+        node.set_flag(FAILED);
+        node.clear_flag(MARKED | FORGOTTEN);
+        if node.task_fn.volatile {
+            list_to_run_again(local, node);
+        }
+    }
+    node.set_flag(MUST_RUN);
+    node.clear_flag(ON_CYCLE);
+    release(local, node, Phase::Empty);
+}
+
+fn release(local: &Local, node: NodeRef, phase: Phase) {
+    drop(marks::take(&node.work, 0));
+    node.state.publish(phase, &local.engine().lot, node.address());
+}
+
+/// Frees twins of a component. No body that could have been lent their values runs any more.
+pub(super) fn free(twins: impl IntoIterator<Item = NodeRef>) {
+    on_enough_stack(|| free_here(twins));
+}
+
+fn free_here(twins: impl IntoIterator<Item = NodeRef>) {
+    for twin in twins {
+        // SAFETY: 1. the component alone has handed the twin out, to bodies of its members, and these have ended; 2. it is in no
+        // list any more. A value whose drop panics is gone all the same.
+        drop(catch_unwind(AssertUnwindSafe(|| unsafe { twin.free_twin() })));
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading a task that the reader's own strand has claimed: here cycles are found, and members get provisional values.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::component::{Cycles, Run};
+use super::{Restart, rounds, run_apart, way};
+use crate::context::local::Local;
+use crate::evaluate::execute::{Payload, unfinished};
+use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::marks;
+use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
+
+/// Whether the current strand has claimed a node that is RUNNING.
+pub(crate) fn is_own(local: &Local, node: NodeRef) -> bool {
+    marks::owner(&node.work) == Some(local.strand.get())
+}
+
+/// What a reader of a claimed task gets.
+enum Answer {
+    /// A twin.
+    Holder(NodeRef),
+    /// The value of round 0.
+    Initial,
+    /// The value of round 1, which is not known: its body has begun further down, and has to run once more.
+    Nested,
+    /// The value of this round, of a member that is part of its readers' bodies.
+    Evaluated { component: u64, number: usize },
+    /// Nothing: the round begins again.
+    Restart,
+    /// Nothing: it has failed.
+    Failed(TaskError),
+    /// Nothing: what has been claimed from this depth on is to be claimed anew, as it has hidden a part of the way.
+    ClaimAnew(usize),
+}
+
+/// The outcome of reading a RUNNING node that the current strand has claimed, if it can be resolved.
+#[cold]
+pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRef, Payload>> {
+    if !is_own(local, node) {
+        return None;
+    }
+    let answer = answer(local, node)?;
+    Some(match answer {
+        Answer::Holder(twin) => Ok(twin),
+        Answer::Initial => initial(local, node),
+        Answer::Nested => nested(local, node),
+        Answer::Evaluated { component, number } => rounds::evaluated(local, component, number),
+        Answer::Restart => Err(Box::new(Restart)),
+        Answer::Failed(error) => Err(Box::new(error)),
+        Answer::ClaimAnew(low) => Err(way::clear(local, low)),
+    })
+}
+
+fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
+    let claimed = local.claimed.borrow();
+    let cycles = &mut *local.cycles.borrow_mut();
+    let top = claimed.len().checked_sub(1)?;
+    let round_run = cycles.runs.last().filter(|run| run.depth == top).map(|run| run.component);
+    let parked = cycles.of_parked(node).map(|component| (component.id, component.low));
+    if let (Some(in_round), Some((id, _))) = (round_run, parked)
+        && in_round == id
+    {
+        return Some(in_round_of(cycles, id, node));
+    }
+    let low = match parked {
+        Some((_, low)) => low,
+        None => match claimed.iter().rposition(|other| *other == node) {
+            Some(low) => low,
+            None => return cycles.of_member(node)?.failure().map(Answer::Failed),
+        },
+    };
+    let on_the_way = claimed.get(low..)?;
+    if let Some(offset) = on_the_way.iter().position(|node| node.flag(RESOLVED)) {
+        return Some(Answer::ClaimAnew(low + offset));
+    }
+    let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
+    // The rounds of a component have a fixpoint task among them, though its body may have ended.
+    let can_begin = parked.is_some()
+        || is_fixpoint(&node)
+        || on_the_way.iter().skip(1).any(is_fixpoint)
+        || cycles.has_rounds_above(low);
+    let is_plain = |node: &NodeRef| is_own(local, *node) && !node.task_fn.is_async();
+    if !on_the_way.iter().all(is_plain) {
+        return None;
+    }
+    if !can_begin {
+        // A fixpoint task may be among those that were leapt over.
+        let is_leapt_to =
+            |at: &usize| way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
+        let leapt_to = (low + 1..claimed.len()).find(is_leapt_to)?;
+        on_the_way.iter().for_each(way::bar_leaps);
+        return Some(Answer::ClaimAnew(leapt_to - 1));
+    }
+    join(cycles, on_the_way, low);
+    Some(if round_run.is_some() { Answer::Restart } else { first_of(cycles, node) })
+}
+
+/// What a body of a round reads of a member of its own component.
+fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
+    let Some(component) = cycles.by_id(id).filter(|component| !component.grown) else {
+        return Answer::Restart;
+    };
+    let Some(number) = component.number(node) else { return Answer::Restart };
+    let member = &component.members[number];
+    match &member.last {
+        Some(run) if member.is_fixpoint() => Answer::Holder(run.twin),
+        Some(_) => Answer::Evaluated { component: id, number },
+        None => Answer::Restart,
+    }
+}
+
+/// What everybody else reads of a member: all first bodies belong to round 1.
+fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
+    let is_fixpoint = node.task_fn.has_initial();
+    let known = cycles.of_member(node).and_then(|component| {
+        let member = component.member(node);
+        if is_fixpoint { member.initial } else { member.first.as_ref().map(|run| run.twin) }
+    });
+    match known {
+        Some(twin) => Answer::Holder(twin),
+        None if is_fixpoint => Answer::Initial,
+        None => Answer::Nested,
+    }
+}
+
+/// A cycle has closed at depth `low`: all claims from there on become members of one component.
+fn join(cycles: &mut Cycles, on_the_way: &[NodeRef], low: usize) {
+    let covered = on_the_way.first().is_some_and(|node| node.flag(ON_CYCLE));
+    let id = cycles.merge(low, covered).id;
+    let is_in_rounds = cycles.runs.iter().any(|run| run.component == id);
+    if let Some(component) = cycles.by_id(id) {
+        component.grown |= is_in_rounds;
+    }
+    on_the_way.iter().for_each(|node| node.set_flag(ON_CYCLE));
+}
+
+/// The value of round 0 of a member.
+fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    let is_initialising =
+        with_member(local, node, |member| std::mem::replace(&mut member.is_initialising, true));
+    if is_initialising {
+        let error = TaskError::Cycle(Arc::new(CycleError::new(&[node])));
+        return Err(failed(local, node, Box::new(error)));
+    }
+    let frame = local.begin_frame(&[], true);
+    // SAFETY: the node lives as long as the session, and only its key is touched.
+    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.initial(node) }));
+    let ended = local.settle_carried();
+    let gathered = local.take_gathered();
+    local.end_frame(frame);
+    with_member(local, node, |member| member.is_initialising = false);
+    if let Some(component) = local.cycles.borrow_mut().of_member(node) {
+        component.note_reads(node, &gathered.reads);
+    }
+    match outcome {
+        Ok(twin) if !ended => {
+            twin.into_iter().for_each(|twin| local.engine().keep_twin(twin));
+            Err(failed(local, node, Box::new(unfinished(node))))
+        }
+        Ok(twin) => {
+            let twin = twin.expect("only fixpoint tasks are asked for their initial value");
+            own(local, node, twin);
+            with_member(local, node, |member| member.initial = Some(twin));
+            Ok(twin)
+        }
+        Err(payload) => Err(failed(local, node, payload)),
+    }
+}
+
+/// The initial value of a member, for the rounds.
+pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    match with_member(local, node, |member| member.initial) {
+        Some(twin) => Ok(twin),
+        None => initial(local, node),
+    }
+}
+
+/// The value of round 1 of a member whose body has begun further down on the stack, and waits for this.
+fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    // Its entry, which notes what the run reads, and that it fails.
+    with_member(local, node, |_| ());
+    let (outcome, gathered) = run_apart(local, node, &[]);
+    if let Some(component) = local.cycles.borrow_mut().of_member(node) {
+        component.note_reads(node, &gathered.reads);
+    }
+    match outcome {
+        Ok(twin) => {
+            own(local, node, twin);
+            let run = Run { twin, reads: gathered.reads, emitted: gathered.emitted };
+            let first = with_member(local, node, |member| member.first.get_or_insert(run).twin);
+            Ok(first)
+        }
+        Err(payload) => Err(failed(local, node, payload)),
+    }
+}
+
+/// Runs `use_member` with the entry of a member, which is made if need be. It runs no code of the user's.
+fn with_member<R>(
+    local: &Local,
+    node: NodeRef,
+    use_member: impl FnOnce(&mut super::component::Member) -> R,
+) -> R {
+    let mut cycles = local.cycles.borrow_mut();
+    if cycles.of_member(node).is_some() {
+        let component = cycles.of_member(node).expect("just found");
+        return use_member(component.member(node));
+    }
+    let depth = local.claimed.borrow().iter().rposition(|other| *other == node);
+    let depth = depth.expect("a member without an entry has not ended");
+    use_member(cycles.innermost(depth).member(node))
+}
+
+/// Keeps a twin of a member as long as its component.
+pub(super) fn own(local: &Local, node: NodeRef, twin: NodeRef) {
+    match local.cycles.borrow_mut().of_member(node) {
+        Some(component) => component.own(twin),
+        None => local.engine().keep_twin(twin),
+    }
+}
+
+/// Notes that a member has failed, and hands out what is to be thrown.
+pub(super) fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    if payload.is::<Restart>() {
+        return payload;
+    }
+    let error = local.name_failure(&payload, node);
+    if let Some(component) = local.cycles.borrow_mut().of_member(node) {
+        component.fail(error, None);
+    }
+    payload
+}

@@ -1,0 +1,281 @@
+//! Resolved components. Their members are claimed, verified and given up together: what one of them came to depends on what
+//! each of them read, in whichever round.
+//!
+//! * All members are FRESH, or all are STALE, or one strand has claimed them all: edges lead from each member to each other, so a
+//!   mark that reaches one reaches all. Outside of the gate nobody but the holder of the first member's claim claims another one.
+//! * The component is current if nothing has changed that its members have read of others. They are looked at in the order in which
+//!   they were read. If one has changed, the component is *dissolved*: its members become EMPTY, each runs again when it is
+//!   asked for, and if they still depend on each other they are resolved anew, from the initial values.
+//! * The first member is released last: whoever finds it FRESH finds all others so.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::FxHashMap;
+
+use super::read::is_own;
+use super::way;
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::evaluate::demand::{Waited, claim, demand, is_cancelled, release, wait_for};
+use crate::evaluate::execute::Payload;
+use crate::graph::claim::Phase;
+use crate::graph::edges::Edge;
+use crate::graph::marks::Marks;
+use crate::graph::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
+
+/// A component that has been resolved.
+pub(crate) struct Resolved {
+    members: Vec<NodeRef>,
+    /// The number of each member, and how many of its reads were made in round 1.
+    index: FxHashMap<NodeRef, (usize, usize)>,
+    /// What was read in later rounds only, in order.
+    later: Vec<Edge>,
+}
+
+impl Resolved {
+    /// Of members, each with the number of its reads in round 1.
+    pub(super) fn new(members: impl Iterator<Item = (NodeRef, usize)>, later: Vec<Edge>) -> Self {
+        let index: FxHashMap<_, _> =
+            members.enumerate().map(|(number, (node, reads))| (node, (number, reads))).collect();
+        let mut members: Vec<_> = index.keys().copied().collect();
+        members.sort_unstable_by_key(|node| index[node].0);
+        Self { members, index, later }
+    }
+}
+
+/// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
+/// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
+///
+/// For example `asked` reads a fixpoint task `f` and then an input, and `f` reads `asked` and then `other`. Its reader `f` is on the
+/// way to the value of `asked`, so the body of `asked` runs once more, on the initial value of `f` (`read.rs`, `nested`): the
+/// input comes before `other`, and if it has changed it is not known whether `f` would still read that.
+struct Externals<'a> {
+    resolved: &'a Resolved,
+    entered: Vec<Entered>,
+    /// The members on the way, with how many of their reads are done.
+    path: Vec<(NodeRef, usize)>,
+    later: std::slice::Iter<'a, Edge>,
+}
+
+/// How far the body of a member has come in round 1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    No,
+    /// It waits for those above it on the way.
+    Begun,
+    /// It has ended, or has been begun once more above that, for one that needs its value: there is nothing more to begin.
+    Ended,
+}
+
+impl<'a> Externals<'a> {
+    fn of(resolved: &'a Resolved, asked: NodeRef) -> Self {
+        let entered = vec![Entered::No; resolved.members.len()];
+        let mut externals = Self { resolved, entered, path: Vec::new(), later: resolved.later.iter() };
+        externals.enter(asked);
+        externals
+    }
+
+    fn enter(&mut self, node: NodeRef) {
+        let number = self.resolved.index[&node].0;
+        let next = match self.entered[number] {
+            Entered::No => Entered::Begun,
+            // A fixpoint task on the way tells its initial value.
+            Entered::Begun if !node.task_fn.has_initial() => Entered::Ended,
+            Entered::Begun | Entered::Ended => return,
+        };
+        self.path.push((node, 0));
+        self.entered[number] = next;
+    }
+
+    fn next_read(&mut self) -> Option<Edge> {
+        while let Some((node, done)) = self.path.last_mut() {
+            let first_reads = self.resolved.index[node].1;
+            // SAFETY: the claim is held.
+            let read = unsafe { node.deps() }.as_slice()[..first_reads].get(*done);
+            match read {
+                Some(read) => {
+                    *done += 1;
+                    return Some(*read);
+                }
+                None => {
+                    let number = self.resolved.index[node].0;
+                    self.entered[number] = Entered::Ended;
+                    self.path.pop();
+                }
+            }
+        }
+        self.later.next().copied()
+    }
+}
+
+impl Iterator for Externals<'_> {
+    type Item = Edge;
+
+    fn next(&mut self) -> Option<Edge> {
+        loop {
+            let read = self.next_read()?;
+            if !self.resolved.index.contains_key(&read.node()) {
+                return Some(read);
+            }
+            self.enter(read.node());
+        }
+    }
+}
+
+// SAFETY: nodes and edges may be used from any thread of a session (see `NodeRef`); members are never freed before the engine,
+// as each is read by another or by itself.
+unsafe impl Send for Resolved {}
+// SAFETY: as above.
+unsafe impl Sync for Resolved {}
+
+fn of(node: NodeRef) -> Option<Arc<Resolved>> {
+    node.extra().and_then(|extra| extra.resolved.lock().clone())
+}
+
+/// Verifies the component of a member that is STALE. Afterwards the member is FRESH, or belongs to no component, or it is worth
+/// another look.
+///
+/// # Errors
+/// The cancellation, or the way to be made, that kept it from being verified.
+#[cold]
+pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+    let Some(resolved) = of(node) else { return Ok(Waited::Over) };
+    let first = resolved.members[0];
+    match first.state.phase() {
+        Phase::Fresh => Ok(Waited::Over),
+        Phase::Running if is_own(local, first) => {
+            let depth = local.claimed.borrow().iter().position(|claimed| *claimed == first);
+            // All members are claimed with the first, so this one has been released since it was looked at.
+            Err(way::clear(local, depth.unwrap_or_default()))
+        }
+        Phase::Running => wait_for(local, first),
+        phase => {
+            if let Some(marks) = claim(local, first, phase) {
+                on_enough_stack(|| Verification::of(local, &resolved, phase, marks).go_through(node))?;
+            }
+            Ok(Waited::Over)
+        }
+    }
+}
+
+/// A component all of whose members are claimed, or are being claimed.
+struct Verification<'a> {
+    local: &'a Local,
+    resolved: &'a Arc<Resolved>,
+    /// The depth of the first member.
+    depth: usize,
+    /// What the claimed members were before.
+    before: Vec<(Phase, Marks)>,
+}
+
+impl<'a> Verification<'a> {
+    fn of(local: &'a Local, resolved: &'a Arc<Resolved>, phase: Phase, marks: Marks) -> Self {
+        let depth = local.claimed.borrow().len() - 1;
+        Self { local, resolved, depth, before: vec![(phase, marks)] }
+    }
+
+    fn go_through(mut self, asked: NodeRef) -> Result<(), Payload> {
+        if !of(self.resolved.members[0]).is_some_and(|now| Arc::ptr_eq(&now, self.resolved)) {
+            // It has been dissolved meanwhile.
+            self.put_back();
+            return Ok(());
+        }
+        for member in &self.resolved.members[1..] {
+            let phase = member.state.phase();
+            let claimed =
+                matches!(phase, Phase::Empty | Phase::Stale).then(|| claim(self.local, *member, phase));
+            match claimed.flatten() {
+                Some(marks) => self.before.push((phase, marks)),
+                None => unreachable!("the members of a component are claimed by who has the first"),
+            }
+        }
+        match self.is_current(asked) {
+            Ok(true) => self.confirm(),
+            Ok(false) => self.dissolve(),
+            Err(payload) if is_cancelled(&payload) && way::is_cleared_from(self.local, self.depth) => {
+                // What it reads has come to depend on it.
+                drop(payload);
+                self.dissolve();
+            }
+            Err(payload) => {
+                self.put_back();
+                return Err(payload);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has changed that the members have read of others.
+    fn is_current(&self, asked: NodeRef) -> Result<bool, Payload> {
+        let members = &self.resolved.members;
+        if members.iter().any(|member| member.flag(MUST_RUN))
+            || self.before.iter().any(|(phase, _)| *phase == Phase::Empty)
+        {
+            return Ok(false);
+        }
+        let verified_at = members[0].verified_at.load(Relaxed);
+        for read in Externals::of(self.resolved, asked) {
+            let node = read.node();
+            if !node.state.is_fresh() {
+                match demand(self.local, node) {
+                    Ok(holder) if holder == node => {}
+                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    // The bodies run, and meet it themselves.
+                    Ok(_) | Err(_) => return Ok(false),
+                }
+            }
+            let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
+            if changed.load(Relaxed) > verified_at {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn confirm(self) {
+        let epoch = self.local.engine().epoch();
+        for member in self.resolved.members.iter().rev() {
+            member.verified_at.store(epoch, Relaxed);
+            self.local.counters.of(member.function).verified.add(1);
+            release(self.local, *member, Phase::Fresh, Marks::None);
+        }
+    }
+
+    fn dissolve(self) {
+        for member in self.resolved.members.iter().rev() {
+            leave(*member);
+            member.set_flag(MUST_RUN);
+            release(self.local, *member, Phase::Empty, Marks::None);
+        }
+    }
+
+    fn put_back(self) {
+        for (member, (phase, marks)) in self.resolved.members.iter().zip(self.before).rev() {
+            release(self.local, *member, phase, marks);
+        }
+    }
+}
+
+fn leave(node: NodeRef) {
+    node.clear_flag(RESOLVED);
+    if let Some(extra) = node.extra() {
+        extra.resolved.lock().take();
+    }
+}
+
+/// The nodes, and all members of the components that they belong to, which are dissolved: none of them can be computed again
+/// without the others. The caller holds the gate exclusively.
+pub(crate) fn whole_components(nodes: &mut Vec<NodeRef>) {
+    let mut next = 0;
+    while let Some(node) = nodes.get(next).copied() {
+        next += 1;
+        let Some(resolved) = of(node) else { continue };
+        for member in &resolved.members {
+            leave(*member);
+            member.put_on(MEMBER);
+        }
+        // Some may stand here twice now.
+        nodes.extend(resolved.members.iter().copied());
+    }
+}

@@ -1,0 +1,414 @@
+//! The rounds of a component, from the second on, until one changes nothing.
+//!
+//! Only what has to run runs: a member whose last run read a fixpoint task that has changed in the round before, or another member
+//! that has come to another value in this round. A run that is left out would have returned what the one before did.
+//!
+//! The component is the last one of the strand while its rounds run, or has become a part of another one; then its rounds
+//! are void. No borrow of it is held while the user's code runs.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::component::{Component, Member, RoundRun, Run};
+use super::{Parked, Restart, parting, publish, read, run_apart};
+use crate::context::local::Local;
+use crate::evaluate::execute::Payload;
+use crate::graph::failure::{CycleError, FixpointError, TaskError};
+use crate::graph::node::NodeRef;
+
+/// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to
+/// go round.
+const TOLD_OF: u32 = 16;
+
+/// Why rounds do not go on.
+enum Stop {
+    /// A task has joined: they begin again.
+    Grown,
+    /// The component has become part of another one.
+    Merged,
+    /// A member has failed, or the session was cancelled.
+    Failed,
+}
+
+/// Resolves the innermost component of the strand, whose head's body has ended, and publishes its members.
+///
+/// Returns those that have left it.
+///
+/// # Errors
+/// What kept it from being resolved; or [`Parked`], if it has become part of another component.
+pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Payload> {
+    let Some(id) = local.cycles.borrow_mut().begin_rounds() else {
+        unreachable!("the head of a component has ended")
+    };
+    // What comparisons and drops read belongs to nobody.
+    let frame = local.begin_frame(&[], false);
+    let rounds = Rounds { local, id };
+    let outcome = match rounds.go_through().and_then(|()| publish::publish(local)) {
+        Ok(left) => Ok(left),
+        Err(Stopped::Merged) => Err(Box::new(Parked) as Payload),
+        Err(Stopped::Failed(error, payload)) => {
+            publish::fail_all(local, &error);
+            Err(payload.unwrap_or_else(|| Box::new(error)))
+        }
+    };
+    local.end_frame(frame);
+    outcome
+}
+
+/// Why a component was not resolved.
+pub(super) enum Stopped {
+    Merged,
+    Failed(TaskError, Option<Payload>),
+}
+
+/// The value in this round of a member that is no fixpoint task, for the body of another that runs in it.
+///
+/// # Errors
+/// What to throw into that body.
+pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Payload> {
+    let rounds = Rounds { local, id };
+    let twin = rounds.evaluate(number).and_then(|()| {
+        rounds
+            .with(|component| component.members[number].last.as_ref().map(|run| run.twin))?
+            .ok_or(Stop::Grown)
+    });
+    twin.map_err(|stop| {
+        let failed = match stop {
+            Stop::Failed => rounds.with(|component| component.failure()).ok().flatten(),
+            Stop::Grown | Stop::Merged => None,
+        };
+        match failed {
+            Some(error) => Box::new(error) as Payload,
+            None => Box::new(Restart),
+        }
+    })
+}
+
+struct Rounds<'a> {
+    local: &'a Local,
+    id: u64,
+}
+
+impl Rounds<'_> {
+    fn go_through(&self) -> Result<(), Stopped> {
+        loop {
+            match self.begin_at_the_first() {
+                Ok(()) => return Ok(()),
+                Err(Stop::Grown) => {}
+                Err(Stop::Merged) => return Err(Stopped::Merged),
+                Err(Stop::Failed) => {
+                    let failed = self
+                        .with(|component| component.failure().map(|error| (error, component.payload.take())));
+                    return Err(match failed {
+                        Ok(Some((error, payload))) => Stopped::Failed(error, payload),
+                        Ok(None) | Err(_) => Stopped::Merged,
+                    });
+                }
+            }
+        }
+    }
+
+    /// All rounds, after the first bodies.
+    fn begin_at_the_first(&self) -> Result<(), Stop> {
+        self.begin()?;
+        for round in 2.. {
+            let due = self.with(|component| component.begin_round(round))?;
+            // A member may fail in a round that another one makes void: so all run before either is acted on.
+            for number in &due {
+                match self.refresh(*number) {
+                    Ok(()) | Err(Stop::Grown | Stop::Failed) => {}
+                    Err(Stop::Merged) => return Err(Stop::Merged),
+                }
+                if self.is_cancelled()? {
+                    return Err(Stop::Failed);
+                }
+            }
+            self.check()?;
+            if due.is_empty() || self.commit(&due)? {
+                return Ok(());
+            }
+        }
+        unreachable!("values change in a bounded number of rounds")
+    }
+
+    /// Runs `use_component`, which runs no code of the user's.
+    fn with<R>(&self, use_component: impl FnOnce(&mut Component) -> R) -> Result<R, Stop> {
+        self.local.cycles.borrow_mut().by_id(self.id).map(use_component).ok_or(Stop::Merged)
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        self.with(|component| match component.grown {
+            true => Err(Stop::Grown),
+            false if component.failure().is_some() => Err(Stop::Failed),
+            false => Ok(()),
+        })?
+    }
+
+    fn is_cancelled(&self) -> Result<bool, Stop> {
+        self.with(|component| matches!(component.failure(), Some(TaskError::Cancelled)))
+    }
+
+    /// Brings all members to where the first bodies have left them: these have read round 0 and returned round 1.
+    fn begin(&self) -> Result<(), Stop> {
+        let fixpoints = self.with(|component| {
+            component.grown = false;
+            component.leaving.clear();
+            let fixpoints = component.members.iter().filter(|member| member.is_fixpoint());
+            fixpoints.map(|member| member.node).collect::<Vec<_>>()
+        })?;
+        for node in fixpoints {
+            if read::initial_of(self.local, node).is_err() {
+                return Err(Stop::Failed);
+            }
+        }
+        let pairs = self.with(|component| {
+            let ends = |member: &Member| Some((member.initial?, member.first.as_ref()?.twin));
+            component.members.iter().map(ends).collect::<Vec<_>>()
+        })?;
+        let same = pairs.into_iter().map(|pair| pair.map(|(one, other)| self.same(one, other)).transpose());
+        let same = same.collect::<Result<Vec<_>, Stop>>()?;
+        self.with(|component| {
+            for (number, same) in same.iter().enumerate() {
+                let member = &mut component.members[number];
+                // A member that is no fixpoint task has its value of round 1 in the first bodies that have read it, too.
+                let changed = *same == Some(false);
+                member.last.clone_from(&member.first);
+                member.next = None;
+                member.changed = u32::from(changed);
+                member.changes = u32::from(changed);
+                member.goes_round = false;
+                member.checked = 1;
+            }
+            component.begin_round(1);
+            for number in 0..component.members.len() {
+                component.note_readers(number);
+            }
+            for (number, same) in same.iter().enumerate() {
+                if *same == Some(false) {
+                    component.mark_due(number);
+                }
+            }
+        })
+    }
+
+    /// Brings a member up to the round, by running its body if need be.
+    fn refresh(&self, number: usize) -> Result<(), Stop> {
+        if !self.with(|component| component.members[number].is_fixpoint())? {
+            return self.evaluate(number);
+        }
+        if !self.has_changed_reads(number)? {
+            return self.with(|component| component.members[number].checked = component.round);
+        }
+        let run = self.run(number)?;
+        self.with(|component| {
+            component.members[number].next = Some(run);
+            component.members[number].checked = component.round;
+        })
+    }
+
+    /// Brings a member that is no fixpoint task up to the round.
+    fn evaluate(&self, number: usize) -> Result<(), Stop> {
+        let cyclic = self.with(|component| {
+            if !component.is_to_be_checked(number) {
+                return Ok(true);
+            }
+            match component.evaluating.iter().position(|other| *other == number) {
+                None => Ok(false),
+                Some(start) => {
+                    let nodes =
+                        component.evaluating[start..].iter().map(|number| component.members[*number].node);
+                    Err(nodes.collect::<Vec<_>>())
+                }
+            }
+        })?;
+        match cyclic {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(nodes) => {
+                let error = TaskError::Cycle(Arc::new(CycleError::new(&nodes)));
+                self.with(|component| component.fail(error, None))?;
+                return Err(Stop::Failed);
+            }
+        }
+        self.with(|component| component.evaluating.push(number))?;
+        let outcome = crate::base::stack::on_enough_stack(|| self.evaluate_once(number));
+        self.with(|component| component.evaluating.pop())?;
+        outcome
+    }
+
+    fn evaluate_once(&self, number: usize) -> Result<(), Stop> {
+        if self.has_changed_reads(number)? {
+            let run = self.run(number)?;
+            let before =
+                self.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?;
+            let same = before.map(|before| self.same(before, run.twin)).transpose()?;
+            self.with(|component| component.keep_last(number, run, same == Some(true)))?;
+        }
+        self.with(|component| component.members[number].checked = component.round)
+    }
+
+    /// Whether the last run of a member read something else than it would read now.
+    fn has_changed_reads(&self, number: usize) -> Result<bool, Stop> {
+        let (reads, checked) =
+            self.with(|component| (component.read_members(number), component.members[number].checked))?;
+        for read in reads {
+            let is_fixpoint = self.with(|component| component.members[read].is_fixpoint())?;
+            if !is_fixpoint {
+                self.evaluate(read)?;
+            }
+            let changed = self.with(|component| component.members[read].changed)?;
+            // A run of round n has read what fixpoint tasks had come to in round n - 1, and others in round n.
+            if changed > checked || (is_fixpoint && changed == checked) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Runs the body of a member in this round.
+    fn run(&self, number: usize) -> Result<Run, Stop> {
+        let local = self.local;
+        let (node, before) = self.with(|component| {
+            let member = &component.members[number];
+            (member.node, member.last.as_ref().map_or_else(Vec::new, |run| run.reads.clone()))
+        })?;
+        let depth = local.claimed.borrow().len();
+        local.cycles.borrow_mut().runs.push(RoundRun { depth, component: self.id });
+        let (outcome, gathered) = run_apart(local, node, &before);
+        local.cycles.borrow_mut().runs.pop();
+        if let Ok(twin) = outcome {
+            read::own(local, node, twin);
+        }
+        if let Some(component) = local.cycles.borrow_mut().of_member(node) {
+            component.note_reads(node, &gathered.reads);
+        }
+        if self.with(|component| component.grown)? {
+            return Err(Stop::Grown);
+        }
+        match outcome {
+            Ok(twin) => Ok(Run { twin, reads: gathered.reads, emitted: gathered.emitted }),
+            Err(payload) => {
+                let error = local.name_failure(&payload, node);
+                self.with(|component| component.fail(error, Some(payload)))?;
+                Err(Stop::Failed)
+            }
+        }
+    }
+
+    /// The values of the round come into use. Returns whether it was the last one.
+    fn commit(&self, due: &[usize]) -> Result<bool, Stop> {
+        let mut changed = Vec::new();
+        for number in due {
+            let pair = self.with(|component| {
+                let member = &component.members[*number];
+                Some((member.last.as_ref()?.twin, member.next.as_ref()?.twin))
+            })?;
+            let Some((before, now)) = pair else { continue };
+            let same = self.same(before, now)?;
+            let goes_round = !same && self.is_back(*number, now)?;
+            self.with(|component| {
+                component.members[*number].goes_round |= goes_round;
+                let Some(run) = component.members[*number].next.take() else { return };
+                component.keep_last(*number, run, same);
+                changed.extend((!same).then_some(*number));
+            })?;
+        }
+        // Not before all who have read something in this round are known.
+        self.with(|component| changed.iter().for_each(|number| component.mark_due(*number)))?;
+        let is_last = self.bound(due)?;
+        self.sweep()?;
+        Ok(is_last)
+    }
+
+    /// Whether a value that has changed is that of round 0 or 1. Asked of the last changes before the bound only: it is for the text
+    /// of the error.
+    fn is_back(&self, number: usize, now: NodeRef) -> Result<bool, Stop> {
+        let early = self.with(|component| {
+            let member = &component.members[number];
+            let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes + TOLD_OF > *rounds);
+            let first = member.first.as_ref().map(|run| run.twin);
+            rounds.map_or([None; 2], |_| [member.initial, first])
+        })?;
+        for early in early.into_iter().flatten() {
+            if self.same(early, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// If a value has changed in too many rounds, there are no more: what does not settle leaves, or all fail if nothing has settled.
+    /// Returns whether that is so.
+    fn bound(&self, due: &[usize]) -> Result<bool, Stop> {
+        let is_over = self.with(|component| {
+            let exceeds = |number: &usize| {
+                let member = &component.members[*number];
+                let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes > *rounds);
+                rounds.map(|rounds| (*number, rounds))
+            };
+            let exceeding: Vec<_> = due.iter().filter_map(exceeds).collect();
+            if exceeding.is_empty() {
+                return false;
+            }
+            let leaving = parting::unsettled(component);
+            if leaving.contains(&false) {
+                component.leaving = leaving;
+                return true;
+            }
+            for (number, rounds) in exceeding {
+                let path = path_through(component, number);
+                let error = FixpointError::new(&path, rounds, component.members[number].goes_round);
+                component.fail(TaskError::NoFixpoint(Arc::new(error)), None);
+            }
+            true
+        })?;
+        self.check()?;
+        Ok(is_over)
+    }
+
+    /// Drops the values that no later round reads.
+    fn sweep(&self) -> Result<(), Stop> {
+        let unused = self.with(Component::take_unused)?;
+        publish::free(unused);
+        Ok(())
+    }
+
+    fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Stop> {
+        // SAFETY: both are twins of one node, held by the component, and nobody changes their values.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { one.task_fn.same(one, other) })) {
+            Ok(same) => Ok(same),
+            Err(payload) => {
+                let error = TaskError::of_payload(&*payload, one.task_fn.site().name);
+                self.with(|component| component.fail(error, Some(payload)))?;
+                Err(Stop::Failed)
+            }
+        }
+    }
+}
+
+/// A shortest cycle of reads through a member, which comes first.
+fn path_through(component: &Component, number: usize) -> Vec<NodeRef> {
+    let mut from = vec![None; component.members.len()];
+    let mut queue = std::collections::VecDeque::from([number]);
+    'search: while let Some(at) = queue.pop_front() {
+        for read in component.read_members(at) {
+            if read == number {
+                from[number] = Some(at);
+                break 'search;
+            }
+            if from[read].is_none() {
+                from[read] = Some(at);
+                queue.push_back(read);
+            }
+        }
+    }
+    let mut path = Vec::new();
+    let mut at = from[number];
+    while let Some(member) = at.filter(|member| *member != number) {
+        path.push(component.members[member].node);
+        at = from[member];
+    }
+    path.push(component.members[number].node);
+    path.reverse();
+    path
+}

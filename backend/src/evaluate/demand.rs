@@ -1,0 +1,320 @@
+//! Demand: make a node fresh. Verifies a stale one by its stale reads only, without recursion; runs what must run.
+//!
+//! Verification of a claimed node looks at its stale reads in the order in which they were recorded: a read that comes
+//! later may exist only because of the value of an earlier one. A stale read is verified first (its own visit goes on
+//! top of the stack of visits), an empty one is run. At the first read whose value changed since the node was
+//! last verified, its body runs; if there is none, the node is fresh again.
+//!
+//! Invariant: if a node is not FRESH, every node that has a live edge to it is not FRESH either and has a mark for that
+//! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
+//! it, and it is why unmarked reads need no look.
+//!
+//! What is done with one node is in `demand/visit.rs`.
+
+mod visit;
+
+use std::sync::Arc;
+
+pub(crate) use self::visit::{Patience, Step, Visit};
+use crate::context::engine::Engine;
+use crate::context::local::Local;
+use crate::context::stall::{Stall, Verdict};
+use crate::context::token::CancelToken;
+use crate::context::waits::{Refused, Waiter};
+use crate::evaluate::apart::run_apart;
+use crate::evaluate::cycle;
+use crate::evaluate::execute::{Payload, execute};
+use crate::evaluate::flight::{Thrown, drive, try_launch_here};
+use crate::graph::claim::Phase;
+use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::marks::{self, Marks};
+use crate::graph::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
+use crate::persist::Check;
+
+/// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
+///
+/// # Errors
+/// The payload of the panic, cycle or cancellation that kept it from becoming so.
+pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    match demand_once(local, node) {
+        Ok(holder) => Ok(holder),
+        Err(payload) => cycle::resume(local, node, payload),
+    }
+}
+
+/// As [`demand`], but for what `cycle.rs` makes of a failure.
+pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+    if local.begins_demand() {
+        local.begin_demand();
+    }
+    // A flight that was launched here ends with this demand, if nobody else waits for it.
+    let mut seat = None;
+    loop {
+        match node.state.phase() {
+            Phase::Fresh => return Ok(node),
+            Phase::Empty if node.task_fn.is_leaf() => return Err(Box::new(removed(node))),
+            phase @ (Phase::Empty | Phase::Stale) => {
+                if let Some(error) = failed_in_this_demand(local, node) {
+                    return Err(Box::new(error));
+                }
+                check_cancelled(local)?;
+                if node.flag(RESOLVED) {
+                    if cycle::verify_resolved(local, node)? == Waited::Never {
+                        return run_apart(local, node);
+                    }
+                } else if node.task_fn.is_async() {
+                    // As a flight, so that others can take it over, and this thread can leave it.
+                    seat = try_launch_here(local, node, phase).or(seat);
+                } else if let Some(marks) = claim(local, node, phase) {
+                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
+                }
+            }
+            Phase::Running => {
+                if let Some(outcome) = cycle::read_claimed(local, node) {
+                    return outcome;
+                }
+                if wait_for(local, node)? == Waited::Never {
+                    return run_apart(local, node);
+                }
+                if let Some(error) = failed_meanwhile(local, node) {
+                    return Err(Box::new(error));
+                }
+            }
+        }
+    }
+}
+
+#[cold]
+fn removed(node: NodeRef) -> TaskError {
+    TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
+}
+
+/// Whether the session of the current strand is to end.
+#[inline(always)]
+fn is_to_end(local: &Local) -> bool {
+    local.engine().gate.is_cancelling()
+        || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
+}
+
+/// The check at a task boundary.
+///
+/// # Errors
+/// `Cancelled`, if an update wants the open sessions to end, or a token this one.
+#[inline]
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
+    if is_to_end(local) { Err(cancelled(local)) } else { Ok(()) }
+}
+
+#[cold]
+fn cancelled(local: &Local) -> Payload {
+    // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
+    local.poison_all();
+    Box::new(TaskError::Cancelled)
+}
+
+/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
+/// body. Returns whether it came from the store.
+pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
+    let visit = Visit::asking(node, check);
+    let runs = local.counters.of(node.function).runs.get();
+    let outcome = verify(local, visit);
+    // A body that calls its own function counts runs as well; then this one has run, too.
+    (outcome, local.counters.of(node.function).runs.get() == runs)
+}
+
+/// Ends the claim of a node that has got its value from the store.
+pub(crate) fn end_restored(local: &Local, node: NodeRef) {
+    release(local, node, Phase::Fresh, Marks::None);
+}
+
+/// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
+pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state.try_claim(from).then(|| Visit::new(node, from, marks::take(&node.work, strand as usize)))
+}
+
+pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
+    node.state.try_claim(from).then(|| {
+        local.claimed.borrow_mut().push(node);
+        marks::take(&node.work, local.strand.get() as usize)
+    })
+}
+
+/// Ends a claim without a run.
+pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
+    node.clear_flag(AHEAD);
+    if phase == Phase::Fresh {
+        // It was asked for, so it is wanted again.
+        node.take_off(ABANDONED);
+    }
+    marks::put(&node.work, marks);
+    local.pop_claim(node);
+    node.state.publish(phase, &local.engine().lot, node.address());
+}
+
+/// Sleeps until `node` is not claimed any more, or drives it until then.
+///
+/// # Errors
+/// The cycle that waiting would close; the panic that ended the node's flight.
+pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+    let engine = local.engine();
+    check_cancelled(local)?;
+    check_process(engine)?;
+    if block(local, node, Patience::Blocks)? == Waited::Never {
+        return Ok(Waited::Never);
+    }
+    let mut stall = Stall::of(local, node);
+    let outcome = loop {
+        if let Some(thrown) = sleep(local, node, stall.as_ref()) {
+            break Err(thrown);
+        }
+        match stall.as_mut().map_or(Verdict::Over, |stall| stall.judge(local, node)) {
+            Verdict::Wait if is_to_end(local) => break Ok(Ok(Waited::Over)),
+            Verdict::Wait => {}
+            Verdict::Over => break Ok(Ok(Waited::Over)),
+            Verdict::Never => break Ok(Ok(Waited::Never)),
+            Verdict::Fail(payload) => break Ok(Err(payload)),
+        }
+    };
+    engine.waits.unblock(local.strand.get(), node);
+    outcome.unwrap_or_else(|thrown| Err(local.take_over(thrown)))
+}
+
+/// Sleeps until `node` is not claimed any more, the session is to end or the stall is to be judged; drives the node's flight until
+/// then, if it has one. Returns the panic that ended the flight.
+fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> {
+    let engine = local.engine();
+    let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
+    let until = deadline.into_iter().chain(stall.and_then(Stall::until)).min();
+    // Only who throws is poisoned: the node may be finished all the same.
+    let stop = || is_to_end(local) || stall.is_some_and(|stall| stall.is_due(engine, node));
+    match engine.flights.of(node) {
+        // It may be that nobody else drives it any more.
+        Some(flight) if drive(&flight, until, stop) => flight.take_failure(),
+        _ => {
+            node.state.wait(&engine.lot, node.address(), until, stop);
+            None
+        }
+    }
+}
+
+/// The check before a wait: in a forked process, the thread that computes the node may be missing.
+///
+/// # Errors
+/// `Forked`.
+pub(crate) fn check_process(engine: &Engine) -> Result<(), Payload> {
+    if engine.is_of_this_process() { Ok(()) } else { Err(Box::new(TaskError::Forked)) }
+}
+
+/// What came of a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The node is not claimed any more, or was not just now.
+    Over,
+    /// No task depends on itself, but the owner of the node cannot go on before this strand does (see `carry.rs`).
+    Never,
+}
+
+/// Registers the current strand as waiting for `node`; `waits.unblock` takes it out again.
+///
+/// # Errors
+/// The cycle that waiting would close.
+pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<Waited, Payload> {
+    let registered = {
+        let claimed = cycle::all_claims(local);
+        let (lineage, beneath) = (local.lineage.borrow(), local.beneath.borrow());
+        let waiter = Waiter {
+            strand: local.strand.get(),
+            claimed: &claimed,
+            lineage: lineage.as_ref(),
+            beneath: beneath.as_ref(),
+        };
+        local.engine().waits.block(waiter, node)
+    };
+    match registered {
+        Ok(()) => Ok(Waited::Over),
+        Err(Refused::Stacked) => Ok(Waited::Never),
+        Err(Refused::Cycle(path, closes_at)) => {
+            if let Some(payload) = cycle::give_way(local, node, &path, closes_at, patience) {
+                return Err(payload);
+            }
+            let cycle = Arc::new(CycleError::new(&path));
+            local.poison_cycle(&cycle);
+            Err(Box::new(TaskError::Cycle(cycle)))
+        }
+    }
+}
+
+pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<TaskError> {
+    let failure = node.extra()?.failure.lock().clone()?;
+    if failure.demand != local.demand.get() {
+        return None;
+    }
+    local.poison_through(failure.head, &failure.error);
+    Some(failure.error)
+}
+
+/// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
+pub(crate) fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
+    if node.state.phase() != Phase::Empty {
+        return None;
+    }
+    let error = node.extra()?.failure.lock().as_ref().map(|failure| failure.error.clone())?;
+    if let TaskError::Cycle(cycle) = &error {
+        // Another thread found the cycle; the tasks of this one that lie on it have no value either.
+        local.poison_cycle(cycle);
+    }
+    Some(error)
+}
+
+/// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
+pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
+    let mut visits = Visits { local, stack: vec![root] };
+    while let Some(visit) = visits.stack.last_mut() {
+        match visit.step(local, Patience::Blocks) {
+            Step::Descend(next) => visits.stack.push(next),
+            Step::Current => {
+                visit.confirm(local);
+                visits.stack.pop();
+            }
+            Step::Restored(replaced) => {
+                visit.end_restored(local);
+                visits.stack.pop();
+                drop(replaced);
+            }
+            Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
+            Step::Run => {
+                let node = visit.node;
+                visits.stack.pop();
+                let outcome = execute(local, node);
+                if visits.stack.is_empty() {
+                    return outcome;
+                }
+                match outcome {
+                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    // A read that failed counts as changed: its reader's body runs, and meets the failure itself.
+                    Err(_) | Ok(()) => {}
+                }
+            }
+            Step::Abort(payload) => return Err(payload),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn is_cancelled(payload: &Payload) -> bool {
+    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
+}
+
+/// The stack of visits. What is left on it when it is dropped goes back to where it was.
+struct Visits<'a> {
+    local: &'a Local,
+    stack: Vec<Visit>,
+}
+
+impl Drop for Visits<'_> {
+    fn drop(&mut self) {
+        while let Some(mut visit) = self.stack.pop() {
+            visit.put_back(self.local);
+        }
+    }
+}

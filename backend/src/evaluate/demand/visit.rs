@@ -1,0 +1,284 @@
+//! Visit: a claimed node, one or all of whose stale reads are looked at, as far as that goes without going further down.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{
+    Waited, check_cancelled, claim, end_restored, failed_in_this_demand, failed_meanwhile, is_cancelled,
+    release, wait_for,
+};
+use crate::context::local::Local;
+use crate::evaluate::cycle;
+use crate::evaluate::execute::Payload;
+use crate::evaluate::flight::try_launch_here;
+use crate::graph::claim::Phase;
+use crate::graph::edges::Edge;
+use crate::graph::mark::is_in_wave_of;
+use crate::graph::marks::Marks;
+use crate::graph::node::{AHEAD, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
+use crate::persist::{self, Check, Progress, Restored};
+
+/// A claimed node whose stale reads are being looked at.
+pub(crate) struct Visit {
+    pub(crate) node: NodeRef,
+    phase: Phase,
+    marks: Marks,
+    /// The stale positions in order, once they are looked at one by one.
+    positions: Option<Vec<u32>>,
+    next: usize,
+    /// A read has turned out changed already.
+    runs: bool,
+    store: Store,
+}
+
+/// Whether the store has been asked for an earlier run that holds now.
+enum Store {
+    NotAsked,
+    Asked(Box<Check>),
+}
+
+pub(crate) enum Step {
+    /// All stale reads have turned out unchanged.
+    Current,
+    /// The store had what its body would return: it is in place.
+    Restored(Restored),
+    /// The body must run.
+    Run,
+    /// This read must be made fresh first.
+    Descend(Visit),
+    /// This read must be awaited first.
+    Await(NodeRef),
+    /// Verification cannot go on.
+    Abort(Payload),
+}
+
+/// Whether verification may keep its thread waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Blocks,
+    /// Async reads, and reads that others compute, are awaited.
+    GivesWay,
+}
+
+impl Visit {
+    /// The node goes back to where it was before it was claimed.
+    pub(crate) fn put_back(&mut self, local: &Local) {
+        let marks = std::mem::replace(&mut self.marks, Marks::None);
+        if self.node.flag(ON_CYCLE) {
+            cycle::give_up(local, self.node);
+        }
+        if self.phase == Phase::Empty
+            && let Some(extra) = self.node.extra()
+        {
+            // It may be from before a change: those who waited for this claim must not take it for why there is no value.
+            extra.failure.lock().take();
+        }
+        release(local, self.node, self.phase, marks);
+        cycle::after_release(local);
+    }
+
+    /// The node is current.
+    pub(crate) fn confirm(&mut self, local: &Local) {
+        self.node.verified_at.store(local.engine().epoch(), Relaxed);
+        local.counters.of(self.node.function).verified.add(1);
+        release(local, self.node, Phase::Fresh, Marks::None);
+    }
+
+    /// The node has got its value from the store.
+    pub(crate) fn end_restored(&mut self, local: &Local) {
+        local.counters.of(self.node.function).verified.add(1);
+        end_restored(local, self.node);
+    }
+
+    /// What this visit had to await has failed. If that is a read of the node, the body has to run, whatever the other reads
+    /// are. The origin of the node's wave is no read: somebody between may have caught the failure, so the reads decide.
+    /// Neither is what the store is asked about.
+    pub(crate) fn awaited_failed(&mut self, awaited: NodeRef) {
+        if let Store::Asked(check) = &mut self.store {
+            check.failed(awaited);
+        } else if self.positions.is_none() {
+            // SAFETY: the claim is held.
+            let reads = unsafe { self.node.deps() }.as_slice();
+            self.positions = Some(self.marks.in_order(reads.len()));
+        } else {
+            self.runs = true;
+        }
+    }
+
+    pub(super) fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
+        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
+    }
+
+    /// A node without a value that the store has answers for.
+    pub(super) fn asking(node: NodeRef, check: Check) -> Self {
+        Self { store: Store::Asked(Box::new(check)), ..Self::new(node, Phase::Empty, Marks::None) }
+    }
+
+    pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.runs || self.node.flag(ON_CYCLE) {
+            return Step::Run;
+        }
+        if matches!(self.store, Store::Asked(_)) {
+            return self.ask_the_store(local, patience);
+        }
+        match self.look(local, patience) {
+            Step::Run => match persist::consult(local, self.node, self.phase) {
+                Some(check) => {
+                    self.store = Store::Asked(Box::new(check));
+                    self.ask_the_store(local, patience)
+                }
+                None => Step::Run,
+            },
+            step => step,
+        }
+    }
+
+    /// Goes on looking for an earlier run whose reads have their current values.
+    fn ask_the_store(&mut self, local: &Local, patience: Patience) -> Step {
+        let Some(persistence) = local.engine().persistence() else { return Step::Run };
+        loop {
+            let Store::Asked(check) = &mut self.store else { return Step::Run };
+            let (node, leaps) = match check.advance(local, persistence) {
+                Progress::NotFound => return Step::Run,
+                Progress::Found(trace) => {
+                    return persistence.put(local, self.node, &trace).map_or(Step::Run, Step::Restored);
+                }
+                Progress::Needs(node) => (node, false),
+                Progress::Leaps(node) => (node, true),
+            };
+            match self.look_at(local, patience, Edge::value_of(node), leaps) {
+                Look::Step(step) => {
+                    if leaps && matches!(step, Step::Descend(_)) {
+                        node.set_flag(AHEAD);
+                    }
+                    return step;
+                }
+                // What the node read before tells nothing of the rounds that led to its value.
+                Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
+                Look::Changed | Look::Unchanged => {
+                    if !node.state.is_fresh()
+                        && let Store::Asked(check) = &mut self.store
+                    {
+                        check.failed(node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the stale reads.
+    fn look(&mut self, local: &Local, patience: Patience) -> Step {
+        if self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
+            return Step::Run;
+        }
+        // SAFETY: the claim is held.
+        let reads = unsafe { self.node.deps() }.as_slice();
+        if let (&Marks::One(single), None) = (&self.marks, &self.positions)
+            && let Some(origin) = single.origin()
+            && is_in_wave_of(self.node, origin)
+        {
+            // Whoever goes straight to what it does not read leaves out whoever lies between (see `cycle/way.rs`).
+            let nearby = single.place().range(reads.len());
+            let leaps = !reads[nearby].contains(&Edge::value_of(origin));
+            match self.look_at(local, patience, Edge::value_of(origin), leaps) {
+                Look::Unchanged => {
+                    if let Some(persistence) = local.engine().persistence() {
+                        persistence.verified(self.node, [Edge::value_of(origin)]);
+                    }
+                    return Step::Current;
+                }
+                Look::Changed => {}
+                Look::Step(step) => {
+                    if leaps && matches!(step, Step::Descend(_)) {
+                        origin.set_flag(AHEAD);
+                    }
+                    return step;
+                }
+            }
+        }
+        let positions = self.positions.take().unwrap_or_else(|| self.marks.in_order(reads.len()));
+        let step = loop {
+            let Some(read) = positions.get(self.next).and_then(|position| reads.get(*position as usize))
+            else {
+                break Step::Current;
+            };
+            match self.look_at(local, patience, *read, false) {
+                Look::Unchanged => self.next += 1,
+                Look::Changed => break Step::Run,
+                Look::Step(step) => break step,
+            }
+        };
+        if let (Step::Current, Some(persistence)) = (&step, local.engine().persistence()) {
+            let looked_at = positions.iter().filter_map(|position| reads.get(*position as usize).copied());
+            persistence.verified(self.node, looked_at);
+        }
+        self.positions = Some(positions);
+        step
+    }
+
+    /// Whether a read has changed since the node was last verified, or what has to be done first to know.
+    ///
+    /// If it `leaps`, this is no read, but the origin of the node's wave. Nobody waits for another strand's work on that: should it
+    /// come to wait for this node, the way between the two would not be known. It counts as changed.
+    fn look_at(&self, local: &Local, patience: Patience, read: Edge, leaps: bool) -> Look {
+        let node = read.node();
+        let mut seat = None;
+        loop {
+            match node.state.phase() {
+                Phase::Fresh => {
+                    let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
+                    let is_changed = changed.load(Relaxed) > self.node.verified_at.load(Relaxed);
+                    return if is_changed { Look::Changed } else { Look::Unchanged };
+                }
+                phase @ (Phase::Empty | Phase::Stale) => {
+                    if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
+                        return Look::Changed;
+                    }
+                    if node.flag(RESOLVED) {
+                        match cycle::verify_resolved(local, node) {
+                            Ok(Waited::Over) => continue,
+                            Err(payload) if is_cancelled(&payload) => {
+                                return Look::Step(Step::Abort(payload));
+                            }
+                            Ok(Waited::Never) | Err(_) => return Look::Changed,
+                        }
+                    }
+                    if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
+                        return Look::Step(Step::Await(node));
+                    }
+                    if let Err(payload) = check_cancelled(local) {
+                        return Look::Step(Step::Abort(payload));
+                    }
+                    if node.task_fn.is_async() {
+                        seat = try_launch_here(local, node, phase).or(seat);
+                    } else if let Some(marks) = claim(local, node, phase) {
+                        return Look::Step(Step::Descend(Self::new(node, phase, marks)));
+                    }
+                }
+                // The body runs, and meets the cycle itself.
+                Phase::Running if cycle::is_own(local, node) => return Look::Changed,
+                Phase::Running if leaps && !node.task_fn.is_async() => return Look::Changed,
+                Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
+                Phase::Running => {
+                    match wait_for(local, node) {
+                        Ok(Waited::Over) => {}
+                        // The body runs, and meets this read itself.
+                        Ok(Waited::Never) => return Look::Changed,
+                        Err(payload) if is_cancelled(&payload) => return Look::Step(Step::Abort(payload)),
+                        // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
+                        Err(_) => return Look::Changed,
+                    }
+                    if failed_meanwhile(local, node).is_some() {
+                        return Look::Changed;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a look at one read says.
+enum Look {
+    Unchanged,
+    Changed,
+    Step(Step),
+}

@@ -1,0 +1,319 @@
+//! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
+
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use crate::context::local::Local;
+use crate::evaluate::demand::{demand, is_cancelled};
+use crate::evaluate::execute::rehearse;
+use crate::graph::edges::Edge;
+use crate::graph::node::{NodeRef, RESTORED, TWIN};
+use crate::graph::task_fn::same_by_sign;
+use crate::persist::{self, Channels, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
+use larder_storage::Digest;
+
+/// A type whose values tasks may emit.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be emitted by a task",
+    label = "not `Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static`",
+    note = "derive `Clone`, `PartialEq`, `serde::Serialize` and `serde::Deserialize`: emitted values are compared after a \
+            re-run, and replayed on a hit, also in a later process"
+)]
+pub trait Emitted: Clone + PartialEq + Persist + Send + Sync + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: Clone + PartialEq + Persist + Send + Sync + 'static> Emitted for T {}
+
+/// An emitted value of some type.
+pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
+
+/// The type-erased side of [`Emitted`].
+pub(crate) trait AnyEmitted: Any + Send + Sync {
+    fn equals(&self, other: &dyn AnyEmitted) -> bool;
+    /// Appends the encoded value; returns the channel that stands for its type in a store.
+    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason>;
+}
+
+/// The value, if it is of type `D`, as it was emitted or out of the store.
+fn value_of<D: Emitted>(emitted: &dyn AnyEmitted) -> Option<D> {
+    let any: &dyn Any = emitted;
+    match any.downcast_ref::<D>() {
+        Some(value) => Some(value.clone()),
+        None => any.downcast_ref::<StoredEmitted>()?.decode(),
+    }
+}
+
+impl<T: Emitted> AnyEmitted for T {
+    fn equals(&self, other: &dyn AnyEmitted) -> bool {
+        value_of::<T>(other).is_some_and(|other| same_by_sign(self, &other))
+    }
+    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
+        persist::encode(self, channels, out)
+    }
+}
+
+/// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
+///
+/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect).
+///
+/// # Panics
+/// Outside of a session.
+#[track_caller]
+pub fn emit<D: Emitted>(value: D) {
+    let Some(local) = Local::current() else {
+        panic!(
+            "`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`"
+        )
+    };
+    if local.is_recording() {
+        local.emit(Arc::new(value));
+    }
+}
+
+/// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
+/// of the reads. Recorded: the body that runs now depends on all of them, and on no task's value.
+pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+    let mut rehearsed = HashMap::new();
+    loop {
+        let mut collecting = Collecting::new(local, root, &rehearsed);
+        match collecting.collect() {
+            Ok(values) => return values,
+            Err(Lost { behind }) => {
+                rehearsed.insert(behind, Rehearsed::run(local, behind));
+            }
+        }
+    }
+}
+
+/// The node that a twin of the current session stands for, when its owner has finished it.
+fn itself(local: &Local, root: NodeRef) -> NodeRef {
+    let Some(node) = local.engine().aparts.original(root) else { return root };
+    local.needing_nodes(|| demand(local, node)).unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+fn refuse_twin(node: NodeRef) {
+    assert!(
+        !node.flag(TWIN),
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, as part of a \
+         cycle or of what a stolen job interrupted; collect them outside of the cycle or the job",
+        node.task_fn.site().name
+    );
+}
+
+/// A search for emitted values, depth first.
+struct Collecting<'a> {
+    local: &'a Local,
+    /// The call that is asked about. If it fails, so does the caller.
+    root: NodeRef,
+    /// Restored tasks whose way to what they read is lost.
+    rehearsed: &'a HashMap<NodeRef, Rehearsed>,
+    seen: HashSet<NodeRef>,
+    seen_stored: HashSet<Digest>,
+    /// Those of `seen_stored` that were not in memory: what they emitted is told.
+    told: HashSet<Digest>,
+}
+
+/// The store has lost a task behind this restored one.
+struct Lost {
+    behind: NodeRef,
+}
+
+/// A task on the way, whose reads are looked at before its own values.
+struct Visit {
+    task: Visited,
+    /// Its reads, those that are left last first; those of a plain node are its `Deps`, of which so many are done.
+    left: Vec<Read>,
+    done: usize,
+}
+
+enum Visited {
+    /// A fresh node.
+    Node(NodeRef),
+    /// The same; what it read is known to the store alone.
+    Restored(NodeRef),
+    /// A task that is only stored, with what it emitted.
+    Stored(Vec<EmittedValue>),
+}
+
+#[derive(Clone, Copy)]
+enum Read {
+    Node(NodeRef),
+    Key(Digest),
+}
+
+impl Visit {
+    fn new(task: Visited, reads: impl DoubleEndedIterator<Item = Read>) -> Self {
+        Self { task, left: reads.rev().collect(), done: 0 }
+    }
+
+    fn next_read(&mut self) -> Option<Read> {
+        let Visited::Node(node) = self.task else { return self.left.pop() };
+        // SAFETY: the node was made fresh before it came on the path.
+        let edge = unsafe { node.deps() }.as_slice().get(self.done)?;
+        self.done += 1;
+        Some(Read::Node(edge.node()))
+    }
+
+    /// The same, of a task whose own values are told already.
+    fn silent(self) -> Self {
+        let reads = |node: NodeRef| {
+            // SAFETY: as in `next_read`.
+            let reads = unsafe { node.deps() }.as_slice().iter().rev();
+            reads.map(|edge| Read::Node(edge.node())).collect()
+        };
+        let left = if let Visited::Node(node) = self.task { reads(node) } else { self.left };
+        Self { task: Visited::Stored(Vec::new()), left, done: 0 }
+    }
+
+    fn emitted(&self) -> Arc<[EmittedValue]> {
+        match &self.task {
+            Visited::Node(node) | Visited::Restored(node) => {
+                node.extra().map(|extra| extra.emitted.lock().clone()).unwrap_or_default()
+            }
+            Visited::Stored(emitted) => emitted.as_slice().into(),
+        }
+    }
+}
+
+impl<'a> Collecting<'a> {
+    fn new(local: &'a Local, root: NodeRef, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
+        let (seen, seen_stored, told) = (HashSet::new(), HashSet::new(), HashSet::new());
+        Self { local, root, rehearsed, seen, seen_stored, told }
+    }
+
+    fn collect<D: Emitted>(&mut self) -> Result<Vec<D>, Lost> {
+        let root = self.root;
+        let mut found = Vec::new();
+        let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
+        while let Some(visit) = path.last_mut() {
+            let next = match visit.next_read() {
+                Some(Read::Node(node)) => self.enter(node)?,
+                Some(Read::Key(key)) => match self.find(key) {
+                    Found::Task(visit) => visit,
+                    Found::Node(node) => self.enter(node)?,
+                    Found::Lost => return Err(Lost { behind: innermost_restored(&path, root) }),
+                },
+                None => {
+                    found.extend(visit.emitted().iter().filter_map(|value| value_of::<D>(&**value)));
+                    path.pop();
+                    continue;
+                }
+            };
+            path.extend(next);
+        }
+        Ok(found)
+    }
+
+    /// A node that was read, made fresh.
+    fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
+        // No collecting task depends on a read that emits nothing.
+        if !node.task_fn.emits() || !self.seen.insert(node) {
+            return Ok(None);
+        }
+        // Readers are recorded before what they read: what stands later is verified only if it is still read. A read
+        // that fails is recorded, too: it may succeed, and emit, without a change to its reader.
+        self.local.record(Edge::effects_of(node), true);
+        match self.local.needing_nodes(|| demand(self.local, node)) {
+            Ok(holder) => {
+                let is_apart = node == self.root && holder.flag(TWIN);
+                refuse_twin(if is_apart { itself(self.local, holder) } else { holder });
+                let visit = self.visit(node)?;
+                Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
+            }
+            Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+            Err(payload) if node == self.root => resume_unwind(payload),
+            // It has emitted nothing that could be kept; its reader coped with that.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether a node's task was only stored when it was visited: somebody has brought it into memory since.
+    fn is_told(&self, node: NodeRef) -> bool {
+        let key = || Persisted::of(node).and_then(|persisted| persisted.key);
+        !self.told.is_empty() && key().is_some_and(|key| self.told.contains(&key))
+    }
+
+    /// A node that is fresh.
+    fn visit(&self, node: NodeRef) -> Result<Visit, Lost> {
+        if !node.flag(RESTORED) {
+            return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
+        }
+        if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
+            return Ok(Visit::new(
+                Visited::Stored(emitted.clone()),
+                reads.iter().map(|edge| Read::Node(edge.node())),
+            ));
+        }
+        let reads =
+            self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
+        let reads = reads.ok_or(Lost { behind: node })?;
+        Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
+    }
+
+    /// What a restored or stored task read. It is not recorded unless it is in memory: who depends on the effects of a
+    /// restored task runs again whenever something changes behind that.
+    fn find(&mut self, key: Digest) -> Found {
+        let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key))
+        else {
+            return Found::Task(None);
+        };
+        let mut search = Search::of(key);
+        loop {
+            match search.advance(self.local, persistence) {
+                Finding::Leaf => return Found::Task(None),
+                Finding::Found(Collected::Node(node)) => return Found::Node(node),
+                Finding::Found(Collected::Stored(task)) => {
+                    self.told.insert(key);
+                    let reads = task.reads.into_iter().map(Read::Key);
+                    return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
+                }
+                Finding::Needs(node) => match demand(self.local, node) {
+                    Ok(holder) if holder == node => {}
+                    Ok(_) => search.failed(node),
+                    Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+                    Err(_) => search.failed(node),
+                },
+                Finding::Lost => return Found::Lost,
+            }
+        }
+    }
+}
+
+enum Found {
+    Node(NodeRef),
+    /// None if it has been visited, or emits nothing.
+    Task(Option<Visit>),
+    Lost,
+}
+
+fn innermost_restored(path: &[Visit], root: NodeRef) -> NodeRef {
+    let restored = path.iter().rev().find_map(|visit| match visit.task {
+        Visited::Restored(node) => Some(node),
+        Visited::Node(_) | Visited::Stored(_) => None,
+    });
+    restored.unwrap_or(root)
+}
+
+/// The body of a restored task, run for nothing but to see what it reads and emits: the store has lost a part of that, and
+/// the value, which is right, may be in use.
+struct Rehearsed {
+    reads: Vec<Edge>,
+    emitted: Vec<EmittedValue>,
+}
+
+impl Rehearsed {
+    #[cold]
+    fn run(local: &Local, node: NodeRef) -> Self {
+        let frame = local.begin_frame(&[], true);
+        let outcome = rehearse(local, node);
+        let reads = local.with_reads(<[Edge]>::to_vec);
+        let emitted = local.take_emitted();
+        local.end_frame(frame);
+        match outcome {
+            Ok(()) => Self { reads, emitted },
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}

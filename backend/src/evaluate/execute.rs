@@ -1,0 +1,393 @@
+//! Execute: run the body of a claimed node, then put in place what came of it, in this order:
+//! value, edges, epochs, state. The state is stored last, with Release: who sees FRESH sees the rest.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use crate::base::counters::Counters;
+use crate::base::stack::on_enough_stack;
+use crate::context::local::Local;
+use crate::evaluate::cycle;
+use crate::evaluate::emit::EmittedValue;
+use crate::graph::claim::Phase;
+use crate::graph::edges::{Dependent, Deps, Edge};
+use crate::graph::extra::Failure;
+use crate::graph::failure::TaskError;
+use crate::graph::marks;
+use crate::graph::node::{
+    ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE,
+    UNREACHABLE, WAS_READ,
+};
+use crate::graph::task_fn::Ran;
+use crate::persist::reads_changed;
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
+///
+/// # Errors
+/// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
+#[inline(never)]
+pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    execute_in_place(local, node)
+}
+
+/// [`execute`], compiled into its caller: the one from which bodies nest.
+#[inline(always)]
+pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    let timer = Timer::start(local.counters.of(node.function));
+    // SAFETY: the claim is held.
+    let before = unsafe { node.deps() }.as_slice();
+    let frame = local.begin_frame(before, true);
+    let outcome = run_body(local, node);
+    local.end_frame(frame);
+    timer.stop(local, node);
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(payload) => cycle::after_run(local, node, payload),
+    }
+}
+
+#[inline(always)]
+fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    let mut completed = None;
+    let outcome = on_enough_stack(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the claim is held; leaves are never claimed.
+            unsafe {
+                node.task_fn.run(node, &mut |ran| {
+                    completed = Some(complete(local, node, ran));
+                });
+            }
+        }))
+    });
+    match outcome {
+        _ if completed == Some(Completed::Parked) => Err(cycle::parked()),
+        Err(payload) if completed.is_none() => Err(failed(local, node, payload)),
+        outcome => outcome,
+    }
+}
+
+/// The body has panicked, or what completes its run has. Returns why.
+#[cold]
+#[inline(never)]
+fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
+    let (payload, unseen) = cause(local, payload);
+    fail(local, node, &payload);
+    drop(unseen);
+    payload
+}
+
+/// Why the innermost claimed node fails whose body has panicked, and the panic that nobody sees then: whatever the body made
+/// of a cycle or a cancellation that it met, that is why it failed.
+#[cold]
+pub(crate) fn cause(local: &Local, payload: Payload) -> (Payload, Option<Payload>) {
+    // What still runs can add nothing any more; the task has failed already.
+    local.settle_carried();
+    match local.poison_of_innermost() {
+        Some(error) => (Box::new(error), Some(payload)),
+        None => (payload, None),
+    }
+}
+
+/// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
+///
+/// # Errors
+/// The payload, if the body panicked.
+#[cold]
+pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
+    // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+    let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
+    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
+}
+
+/// What became of a finished run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Completed {
+    /// The node is FRESH.
+    Published,
+    /// The node lies on a cycle that is being resolved, and stays claimed.
+    Parked,
+}
+
+/// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
+/// nest, and the depth of the stack is what a first build of a deep graph costs.
+#[inline(never)]
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
+    if let Ran::Provisional(twin) = ran {
+        cycle::park(local, node, twin);
+        return Completed::Parked;
+    }
+    let engine = local.engine();
+    if !local.settle_carried() {
+        node.set_flag(FAILED);
+        unfinished(node).throw();
+    }
+    if let Some(error) = local.poison_of_innermost() {
+        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
+        // dependents have seen.
+        node.set_flag(FAILED);
+        error.throw();
+    }
+    let lasts = lasts(node);
+    local.mute();
+    let reads_changed = local.with_reads(|reads| relink(local, node, reads));
+    node.clear_flag(RESTORED);
+    let emitted_changed = keep_emitted(local, node);
+    let epoch = engine.epoch();
+    let unchanged = !node.flag(FAILED)
+        && match ran {
+            Ran::Equal => true,
+            Ran::Changed | Ran::Provisional(_) => false,
+            // A forgotten output that is computed again from unchanged reads is what it was.
+            Ran::First => node.flag(FORGOTTEN) && !node.flag(MARKED),
+        };
+    if !unchanged {
+        node.changed_at.store(epoch, Relaxed);
+    }
+    // A failed run had no effects that anybody could collect.
+    if reads_changed || emitted_changed || node.flag(FAILED) {
+        node.effects_at.store(epoch, Relaxed);
+    }
+    node.verified_at.store(epoch, Relaxed);
+    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | AHEAD);
+    // It was asked for, so it is wanted again.
+    node.take_off(ABANDONED);
+    if !lasts {
+        list_to_run_again(local, node);
+    }
+    if let Some(ttl) = node.task_fn.ttl {
+        engine.expiries.set(node, ttl);
+    }
+    if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
+        node.set_flag(SOURCE);
+        engine.sources.lock().push(node);
+    }
+    // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
+    let replaced =
+        engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
+    if let Some(extra) = node.extra() {
+        extra.failure.lock().take();
+    }
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    if ran == Ran::Equal {
+        counters.cut_off.add(1);
+    }
+    end_claim(local, node, Phase::Fresh);
+    drop(replaced);
+    Completed::Published
+}
+
+#[cold]
+pub(crate) fn unfinished(node: NodeRef) -> TaskError {
+    let message =
+        "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
+    TaskError::Panicked { task: format!("{node:?}"), message }
+}
+
+/// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+///
+/// It runs no code of the user's that could panic: nobody would end the claim.
+#[cold]
+#[inline(never)]
+pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+    if node.flag(ON_CYCLE) {
+        return cycle::park_failed(local, node, payload);
+    }
+    // What still runs can add nothing any more; the task has failed already.
+    local.settle_carried();
+    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    local.mute();
+    if matches!(error, TaskError::Cancelled) {
+        // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
+        // before stay, by which changes reach those who read its output.
+        if let Some(extra) = node.extra() {
+            extra.failure.lock().take();
+        }
+        if !node.flag(HAS_VALUE) {
+            // It has never ended, so it is kept only for what has read it before, or asks again.
+            node.put_on(ABANDONED);
+            local.engine().queue_tidying(node);
+        }
+    } else {
+        local.with_reads(|reads| relink(local, node, reads));
+        node.clear_flag(RESTORED);
+        node.effects_at.store(local.engine().epoch(), Relaxed);
+        let (demand, head) = (local.demand.get(), local.head_of_innermost());
+        *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
+        node.set_flag(FAILED);
+        // Its reads are current now.
+        node.clear_flag(MARKED | FORGOTTEN);
+        if node.task_fn.volatile {
+            list_to_run_again(local, node);
+        }
+    }
+    // A run that failed has to be made up for even if nothing else changes.
+    node.set_flag(MUST_RUN);
+    node.clear_flag(AHEAD);
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    counters.failed.add(1);
+    end_claim(local, node, Phase::Empty);
+}
+
+/// Whether the output, which is in place, may be used in later sessions.
+#[inline]
+fn lasts(node: NodeRef) -> bool {
+    !node.task_fn.volatile && (!node.task_fn.judges() || keeps(node))
+}
+
+#[inline(never)]
+fn keeps(node: NodeRef) -> bool {
+    // The judgement is the user's code. Should it panic, the run has failed, with the output in place.
+    let before = node.flag(FAILED);
+    node.set_flag(FAILED);
+    // SAFETY: the claim is held, and the output is in place.
+    let keeps = unsafe { node.task_fn.keeps(node) };
+    if !before {
+        node.clear_flag(FAILED);
+    }
+    keeps
+}
+
+/// Lists a task that has run, well or not, to run again in the next session.
+#[inline(never)]
+pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
+    let engine = local.engine();
+    engine.volatiles.lock().push(node);
+    engine.chores.list_prompt();
+}
+
+fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
+    local.pop_claim(node);
+    drop(marks::take(&node.work, 0));
+    node.state.publish(phase, &local.engine().lot, node.address());
+}
+
+/// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether those that can emit are
+/// others, or in another order: then so may be what is collected through the node.
+pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
+    // SAFETY: the claim is held.
+    let before = unsafe { node.deps() }.as_slice();
+    if before == reads {
+        return false;
+    }
+    // The reads of a restored run are not known.
+    let emitters_changed = node.flag(RESTORED) || !same_emitters(before, reads);
+    reads_changed(node, before.len());
+    for (position, &read) in reads.iter().enumerate() {
+        if before.get(position) != Some(&read) {
+            let reverse = Dependent::new(node, position, read);
+            if read.node().with_dependents(|dependents| dependents.push(reverse)) {
+                local.engine().queue_tidying(read.node());
+            }
+        }
+    }
+    for (position, &read) in before.iter().enumerate() {
+        if reads.get(position) != Some(&read) {
+            unlink(local, read.node());
+        }
+    }
+    // SAFETY: the claim is held, and the old slice is not used any more.
+    unsafe { *node.deps.get() = Deps::from_slice(reads) };
+    emitters_changed
+}
+
+/// Whether two lists of reads are the same but for nodes that emit nothing. For example, an input that was removed and made again
+/// is another node.
+fn same_emitters(before: &[Edge], reads: &[Edge]) -> bool {
+    let same = before.iter().zip(reads).take_while(|(before, read)| before == read).count();
+    let emits = |read: &&Edge| read.node().task_fn.emits();
+    before[same..].iter().filter(emits).eq(reads[same..].iter().filter(emits))
+}
+
+/// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
+fn unlink(local: &Local, read: NodeRef) {
+    let (first, crowded) = read.with_dependents(|dependents| {
+        let dead = read.dead.load(Relaxed).saturating_add(1);
+        read.dead.store(dead, Relaxed);
+        let all = dependents.as_slice().len();
+        let live = all.saturating_sub(usize::from(dead));
+        ((dead == 1).then_some(all), dead == u16::MAX || usize::from(dead) > live.max(8))
+    });
+    if read.flag(SOURCE) {
+        read.put_on(WAS_READ);
+    }
+    if let Some(edges) = first {
+        local.engine().note_dead_edges(read, edges);
+    }
+    // One that is not wanted any more may have lost its last reader.
+    if crowded || read.has(ABANDONED | UNREACHABLE) {
+        local.engine().queue_tidying(read);
+    }
+}
+
+/// Keeps what the run emitted. Returns whether it differs from what the last one did.
+fn keep_emitted(local: &Local, node: NodeRef) -> bool {
+    (local.has_emitted() || node.extra().is_some()) && replace_emitted(node, local.take_emitted())
+}
+
+#[inline(never)]
+pub(crate) fn replace_emitted(node: NodeRef, emitted: Vec<EmittedValue>) -> bool {
+    let mut place = node.extra_or_insert().emitted.lock();
+    let equal =
+        place.len() == emitted.len() && place.iter().zip(&emitted).all(|(old, new)| old.equals(&**new));
+    if !equal {
+        let old = std::mem::replace(&mut *place, emitted.into());
+        drop(place);
+        drop(old);
+    }
+    !equal
+}
+
+/// Times the first runs of a function and one in sixteen of the others: reading the clock twice costs half of a miss.
+///
+/// The two are kept apart: where runs nest, the first are the outermost, which stand for none but themselves.
+struct Timer(Option<(Instant, bool)>);
+
+impl Timer {
+    const FIRST: u64 = 16;
+
+    #[inline]
+    fn start(counters: &Counters) -> Self {
+        // Not those that have ended: in a first build of a deep graph that is none for a long time.
+        let begun = counters.begun.get();
+        counters.begun.add(1);
+        let is_first = begun < Self::FIRST;
+        Self((is_first || begun.is_multiple_of(16)).then(|| (Instant::now(), is_first)))
+    }
+
+    #[inline]
+    fn stop(self, local: &Local, node: NodeRef) {
+        if let Self(Some((start, is_first))) = self {
+            Self::note(start, is_first, local.counters.of(node.function));
+        }
+    }
+
+    #[inline(never)]
+    fn note(start: Instant, is_first: bool, counters: &Counters) {
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (runs, sum) = match is_first {
+            true => (&counters.first_runs, &counters.first_nanos),
+            false => (&counters.timed_runs, &counters.timed_nanos),
+        };
+        runs.add(1);
+        sum.add(nanos);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_nest_are_not_all_timed() {
+        let counters = Counters::default();
+        let timed = (0..1600).filter(|_| Timer::start(&counters).0.is_some()).count();
+        assert_eq!(timed, 16 + 99, "none of them has ended");
+    }
+}

@@ -1,0 +1,402 @@
+//! Flight: an async execution under way, driven by whoever waits for it.
+//!
+//! ```text
+//!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, its flight in `flights.rs`
+//!        ▲                                                 │ each poll of any waiter drives it: verifies, then goes on
+//!        │ the last waiter leaves: the body is dropped,    │ with the body
+//!        └ the claim released as it was                    ▼
+//!                                                     FRESH, or EMPTY with the failure
+//! ```
+//!
+//! * A flight is a strand of its own (`strand.rs`). Whichever thread polls puts it on for the length of the poll, with a frame
+//!   of its own: reads are kept in the flight between polls.
+//! * A *waiter* has a seat from its first poll until it is dropped. One waiter drives at a time. When the body wakes the flight,
+//!   all waiters are woken: any of them may be held by somebody who does not poll it again. The first to come drives.
+//! * Threads wait by driving, too. So no flight depends on one executor, nor on one waiter.
+//! * A flight holds the gate: while it is under way, its inputs stand still.
+//! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nobody waits for that lock. The
+//!   same goes for the body.
+//! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
+//! * A body whose executor has gone is begun again by another waiter (`lost.rs`).
+//! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. What steers it
+//!   is a [`Core`], compiled once; the types come in through [`Parts`].
+
+mod body;
+mod lost;
+mod seats;
+mod thread;
+mod verify;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::base::stack::on_enough_stack;
+use crate::base::sync::Mutex;
+use crate::base::wakes;
+use crate::context::local::{Local, Suspended};
+use crate::context::strand::Strand;
+use crate::evaluate::asker::Asker;
+use crate::evaluate::booking::Booking;
+use crate::evaluate::demand::{Visit, try_claim_for};
+use crate::evaluate::execute::{Payload, cause, complete, fail};
+use crate::evaluate::heavy::launch_heavy;
+use crate::graph::claim::Phase;
+use crate::graph::failure::TaskError;
+use crate::graph::node::NodeRef;
+use crate::graph::task_fn::Ran;
+use crate::parallel::carry::Hold;
+
+pub use body::Deferred;
+pub(crate) use body::book;
+pub(crate) use lost::{Says, Verdict};
+pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all, with_waker};
+pub use thread::block_on;
+pub(crate) use thread::drive;
+use verify::Verified;
+
+/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
+pub(crate) type Thrown = (Payload, Option<(usize, TaskError)>);
+
+/// A flight, whatever its types.
+pub(crate) trait Fly: Send + Sync {
+    /// Takes a seat; `None` if the flight is over.
+    fn join(&self) -> Option<u64>;
+    /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
+    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
+    /// Whether a thread goes on with the body now.
+    fn is_driven(&self) -> bool;
+    /// Wakes all waiters to look again.
+    fn wake_waiters(&self);
+    /// Gives up a seat. The last one to leave ends the flight.
+    fn leave(&self, seat: u64);
+    /// The panic that ended the flight, for the first to ask, and what it is known by.
+    fn take_failure(&self) -> Option<Thrown>;
+}
+
+/// The body of a flight, whatever its types. Its methods are called by the driver alone, or by who ended the flight.
+trait Parts {
+    /// Makes the body, which runs no part of it.
+    ///
+    /// # Safety
+    /// `node` is that of the flight, and its claim is held.
+    unsafe fn start(&self, node: NodeRef);
+    /// Goes on with the body; puts its output in place, if there is one now, and calls `done`. Returns whether it did.
+    ///
+    /// # Safety
+    /// As for [`Parts::start`].
+    unsafe fn go_on(&self, node: NodeRef, waker: &Waker, done: &mut dyn FnMut(Ran)) -> bool;
+    /// Drops the body.
+    fn clear(&self);
+}
+
+/// What a flight is but for its body.
+struct Core {
+    seats: Seats,
+    state: Mutex<Option<State>>,
+    failure: Mutex<Option<Thrown>>,
+}
+
+/// What belongs to the driver.
+pub(crate) struct State {
+    hold: Hold,
+    /// Its claim between polls is that of `root`, which is named while the strand is put on.
+    strand: Strand,
+    /// The visit of the flight's own node.
+    root: Visit,
+    /// Those of its reads that are being verified, outermost first. None between polls.
+    visits: Vec<Visit>,
+    /// The async read that verification waits for.
+    awaited: Option<Asker>,
+    /// Whether that is a read of the flight's own node.
+    awaits_own_read: bool,
+    stage: Stage,
+    frame: Suspended,
+}
+
+/// How far a flight has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Verifies,
+    /// The body has to run.
+    Runs,
+    /// The body is there.
+    HasBegun,
+}
+
+// SAFETY: the raw pointers in it (marks, predicted reads) lead into nodes that the strand has claimed, and follow the flight: one
+// thread at a time has the state locked.
+unsafe impl Send for State {}
+
+/// Claims a node that is async or heavy and launches its flight: a heavy one on the crew, another one in the box `own`, if it is
+/// given. `None` if somebody was faster.
+///
+/// The launcher has the first seat at once: should it be cancelled before it waits, the flight ends with it. A flight without a
+/// seat would be nobody's, and hold the gate for ever.
+pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> Option<Seat> {
+    launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters(own) })
+}
+
+/// Claims an async node and launches a flight that its waiters drive, heavy or not. `None` if somebody was faster.
+pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> Option<Seat> {
+    launch_at(local, node, from, Place::Waiters(None))
+}
+
+/// Who runs a flight's body.
+enum Place<'a> {
+    Waiters(Option<&'a Booking>),
+    Crew,
+}
+
+fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> Option<Seat> {
+    let engine = local.engine();
+    let mut strand = Strand::new();
+    strand.demand = local.demand.get();
+    let mut work = None;
+    let launched = engine.flights.launch(node, || {
+        let visit = try_claim_for(strand.id, node, from)?;
+        let hold = Hold::join(local.engine_arc());
+        if let (Place::Waiters(own), Some(book)) = (place, node.task_fn.book) {
+            let state = State::new(hold, strand, visit);
+            return Some(match own.filter(|own| own.has_flight()) {
+                Some(own) => own.begin(state),
+                None => book(None).begin(state),
+            });
+        }
+        let (flight, for_the_crew) = launch_heavy(hold, strand, visit);
+        work = Some(for_the_crew);
+        Some(flight)
+    });
+    if let Some(work) = work {
+        engine.crew.push(work);
+    }
+    launched
+}
+
+enum Driven {
+    Over,
+    Waits,
+}
+
+impl State {
+    /// That of the flight of a node that has just been claimed by `strand`.
+    fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
+        let (visits, frame) = (Vec::new(), Suspended::default());
+        let (awaited, awaits_own_read, stage) = (None, false, Stage::Verifies);
+        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame }
+    }
+
+    /// Puts the flight's strand on, runs `work` and takes the strand off again.
+    fn as_strand<R>(&mut self, local: &Local, work: impl FnOnce(&mut Self) -> R) -> R {
+        let mut claimed = local.spare_claims.borrow_mut().pop().unwrap_or_default();
+        debug_assert!(self.visits.is_empty(), "a flight that gives way keeps its own claim only");
+        claimed.push(self.root.node);
+        self.strand.claimed = claimed;
+        local.switch(&mut self.strand);
+        let outcome = on_enough_stack(|| work(self));
+        local.switch(&mut self.strand);
+        let mut claimed = std::mem::take(&mut self.strand.claimed);
+        claimed.clear();
+        local.spare_claims.borrow_mut().push(claimed);
+        outcome
+    }
+}
+
+impl Core {
+    /// That of a flight that has not begun: nobody knows of it.
+    fn waiting() -> Self {
+        Self { seats: Seats::default(), state: Mutex::default(), failure: Mutex::default() }
+    }
+
+    fn begin(&self, state: State) {
+        *self.state.lock() = Some(state);
+    }
+
+    /// See [`Fly::poll`]; `own` makes the flight's own waker.
+    fn poll(&self, parts: &dyn Parts, seat: u64, waker: &Waker, own: impl FnOnce() -> Waker) -> bool {
+        match self.seats.board(seat, waker) {
+            Boarded::Drives => {}
+            Boarded::Waits => return false,
+            Boarded::Over => return true,
+        }
+        let over = {
+            let mut state = self.state.lock();
+            let driven = state.as_mut().map_or(Driven::Over, |state| self.drive(parts, state, seat, &own()));
+            matches!(driven, Driven::Over).then(|| state.take())
+        };
+        self.seats.alight(over.is_some());
+        let Some(state) = over else { return false };
+        // The finished body's drop is the user's code: under no lock that others take, and nobody waits for it.
+        on_enough_stack(|| {
+            drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
+            drop(state);
+        });
+        true
+    }
+
+    fn leave(&self, parts: &dyn Parts, seat: u64) {
+        if self.seats.leave(seat) {
+            let state = self.state.lock().take();
+            if let Some(state) = state {
+                abandon(parts, state);
+            }
+        }
+    }
+
+    fn drive(&self, parts: &dyn Parts, state: &mut State, seat: u64, waker: &Waker) -> Driven {
+        let _inside = wakes::Inside::begin();
+        let engine = state.hold.engine().clone();
+        let local = Local::of(&engine);
+        // What stands below is a matter of the thread.
+        state.strand.foreign = local.is_foreign();
+        state.as_strand(&local, |state| self.drive_here(parts, &local, state, seat, waker))
+    }
+
+    fn drive_here(
+        &self,
+        parts: &dyn Parts,
+        local: &Local,
+        state: &mut State,
+        seat: u64,
+        waker: &Waker,
+    ) -> Driven {
+        loop {
+            match state.stage {
+                Stage::Verifies => match state.verify(local, waker) {
+                    Verified::Waits => return Driven::Waits,
+                    Verified::Current => return Driven::Over,
+                    Verified::Failed(payload) => {
+                        *self.failure.lock() = Some((payload, local.last_panic.take()));
+                        return Driven::Over;
+                    }
+                    Verified::Run => state.stage = Stage::Runs,
+                },
+                Stage::Runs => {
+                    let node = state.root.node;
+                    // SAFETY: the claim is held.
+                    state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
+                    // Making the body runs no part of it, but `Clone` of the key.
+                    // SAFETY: the node is the flight's; the claim is held.
+                    let made = catch_unwind(AssertUnwindSafe(|| unsafe { parts.start(node) }));
+                    if let Err(payload) = made {
+                        return self.failed(local, node, payload);
+                    }
+                    state.stage = Stage::HasBegun;
+                }
+                Stage::HasBegun => match self.go_on(parts, local, state, seat, waker) {
+                    Some(driven) => return driven,
+                    None => state.stage = Stage::Runs,
+                },
+            }
+        }
+    }
+
+    /// Goes on with the body; `None` if it is to be begun again.
+    fn go_on(
+        &self,
+        parts: &dyn Parts,
+        local: &Local,
+        state: &mut State,
+        seat: u64,
+        waker: &Waker,
+    ) -> Option<Driven> {
+        let node = state.root.node;
+        let saved = local.resume(&mut state.frame);
+        let frame = &mut state.frame;
+        let mut published = false;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut done = |ran| {
+                local.recall(frame);
+                let this = local.engine().flights.land(node);
+                complete(local, node, ran);
+                published = true;
+                drop(this);
+            };
+            // SAFETY: the node is the flight's; the claim is held.
+            unsafe { parts.go_on(node, waker, &mut done) }
+        }));
+        match outcome {
+            Ok(false) => {
+                local.suspend(&mut state.frame, saved);
+                return Some(Driven::Waits);
+            }
+            Err(payload) if !published => match self.judge(local, seat, &payload) {
+                Verdict::Fails => {
+                    local.recall(&mut state.frame);
+                    self.publish_failure(local, node, payload);
+                }
+                verdict => {
+                    give_up_run(parts, local, payload);
+                    state.frame = Suspended::default();
+                    state.stage = Stage::Runs;
+                    local.end_frame(saved);
+                    let waits = verdict == Verdict::LeavesItToOthers;
+                    return waits.then_some(Driven::Waits);
+                }
+            },
+            // If the drop of the replaced output panicked, the new one is in place.
+            _ => {}
+        }
+        local.end_frame(saved);
+        Some(Driven::Over)
+    }
+
+    /// Judges a panic of the body, in the poll of the waiter at `seat`.
+    fn judge(&self, local: &Local, seat: u64, payload: &Payload) -> Verdict {
+        // What still runs can add nothing to this run any more.
+        local.settle_carried();
+        let is_panic = matches!(payload.downcast_ref(), None | Some(TaskError::Panicked { .. }));
+        if is_panic && local.poison_of_innermost().is_none() {
+            self.seats.judge(seat, Says::of(payload))
+        } else {
+            Verdict::Fails
+        }
+    }
+
+    fn failed(&self, local: &Local, node: NodeRef, payload: Payload) -> Driven {
+        let frame = local.begin_frame(&[], true);
+        self.publish_failure(local, node, payload);
+        local.end_frame(frame);
+        Driven::Over
+    }
+
+    fn publish_failure(&self, local: &Local, node: NodeRef, payload: Payload) {
+        let (payload, unseen) = cause(local, payload);
+        let this = local.engine().flights.land(node);
+        // First the failure: those who see the claim's end look for it.
+        let mut place = self.failure.lock();
+        fail(local, node, &payload);
+        *place = Some((payload, local.last_panic.take()));
+        drop(place);
+        drop(this);
+        // A panic of the drop is nobody's: the failure is told already.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(unseen))));
+    }
+}
+
+/// Drops a body that has panicked, and is to be begun again: in another demand, so that what failed with it is run again, too.
+#[cold]
+fn give_up_run(parts: &dyn Parts, local: &Local, payload: Payload) {
+    local.mute();
+    // What drops throw is nobody's.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+    drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
+    local.begin_demand();
+}
+
+/// Ends a flight early: drops the body and releases the claims.
+fn abandon(parts: &dyn Parts, mut state: State) {
+    let engine = state.hold.engine().clone();
+    let local = Local::of(&engine);
+    let entered = local.enter(&engine);
+    let this = state.as_strand(&local, |state| {
+        // The frame is that of the session: what drops read belongs to nobody. What they throw, too.
+        drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
+        drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));
+        let this = engine.flights.land(state.root.node);
+        state.put_back(&local);
+        this
+    });
+    local.leave(entered);
+    drop(this);
+}

@@ -1,0 +1,140 @@
+//! The flight of one async task function: the steering and the body in one allocation.
+//!
+//! The body stands in the flight from its first piece to its end, and a flight, being in an `Arc`, stays where it is: so the
+//! body is pinned. What is compiled per task function is in this file, and kept small.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use crate::base::sync::Mutex;
+use crate::call::args::Key;
+use crate::evaluate::booking::{Booking, Call, Head, Ops};
+use crate::graph::node::NodeRef;
+use crate::graph::task_fn::{Ran, finish_deferred, start_deferred};
+
+use super::{Core, Fly, Parts, State, Thrown};
+
+/// How a body goes on that is run in pieces and ends with an `O`.
+pub trait Deferred<O>: 'static {
+    /// What is kept between the pieces.
+    type Body: Send + 'static;
+
+    /// Goes on until there is the output, or nothing more to do now: `waker` is woken when there is.
+    fn go_on(body: Pin<&mut Self::Body>, waker: &Waker) -> Option<O>;
+}
+
+/// A flight of a task function from `K` to `O` whose body goes on as `D` says.
+// Its layout is fixed, so that a pointer to the head is one to the whole.
+#[repr(C)]
+struct Flight<K, O, D: Deferred<O>> {
+    head: Head,
+    core: Core,
+    /// Locked by the driver, or by who ended the flight: nobody ever waits for it.
+    body: Mutex<Option<D::Body>>,
+    types: PhantomData<fn(&K) -> O>,
+}
+
+/// Makes a flight that has not begun, in the box of a call, or of nobody.
+pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(call: Option<Call>) -> Booking {
+    let flight = Flight::<K, O, D> {
+        head: Head::new(Flight::<K, O, D>::OPS, call),
+        core: Core::waiting(),
+        body: Mutex::new(None),
+        types: PhantomData,
+    };
+    let flight = Arc::into_raw(Arc::new(flight)).cast_mut();
+    let head = NonNull::new(flight.cast()).expect("an `Arc` does not point to null");
+    // SAFETY: a flight is `repr(C)` and begins with its head, whose `Ops` are those of this type.
+    unsafe { Booking::of_raw(head) }
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
+    const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
+
+    /// # Safety
+    /// As for [`Begin`](crate::evaluate::booking::Begin).
+    unsafe fn begin(head: NonNull<Head>, state: State) -> Arc<dyn Fly> {
+        let flight = head.cast::<Self>().as_ptr().cast_const();
+        // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the booking holds its share of it.
+        let flight = unsafe {
+            Arc::increment_strong_count(flight);
+            Arc::from_raw(flight)
+        };
+        flight.core.begin(state);
+        flight
+    }
+
+    /// # Safety
+    /// As for [`Ops::release`].
+    unsafe fn release(head: NonNull<Head>) {
+        // SAFETY: as in `begin`; the share is that of the booking.
+        drop(unsafe { Arc::from_raw(head.cast::<Self>().as_ptr().cast_const()) });
+    }
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<K, O, D> {
+    unsafe fn start(&self, node: NodeRef) {
+        // SAFETY: the flight was made for these types together with the node's task function.
+        let body = unsafe { start_deferred::<K, O, D>(node) };
+        *self.body.lock() = Some(body);
+    }
+
+    unsafe fn go_on(&self, node: NodeRef, waker: &Waker, done: &mut dyn FnMut(Ran)) -> bool {
+        let output = {
+            let mut body = self.body.lock();
+            // SAFETY: 1. `book` alone makes flights, in an `Arc` that is never unwrapped, so the place never moves; 2. nothing
+            // moves a body out of it: it is dropped where it is, here in `clear` or with the flight.
+            let body = unsafe { Pin::new_unchecked(&mut *body) }.as_pin_mut();
+            D::go_on(body.expect("a flight that goes on has begun and is not over"), waker)
+        };
+        let Some(output) = output else { return false };
+        // SAFETY: the caller holds the claim; the types are the node's.
+        unsafe { finish_deferred::<K, O>(node, output, done) };
+        true
+    }
+
+    fn clear(&self) {
+        let mut body = self.body.lock();
+        // SAFETY: as in `go_on`.
+        unsafe { Pin::new_unchecked(&mut *body) }.set(None);
+    }
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K, O, D> {
+    fn join(&self) -> Option<u64> {
+        self.core.seats.join()
+    }
+
+    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+        self.core.poll(&*self, seat, waker, || Waker::from(self.clone()))
+    }
+
+    fn leave(&self, seat: u64) {
+        self.core.leave(self, seat);
+    }
+
+    fn is_driven(&self) -> bool {
+        self.core.seats.is_driven()
+    }
+
+    fn wake_waiters(&self) {
+        self.core.seats.wake();
+    }
+
+    fn take_failure(&self) -> Option<Thrown> {
+        self.core.failure.lock().take()
+    }
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Wake for Flight<K, O, D> {
+    fn wake(self: Arc<Self>) {
+        self.core.seats.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.core.seats.wake();
+    }
+}

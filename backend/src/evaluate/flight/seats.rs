@@ -1,0 +1,216 @@
+//! Seats: who waits for a flight, and how they are woken.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::wakes;
+
+use super::Fly;
+use super::lost::{Drivers, Says, Verdict};
+
+/// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
+#[derive(Default)]
+pub(crate) struct Seats(Mutex<Waiters>);
+
+/// What a waiter may do now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Boarded {
+    /// It drives, until it calls [`Seats::alight`].
+    Drives,
+    /// Somebody else does; it is woken.
+    Waits,
+    /// The flight is over.
+    Over,
+}
+
+impl Seats {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn join(&self) -> Option<u64> {
+        self.0.lock().join()
+    }
+
+    /// Becomes the driver, if nobody is.
+    pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
+        let (_replaced, mut waiters) = with_waker(&self.0, seat, waker);
+        if waiters.over { Boarded::Over } else { waiters.board(seat) }
+    }
+
+    /// Judges a panic of the body in the poll of the driver, which is at `seat`. If others are to begin again, they are woken when it
+    /// alights.
+    pub(crate) fn judge(&self, seat: u64, says: Says) -> Verdict {
+        let waiters = &mut *self.0.lock();
+        let verdict = waiters.drivers.judge(says, seat, waiters.seats, waiters.next_seat);
+        waiters.woken |= verdict == Verdict::LeavesItToOthers;
+        verdict
+    }
+
+    /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
+    pub(crate) fn alight(&self, over: bool) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            waiters.driven = false;
+            waiters.over = over;
+            let wake = over || waiters.woken;
+            if wake { std::mem::take(&mut waiters.wakers) } else { Wakers::default() }
+        };
+        wakers.wake();
+    }
+
+    /// Gives up a seat. Whether it was the last, so that the flight is over, and the caller has to end it.
+    #[must_use]
+    pub(crate) fn leave(&self, seat: u64) -> bool {
+        let (waker, ends, stranded) = {
+            let mut waiters = self.0.lock();
+            let waker = waiters.leave(seat);
+            waiters.drivers.leaves(seat);
+            let ends = waiters.seats == 0 && !waiters.over;
+            waiters.over |= ends;
+            let is_stranded = !ends && waiters.drivers.is_stranded(waiters.seats);
+            (waker, ends, if is_stranded { std::mem::take(&mut waiters.wakers) } else { Wakers::default() })
+        };
+        drop(waker);
+        stranded.wake();
+        ends
+    }
+
+    /// Whether a waiter drives.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.0.lock().driven
+    }
+
+    /// Wakes all waiters; or lets the driver do it when it alights.
+    pub(crate) fn wake(&self) {
+        let wakers = {
+            let mut waiters = self.0.lock();
+            if waiters.driven {
+                waiters.woken = true;
+                return;
+            }
+            std::mem::take(&mut waiters.wakers)
+        };
+        wakers.wake();
+    }
+}
+
+/// The waiters of a flight.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    pub(crate) seats: usize,
+    next_seat: u64,
+    pub(crate) wakers: Wakers,
+    driven: bool,
+    /// Woken while it was driven.
+    woken: bool,
+    pub(crate) over: bool,
+    drivers: Drivers,
+}
+
+/// The wakers of waiters, by their seats. One is the usual number: that needs no allocation.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    one: Option<(u64, Waker)>,
+    more: Vec<(u64, Waker)>,
+}
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        wake_all(self.one.into_iter().chain(self.more));
+    }
+}
+
+impl Waiters {
+    pub(crate) fn join(&mut self) -> Option<u64> {
+        if self.over {
+            return None;
+        }
+        self.seats += 1;
+        self.next_seat += 1;
+        Some(self.next_seat)
+    }
+
+    /// Becomes driven, unless it is.
+    fn board(&mut self, seat: u64) -> Boarded {
+        if self.driven || self.drivers.yields(seat, self.seats) {
+            return Boarded::Waits;
+        }
+        self.driven = true;
+        self.drivers.drives(seat);
+        self.woken = false;
+        Boarded::Drives
+    }
+
+    /// Whether waking the waiter at `seat` wakes `waker`.
+    fn knows(&self, seat: u64, waker: &Waker) -> bool {
+        let Wakers { one, more } = &self.wakers;
+        one.iter().chain(more).any(|(other, known)| *other == seat && known.will_wake(waker))
+    }
+
+    /// Returns the waker that it replaces, to be dropped under no lock.
+    fn set_waker(&mut self, seat: u64, waker: Waker) -> Option<Waker> {
+        let Wakers { one, more } = &mut self.wakers;
+        if let Some((_, known)) = one.iter_mut().chain(more.iter_mut()).find(|(other, _)| *other == seat) {
+            return Some(std::mem::replace(known, waker));
+        }
+        if one.is_none() {
+            *one = Some((seat, waker));
+        } else {
+            more.push((seat, waker));
+        }
+        None
+    }
+
+    /// Returns the waker, to be dropped under no lock.
+    pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
+        self.seats -= 1;
+        let Wakers { one, more } = &mut self.wakers;
+        if one.as_ref().is_some_and(|(other, _)| *other == seat) {
+            return one.take().map(|(_, waker)| waker);
+        }
+        let at = more.iter().position(|(other, _)| *other == seat)?;
+        Some(more.swap_remove(at).1)
+    }
+}
+
+/// Locks `waiters`, with `waker` known for the waiter at `seat` unless all is over. Returns what the lock must not be held for: the
+/// waker that was known before. A waker is the user's to clone and to drop.
+pub(crate) fn with_waker<'a>(
+    waiters: &'a Mutex<Waiters>,
+    seat: u64,
+    waker: &Waker,
+) -> (Option<Waker>, MutexGuard<'a, Waiters>) {
+    let known = waiters.lock();
+    if known.over || known.knows(seat, waker) {
+        return (None, known);
+    }
+    drop(known);
+    let clone = waker.clone();
+    let mut waiters = waiters.lock();
+    let unused = if waiters.over { Some(clone) } else { waiters.set_waker(seat, clone) };
+    (unused, waiters)
+}
+
+/// Wakes waiters by their wakers.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
+    wakes::wake_all(wakers.into_iter().map(|(_, waker)| waker));
+}
+
+/// A seat in a flight, given up when dropped.
+pub(crate) struct Seat {
+    pub(crate) flight: Arc<dyn Fly>,
+    pub(crate) seat: u64,
+}
+
+impl Seat {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn take(flight: Arc<dyn Fly>) -> Option<Self> {
+        let seat = flight.join()?;
+        Some(Self { flight, seat })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight.leave(self.seat);
+    }
+}

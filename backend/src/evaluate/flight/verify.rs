@@ -1,0 +1,131 @@
+//! Verification by a flight: it gives way where a thread would wait.
+//!
+//! A flight that gives way keeps the claim of its own node only. Threads that wait for that one find the flight by it, and drive
+//! it; for a node that was claimed on the way they could only sleep, perhaps on the very thread that has to drive the flight.
+
+use std::task::Waker;
+
+use crate::context::local::Local;
+use crate::evaluate::asker::{Asked, Asker};
+use crate::evaluate::cycle;
+use crate::evaluate::demand::{Patience, Step, Visit};
+use crate::evaluate::execute::{Payload, execute};
+use crate::graph::failure::TaskError;
+
+use super::State;
+
+/// What came of verification.
+pub(super) enum Verified {
+    Waits,
+    Current,
+    Run,
+    Failed(Payload),
+}
+
+impl State {
+    /// Goes on verifying the flight's node; async reads are awaited, others verified and run in place.
+    pub(super) fn verify(&mut self, local: &Local, waker: &Waker) -> Verified {
+        loop {
+            if let Some(awaited) = &mut self.awaited {
+                match awaited.poll(local, waker, None) {
+                    Asked::Waits => {
+                        self.put_back_reads(local);
+                        return Verified::Waits;
+                    }
+                    Asked::Holds(_) => {}
+                    Asked::Failed(payload) if is_cancelled(&payload) => return self.abort(local, payload),
+                    // A read that failed counts as changed; the body meets the failure itself. Whoever read it and was put
+                    // back meanwhile is looked at anew.
+                    Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
+                        let failed = awaited.node();
+                        self.innermost().awaited_failed(failed);
+                    }
+                    Asked::Failed(_) => {}
+                }
+                self.awaited = None;
+            }
+            let is_root = self.visits.is_empty();
+            let visit = self.innermost();
+            match visit.step(local, Patience::GivesWay) {
+                Step::Descend(next) => self.visits.push(next),
+                Step::Await(node) => {
+                    self.awaited = Some(Asker::new(node));
+                    self.awaits_own_read = is_root;
+                }
+                Step::Current if is_root => {
+                    let this = local.engine().flights.land(visit.node);
+                    visit.confirm(local);
+                    drop(this);
+                    return Verified::Current;
+                }
+                Step::Current => {
+                    visit.confirm(local);
+                    self.visits.pop();
+                }
+                Step::Restored(replaced) if is_root => {
+                    let this = local.engine().flights.land(visit.node);
+                    visit.end_restored(local);
+                    drop(this);
+                    drop(replaced);
+                    return Verified::Current;
+                }
+                Step::Restored(replaced) => {
+                    visit.end_restored(local);
+                    self.visits.pop();
+                    drop(replaced);
+                }
+                Step::Run if is_root => return Verified::Run,
+                Step::Run => {
+                    let node = visit.node;
+                    self.visits.pop();
+                    match execute(local, node) {
+                        Err(payload) if is_cancelled(&payload) && !self.gives_way(local) => {
+                            return self.abort(local, payload);
+                        }
+                        Err(_) | Ok(()) => {}
+                    }
+                }
+                Step::Abort(_) if self.gives_way(local) => {}
+                Step::Abort(payload) => return self.abort(local, payload),
+            }
+        }
+    }
+
+    fn innermost(&mut self) -> &mut Visit {
+        self.visits.last_mut().unwrap_or(&mut self.root)
+    }
+
+    /// Whether what was visited had to be given up for another strand that works on the same cycle; it is looked at again.
+    fn gives_way(&mut self, local: &Local) -> bool {
+        let gives_way = cycle::is_giving_way(local);
+        if gives_way {
+            self.put_back_reads(local);
+        }
+        gives_way && cycle::wait_for_way(local).is_ok()
+    }
+
+    /// All visited nodes go back to where they were.
+    pub(super) fn put_back(&mut self, local: &Local) {
+        self.put_back_reads(local);
+        self.root.put_back(local);
+    }
+
+    /// The reads that are being verified go back to where they were, to be looked at again later.
+    fn put_back_reads(&mut self, local: &Local) {
+        while let Some(mut visit) = self.visits.pop() {
+            visit.put_back(local);
+        }
+    }
+
+    /// Ends verification without an outcome: all visited nodes go back to where they were.
+    fn abort(&mut self, local: &Local, payload: Payload) -> Verified {
+        let this = local.engine().flights.land(self.root.node);
+        self.put_back(local);
+        drop(this);
+        Verified::Failed(payload)
+    }
+}
+
+fn is_cancelled(payload: &Payload) -> bool {
+    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
+}

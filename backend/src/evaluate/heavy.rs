@@ -1,0 +1,131 @@
+//! Heavy: flights of bodies that would keep an executor's thread too long. A crew thread runs them; waiters only wait.
+//!
+//! The claim is made by whoever asks, as for any flight; the crew thread puts on the flight's strand and verifies and runs as
+//! a thread does. A body that has begun runs to its end; one that nobody waits for any more is not begun.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread::{self, Thread};
+
+use crate::base::crew::OwnedWork;
+use crate::base::sync::Mutex;
+use crate::context::local::Local;
+use crate::context::strand::Strand;
+use crate::evaluate::cycle;
+use crate::evaluate::demand::{Visit, verify};
+use crate::evaluate::flight::{Fly, Thrown, Waiters, with_waker};
+use crate::parallel::carry::Hold;
+
+#[derive(Default)]
+struct HeavyFlight {
+    waiters: Mutex<Waiters>,
+    failure: Mutex<Option<Thrown>>,
+}
+
+/// What goes to the crew thread.
+struct Parcel {
+    flight: Arc<HeavyFlight>,
+    hold: Hold,
+    strand: Strand,
+    visit: Visit,
+}
+
+// SAFETY: the raw pointers in it (marks) belong to the node that the strand has claimed, and go with the claim.
+unsafe impl Send for Parcel {}
+
+/// Makes the flight of a node that has just been claimed by `strand`, and the work for a crew thread.
+pub(crate) fn launch_heavy(hold: Hold, strand: Strand, visit: Visit) -> (Arc<dyn Fly>, OwnedWork) {
+    let flight = Arc::<HeavyFlight>::default();
+    let parcel = Parcel { flight: flight.clone(), hold, strand, visit };
+    (flight, Box::new(move || parcel.open()))
+}
+
+impl Parcel {
+    /// Runs the flight on this crew thread.
+    fn open(self) {
+        let Self { flight, hold, mut strand, mut visit } = self;
+        let engine = hold.engine();
+        let local = Local::of(engine);
+        let entered = local.enter(engine);
+        strand.claimed.push(visit.node);
+        local.switch(&mut strand);
+        // Whoever comes from here on waits for the claim's end.
+        let this = engine.flights.land(visit.node);
+        let is_wanted = flight.waiters.lock().seats > 0;
+        if is_wanted {
+            let _runs = engine.runners.begin();
+            let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
+            // Where it has given way to another strand, those who wait look again.
+            if let Err(payload) = outcome.unwrap_or_else(Err)
+                && !(cycle::is_giving_way(&local) && cycle::wait_for_way(&local).is_ok())
+            {
+                *flight.failure.lock() = Some((payload, local.last_panic.take()));
+            }
+        } else {
+            visit.put_back(&local);
+        }
+        local.switch(&mut strand);
+        local.leave(entered);
+        let wakers = {
+            let mut waiters = flight.waiters.lock();
+            waiters.over = true;
+            std::mem::take(&mut waiters.wakers)
+        };
+        wakers.wake();
+        drop(this);
+    }
+}
+
+impl Fly for HeavyFlight {
+    fn join(&self) -> Option<u64> {
+        self.waiters.lock().join()
+    }
+
+    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+        let (_replaced, waiters) = with_waker(&self.waiters, seat, waker);
+        waiters.over
+    }
+
+    /// One that runs is found no more (`Parcel::open`).
+    fn is_driven(&self) -> bool {
+        false
+    }
+
+    fn wake_waiters(&self) {
+        let wakers = std::mem::take(&mut self.waiters.lock().wakers);
+        wakers.wake();
+    }
+
+    fn leave(&self, seat: u64) {
+        let waker = self.waiters.lock().leave(seat);
+        drop(waker);
+    }
+
+    fn take_failure(&self) -> Option<Thrown> {
+        self.failure.lock().take()
+    }
+}
+
+/// The crew threads that run heavy bodies now: an async one may be asleep, and has to see a cancellation.
+#[derive(Default)]
+pub(crate) struct Runners(Mutex<Vec<Thread>>);
+
+impl Runners {
+    fn begin(&self) -> impl Drop {
+        struct Runs<'a>(&'a Runners);
+        impl Drop for Runs<'_> {
+            fn drop(&mut self) {
+                let me = thread::current().id();
+                self.0.0.lock().retain(|runner| runner.id() != me);
+            }
+        }
+        self.0.lock().push(thread::current());
+        Runs(self)
+    }
+
+    /// Wakes all of them to look.
+    pub(crate) fn wake(&self) {
+        self.0.lock().iter().for_each(Thread::unpark);
+    }
+}

@@ -1,0 +1,14 @@
+//! Graph: nodes, their edges and states, and the table that finds them. It knows no thread and no session.
+
+pub(crate) mod task_type;
+pub mod task_fn;
+pub(crate) mod node;
+pub(crate) mod edges;
+pub(crate) mod extra;
+pub(crate) mod held;
+pub(crate) mod failure;
+pub(crate) mod claim;
+pub(crate) mod mark;
+pub(crate) mod marks;
+pub(crate) mod expiry;
+pub(crate) mod table;

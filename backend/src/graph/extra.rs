@@ -1,0 +1,39 @@
+//! `Extra`: what only few nodes need, behind one pointer of the header.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::context::local::Head;
+use crate::evaluate::cycle::Resolved;
+use crate::evaluate::emit::EmittedValue;
+use crate::graph::failure::TaskError;
+use crate::graph::held::Shared;
+use crate::persist::{Persisted, WideTrace};
+
+/// The rarely needed part of a node.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The cell that all handles to this node share.
+    pub(crate) handle: Mutex<Option<Shared>>,
+    /// What the last run emitted, in order.
+    pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
+    /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.
+    pub(crate) failure: Mutex<Option<Box<Failure>>>,
+    /// With a store: what is stored of the node.
+    pub(crate) persisted: Mutex<Option<Persisted>>,
+    /// With a store, of a node with very many reads: the chunks that it was last stored with.
+    pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
+    /// The component that the task was resolved in, if it lies on a cycle.
+    pub(crate) resolved: Mutex<Option<Arc<Resolved>>>,
+}
+
+/// A failed run.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) error: TaskError,
+    /// The demand (see `Local::demand`) in which it happened: the failure is thrown again within it, not run again.
+    pub(crate) demand: u64,
+    /// Where its cycle closes, if it is on one that leads further out.
+    pub(crate) head: Option<Head>,
+}

@@ -1,0 +1,158 @@
+//! Failures: why a task has no value. They travel as panic payloads, and are kept only as long as somebody waits.
+
+use std::any::Any;
+use std::fmt;
+use std::panic;
+use std::sync::Arc;
+
+use crate::graph::node::NodeRef;
+
+/// What a forked process is told.
+pub(crate) const FORKED: &str = "the runtime was made by the process that this one was forked from, whose threads are \
+                                 missing here; make a runtime in each process";
+
+/// A cycle: the path of tasks, each waiting for the next, the last for the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CycleError {
+    /// The tasks on the cycle, as calls with their arguments. A long argument is cut short.
+    pub path: Vec<String>,
+    /// The addresses of their nodes in order, by which other threads see whether tasks of theirs lie on the cycle.
+    members: Vec<usize>,
+}
+
+impl CycleError {
+    pub(crate) fn new(path: &[NodeRef]) -> Self {
+        let mut members: Vec<_> = path.iter().map(|node| node.address()).collect();
+        members.sort_unstable();
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), members }
+    }
+
+    /// Whether the task of a node lies on the cycle.
+    pub(crate) fn contains(&self, node: NodeRef) -> bool {
+        self.members.binary_search(&node.address()).is_ok()
+    }
+}
+
+impl fmt::Display for CycleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a task depends on itself: ")?;
+        for task in &self.path {
+            write!(f, "{task} -> ")?;
+        }
+        f.write_str(self.path.first().map_or("?", String::as_str))
+    }
+}
+impl std::error::Error for CycleError {}
+
+/// A cycle whose tasks do not come to a fixpoint within the bound on rounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FixpointError {
+    /// The tasks on a cycle through the one whose value does not settle, which comes first, as calls with their arguments.
+    pub path: Vec<String>,
+    /// In how many rounds the value of that task may change (`cycle_rounds`).
+    pub rounds: u32,
+    /// Its value has come back to what it was at first: values go round on the cycle. They do where tasks hand on what they
+    /// read, and begin with different values (`cycle_initial`).
+    pub goes_round: bool,
+}
+
+impl FixpointError {
+    pub(crate) fn new(path: &[NodeRef], rounds: u32, goes_round: bool) -> Self {
+        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), rounds, goes_round }
+    }
+}
+
+impl fmt::Display for FixpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.path.first().map_or("?", String::as_str);
+        write!(
+            f,
+            "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again: ",
+            self.rounds
+        )?;
+        for task in &self.path {
+            write!(f, "{task} -> ")?;
+        }
+        f.write_str(first)?;
+        if self.goes_round {
+            f.write_str(
+                " (values go round: this one has been back at what it was at first; begin with the same `cycle_initial` \
+                 on the whole cycle, and let no body return less when it reads more)",
+            )?;
+        }
+        Ok(())
+    }
+}
+impl std::error::Error for FixpointError {}
+
+/// Why a session, or a call in it, ended without a value.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task depends on itself.
+    Cycle(Arc<CycleError>),
+    /// The task lies on a cycle that is resolved by iteration, and comes to no fixpoint.
+    NoFixpoint(Arc<FixpointError>),
+    /// The session was cancelled, by an update or by its token.
+    Cancelled,
+    /// A body panicked.
+    Panicked {
+        /// The task, as a call with its arguments. A long argument is cut short.
+        task: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The runtime was made by the process that this one was forked from: threads that it waits for are missing here.
+    Forked,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cycle(cycle) => cycle.fmt(f),
+            Self::NoFixpoint(error) => error.fmt(f),
+            Self::Cancelled => f.write_str("the session was cancelled"),
+            Self::Forked => f.write_str(FORKED),
+            Self::Panicked { task, message } => write!(f, "task {task} panicked: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Cycle(cycle) => Some(&**cycle),
+            Self::NoFixpoint(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl TaskError {
+    /// Unwinds with this error as the payload, without running the panic hook: whoever asked is told.
+    pub(crate) fn throw(self) -> ! {
+        panic::resume_unwind(Box::new(self))
+    }
+
+    /// Reads the error out of a panic payload; a foreign payload is a panic of `task`.
+    pub(crate) fn of_payload(payload: &(dyn Any + Send), task: impl fmt::Debug) -> Self {
+        if let Some(error) = payload.downcast_ref::<Self>() {
+            return error.clone();
+        }
+        Self::Panicked { task: format!("{task:?}"), message: message_of(payload).to_owned() }
+    }
+
+    /// Whether this is a panic with the message of `payload`.
+    pub(crate) fn says(&self, payload: &(dyn Any + Send)) -> bool {
+        matches!(self, Self::Panicked { message, .. } if message == message_of(payload))
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        return message;
+    }
+    payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
+}

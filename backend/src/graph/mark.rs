@@ -1,0 +1,229 @@
+//! Mark: after a change, make everything stale that depends on it, along live reverse edges.
+//!
+//! Runs with the gate held exclusively, by one thread: a *pass* is all marking in one epoch. Nothing that is unaffected is
+//! visited. Dead reverse edges met on the way are dropped.
+//!
+//! # Origins
+//! Most changes begin in one place and many die there: a file is touched, its parse stays equal. So that a chain of
+//! a thousand tasks behind such a place is not verified link by link, each node that a pass reaches by one read only
+//! names the *origin* of its staleness: the node that the pass reached from the changed leaf itself. All nodes of a pass
+//! with one origin are its *wave*. Rules:
+//! * A member is current if its origin is FRESH, did not change since the member was last verified, and the wave is *intact*:
+//!   member and origin were marked in the same pass (`marked_at` is equal) and the origin is not `BROKEN`.
+//! * A member that a second read makes stale in the same pass is no member any more, and breaks the wave: nodes behind it must
+//!   look at their own reads.
+//! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
+//!   pass therefore does not stop at a single mark of an older pass.
+//!   A pass does stop at nodes with several marks: nobody skips those, so what is behind them is not FRESH.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::graph::claim::Phase;
+use crate::graph::edges::{Dependent, Place};
+use crate::graph::marks::{self, Marks, Single};
+use crate::graph::node::{BROKEN, MARKED, MUST_RUN, NodeRef, ORIGIN};
+
+/// Marks what depends on `changed`, transitively, in the pass of `epoch`.
+///
+/// The caller holds the gate exclusively.
+pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
+    Marking::begin(epoch).mark_dependents(changed);
+}
+
+/// A pass that may note which nodes it has reached, for those who mark in the store.
+pub(crate) struct Marking(Pass);
+
+impl Marking {
+    pub(crate) fn begin(epoch: u32) -> Self {
+        Self(Pass::new(epoch))
+    }
+
+    /// The same; [`Marking::reached`] tells the nodes that were reached.
+    pub(crate) fn noting(epoch: u32) -> Self {
+        Self(Pass { reached: Some(Vec::new()), ..Pass::new(epoch) })
+    }
+
+    /// Marks what depends on `changed`, transitively. The caller holds the gate exclusively.
+    pub(crate) fn mark_dependents(&mut self, changed: NodeRef) {
+        self.0.mark_readers(changed, None);
+        self.0.finish();
+    }
+
+    /// Makes a node stale whose reads are known to the store, and marks what depends on it. The caller holds the gate
+    /// exclusively.
+    pub(crate) fn mark_restored(&mut self, node: NodeRef) {
+        match node.state.phase() {
+            // No mark is needed: it is verified by its record.
+            Phase::Fresh => self.0.begin_stale(node),
+            Phase::Empty if !node.flag(MARKED) => {
+                node.set_flag(MARKED);
+                self.0.mark_behind(node);
+            }
+            // Nobody skips a node without marks, so what is behind this one is not FRESH either.
+            Phase::Stale | Phase::Empty => {}
+            Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
+        }
+        self.0.finish();
+    }
+
+    /// The nodes that have been reached since this was last asked.
+    pub(crate) fn reached(&mut self) -> Vec<NodeRef> {
+        self.0.reached.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// Makes a node stale that has to run again whatever its reads are, and marks what depends on it.
+///
+/// The caller holds the gate exclusively.
+pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
+    let mut pass = Pass::new(epoch);
+    match node.state.phase() {
+        Phase::Fresh => {
+            // No mark is needed: it must run.
+            node.set_flag(MUST_RUN);
+            pass.begin_stale(node);
+        }
+        Phase::Stale => {
+            node.set_flag(MUST_RUN);
+            if let Some(single) = marks::single(&node.work) {
+                if node.marked_at.load(Relaxed) != epoch {
+                    // It may have been skipped, so that nodes behind it are FRESH.
+                    drop(marks::take(&node.work, 0));
+                    pass.mark_behind(node);
+                } else if let Some(origin) = single.origin() {
+                    // An unchanged origin says nothing about the nodes behind this one any more.
+                    origin.set_flag(BROKEN);
+                }
+            }
+        }
+        // It failed, and whoever caught that must ask again.
+        Phase::Empty if !node.flag(MARKED) => {
+            node.set_flag(MARKED);
+            pass.mark_behind(node);
+        }
+        Phase::Empty => {}
+        Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
+    }
+    pass.finish();
+}
+
+/// All marking in one epoch.
+struct Pass {
+    epoch: u32,
+    /// Nodes whose readers are to be marked.
+    worklist: Vec<NodeRef>,
+    /// Nodes whose readers have been or will be marked, if somebody wants to know.
+    reached: Option<Vec<NodeRef>>,
+}
+
+impl Pass {
+    fn new(epoch: u32) -> Self {
+        Self { epoch, worklist: Vec::new(), reached: None }
+    }
+
+    fn finish(&mut self) {
+        while let Some(node) = self.worklist.pop() {
+            let origin = marks::single(&node.work).and_then(Single::origin);
+            if origin.is_none() {
+                node.set_flag(ORIGIN);
+            }
+            self.mark_readers(node, origin.or(Some(node)));
+        }
+    }
+
+    fn begin_stale(&mut self, node: NodeRef) {
+        node.state.set_exclusively(Phase::Stale);
+        self.mark_behind(node);
+    }
+
+    /// Goes on behind `node`, as a possible origin of a new wave.
+    fn mark_behind(&mut self, node: NodeRef) {
+        node.marked_at.store(self.epoch, Relaxed);
+        node.clear_flag(BROKEN);
+        self.worklist.push(node);
+        if let Some(reached) = &mut self.reached {
+            reached.push(node);
+        }
+    }
+
+    fn mark_readers(&mut self, read: NodeRef, origin: Option<NodeRef>) {
+        // SAFETY: the gate is held exclusively.
+        let dependents = unsafe { read.dependents_exclusively() };
+        let mut dead = 0;
+        for dependent in dependents.as_slice() {
+            // SAFETY: the gate is held exclusively.
+            match unsafe { dependent.position_of(read) } {
+                Some(position) => self.mark_reader(read, *dependent, position, origin),
+                None => dead += 1,
+            }
+        }
+        if dead > 0 {
+            purge_dead(read);
+        }
+    }
+
+    fn mark_reader(&mut self, read: NodeRef, dependent: Dependent, position: usize, origin: Option<NodeRef>) {
+        let reader = dependent.reader();
+        // Who reads effects looks at more than the value, so an unchanged value does not clear it.
+        let origin = if dependent.reads_effects() { None } else { origin };
+        let single = Single::new(Place::of(position), origin);
+        match reader.state.phase() {
+            Phase::Fresh => {
+                marks::put(&reader.work, Marks::One(single));
+                self.begin_stale(reader);
+            }
+            Phase::Stale => self.mark_stale_reader(read, reader, position, single),
+            Phase::Empty if !reader.flag(MARKED) => {
+                reader.set_flag(MARKED);
+                self.mark_behind(reader);
+            }
+            Phase::Empty => {}
+            Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
+        }
+    }
+
+    fn mark_stale_reader(&mut self, read: NodeRef, reader: NodeRef, position: usize, single: Single) {
+        let before = marks::single(&reader.work);
+        let same_read = before.is_some_and(|before| before.place().exactly() == Some(position));
+        let in_this_pass = reader.marked_at.load(Relaxed) == self.epoch;
+        if same_read && in_this_pass {
+            return;
+        }
+        if same_read {
+            // What has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
+            let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
+            let is_one = really_stale || reader.flag(MUST_RUN);
+            marks::put(&reader.work, Marks::One(if is_one { single.without_origin() } else { single }));
+            self.mark_behind(reader);
+            return;
+        }
+        // SAFETY: the gate is held exclusively.
+        let reads = unsafe { reader.deps() }.as_slice().len();
+        marks::add(&reader.work, position, reads);
+        match before {
+            Some(before) if in_this_pass => {
+                if let Some(origin) = before.origin() {
+                    origin.set_flag(BROKEN);
+                }
+            }
+            Some(_) => self.mark_behind(reader),
+            None => {}
+        }
+    }
+}
+
+/// Whether all staleness of a claimed node came from `origin` alone, in a wave that is intact.
+pub(crate) fn is_in_wave_of(node: NodeRef, origin: NodeRef) -> bool {
+    node.marked_at.load(Relaxed) == origin.marked_at.load(Relaxed) && !origin.flag(BROKEN)
+}
+
+/// Drops the dead reverse edges of a node.
+///
+/// The caller holds the gate exclusively.
+pub(crate) fn purge_dead(read: NodeRef) {
+    read.with_dependents(|dependents| {
+        // SAFETY: the gate is held exclusively.
+        dependents.retain(|dependent| unsafe { dependent.position_of(read) }.is_some());
+        read.dead.store(0, Relaxed);
+    });
+}

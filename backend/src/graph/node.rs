@@ -1,0 +1,379 @@
+//! A node: one allocation that holds a task's header, its arguments and the place of its output.
+//!
+//! ```text
+//!   Node<K, O>   ┌ Header ─ state, task function, hash, edges, epochs ┐  the type-erased engine sees this
+//!                │ key: K          written once, before the node is visible
+//!                └ value: O        initialised iff `HAS_VALUE`
+//! ```
+//!
+//! Who may touch what:
+//! * `state` is the protocol of `claim.rs`; it is the only field that a hit reads beside `key` and `value`.
+//! * `value`, `deps` and the fields under "claim" belong to whoever holds the claim (state RUNNING); while the state
+//!   is FRESH they do not change and everybody may read them; while the engine holds the gate exclusively, they are its.
+//! * `dependents` is under `lock`, a byte-sized mutex of the node.
+//! * A `NodeRef` may be kept in the table, in edges, in thread caches of the current generation and in handles;
+//!   `reclaim.rs` takes it out of all of these before it frees the node, and only with the gate held exclusively.
+
+mod typed;
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+use lock_api::RawMutex as _;
+
+use crate::base::stack::on_enough_stack;
+use crate::call::args::ArgsSlot;
+use crate::graph::claim::StateWord;
+use crate::graph::edges::{Dependents, Deps};
+use crate::graph::extra::Extra;
+use crate::graph::task_fn::RawTaskFn;
+
+pub(crate) use self::typed::{Node, Ops, replace_value};
+
+/// The output is initialised.
+pub(crate) const HAS_VALUE: u16 = 1;
+/// The body has to run, whatever verification would say (volatile, expired, failed half-way).
+pub(crate) const MUST_RUN: u16 = 2;
+/// An EMPTY node whose dependents have been marked since it was last claimed.
+pub(crate) const MARKED: u16 = 4;
+/// Waiting to have its dead reverse edges purged, or what memory these have too much given back.
+pub(crate) const TIDY_QUEUED: u16 = 8;
+/// The output was dropped to save memory or on request; the edges stay.
+pub(crate) const FORGOTTEN: u16 = 32;
+/// The last run failed: whoever read it saw the failure, so a success counts as a change.
+pub(crate) const FAILED: u16 = 64;
+/// Listed among the engine's sources.
+pub(crate) const SOURCE: u16 = 128;
+/// The wave of which this node is the origin is not intact (see `mark.rs`).
+pub(crate) const BROKEN: u16 = 256;
+/// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
+pub(crate) const ORIGIN: u16 = 512;
+/// A node apart from the graph that holds another one's value (`apart.rs`).
+pub(crate) const TWIN: u16 = 1024;
+/// Listed among the nodes to drop when the gate is next held exclusively.
+pub(crate) const DROP_QUEUED: u16 = 16;
+
+/// What the last run read is known to the store alone, not to `deps` (see `persist.rs`).
+pub(crate) const RESTORED: u16 = 2048;
+/// A source whose content cannot be had any more as it was observed.
+pub(crate) const LOST: u16 = 4096;
+/// Claimed, and a member of a component that is being resolved: what its body returns is provisional (see `cycle.rs`).
+pub(crate) const ON_CYCLE: u16 = 8192;
+/// A member of a resolved component, which is verified as one (see `cycle/resolved.rs`).
+pub(crate) const RESOLVED: u16 = 16384;
+/// Claimed as the origin of a wave, ahead of the tasks between it and whoever verifies (see `demand.rs`).
+pub(crate) const AHEAD: u16 = 32768;
+
+// Of `more`, which reclaim alone looks at (see `reclaim.rs`). Set and cleared with the gate held exclusively, but for `ABANDONED`.
+
+/// The program does not want the task any more: it goes when nothing reads or holds it.
+pub(crate) const ABANDONED: u8 = 1;
+/// Out of the table and of the edges, and waiting to be freed.
+pub(crate) const LIMBO: u8 = 2;
+/// Listed among those that may have to go.
+pub(crate) const LISTED: u8 = 4;
+/// All marks are being searched for its name.
+pub(crate) const SOUGHT: u8 = 8;
+/// It was a member of a component, whose members read each other.
+pub(crate) const MEMBER: u8 = 16;
+/// An input that was removed: its name is free.
+pub(crate) const NAMELESS: u8 = 32;
+/// A source that a task has read, which does not read it any more.
+pub(crate) const WAS_READ: u8 = 64;
+/// Its arguments hold handles to inputs that were removed, and that nothing else holds: no call can ask for it.
+pub(crate) const UNREACHABLE: u8 = 128;
+
+/// The type-erased part of a node.
+#[repr(C)]
+pub(crate) struct Header {
+    // What marking, verifying and running touch.
+    /// Claim: what the last run read, in order.
+    pub(crate) deps: UnsafeCell<Deps>,
+    /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
+    pub(crate) work: AtomicPtr<()>,
+    /// Under `lock`: who read this node.
+    dependents: UnsafeCell<Dependents>,
+    /// What few nodes need: a handle, emitted values, a failure.
+    extra: AtomicPtr<Extra>,
+    /// The epoch in which the value last changed.
+    pub(crate) changed_at: AtomicU32,
+    /// The epoch in which the node was last known to be current.
+    pub(crate) verified_at: AtomicU32,
+    /// The epoch in which the emitted values or the set of reads last changed.
+    pub(crate) effects_at: AtomicU32,
+    /// The epoch of the pass that last marked the node (see `mark.rs`).
+    pub(crate) marked_at: AtomicU32,
+    /// Under `lock`: how many entries of `dependents` are known to be dead.
+    pub(crate) dead: AtomicU16,
+    flags: AtomicU16,
+    lock: parking_lot::RawMutex,
+    /// What [`Persisted::is_stored`](crate::persist::Persisted) says, next to what a pass over many reads looks at anyway.
+    stored: AtomicBool,
+    more: AtomicU8,
+    pub(crate) hash: u64,
+    // What a hit reads, next to the key and the value that it reads, too.
+    pub(crate) state: StateWord,
+    /// Index of the task function in its engine's registry.
+    pub(crate) function: u32,
+    pub(crate) task_fn: &'static RawTaskFn,
+}
+
+/// A pointer to a live node. See the module documentation for who may keep one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub(crate) struct NodeRef(NonNull<Header>);
+
+// SAFETY: 1. keys and outputs are `Send + Sync` (bounds of `TaskFn::new`); 2. all other shared fields are atomics, or
+// follow the claim, the node's lock or the gate as the module documentation says.
+unsafe impl Send for NodeRef {}
+// SAFETY: as above.
+unsafe impl Sync for NodeRef {}
+
+impl std::ops::Deref for NodeRef {
+    type Target = Header;
+    #[inline(always)]
+    fn deref(&self) -> &Header {
+        // SAFETY: a `NodeRef` is kept only where reclamation removes it before the node is freed.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Header {
+    pub(crate) fn flag(&self, flag: u16) -> bool {
+        self.flags.load(Relaxed) & flag != 0
+    }
+    pub(crate) fn set_flag(&self, flag: u16) {
+        self.flags.fetch_or(flag, Relaxed);
+    }
+    pub(crate) fn clear_flag(&self, flag: u16) {
+        if self.flag(flag) {
+            self.flags.fetch_and(!flag, Relaxed);
+        }
+    }
+    /// Whether store and queue hold its current value and what it read.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Relaxed)
+    }
+    pub(crate) fn set_stored(&self, stored: bool) {
+        if self.is_stored() != stored {
+            self.stored.store(stored, Relaxed);
+        }
+    }
+    /// Whether reclaim has any of these bits on the node.
+    #[inline]
+    pub(crate) fn has(&self, bits: u8) -> bool {
+        self.more.load(Relaxed) & bits != 0
+    }
+    pub(crate) fn put_on(&self, bits: u8) {
+        self.more.fetch_or(bits, Relaxed);
+    }
+    pub(crate) fn take_off(&self, bits: u8) {
+        if self.has(bits) {
+            self.more.fetch_and(!bits, Relaxed);
+        }
+    }
+    pub(crate) fn extra(&self) -> Option<&Extra> {
+        // Acquire: pairs with the Release in `extra_or_insert`.
+        let extra = self.extra.load(Acquire);
+        // SAFETY: once set, the pointer stays until the header is dropped.
+        unsafe { extra.as_ref() }
+    }
+    pub(crate) fn extra_or_insert(&self) -> &Extra {
+        self.extra().unwrap_or_else(|| self.extra_or_insert_with(Extra::default()))
+    }
+    /// The one that is there, or `extra`.
+    pub(crate) fn extra_or_insert_with(&self, extra: Extra) -> &Extra {
+        let new = Box::into_raw(Box::new(extra));
+        // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
+        match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: in place now, so it stays until the header is dropped.
+            Ok(_) => unsafe { &*new },
+            Err(winner) => {
+                // SAFETY: `new` was never shared; the winner's is in place.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*winner
+                }
+            }
+        }
+    }
+    /// Runs `read` with the reverse edges, under the node's lock. `read` takes no other lock.
+    pub(crate) fn with_dependents<R>(&self, read: impl FnOnce(&mut Dependents) -> R) -> R {
+        struct Unlock<'a>(&'a parking_lot::RawMutex);
+        impl Drop for Unlock<'_> {
+            fn drop(&mut self) {
+                // SAFETY: the lock was taken by the function that made this guard.
+                unsafe { self.0.unlock() }
+            }
+        }
+        self.lock.lock();
+        let _unlock = Unlock(&self.lock);
+        // SAFETY: `dependents` is touched under `lock` only, which is held here.
+        read(unsafe { &mut *self.dependents.get() })
+    }
+}
+
+impl NodeRef {
+    /// Allocates a node for the arguments in `slot`, which are moved into it. Its value is not initialised.
+    ///
+    /// # Safety
+    /// `task_fn` must be the descriptor made for the types of `slot`'s arguments.
+    pub(crate) unsafe fn allocate(
+        task_fn: &'static RawTaskFn,
+        header: Header,
+        slot: &mut ArgsSlot<'_>,
+    ) -> Self {
+        // SAFETY: passed on to the caller.
+        unsafe { (task_fn.ops.allocate)(header, slot) }
+    }
+
+    /// The address of the header, to tell nodes apart.
+    pub(crate) fn address(self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// # Safety
+    /// `pointer` must come from [`NodeRef::as_ptr`] of a live node.
+    pub(crate) unsafe fn from_ptr(pointer: *mut Header) -> Self {
+        // SAFETY: it came from a `NonNull`.
+        Self(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
+    /// The key, as an address for `StackMagicAny::matches`.
+    pub(crate) fn key_address(self) -> *const () {
+        self.0.as_ptr().cast_const().cast::<u8>().wrapping_add(self.task_fn.ops.key_offset).cast()
+    }
+
+    /// The output, for a caller that knows its type but not the key's.
+    ///
+    /// # Safety
+    /// As for [`NodeRef::value`].
+    #[inline(always)]
+    pub(crate) unsafe fn value_by_type<'a, O>(self) -> &'a O {
+        let place = self.0.as_ptr().cast_const().cast::<u8>().wrapping_add(self.task_fn.ops.value_offset);
+        // SAFETY: passed on to the caller; the offset is that of an `O` in this node's type.
+        unsafe { &*place.cast::<O>() }
+    }
+
+    /// The reverse edges, without the lock.
+    ///
+    /// # Safety
+    /// The caller holds the gate exclusively, and keeps the reference only until it changes them.
+    pub(crate) unsafe fn dependents_exclusively<'a>(self) -> &'a Dependents {
+        // SAFETY: passed on to the caller.
+        unsafe { &*self.0.as_ref().dependents.get() }
+    }
+
+    /// What the last run read.
+    ///
+    /// # Safety
+    /// The caller holds the claim, or has seen the node FRESH in the open session, or holds the gate exclusively.
+    pub(crate) unsafe fn deps<'a>(self) -> &'a Deps {
+        // SAFETY: passed on to the caller.
+        unsafe { &*self.0.as_ref().deps.get() }
+    }
+
+    /// Frees the node and all it holds. Runs `Drop` of the user's types.
+    ///
+    /// # Safety
+    /// Nobody may use the node any more.
+    pub(crate) unsafe fn free(self) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.task_fn.ops.free)(self) }
+    }
+
+    /// Frees a twin.
+    ///
+    /// # Safety
+    /// The node was made by [`Node::twin`], and nobody may use it any more.
+    pub(crate) unsafe fn free_twin(self) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.task_fn.ops.free_twin)(self) }
+    }
+
+    /// Moves the value of a twin into its node; what the node held goes to the twin.
+    ///
+    /// # Safety
+    /// The caller holds the claim of the node, `twin` is a twin of it with a value, and nobody else uses that.
+    pub(crate) unsafe fn adopt(self, twin: Self) {
+        // SAFETY: passed on to the caller.
+        unsafe { (self.task_fn.ops.adopt)(self, twin) }
+    }
+
+    /// Moves the output out, if there is one.
+    ///
+    /// # Safety
+    /// The caller holds the gate exclusively (no session can see the output).
+    pub(crate) unsafe fn take_value(self) -> Option<Box<dyn Any + Send>> {
+        if !self.flag(HAS_VALUE) {
+            return None;
+        }
+        self.clear_flag(HAS_VALUE);
+        // SAFETY: the flag said that the output is initialised; it is cleared, so it is moved out once.
+        Some(unsafe { (self.task_fn.ops.take_value)(self) })
+    }
+}
+
+impl Drop for Header {
+    fn drop(&mut self) {
+        let extra = *self.extra.get_mut();
+        if !extra.is_null() {
+            // SAFETY: it came from `Box::into_raw`, and the header, its only owner, ends here.
+            drop(unsafe { Box::from_raw(extra) });
+        }
+    }
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
+        let describe = || panic::catch_unwind(AssertUnwindSafe(|| Described(*self).to_string()));
+        match on_enough_stack(describe) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => write!(f, "{}(<a panic in Debug>)", self.task_fn.site().name),
+        }
+    }
+}
+
+struct Described(NodeRef);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.task_fn.describe(self.0, f)
+    }
+}
+
+impl Header {
+    pub(crate) fn new(task_fn: &'static RawTaskFn, function: u32, hash: u64, state: StateWord) -> Self {
+        Self {
+            state,
+            function,
+            task_fn,
+            hash,
+            deps: UnsafeCell::new(Deps::default()),
+            work: AtomicPtr::new(ptr::null_mut()),
+            dependents: UnsafeCell::new(Dependents::default()),
+            stored: AtomicBool::new(false),
+            changed_at: AtomicU32::new(0),
+            verified_at: AtomicU32::new(0),
+            effects_at: AtomicU32::new(0),
+            lock: parking_lot::RawMutex::INIT,
+            more: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
+            dead: AtomicU16::new(0),
+            marked_at: AtomicU32::new(0),
+            extra: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}

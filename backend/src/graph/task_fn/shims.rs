@@ -1,0 +1,245 @@
+//! Shims: what the erased functions of a descriptor are called through. Each is made for the types that the constructor of the
+//! descriptor has forgotten.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::ptr::NonNull;
+
+use crate::call::args::Key;
+use crate::context::local::Local;
+use crate::evaluate::demand::check_cancelled;
+use crate::evaluate::flight::{Deferred, block_on};
+use crate::graph::node::{HAS_VALUE, Node, NodeRef, ON_CYCLE, replace_value};
+
+use super::picks::Equal;
+use super::{Erased, Ran, RawTaskFn};
+
+/// Calls a body that was given to [`TaskFn::new`].
+#[inline(always)]
+pub(super) fn call_body<K, O, B: Fn(&K) -> O + Copy>(key: &K) -> O {
+    // SAFETY: `new` was given a value of this type, which captures nothing: it has no bytes, so any aligned address will do.
+    let body: &B = unsafe { NonNull::dangling().as_ref() };
+    body(key)
+}
+
+/// Computes the handles among the arguments that are still pending.
+///
+/// # Safety
+/// `K` is the type of the keys of `task_fn`.
+pub(super) unsafe fn resolve<K>(task_fn: &RawTaskFn, key: &K) {
+    if let Some(Erased(resolve)) = task_fn.resolve {
+        // SAFETY: erased from this type in `resolve`.
+        unsafe { std::mem::transmute::<unsafe fn(), fn(&K)>(resolve)(key) };
+    }
+}
+
+/// The key of a node whose body is about to run.
+///
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's task function.
+unsafe fn resolved_key<'a, K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> &'a K {
+    // SAFETY: the types are those of the node; its key is written once.
+    let key = unsafe { node.key::<K, O>() };
+    // SAFETY: passed on to the caller.
+    unsafe { resolve(task_fn, key) };
+    key
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run`]; `K`, `O` and `B` are the types of `task_fn`.
+pub(super) unsafe fn run<K: Key, O: Send + Sync + 'static, B: Fn(&K) -> O + Copy>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    let key = unsafe { resolved_key::<K, O>(task_fn, node) };
+    let new = call_body::<K, O, B>(key);
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// # Safety
+/// Never to be called: leaves are not run.
+pub(super) unsafe fn run_leaf(_: &RawTaskFn, _: NodeRef, _: &mut dyn FnMut(Ran)) {
+    unreachable!("a leaf is never run")
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
+pub(super) unsafe fn run_apart<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let value = unsafe { compute::<K, O>(task_fn, node) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// Runs the body on the key of a node.
+///
+/// # Safety
+/// `K` and `O` are the types of `task_fn`, which is the node's task function and no leaf's.
+unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> O {
+    // SAFETY: passed on to the caller.
+    let key = unsafe { resolved_key::<K, O>(task_fn, node) };
+    let Some(Erased(body)) = task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new`.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) }
+}
+
+/// Makes the body of an async function.
+///
+/// # Safety
+/// The node's task function was made by `new_async` for these types.
+pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
+    node: NodeRef,
+) -> D::Body {
+    // SAFETY: passed on to the caller.
+    let key = unsafe { resolved_key::<K, O>(node.task_fn, node) };
+    let Some(Erased(body)) = node.task_fn.body else { unreachable!("a leaf is never run") };
+    // SAFETY: erased from this type in `new_async`.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> D::Body>(body)(key) }
+}
+
+/// Puts the output of an async body in place.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of its task function.
+pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(node.task_fn, node, new, done) }
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
+pub(super) unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    done: &mut dyn FnMut(Ran),
+) {
+    // SAFETY: passed on to the caller.
+    let new = run_through::<O, D>(unsafe { start_deferred::<K, O, D>(node) });
+    // SAFETY: passed on to the caller.
+    unsafe { put::<K, O>(task_fn, node, new, done) }
+}
+
+/// Runs an async body on this thread, which sleeps when the body does, until it ends or its session is cancelled.
+fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
+    let mut body = pin!(body);
+    block_on(|waker| {
+        let cancelled = Local::current().map(check_cancelled);
+        if let Some(Err(payload)) = cancelled {
+            resume_unwind(payload);
+        }
+        D::go_on(body.as_mut(), waker)
+    })
+}
+
+/// # Safety
+/// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
+pub(super) unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
+    _task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let body = unsafe { start_deferred::<K, O, D>(node) };
+    Node::<K, O>::twin(node, run_through::<O, D>(body))
+}
+
+/// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.
+///
+/// # Safety
+/// The claim of `node` is held; `K` and `O` are the types of `task_fn`, its task function.
+unsafe fn put<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
+    if node.flag(ON_CYCLE) {
+        return done(Ran::Provisional(Node::<K, O>::twin(node, new)));
+    }
+    if !node.flag(HAS_VALUE) {
+        // SAFETY: the claim is held, the types are the node's.
+        unsafe { replace_value::<K, O>(node, new) };
+        return done(Ran::First);
+    }
+    let equal = match task_fn.cutoff {
+        // SAFETY: 1. erased from this type in `cutoff`; 2. the claim is held and there is a value.
+        Some(Erased(cutoff)) => unsafe {
+            std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(cutoff)(node.value::<K, O>(), &new)
+        },
+        None => false,
+    };
+    if equal {
+        done(Ran::Equal);
+    } else {
+        // SAFETY: as above.
+        let old = unsafe { replace_value::<K, O>(node, new) };
+        done(Ran::Changed);
+        drop(old);
+    }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::describe`] for `K`; the node's types are `K` and `O`.
+pub(super) unsafe fn describe<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), Describe<K>>(erased)(node.key::<K, O>(), f) }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::uncached_if`] for `O`; the node's types are `K` and `O`, its claim is held, and it has an
+/// output.
+pub(super) unsafe fn is_uncached<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> bool>(erased)(node.value::<K, O>()) }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::key_returns`] for `K`; the node's types are `K` and `O`.
+pub(super) unsafe fn key_returns<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> bool>(erased)(node.key::<K, O>()) }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cycle`] for `K` and `O`, which are the node's types.
+pub(super) unsafe fn initial<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let value = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(erased)(node.key::<K, O>()) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cutoff`] for `O`; both nodes' types are `K` and `O`, and both have an output.
+pub(super) unsafe fn same<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    one: NodeRef,
+    other: NodeRef,
+) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        std::mem::transmute::<unsafe fn(), Equal<O>>(erased)(one.value::<K, O>(), other.value::<K, O>())
+    }
+}

@@ -1,0 +1,452 @@
+//! Inputs: values that the user sets, by a name that is stable across processes; and updates, which set them.
+//!
+//! An update is atomic: what it sets is gathered first, compared with what is there when its closure has returned, and
+//! put in place only then. A panic in the closure or in a comparison changes nothing.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+
+use crate::base::stack::on_enough_stack;
+use crate::call::args::{ByVal, Store};
+use crate::call::slot::StackMagicAnySlot;
+use crate::context::engine::Engine;
+use crate::context::gate::UpdatePolicy;
+use crate::context::local::Local;
+use crate::context::token::CancelToken;
+use crate::evaluate::handle::Task;
+use crate::graph::claim::{Phase, StateWord};
+use crate::graph::mark::Marking;
+use crate::graph::node::{HAS_VALUE, Header, NAMELESS, NodeRef, replace_value};
+use crate::graph::task_fn::{Describe, Site, TaskFn, same_by_sign, same_known, same_value, type_id};
+use crate::persist::{Moved, PersistInput, Touched, recognised};
+use crate::session::UpdateError;
+use crate::session::reclaim::Garbage;
+
+/// A type that an input can hold.
+///
+/// A value that is equal to the one before is no change. Floats and paths are compared by their representation: `-0.0` is not
+/// `0.0`. So it is with those in a type that is not `Eq`, if the type is `Serialize`; any other `==` is taken at its word.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of an input",
+    label = "not `Clone + PartialEq + Send + Sync + 'static`",
+    note = "derive `Clone` and `PartialEq`: setting an equal value must be seen to be no change"
+)]
+pub trait InputValue: Clone + PartialEq + Send + Sync + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: Clone + PartialEq + Send + Sync + 'static> InputValue for T {}
+
+/// A value that the user sets, and tasks read.
+///
+/// Cheap to clone; equal and hashed by identity, so that it can be an argument of task functions.
+pub struct Input<T> {
+    task: Task<T>,
+    name: Arc<str>,
+}
+
+struct InputId<T>(PhantomData<T>);
+
+impl<T: InputValue> Input<T> {
+    const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
+        type_id::<InputId<T>>(),
+        Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
+    )
+    .cutoff(Some(same_value::<T>))
+    .describe(Describe::<(String,)>::DEBUG);
+
+    /// The value. The task that runs now depends on it from here on.
+    ///
+    /// # Panics
+    /// Outside of a session of the input's runtime; if the input has been removed.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.task.get()
+    }
+
+    /// Lends the value to `read` instead of cloning it.
+    ///
+    /// # Panics
+    /// As [`Input::get`].
+    #[inline]
+    pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
+        self.task.with(read)
+    }
+
+    /// The name that it was made with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<T> Clone for Input<T> {
+    fn clone(&self) -> Self {
+        Self { task: self.task.clone(), name: self.name.clone() }
+    }
+}
+impl<T> PartialEq for Input<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+impl<T> Eq for Input<T> {}
+impl<T> Hash for Input<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.task.hash(state);
+    }
+}
+/// By its name, by which it is the same in every process.
+impl<T> serde::Serialize for Input<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (engine, node) = self.task.place();
+        let local = Local::current().filter(|local| local.engine_id() == engine);
+        if local.is_some() && node.has(NAMELESS) {
+            return Err(serde::ser::Error::custom("the input has been removed"));
+        }
+        serializer.serialize_str(&self.name)
+    }
+}
+/// In a session of the runtime that has the input.
+impl<'de, T: InputValue> serde::Deserialize<'de> for Input<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let input = Local::current().and_then(|local| {
+            let node = *local.engine().inputs.lock().get(&*name)?;
+            node.task_fn
+                .is(Self::TASK_FN.raw())
+                .then(|| Self { task: Task::to(local.engine(), node), name: name.as_str().into() })
+        });
+        input.ok_or_else(|| {
+            serde::de::Error::custom(format_args!("there is no input {name:?} of this type here"))
+        })
+    }
+}
+impl<T> fmt::Debug for Input<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "input({:?})", self.name)
+    }
+}
+
+/// Whether two values of an input are the same, as far as their encoding tells more than `==` does.
+fn same_stored<T: InputValue + PersistInput>(one: &T, other: &T) -> bool {
+    same_known(one, other).unwrap_or_else(|| same_by_sign(one, other))
+}
+
+struct Durable<T>(PhantomData<T>);
+
+impl<T: InputValue + PersistInput> Durable<T> {
+    /// The same task function as [`Input::TASK_FN`], with the means to recognise its value.
+    const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
+        type_id::<InputId<T>>(),
+        Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
+    )
+    .cutoff(Some(same_stored::<T>))
+    .describe(Describe::<(String,)>::DEBUG)
+    .stored(recognised::<(Store<ByVal<String>>,), T>());
+}
+
+impl Engine {
+    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is. With a store, what was
+    /// computed from an input of this name in an earlier process is used if the value is the same.
+    ///
+    /// # Panics
+    /// If an input of this name holds another type.
+    #[track_caller]
+    pub fn input<T: InputValue + PersistInput>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        self.named_input(Durable::<T>::TASK_FN, name, value)
+    }
+
+    /// An input whose value cannot be recognised in another process; what reads it is not stored.
+    ///
+    /// # Panics
+    /// If an input of this name holds another type.
+    #[track_caller]
+    pub fn transient_input<T: InputValue>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        self.named_input(Input::<T>::TASK_FN, name, value)
+    }
+
+    #[track_caller]
+    fn named_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> Input<T> {
+        let mut inputs = self.inputs.lock();
+        if let Some(node) = inputs.get(name) {
+            let same = node.task_fn.is(task_fn.raw());
+            assert!(same, "the input {name:?} exists already, and holds another type of value");
+            return Input { task: Task::to(self, *node), name: name.into() };
+        }
+        let node = self.new_input(task_fn, name, value);
+        inputs.insert(name.into(), node);
+        drop(inputs);
+        if let Some(persistence) = self.persistence() {
+            persistence.adopt_input(node, name);
+            if persistence.has_queued() {
+                self.chores.list_prompt();
+            }
+        }
+        Input { task: Task::to(self, node), name: name.into() }
+    }
+
+    fn new_input<T: InputValue>(
+        &self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> NodeRef {
+        let mut hasher = FxHasher::default();
+        name.hash(&mut hasher);
+        let function = self.functions.index(task_fn.raw());
+        let header = Header::new(task_fn.raw(), function, hasher.finish(), StateWord::new(Phase::Fresh));
+        header.changed_at.store(self.epoch(), Relaxed);
+        let mut slot = StackMagicAnySlot::new((ByVal(name.to_owned()),));
+        // SAFETY: the slot's key is the descriptor's: a `String`.
+        let node = unsafe { NodeRef::allocate(task_fn.raw(), header, &mut slot) };
+        // SAFETY: 1. nobody else knows the node yet; 2. its types are those of `task_fn`.
+        unsafe { replace_value::<(String,), T>(node, value) };
+        node
+    }
+
+    /// Changes inputs: what `change` sets takes effect when it returns, all at once.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::Cancelled`] if `token` is
+    /// cancelled while it waits.
+    pub fn update<R>(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+        change: impl FnOnce(&mut Update) -> R,
+    ) -> Result<R, UpdateError> {
+        if let Some(token) = token {
+            token.serves(self);
+        }
+        on_enough_stack(|| {
+            // These outlive the exclusive hold: should `change` or a comparison panic, the values are dropped without it.
+            let mut gathered = Gathered::new(self);
+            let (result, garbage) = self.exclusively(policy, token, |_| gathered.change(self, change))?;
+            drop(garbage);
+            Ok(result)
+        })
+    }
+
+    /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
+    pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
+        on_enough_stack(|| {
+            let mut gathered = Gathered::new(self);
+            let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
+            drop(garbage);
+            result
+        })
+    }
+
+    /// # Panics
+    /// If an input that was removed is set, and there is a new one of its name.
+    fn check_names(&self, changes: &[Box<dyn Change>]) {
+        let revived = changes.iter().filter(|change| !change.removes() && change.node().has(NAMELESS));
+        let mut names = FxHashSet::default();
+        let inputs = self.inputs.lock();
+        for change in revived {
+            let name = name_of(change.node());
+            let is_free = inputs
+                .get(name)
+                .is_none_or(|other| changes.iter().any(|change| change.removes() && change.node() == *other));
+            assert!(
+                is_free && names.insert(name),
+                "the input {name:?} was removed, and there is another one of its name now: set that one"
+            );
+        }
+    }
+
+    /// An input has been removed.
+    fn take_name(&self, node: NodeRef) {
+        let mut inputs = self.inputs.lock();
+        if inputs.get(name_of(node)) == Some(&node) {
+            inputs.remove(name_of(node));
+        }
+    }
+
+    /// An input that may have been removed before has been set.
+    fn give_name_back(&self, node: NodeRef) {
+        if node.has(NAMELESS) {
+            self.inputs.lock().insert(name_of(node).into(), node);
+            self.reclaim.revive_input(node);
+        }
+    }
+
+    /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
+    /// caller holds the gate exclusively.
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
+        self.check_names(changes);
+        let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
+        let mut garbage = Garbage::default();
+        if differing.is_empty() && moved.is_empty() {
+            return garbage;
+        }
+        let differs = differing.contains(&true) || !moved.is_empty();
+        let epoch = if differs { self.advance() } else { self.epoch() };
+        let persistence = self.persistence();
+        let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
+        let (mut touched, mut removed, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+        for (change, differs) in changes.drain(..).zip(differing) {
+            let (node, removes) = (change.node(), change.removes());
+            garbage.values.extend(change.put());
+            if differs {
+                node.changed_at.store(epoch, Relaxed);
+                node.effects_at.store(epoch, Relaxed);
+                marking.mark_dependents(node);
+            }
+            if removes {
+                if !node.has(NAMELESS) {
+                    self.take_name(node);
+                    removed.push(node);
+                }
+            } else {
+                self.give_name_back(node);
+            }
+            if persistence.is_some() {
+                touched.push(Touched { node, differs, removes });
+            }
+        }
+        if let Some(persistence) = persistence {
+            // Removals first: another input of the name may be set at once.
+            touched.sort_by_key(|touched| !touched.removes);
+            readers = persistence.changed(&touched, moved, &mut marking);
+        }
+        if !removed.is_empty() || self.reclaim.has_unsearched() {
+            self.reclaim.remove_inputs(self, &removed, &readers);
+        }
+        garbage
+    }
+}
+
+/// What an update sets, gathered before any of it is put in place.
+struct Gathered {
+    update: Update,
+    changes: Vec<Box<dyn Change>>,
+}
+
+impl Gathered {
+    fn new(engine: &Engine) -> Self {
+        Self { update: Update { engine: engine.id, changes: FxHashMap::default() }, changes: Vec::new() }
+    }
+
+    fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
+        let result = change(&mut self.update);
+        self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
+        (result, engine.apply(&mut self.changes, Vec::new()))
+    }
+}
+
+/// A new value for a leaf, not in place yet.
+pub(crate) trait Change: Send {
+    fn node(&self) -> NodeRef;
+    /// Whether the leaf is to go.
+    fn removes(&self) -> bool {
+        false
+    }
+    /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
+    fn differs(&self) -> bool;
+    /// Puts the new value in place and returns the old one. Runs no code of the user's.
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>>;
+}
+
+struct Set<T> {
+    node: NodeRef,
+    value: T,
+}
+
+impl<T: InputValue> Change for Set<T> {
+    fn node(&self) -> NodeRef {
+        self.node
+    }
+    fn differs(&self) -> bool {
+        if !self.node.flag(HAS_VALUE) {
+            return true;
+        }
+        // SAFETY: 1. `Update::set` took node and value from an `Input<T>`; 2. the gate is held exclusively.
+        let old = unsafe { self.node.value_by_type::<T>() };
+        // SAFETY: an input's descriptor is one of values of its type.
+        !unsafe { self.node.task_fn.same_values(old, &self.value) }
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.node.state.set_exclusively(Phase::Fresh);
+        // SAFETY: as above; an input's key is a `String`.
+        let old = unsafe { replace_value::<(String,), T>(self.node, self.value) };
+        old.map(|old| Box::new(old) as Box<dyn Any + Send>)
+    }
+}
+
+/// The name of an input, by its node.
+pub(crate) fn name_of<'a>(node: NodeRef) -> &'a str {
+    // SAFETY: 1. all inputs have such a key, whatever their values are; 2. keys never change, and the callers hold the gate
+    // exclusively, so the node stays.
+    unsafe { &(*node.key_address().cast::<(String,)>()).0 }
+}
+
+struct Remove(NodeRef);
+
+impl Change for Remove {
+    fn node(&self) -> NodeRef {
+        self.0
+    }
+    fn removes(&self) -> bool {
+        true
+    }
+    fn differs(&self) -> bool {
+        self.0.flag(HAS_VALUE)
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.0.state.set_exclusively(Phase::Empty);
+        // SAFETY: the gate is held exclusively.
+        unsafe { self.0.take_value() }
+    }
+}
+
+/// A batch of input changes, given to the closure of an update.
+pub struct Update {
+    engine: u64,
+    changes: FxHashMap<usize, Box<dyn Change>>,
+}
+
+impl Update {
+    /// Sets an input. An equal value is no change.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime.
+    #[track_caller]
+    pub fn set<T: InputValue>(&mut self, input: &Input<T>, value: T) {
+        let node = self.node(input);
+        self.changes.insert(node.address(), Box::new(Set { node, value }));
+    }
+
+    /// Removes an input: its value and its name. What depends on it becomes stale, and a later
+    /// [`Runtime::input`](https://docs.rs/larder) of this name is a new one. A handle that is left is no input any more: to read it is a
+    /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
+    /// A task that has caught this panic depends on the removed input, not on its name: a new input does not make it stale.
+    ///
+    /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime.
+    #[track_caller]
+    pub fn remove<T: InputValue>(&mut self, input: &Input<T>) {
+        let node = self.node(input);
+        self.changes.insert(node.address(), Box::new(Remove(node)));
+    }
+
+    #[track_caller]
+    fn node<T: InputValue>(&self, input: &Input<T>) -> NodeRef {
+        let (engine, node) = input.task.place();
+        assert_eq!(engine, self.engine, "the input {:?} belongs to another runtime", input.name);
+        node
+    }
+}

@@ -1,0 +1,454 @@
+//! Lists: the nodes on their way out, and one slice of what is done about them.
+
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+use rustc_hash::FxHashSet;
+
+use super::keyed::Keyed;
+use super::rings::{Rings, may_lie_on_one};
+use super::{Garbage, LOOKS, NODES};
+use crate::context::engine::{Engine, new_generation};
+use crate::evaluate::cycle;
+use crate::graph::claim::Phase;
+use crate::graph::marks::{self, Marks};
+use crate::graph::node::{
+    ABANDONED, DROP_QUEUED, FORGOTTEN, LIMBO, LISTED, NAMELESS, NodeRef, ORIGIN, SOUGHT, SOURCE, UNREACHABLE,
+    WAS_READ,
+};
+
+#[derive(Default)]
+pub(super) struct Lists {
+    /// Nodes that may have to go, LISTED.
+    candidates: Vec<NodeRef>,
+    /// Nodes that would go, if marks could not name them. LISTED.
+    origins: Vec<NodeRef>,
+    search: Option<Search>,
+    /// The fewest tasks that there have been since the last search began.
+    fewest: usize,
+    pub(super) rings: Rings,
+    /// Retired, in LIMBO.
+    limbo: Vec<NodeRef>,
+    /// Whether some have been retired in this slice.
+    has_departures: bool,
+    /// Whether a source is among those in limbo.
+    has_sources: bool,
+    purge: Option<Purge>,
+    /// Nothing names them any more.
+    freed: Vec<NodeRef>,
+    /// Inputs that were removed, and are read or held.
+    nameless: FxHashSet<NodeRef>,
+    /// Tasks whose arguments hold them.
+    pub(super) keyed: Keyed,
+}
+
+/// A search of all marks for the names of origins, one shard of the table after the other. No new mark names one of them: a
+/// pass hands on the origins that it has found itself, and these are not reached any more.
+struct Search {
+    origins: Vec<NodeRef>,
+    /// The shards before this one are done.
+    shard: usize,
+    /// What is left of it. None of these is freed meanwhile.
+    nodes: Vec<NodeRef>,
+}
+
+/// A purge of all nodes that have dead reverse edges, for those that leave.
+struct Purge {
+    leaving: Vec<NodeRef>,
+    /// To be purged; the last one first.
+    reads: Vec<NodeRef>,
+    /// Of the last one, how many edges are still to be looked at, if it has been begun.
+    edges: Option<usize>,
+}
+
+impl Lists {
+    /// One slice. Returns whether there is something left to do at once.
+    pub(super) fn slice(&mut self, engine: &Engine, garbage: &mut Garbage) -> bool {
+        let is_unfinished = self.go_on(engine, garbage);
+        if std::mem::take(&mut self.has_departures) {
+            // Relaxed: the gate orders it with sessions.
+            engine.departures.store(new_generation(), Relaxed);
+        }
+        is_unfinished
+    }
+
+    fn go_on(&mut self, engine: &Engine, garbage: &mut Garbage) -> bool {
+        let mut left = NODES;
+        self.rings.pay();
+        if !self.forget(engine, &mut left, garbage) {
+            return true;
+        }
+        // Handles to one input may be released by the thousand, with the tasks whose arguments they were.
+        let mut inputs = FxHashSet::default();
+        for handle in engine.released.take() {
+            let node = handle.into_node();
+            if node.has(NAMELESS) {
+                inputs.insert(node);
+            }
+            self.list(node);
+        }
+        inputs.into_iter().for_each(|input| self.look_at_handles(input));
+        let mut looks = LOOKS;
+        while self.see_through(engine, &mut left, garbage) {
+            if self.search(engine, &mut looks) && self.purge(engine, &mut looks) {
+                let take = self.freed.len().min(left);
+                garbage.nodes = self.freed.split_off(self.freed.len() - take);
+                return !self.freed.is_empty() || self.is_worth_a_purge(engine);
+            }
+            if looks == 0 || left == 0 {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Lists a node that may have to go.
+    pub(super) fn list(&mut self, node: NodeRef) {
+        if !node.has(LISTED | LIMBO) {
+            node.put_on(LISTED);
+            self.candidates.push(node);
+        }
+    }
+
+    pub(super) fn remove_input(&mut self, node: NodeRef) {
+        self.nameless.insert(node);
+        node.put_on(NAMELESS);
+        abandon(node);
+        self.list(node);
+        let mut live = Vec::new();
+        node.with_dependents(|readers| {
+            // SAFETY: the gate is held exclusively.
+            let readers =
+                readers.as_slice().iter().filter(|reader| unsafe { reader.position_of(node) }.is_some());
+            live.extend(readers.map(|reader| reader.reader()));
+        });
+        self.abandon_readers(&live);
+    }
+
+    /// Whatever else the readers of a removed input have read, they would have to run if they were asked for. So nothing is lost
+    /// with those that nothing reads or holds; and by their arguments they are mostly out of reach.
+    pub(super) fn abandon_readers(&mut self, readers: &[NodeRef]) {
+        for reader in readers.iter().filter(|reader| !reader.state.is_fresh()) {
+            abandon(*reader);
+            self.list(*reader);
+        }
+    }
+
+    /// Sources that tasks have read before, and none does any more, go. Should one read them again, they are observed then: a
+    /// refresh has come in between.
+    pub(super) fn drop_unread(&mut self, sources: &[NodeRef], garbage: &mut Garbage) {
+        for node in sources.iter().copied().filter(|node| node.has(WAS_READ) && !node.has(LIMBO)) {
+            if is_read(node) {
+                node.take_off(WAS_READ);
+            } else if !is_held(node) {
+                abandon(node);
+                node.state.set_exclusively(Phase::Empty);
+                // SAFETY: the gate is held exclusively, and the state says that there is no value.
+                garbage.values.extend(unsafe { node.take_value() });
+                self.list(node);
+            }
+        }
+    }
+
+    pub(super) fn revive_input(&mut self, node: NodeRef) {
+        self.nameless.remove(&node);
+        self.keyed.forget_input(node);
+        node.take_off(NAMELESS | ABANDONED);
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<NodeRef> {
+        let Self { limbo, purge, freed, nameless, .. } = std::mem::take(self);
+        let leaving = purge.into_iter().flat_map(|purge| purge.leaving);
+        limbo.into_iter().chain(leaving).chain(freed).chain(nameless).collect()
+    }
+
+    /// Takes the outputs of nodes that were forgotten. Returns whether that was all of them.
+    fn forget(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
+        let (mut nodes, is_all) = {
+            let mut drops = engine.drops.lock();
+            let rest = drops.len().saturating_sub(*left);
+            if rest == 0 { (std::mem::take(&mut *drops), true) } else { (drops.split_off(rest), false) }
+        };
+        // Some may have been forgotten before, as members of a component.
+        nodes.retain(|node| node.flag(DROP_QUEUED));
+        cycle::whole_components(&mut nodes);
+        if let Some(persistence) = engine.persistence().filter(|_| !nodes.is_empty()) {
+            persistence.forget(&nodes);
+        }
+        *left = left.saturating_sub(nodes.len());
+        for node in nodes {
+            node.clear_flag(DROP_QUEUED);
+            abandon(node);
+            if node.state.phase() == Phase::Fresh {
+                node.set_flag(FORGOTTEN);
+            }
+            drop(marks::take(&node.work, 0));
+            node.state.set_exclusively(Phase::Empty);
+            if !may_lie_on_one(node) && self.can_go(node) {
+                self.retire(engine, node, garbage);
+            } else {
+                // SAFETY: the gate is held exclusively, and the state says that there is no value.
+                garbage.values.extend(unsafe { node.take_value() });
+                self.list(node);
+            }
+        }
+        is_all
+    }
+
+    /// Retires the candidates that can go. Returns whether all candidates have been looked at.
+    fn see_through(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
+        loop {
+            while *left > 0
+                && let Some(node) = self.candidates.pop()
+            {
+                node.take_off(LISTED);
+                *left -= 1;
+                if !is_unwanted(node) || is_held(node) {
+                } else if is_read(node) {
+                    if may_lie_on_one(node) {
+                        self.rings.wait(node);
+                    }
+                } else if !self.waits_as_origin(node) {
+                    self.retire(engine, node, garbage);
+                }
+            }
+            if *left == 0 || !self.rings.is_due() {
+                break;
+            }
+            self.retire_rings(engine, left, garbage);
+        }
+        if self.candidates.is_empty() {
+            shrink(&mut self.candidates);
+            self.keyed.shrink();
+            if self.nameless.is_empty() && self.nameless.capacity() > 0 {
+                self.nameless = FxHashSet::default();
+            }
+        }
+        self.candidates.is_empty() && !self.rings.is_due()
+    }
+
+    /// Retires those that are read by each other only.
+    fn retire_rings(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) {
+        let mut rings = std::mem::take(&mut self.rings);
+        let (going, looks) = rings.search(|node| self.waits_as_origin(node));
+        self.rings = rings;
+        *left = left.saturating_sub(going.len() + looks / (LOOKS / NODES));
+        // All at once, so that none of them is listed for having lost a reader.
+        going.iter().for_each(|node| node.put_on(LIMBO));
+        going.into_iter().for_each(|node| self.retire(engine, node, garbage));
+    }
+
+    /// Whether nothing reads, holds or names a node.
+    fn can_go(&mut self, node: NodeRef) -> bool {
+        !is_held(node) && !is_read(node) && !self.waits_as_origin(node)
+    }
+
+    /// Whether marks may name a node; then it is seen to that it is looked at when they do not.
+    fn waits_as_origin(&mut self, node: NodeRef) -> bool {
+        if node.flag(ORIGIN) && !node.has(LISTED) {
+            node.put_on(LISTED);
+            self.origins.push(node);
+        }
+        node.flag(ORIGIN) || node.has(SOUGHT)
+    }
+
+    fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
+        node.put_on(LIMBO);
+        self.rings.forget(node);
+        drop(marks::take(&node.work, 0));
+        node.state.set_exclusively(Phase::Empty);
+        if let Some(persistence) = engine.persistence() {
+            persistence.disown(node);
+        }
+        if node.has(NAMELESS) {
+            self.nameless.remove(&node);
+            self.keyed.forget_input(node);
+        } else {
+            engine.table.remove(node);
+            self.keyed.forget_task(node);
+        }
+        // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
+        let reads = std::mem::take(unsafe { &mut *node.deps.get() });
+        for read in reads.as_slice() {
+            let read = read.node();
+            let first = read.with_dependents(|readers| {
+                let dead = read.dead.load(Relaxed).saturating_add(1);
+                read.dead.store(dead, Relaxed);
+                (dead == 1).then(|| readers.as_slice().len())
+            });
+            if let Some(edges) = first {
+                engine.note_dead_edges(read, edges);
+            }
+            if read.has(ABANDONED | UNREACHABLE) {
+                self.list(read);
+            }
+            if read.flag(SOURCE) {
+                read.put_on(WAS_READ);
+            }
+        }
+        if node.task_fn.ttl.is_some() {
+            engine.expiries.forget(&[node]);
+        }
+        self.has_sources |= node.flag(SOURCE);
+        if node.task_fn.ops.value_needs_drop {
+            // SAFETY: the gate is held exclusively.
+            garbage.values.extend(unsafe { node.take_value() });
+        }
+        self.limbo.push(node);
+        self.has_departures = true;
+    }
+
+    /// Goes on with the search for origins, or begins it if it is worth it. Returns whether none is under way.
+    fn search(&mut self, engine: &Engine, looks: &mut usize) -> bool {
+        let tasks = engine.table.len();
+        self.fewest = self.fewest.min(tasks);
+        // A single origin may keep any number of tasks that it has read, so what waits is bounded by all tasks, too.
+        let is_worth_it =
+            self.origins.len() * 4 >= tasks || tasks <= NODES / 4 || tasks >= self.fewest * 2 + NODES / 4;
+        if self.search.is_none() && !self.origins.is_empty() && is_worth_it {
+            self.fewest = tasks;
+            let origins = std::mem::take(&mut self.origins);
+            for node in &origins {
+                // A pass that reaches it from here on says so again.
+                node.clear_flag(ORIGIN);
+                node.put_on(SOUGHT);
+            }
+            self.search = Some(Search { origins, shard: 0, nodes: Vec::new() });
+        }
+        let Some(search) = &mut self.search else { return true };
+        while search.go_on(engine) {
+            while let Some(node) = search.nodes.pop() {
+                if let Some(single) = marks::single(&node.work)
+                    && single.origin().is_some_and(|origin| origin.has(SOUGHT))
+                {
+                    // From here on, its own read is looked at.
+                    marks::put(&node.work, Marks::One(single.without_origin()));
+                }
+                *looks = looks.saturating_sub(1);
+                if *looks == 0 {
+                    return false;
+                }
+            }
+        }
+        let found = self.search.take().map(|search| search.origins).unwrap_or_default();
+        self.rings.remit();
+        for node in found {
+            node.take_off(SOUGHT | LISTED);
+            self.list(node);
+        }
+        false
+    }
+
+    /// Goes on with the purge, or begins it if it is worth it. Returns whether none is under way.
+    fn purge(&mut self, engine: &Engine, looks: &mut usize) -> bool {
+        if self.purge.is_none() && self.is_worth_a_purge(engine) {
+            self.begin_purge(engine);
+        }
+        let Some(purge) = &mut self.purge else { return true };
+        while let Some(read) = purge.reads.last().copied() {
+            if purge.edges.is_none() && read.dead.swap(0, Relaxed) == 0 {
+                purge.reads.pop();
+                continue;
+            }
+            let edges = read.with_dependents(|readers| {
+                let end = purge.edges.unwrap_or(usize::MAX).min(readers.as_slice().len());
+                let start = end.saturating_sub(*looks);
+                // SAFETY: the gate is held exclusively.
+                readers.retain_among(start..end, |reader| unsafe { reader.position_of(read) }.is_some());
+                *looks = looks.saturating_sub(end - start);
+                start
+            });
+            if edges > 0 {
+                purge.edges = Some(edges);
+                return false;
+            }
+            purge.edges = None;
+            purge.reads.pop();
+            if read.has(ABANDONED | UNREACHABLE) && !read.has(LISTED | LIMBO) {
+                read.put_on(LISTED);
+                self.candidates.push(read);
+            }
+            if *looks == 0 {
+                return false;
+            }
+        }
+        let leaving = self.purge.take().map(|purge| purge.leaving).unwrap_or_default();
+        self.freed.extend(leaving);
+        // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
+        engine.generation.store(new_generation(), Release);
+        self.candidates.is_empty()
+    }
+
+    fn is_worth_a_purge(&self, engine: &Engine) -> bool {
+        let gone = self.limbo.len();
+        if gone == 0 {
+            return false;
+        }
+        let sources = if self.has_sources { engine.sources.lock().len() } else { 0 };
+        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES || gone * 8 >= engine.table.len()
+    }
+
+    fn begin_purge(&mut self, engine: &Engine) {
+        let leaving = std::mem::take(&mut self.limbo);
+        if std::mem::take(&mut self.has_sources) {
+            engine.sources.lock().retain(|node| !node.has(LIMBO));
+        }
+        engine.untidy.lock().retain(|node| !node.has(LIMBO));
+        engine.volatiles.lock().retain(|node| !node.has(LIMBO));
+        self.purge = Some(Purge { leaving, reads: engine.take_dead_edges(), edges: None });
+    }
+}
+
+impl Search {
+    /// Goes on to the next shard with nodes, unless there are some left. `false` at the end.
+    fn go_on(&mut self, engine: &Engine) -> bool {
+        while self.nodes.is_empty() {
+            if self.shard == engine.table.shards() {
+                return false;
+            }
+            engine.table.nodes_of(self.shard, &mut self.nodes);
+            self.shard += 1;
+        }
+        true
+    }
+}
+
+/// The program does not want the task any more.
+fn abandon(node: NodeRef) {
+    node.put_on(ABANDONED);
+    if let Some(extra) = node.extra()
+        && let Some(shared) = &*extra.handle.lock()
+    {
+        shared.abandon();
+    }
+}
+
+pub(super) fn is_unwanted(node: NodeRef) -> bool {
+    let is_unwanted = node.has(UNREACHABLE) || node.has(ABANDONED) && !node.state.is_fresh();
+    is_unwanted && !node.has(LIMBO)
+}
+
+pub(super) fn is_held(node: NodeRef) -> bool {
+    node.extra().is_some_and(|extra| extra.handle.lock().as_ref().is_some_and(|shared| shared.is_held()))
+}
+
+/// Whether a node has live readers. Looks at all of a list only if that can be short or all of it dead.
+fn is_read(node: NodeRef) -> bool {
+    const SHORT: usize = 64;
+    node.with_dependents(|readers| {
+        let (all, dead) = (readers.as_slice().len(), node.dead.load(Relaxed));
+        if all > SHORT && usize::from(dead) < all && dead != u16::MAX {
+            return true;
+        }
+        // SAFETY: the gate is held exclusively.
+        readers.retain(|reader| unsafe { reader.position_of(node) }.is_some());
+        node.dead.store(0, Relaxed);
+        !readers.as_slice().is_empty()
+    })
+}
+
+/// Gives back the room of a list that was long.
+fn shrink(list: &mut Vec<NodeRef>) {
+    if list.capacity() > NODES {
+        *list = Vec::new();
+    }
+}

@@ -1,0 +1,182 @@
+//! Sources: leaves that the runtime observes itself (files, directories, environment variables).
+//!
+//! A source is a task function whose body observes the world and whose descriptor has a cheap test for "nothing can have
+//! changed" (a stamp). A source is observed once, and again only by [`Engine::refresh`]: whose stamp differs is
+//! observed anew; whose value differs, too, makes its dependents stale. So within a session, and between refreshes,
+//! the world stands still.
+
+use std::any::Any;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::base::stack::on_enough_stack;
+use crate::call::args::{Args, Key};
+use crate::context::engine::Engine;
+use crate::context::gate::UpdatePolicy;
+use crate::context::token::CancelToken;
+use crate::context::watch::GLANCE;
+use crate::entry::ask::known;
+use crate::graph::claim::Phase;
+use crate::graph::mark::mark_dependents;
+use crate::graph::node::{LOST, MARKED, NodeRef, replace_value};
+use crate::graph::task_fn::{RawTaskFn, TaskFn};
+use crate::session::UpdateError;
+use crate::session::input::Change;
+
+/// What a refresh found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refreshed {
+    /// Sources looked at.
+    pub checked: usize,
+    /// Sources whose stamp had changed, so that they were observed anew.
+    pub observed: usize,
+    /// Sources whose value had changed: what depends on them is stale now.
+    pub changed: usize,
+}
+
+impl Engine {
+    /// Looks at all sources and makes stale what depends on those that changed.
+    ///
+    /// Cost: one stamp per source (for a file, a `stat`), one observation per changed stamp.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::Cancelled`] if `token` is
+    /// cancelled while it waits.
+    pub fn refresh(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+    ) -> Result<Refreshed, UpdateError> {
+        // Looking takes time, so it is done while sessions may be open; putting in place is short.
+        self.check_no_session()?;
+        if let Some(token) = token {
+            token.serves(self);
+        }
+        self.check_token(token)?;
+        let _one_at_a_time = loop {
+            if let Some(alone) = self.refreshing.try_lock_for(GLANCE) {
+                break alone;
+            }
+            self.check_token(token)?;
+        };
+        loop {
+            if let Some(refreshed) = on_enough_stack(|| self.try_refresh(policy, token))? {
+                return Ok(refreshed);
+            }
+        }
+    }
+
+    /// `None` if nodes were freed between looking and putting in place: some of those looked at may be among them.
+    fn try_refresh(
+        self: &Arc<Self>,
+        policy: UpdatePolicy,
+        token: Option<&CancelToken>,
+    ) -> Result<Option<Refreshed>, UpdateError> {
+        let mut refreshed = Refreshed::default();
+        let mut changes: Vec<Box<dyn Change>> = Vec::new();
+        let mut failed = Vec::new();
+        let mut moved = Vec::new();
+        let looked = self.catch(token, || {
+            let sources = self.sources.lock().clone();
+            refreshed.checked = sources.len();
+            for node in sources {
+                match node.state.phase() {
+                    Phase::Fresh => {
+                        let Some(observe) = node.task_fn.observe else { continue };
+                        // SAFETY: 1. the node was seen FRESH in this session; 2. `observe` was made for its types.
+                        changes.extend(unsafe { observe(node.task_fn, node) });
+                    }
+                    _ => failed.push(node),
+                }
+            }
+            if let Some(persistence) = self.persistence() {
+                let (checked, found) = persistence.look();
+                refreshed.checked += checked;
+                moved = found;
+            }
+            self.departures.load(Relaxed)
+        });
+        let generation = match looked {
+            Ok(generation) => generation,
+            Err((_, payload)) => {
+                self.check_token(token)?;
+                resume_unwind(payload)
+            }
+        };
+        refreshed.observed = changes.len() + moved.len();
+        let garbage = self.exclusively(policy, token, |_| {
+            if self.departures.load(Relaxed) != generation {
+                return None;
+            }
+            refreshed.changed = changes.iter().filter(|change| change.differs()).count();
+            if let Some(persistence) = self.persistence() {
+                refreshed.changed += moved.iter().filter(|moved| moved.differs(persistence)).count();
+            }
+            let epoch = if failed.is_empty() { self.epoch() } else { self.advance() };
+            for node in failed {
+                if node.state.phase() == Phase::Empty && !node.flag(MARKED) {
+                    node.set_flag(MARKED);
+                    mark_dependents(node, epoch);
+                }
+            }
+            let mut garbage = self.apply(&mut changes, moved);
+            garbage.join(self.reclaim.drop_unread_sources(self));
+            Some(garbage)
+        })?;
+        Ok(garbage.map(|garbage| {
+            drop(garbage);
+            refreshed
+        }))
+    }
+}
+
+/// The content of a source cannot be had any more as it was observed. Who has read it, and reads it from here on, is not
+/// stored; and the next refresh takes it for changed, even if it is what it was: what was made of its loss must not stay.
+pub fn lose_source<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
+    let Some((local, node)) = known(task_fn, args) else { return };
+    node.set_flag(LOST);
+    if let Some(persistence) = local.engine().persistence() {
+        persistence.lose(node);
+    }
+}
+
+/// A new observation of a source, compared already.
+struct Observed<O> {
+    node: NodeRef,
+    value: O,
+    differs: bool,
+    put: unsafe fn(NodeRef, O) -> Option<O>,
+}
+
+impl<O: Send + Sync + 'static> Change for Observed<O> {
+    fn node(&self) -> NodeRef {
+        self.node
+    }
+    fn differs(&self) -> bool {
+        self.differs
+    }
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
+        self.node.clear_flag(LOST);
+        // SAFETY: `put` was made for the node's types; the gate is held exclusively.
+        let old = unsafe { (self.put)(self.node, self.value) };
+        old.map(|old| Box::new(old) as Box<dyn Any + Send>)
+    }
+}
+
+/// Looks at a source again; `None` if its stamp says that nothing can have changed.
+///
+/// # Safety
+/// `node` was seen FRESH in the open session; `K` and `O` are the types of `task_fn`, which is its task function.
+pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> Option<Box<dyn Change>> {
+    // SAFETY: passed on to the caller.
+    let (key, value) = unsafe { (node.key::<K, O>(), node.value::<K, O>()) };
+    let lost = node.flag(LOST);
+    let (value, differs) =
+        if lost { task_fn.observe_anew(key)? } else { task_fn.observe_again(key, value)? };
+    Some(Box::new(Observed { node, value, differs, put: replace_value::<K, O> }))
+}
