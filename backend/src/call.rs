@@ -2,3 +2,6 @@
 
 pub mod args;
 pub mod slot;
+pub(crate) mod exact;
+pub(crate) mod print;
+pub(crate) mod storable;

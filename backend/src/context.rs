@@ -12,3 +12,8 @@ pub(crate) mod gate;
 pub(crate) mod watch;
 pub(crate) mod token;
 pub(crate) mod chores;
+pub(crate) mod aparts;
+pub(crate) mod runners;
+pub(crate) mod sink;
+pub(crate) mod component;
+pub(crate) mod cancelled;

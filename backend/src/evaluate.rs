@@ -9,5 +9,7 @@ pub(crate) mod flight;
 pub(crate) mod heavy;
 pub(crate) mod asker;
 pub(crate) mod booking;
+pub(crate) mod deferred;
 pub(crate) mod emit;
 pub(crate) mod handle;
+pub(crate) mod stored;

@@ -1,7 +1,7 @@
 //! Graph: nodes, their edges and states, and the table that finds them. It knows no thread and no session.
 
 pub(crate) mod task_type;
-pub mod task_fn;
+pub(crate) mod task_fn;
 pub(crate) mod node;
 pub(crate) mod edges;
 pub(crate) mod extra;
@@ -12,3 +12,7 @@ pub(crate) mod mark;
 pub(crate) mod marks;
 pub(crate) mod expiry;
 pub(crate) mod table;
+pub(crate) mod reason;
+pub(crate) mod emitted;
+pub(crate) mod persisted;
+pub(crate) mod resolved;

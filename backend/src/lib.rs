@@ -15,37 +15,47 @@ mod entry;
 #[cfg(all(test, larder_model))]
 mod model;
 
+pub use call::storable::{Persist, PersistInput, PersistKey};
 pub use call::{args, slot};
 pub use context::engine::{Config, Engine};
 pub use context::gate::UpdatePolicy;
 pub use context::token::CancelToken;
+pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
 pub use entry::aside::{Ask, ask};
 pub use entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
-pub use evaluate::asker::{Called, Pending, call_async};
-pub use evaluate::emit::{Emitted, emit};
+pub use entry::call::{call, call_async, with};
+pub use entry::stats::{FunctionStats, Stats};
+pub use entry::store::{StorageStats, Unstored};
+pub use evaluate::asker::{Called, Pending};
+pub use evaluate::emit::emit;
 pub use evaluate::flight::{Deferred, block_on};
 pub use evaluate::handle::Task;
-pub use evaluate::lookup::{call, with};
+pub use graph::emitted::Emitted;
 pub use graph::failure::{CycleError, FixpointError, TaskError};
-pub use graph::task_fn;
+pub use graph::reason::Reason;
+pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
+pub use graph::task_type::CachedTaskType;
 pub use inventory::submit;
 pub use larder_storage::{self as storage, codec};
 pub use parallel::carry::{Carried, Stint, current};
 pub use parallel::jobs::{Scope, scope};
 pub use parallel::scope::{par_each, par_map, try_par_map};
-pub use persist::{
-    Leaf, Look, Observer, Opened, Persist, PersistInput, PersistKey, Reason, Registered, Seen, StorageConfig,
-    StorageStats, Stored, Unstored, stored,
-};
-pub use session::UpdateError;
+pub use persist::identity::Registered;
+pub use persist::{Opened, StorageConfig, stored};
 pub use session::futures::{AsyncSession, UpdateRequest};
 pub use session::input::{Input, InputValue, Update};
 pub use session::source::{Refreshed, lose_source};
 
-pub use entry::stats::{FunctionStats, Stats};
-pub use graph::task_type::CachedTaskType;
+/// Descriptors of task functions, and what their constructors pick by the abilities of types.
+pub mod task_fn {
+    pub use crate::call::exact::{Exact, same_by_sign};
+    pub use crate::entry::picks::*;
+    pub use crate::graph::task_fn::{
+        Definition, RawTaskFn, Site, TaskFn, Written, instance_of, name_of, type_id, type_id_of,
+    };
+}
 
 /// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
 #[must_use]

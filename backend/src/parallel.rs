@@ -5,3 +5,18 @@ pub(crate) mod share;
 pub(crate) mod left;
 pub(crate) mod jobs;
 pub(crate) mod carry;
+
+use crate::base::crew::Crew;
+use crate::context::engine::Engine;
+use crate::graph::failure::TaskError;
+
+/// The crew of an engine, to make an offer to.
+///
+/// # Panics
+/// With [`TaskError::Forked`] in a process that was forked off the one that has the threads.
+pub(crate) fn crew_of(engine: &Engine) -> &Crew {
+    if engine.crew.is_lost() {
+        TaskError::Forked.throw();
+    }
+    &engine.crew
+}

@@ -32,27 +32,19 @@
 //!    that are not committed need not be found in the store.
 //! 4. Nothing here fails a computation: what cannot be read is a miss, what cannot be written stays in memory.
 
-mod check;
-mod collect;
-mod counts;
-mod identity;
-mod leaves;
-mod lossy;
-mod nodes;
-mod observe;
-mod open;
-mod pending;
-mod probe;
-mod recall;
-mod record_run;
-mod report;
-mod restore;
-mod sharded;
-mod stored_trace;
-mod types;
-mod verified;
-mod walk;
-mod wide;
+pub(crate) mod counts;
+pub(crate) mod identity;
+pub(crate) mod leaves;
+pub(crate) mod lossy;
+pub(crate) mod nodes;
+pub(crate) mod observe;
+pub(crate) mod open;
+pub(crate) mod pending;
+pub(crate) mod sharded;
+pub(crate) mod stored_trace;
+pub(crate) mod types;
+pub(crate) mod walk;
+pub(crate) mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -60,92 +52,31 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
-pub(crate) use self::check::{Check, Progress};
-pub(crate) use self::collect::{Channels, Collected, Finding, Search, StoredEmitted, encode};
 pub(crate) use self::counts::Counts;
-pub use self::counts::Reason;
 use self::identity::{Functions, Identified};
-pub(crate) use self::leaves::LeafState;
-pub use self::leaves::{Leaf, Look, Observer, Seen};
-pub(crate) use self::leaves::{Leaves, RawLeaf};
+pub(crate) use self::leaves::{LeafState, Leaves};
 use self::nodes::Nodes;
 pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
 pub(crate) use self::pending::{Change, Known, Pending};
-pub(crate) use self::probe::miss;
-pub use self::recall::Registered;
-pub use self::report::{StorageStats, Unstored};
-pub(crate) use self::restore::{Restored, consult};
 pub(crate) use self::stored_trace::StoredTrace;
-pub use self::types::{Persist, PersistInput, PersistKey, Stored, stored};
-pub(crate) use self::types::{Put, RecallKey, recall_key, recognised};
-pub(crate) use self::types::{RawStored, Replaced};
-pub(crate) use self::wide::{WideTrace, reads_changed};
+pub use self::types::stored;
+pub(crate) use self::types::{recall_key, recognised};
+pub(crate) use self::wide::reads_changed;
 use crate::graph::node::NodeRef;
+use crate::graph::task_fn::Observer;
 use larder_storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
-
-/// What is stored of a node.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Persisted {
-    /// What it is called in the store; none if it cannot be stored, for good.
-    pub(crate) key: Option<Digest>,
-    /// The fingerprint of its value, if it is stored or ever was; that of the last one that is stored, if `is_recorded`.
-    pub(crate) fingerprint: Digest,
-    /// Store and queue hold its current value and what it read.
-    pub(crate) is_stored: bool,
-    /// Marked stale in the store.
-    pub(crate) is_marked: bool,
-    /// The exploration (`Nodes::exploration`) in which the store named no dependent that memory does not mark itself.
-    pub(crate) explored: u32,
-    /// It has no value in memory, and what is stored of it does not hold any more.
-    pub(crate) is_recorded: bool,
-}
-
-impl Persisted {
-    /// What is known of a node.
-    pub(crate) fn of(node: NodeRef) -> Option<Self> {
-        node.extra().and_then(|extra| *extra.persisted.lock())
-    }
-
-    /// Notes this of a node.
-    fn put(self, node: NodeRef) {
-        let mut place = node.extra_or_insert().persisted.lock();
-        *place = Some(self);
-        node.set_stored(self.is_stored);
-    }
-
-    /// Changes what is known of a node, if anything is.
-    fn change(node: NodeRef, change: impl FnOnce(&mut Self)) {
-        if let Some(extra) = node.extra()
-            && let Some(persisted) = extra.persisted.lock().as_mut()
-        {
-            change(persisted);
-            node.set_stored(persisted.is_stored);
-        }
-    }
-
-    fn named(key: Option<Digest>) -> Self {
-        Self {
-            key,
-            fingerprint: Digest::default(),
-            is_stored: false,
-            is_marked: false,
-            explored: 0,
-            is_recorded: false,
-        }
-    }
-}
 
 /// Who stored a task, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    generation: u64,
-    function: Option<FunctionId>,
+    pub(crate) generation: u64,
+    pub(crate) function: Option<FunctionId>,
 }
 
 /// What is known of the code behind a stored task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Code {
+pub(crate) enum Code {
     /// All of it is that of this program.
     Same,
     /// That of its function is, by a declared version. What that has read may be of other code.
@@ -158,38 +89,38 @@ enum Code {
 pub(crate) struct Persistence {
     pub(crate) store: Arc<Guarded>,
     pub(crate) writer: WriteBehind,
-    functions: Functions,
+    pub(crate) functions: Functions,
     pub(crate) leaves: Leaves,
-    nodes: Nodes,
-    pending: Pending,
-    generation: u64,
+    pub(crate) nodes: Nodes,
+    pub(crate) pending: Pending,
+    pub(crate) generation: u64,
     /// The generation since which this build alone has written to the store. What a function with a declared version stored
     /// before may have read functions of other code.
-    since: u64,
-    observers: Vec<Observer>,
+    pub(crate) since: u64,
+    pub(crate) observers: Vec<Observer>,
     /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
-    distrust: AtomicBool,
+    pub(crate) distrust: AtomicBool,
     /// What has been verified since.
-    trusted: Mutex<FxHashSet<Digest>>,
+    pub(crate) trusted: Mutex<FxHashSet<Digest>>,
     /// Tasks that are only stored, and whose body would have to run in this epoch.
-    must_run: Mutex<(u32, FxHashSet<Digest>)>,
+    pub(crate) must_run: Mutex<(u32, FxHashSet<Digest>)>,
     /// Restored nodes to be marked when the gate is next held exclusively.
-    queued: Mutex<Vec<NodeRef>>,
+    pub(crate) queued: Mutex<Vec<NodeRef>>,
     /// Marks that were refused. They go with the next ones, before which no leaf is stored that they belong to.
-    lost_marks: Mutex<FxHashSet<Digest>>,
+    pub(crate) lost_marks: Mutex<FxHashSet<Digest>>,
     /// Counts changes to leaves while sessions are open, at their beginning and at their end.
-    changes_in_sessions: AtomicU64,
+    pub(crate) changes_in_sessions: AtomicU64,
     /// Whether this run has told the store that it writes.
-    begun: AtomicBool,
-    keeps_uses: bool,
-    cap: Option<u64>,
-    counts: Counts,
-    opened: Opened,
+    pub(crate) begun: AtomicBool,
+    pub(crate) keeps_uses: bool,
+    pub(crate) cap: Option<u64>,
+    pub(crate) counts: Counts,
+    pub(crate) opened: Opened,
 }
 
 impl Persistence {
     /// Hands a group over, whose changes to tasks are `changes`. Returns whether it will be committed.
-    fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
+    pub(crate) fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
         let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
         if first {
             group.run_since(self.functions.build(), self.generation, self.since);
@@ -202,17 +133,17 @@ impl Persistence {
     }
 
     /// Whether a stored task is valid without being verified.
-    fn is_trusted(&self, task: TaskKey, known: &Known) -> bool {
+    pub(crate) fn is_trusted(&self, task: TaskKey, known: &Known) -> bool {
         self.is_trusted_record(task, known.is_stale, known.origin)
     }
 
-    fn is_trusted_record(&self, task: TaskKey, is_stale: bool, origin: Origin) -> bool {
+    pub(crate) fn is_trusted_record(&self, task: TaskKey, is_stale: bool, origin: Origin) -> bool {
         let needs_no_look = !self.distrust.load(Relaxed) && self.code_of(origin) == Code::Same;
         !is_stale && (needs_no_look || self.trusted.lock().contains(&task.0))
     }
 
     /// What is known of the code that a record comes from.
-    fn code_of(&self, origin: Origin) -> Code {
+    pub(crate) fn code_of(&self, origin: Origin) -> Code {
         if origin.generation >= self.since {
             return Code::Same;
         }
@@ -224,14 +155,14 @@ impl Persistence {
     }
 
     /// A task has been verified.
-    fn trust(&self, task: TaskKey, known: &Known) {
+    pub(crate) fn trust(&self, task: TaskKey, known: &Known) {
         if self.distrust.load(Relaxed) || self.code_of(known.origin) != Code::Same {
             self.trusted.lock().insert(task.0);
         }
     }
 
     /// The task was used in this run.
-    fn note_use(&self, task: TaskKey) {
+    pub(crate) fn note_use(&self, task: TaskKey) {
         if self.keeps_uses {
             let mut group = Group::new();
             group.used(task, self.generation);
@@ -239,12 +170,12 @@ impl Persistence {
         }
     }
 
-    fn must_run(&self, key: Digest, epoch: u32) -> bool {
+    pub(crate) fn must_run(&self, key: Digest, epoch: u32) -> bool {
         let must_run = self.must_run.lock();
         must_run.0 == epoch && must_run.1.contains(&key)
     }
 
-    fn note_must_run(&self, key: Digest, epoch: u32) {
+    pub(crate) fn note_must_run(&self, key: Digest, epoch: u32) {
         let mut must_run = self.must_run.lock();
         if must_run.0 != epoch {
             *must_run = (epoch, FxHashSet::default());

@@ -4,56 +4,22 @@ pub(crate) mod futures;
 pub(crate) mod input;
 pub(crate) mod source;
 pub(crate) mod reclaim;
+pub(crate) mod opener;
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::base::wakes::wake_before_sleep;
-use crate::context::chores::Opener;
+use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::gate::{Kind, Ticket, UpdatePolicy};
 use crate::context::local::{Entered, Local};
 use crate::context::token::CancelToken;
-use crate::context::watch::{AtGate, GateWait, GateWaiter};
-use crate::evaluate::demand::check_cancelled;
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::{FORKED, TaskError};
+use crate::context::watch::{AtGate, GateWaiter, UpdateError};
+use crate::graph::failure::{Payload, TaskError};
+use crate::session::opener::Opener;
 use crate::session::reclaim::{Garbage, do_chores};
-
-/// An update was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpdateError {
-    /// The thread that asked has a session of the same runtime open: waiting for it would never end.
-    InSession,
-    /// The thread that asked is inside of an update of the same runtime already.
-    InUpdate,
-    /// Its token was cancelled, or its deadline passed, while it waited: for those that are named. Nothing was changed.
-    Cancelled(Box<GateWait>),
-    /// The runtime was made by the process that this one was forked from.
-    Forked,
-}
-
-impl std::fmt::Display for UpdateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::InSession => f.write_str(
-                "an update was asked for inside a session of the same runtime, on the same thread; inputs may change \
-                 only between sessions: return from `run` first",
-            ),
-            Self::InUpdate => f.write_str(
-                "an update was asked for inside an update of the same runtime; set all inputs by the one that is open",
-            ),
-            Self::Cancelled(wait) => write!(
-                f,
-                "the update was given up, by its token or at its deadline, and has changed nothing: {wait}"
-            ),
-            Self::Forked => f.write_str(FORKED),
-        }
-    }
-}
-impl std::error::Error for UpdateError {}
 
 const NO_TOKEN: Option<&CancelToken> = None;
 

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering::Relaxed};
-use crate::graph::failure::TaskError;
 
 /// Something that several threads can work on.
 pub(crate) trait Work: Sync {
@@ -84,7 +83,7 @@ impl Crew {
     }
 
     /// Whether its threads are missing: this process was forked off the one that started them. They may have taken locks along.
-    fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         // Relaxed: a thread that sees 0 starts its own, or finds them under the lock.
         let process = self.process.load(Relaxed);
         process != 0 && process != std::process::id()
@@ -97,8 +96,7 @@ impl Crew {
 
     /// Lets up to `helpers` crew threads help with `work` until the offer is dropped.
     ///
-    /// # Panics
-    /// With [`TaskError::Forked`] in a process that was forked off the one that has the threads.
+    /// The caller has found that the crew is not [lost](Self::is_lost).
     pub(crate) fn offer<'a>(&'a self, work: &'a dyn Work, helpers: usize) -> Offer<'a> {
         let helpers = helpers.min(self.threads - 1);
         self.post(work, helpers)
@@ -111,9 +109,7 @@ impl Crew {
 
     fn post<'a>(&'a self, work: &'a dyn Work, helpers: usize) -> Offer<'a> {
         let id = std::ptr::from_ref(work).cast::<()>().addr();
-        if self.is_lost() {
-            TaskError::Forked.throw();
-        }
+        assert!(!self.is_lost(), "the caller has looked");
         if self.threads > 1 {
             // SAFETY: only the lifetime changes. The pointer is used between taking a ticket and giving it back; `Offer`'s
             // drop, which cannot be skipped while `'a` lasts as the offer stays inside this crate's functions, takes back

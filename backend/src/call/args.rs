@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::ptr;
 
 use crate::call::slot::StackMagicAnySlot;
-use crate::persist::PersistKey;
+use crate::call::storable::PersistKey;
 use larder_storage::codec::{self, EncodeError};
 
 mod paths;

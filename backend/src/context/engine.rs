@@ -10,15 +10,15 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::base::crew::Crew;
 use crate::base::stack::on_enough_stack;
+use crate::context::aparts::Aparts;
 use crate::context::chores::Chores;
 use crate::context::flights::Flights;
 use crate::context::gate::Gate;
 use crate::context::local::Local;
+use crate::context::runners::Runners;
 use crate::context::threads::Threads;
 use crate::context::waits::WaitGraph;
 use crate::context::watch::Watch;
-use crate::evaluate::apart::Aparts;
-use crate::evaluate::heavy::Runners;
 use crate::graph::claim::Lot;
 use crate::graph::expiry::Expiries;
 use crate::graph::held::Released;
@@ -314,3 +314,29 @@ impl Engine {
 // A panic in a task leaves the engine as it should be: that is one of its tasks.
 impl std::panic::UnwindSafe for Engine {}
 impl std::panic::RefUnwindSafe for Engine {}
+
+/// A share of an open session's hold on the gate.
+pub(crate) struct Hold(Arc<Engine>);
+
+impl Hold {
+    /// Holds the gate beyond the current call. A session of `engine` is open on this thread.
+    pub(crate) fn join(engine: Arc<Engine>) -> Self {
+        engine.gate.join();
+        Self(engine)
+    }
+
+    /// A hold that the opener of a session has taken already.
+    pub(crate) fn of_opened(engine: Arc<Engine>) -> Self {
+        Self(engine)
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.gate.close();
+    }
+}

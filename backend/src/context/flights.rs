@@ -5,11 +5,12 @@
 //! ending; either way the lot wakes it.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use rustc_hash::FxHashMap;
 
 use crate::base::sync::Mutex;
-use crate::evaluate::flight::{Fly, Seat};
+use crate::graph::failure::Thrown;
 use crate::graph::node::NodeRef;
 
 const BUCKETS: usize = 64;
@@ -56,5 +57,41 @@ impl Flights {
     /// How many are under way.
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(|bucket| bucket.lock().len()).sum()
+    }
+}
+
+/// A flight, whatever its types.
+pub(crate) trait Fly: Send + Sync {
+    /// Takes a seat; `None` if the flight is over.
+    fn join(&self) -> Option<u64>;
+    /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
+    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
+    /// Whether a thread goes on with the body now.
+    fn is_driven(&self) -> bool;
+    /// Wakes all waiters to look again.
+    fn wake_waiters(&self);
+    /// Gives up a seat. The last one to leave ends the flight.
+    fn leave(&self, seat: u64);
+    /// The panic that ended the flight, for the first to ask, and what it is known by.
+    fn take_failure(&self) -> Option<Thrown>;
+}
+
+/// A seat in a flight, given up when dropped.
+pub(crate) struct Seat {
+    pub(crate) flight: Arc<dyn Fly>,
+    pub(crate) seat: u64,
+}
+
+impl Seat {
+    /// Takes a seat; `None` if the flight is over.
+    pub(crate) fn take(flight: Arc<dyn Fly>) -> Option<Self> {
+        let seat = flight.join()?;
+        Some(Self { flight, seat })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight.leave(self.seat);
     }
 }

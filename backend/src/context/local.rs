@@ -23,19 +23,18 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::base::counters::CounterTable;
 use crate::base::stack::on_enough_stack;
+use crate::context::component::Cycles;
 use crate::context::engine::Engine;
+use crate::context::sink::Sink;
 use crate::context::strand::{Gathered, Lineage, new_strand};
 use crate::context::thread_cache::ThreadCache;
 use crate::context::threads::Threads;
 use crate::context::token::CancelToken;
 use crate::context::watch::Presence;
-use crate::evaluate::cycle::Cycles;
-use crate::evaluate::emit::EmittedValue;
-use crate::evaluate::execute::Payload;
 use crate::graph::edges::Edge;
-use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::emitted::EmittedValue;
+use crate::graph::failure::{CycleError, Payload, TaskError};
 use crate::graph::node::NodeRef;
-use crate::parallel::carry::Sink;
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -130,13 +129,6 @@ pub(crate) struct Poisoned {
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
     error: TaskError,
-}
-
-/// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    depth: usize,
-    node: NodeRef,
 }
 
 /// What has to be put back when a frame ends.

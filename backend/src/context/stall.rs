@@ -31,9 +31,8 @@ use std::time::{Duration, Instant};
 use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::strand::ancestors;
-use crate::evaluate::execute::Payload;
 use crate::graph::claim::Phase;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError};
 use crate::graph::marks;
 use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
 

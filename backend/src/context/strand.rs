@@ -10,11 +10,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::context::component::{Cycles, all_claims};
 use crate::context::local::{Local, Poisoned};
 use crate::context::token::CancelToken;
-use crate::evaluate::cycle::{self, Cycles};
-use crate::evaluate::emit::EmittedValue;
 use crate::graph::edges::Edge;
+use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
 
@@ -196,7 +196,7 @@ impl Gathered {
 impl Local {
     /// The current strand, as one that waits for what it starts now.
     pub(crate) fn lineage(&self) -> Arc<Lineage> {
-        let claimed = cycle::all_claims(self);
+        let claimed = all_claims(self);
         let demand = (!self.begins_demand()).then(|| self.demand.get());
         let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
         let token = self.token.borrow().clone();

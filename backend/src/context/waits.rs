@@ -21,9 +21,8 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::sync::Mutex;
-use crate::context::flights::Flights;
+use crate::context::flights::{Flights, Fly};
 use crate::context::strand::{Lineage, Link, ancestors};
-use crate::evaluate::flight::Fly;
 use crate::graph::claim::Phase;
 use crate::graph::marks;
 use crate::graph::node::NodeRef;

@@ -14,15 +14,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use self::report::{GateHolder, GateStats, GateWait, GateWaiter, Held};
+pub use self::report::{GateHolder, GateStats, GateWait, GateWaiter, Held, UpdateError};
+use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::gate::{GaveUp, Kind, Vigil};
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
-use crate::evaluate::demand::check_cancelled;
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::TaskError;
-use crate::session::UpdateError;
+use crate::graph::failure::{Payload, TaskError};
 
 /// A wait that lasts for so long is reported.
 const LONG: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
 //! Activity: what a runtime holds and does at the moment.
 
-use crate::context::chores::Opener;
 use crate::context::engine::Engine;
 use crate::context::watch::{GateHolder, GateWait};
 use crate::graph::claim::Phase;
+use crate::session::opener::Opener;
 
 /// What a runtime holds and does at the moment: made by `Runtime::activity`.
 ///

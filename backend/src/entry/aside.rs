@@ -12,10 +12,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::call::args::Args;
 use crate::context::local::OutOfSight;
-use crate::entry::ask::{forget, inside, is_cached, place, task};
-use crate::evaluate::emit::{self, Emitted};
+use crate::entry::ask::{forget, is_cached, place, task};
+use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
-use crate::evaluate::lookup::outside;
+use crate::evaluate::lookup::{inside, outside};
+use crate::graph::emitted::Emitted;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 

@@ -3,13 +3,15 @@
 use crate::call::args::{Args, ArgsSlot, Unboxed};
 use crate::call::slot::{OwnedMagicAny, StackMagicAnySlot};
 use crate::context::local::Local;
-use crate::evaluate::emit::{self, Emitted};
+use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
-use crate::evaluate::lookup::{hash_of, insert, outside, peek};
+use crate::evaluate::lookup::{insert, inside, known, peek};
 use crate::graph::claim::Phase;
+use crate::graph::emitted::Emitted;
 use crate::graph::node::{ABANDONED, NodeRef};
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
+use crate::graph::task_type::hash_of;
 
 /// A handle to a call. Runs nothing.
 ///
@@ -72,16 +74,6 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
     true
 }
 
-pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
-    task_fn: &'static TaskFn<A::Key, O>,
-    args: A,
-) -> Option<(&'static Local, NodeRef)> {
-    let local = inside(task_fn.raw());
-    let hash = hash_of(task_fn.raw(), &args);
-    let node = peek(local, task_fn.raw(), hash, &StackMagicAnySlot::new(args))?;
-    Some((local, node))
-}
-
 /// All values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,
 /// dependencies first. A task that collects depends on all of them.
 ///
@@ -107,8 +99,4 @@ pub fn boxed<A: Args>(args: A) -> OwnedMagicAny {
 /// The box, if it holds other arguments.
 pub fn unboxed<A: Args>(args: OwnedMagicAny) -> Result<Unboxed<A>, OwnedMagicAny> {
     args.downcast().map(Unboxed)
-}
-
-pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {
-    Local::current().unwrap_or_else(|| outside(task_fn))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::base::counters::Sums;
 use crate::context::engine::Engine;
 use crate::context::watch::GateStats;
+use crate::entry::store::StorageStats;
 use crate::graph::task_fn::RawTaskFn;
-use crate::persist::StorageStats;
 
 /// What happened to the calls of one task function.
 #[derive(Clone, Debug, Default)]

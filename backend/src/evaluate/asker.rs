@@ -10,23 +10,22 @@ use std::task::Waker;
 
 use crate::call::args::{Args, ArgsSlot};
 use crate::call::slot::StackMagicAnySlot;
-use crate::context::engine::Engine;
+use crate::context::cancelled::{check_cancelled, check_process};
+use crate::context::engine::{Engine, Hold};
+use crate::context::flights::Seat;
 use crate::context::local::Local;
-use crate::entry::aside::meet;
 use crate::evaluate::apart::run_apart;
 use crate::evaluate::booking::Booking;
-use crate::evaluate::demand::{
-    Patience, Waited, block, check_cancelled, check_process, demand, failed_in_this_demand, failed_meanwhile,
-};
-use crate::evaluate::execute::Payload;
-use crate::evaluate::flight::{Seat, try_launch};
-use crate::evaluate::lookup::{hand_out, hash_of, insert, is_call, is_it, peek};
+use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_demand, failed_meanwhile};
+use crate::evaluate::flight::try_launch;
+use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
 use crate::graph::claim::Phase;
+use crate::graph::failure::Payload;
 use crate::graph::held::Held;
 use crate::graph::node::{NodeRef, RESOLVED};
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
-use crate::parallel::carry::Hold;
+use crate::graph::task_type::hash_of;
 
 /// What came of a poll.
 pub(crate) enum Asked {
@@ -215,33 +214,26 @@ pub struct Pending<O> {
     output: PhantomData<fn() -> O>,
 }
 
-/// Calls an async task function: looks the call up, and starts nothing.
+/// The fresh node of an async call, recorded as read; or else the node, made if need be. Starts nothing.
 ///
-/// # Panics
-/// Outside of a session.
+/// # Errors
+/// The node, if it is not fresh.
 #[inline(always)]
-pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
+pub(crate) fn find_async<A: Args, O: Clone + Send + Sync + 'static>(
+    local: &'static Local,
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
-) -> Called<O> {
+) -> Result<NodeRef, NodeRef> {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { meet(task_fn, args) };
     let is_this = |node: NodeRef| is_it::<A, O>(node, raw, &args);
-    let hit = match local.predicted(is_this) {
-        Some(node) => node,
-        None => {
-            let hash = hash_of(raw, &args);
-            match local.cached(hash, is_this) {
-                Some(node) => node,
-                None => match beyond_near(local, raw, hash, args) {
-                    Ok(node) => node,
-                    Err(node) => return Called::Miss(Pending::new(local, node, None)),
-                },
-            }
-        }
-    };
-    // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
-    Called::Hit(unsafe { hit.value::<A::Key, O>() }.clone())
+    if let Some(node) = local.predicted(is_this) {
+        return Ok(node);
+    }
+    let hash = hash_of(raw, &args);
+    match local.cached(hash, is_this) {
+        Some(node) => Ok(node),
+        None => beyond_near(local, raw, hash, args),
+    }
 }
 
 #[inline(never)]

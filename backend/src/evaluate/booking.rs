@@ -16,12 +16,14 @@ use std::task::Waker;
 
 use crate::base::sync::Mutex;
 use crate::context::engine::Engine;
+use crate::context::flights::Fly;
 use crate::context::local::Local;
 use crate::evaluate::asker::{Asked, Asker};
-use crate::evaluate::flight::{Fly, State};
+use crate::evaluate::flight::State;
 use crate::graph::claim::Phase;
 use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
+use crate::graph::task_fn::{Erased, RawTaskFn};
 
 /// What a box that a booking points to begins with.
 #[repr(C)]
@@ -63,6 +65,17 @@ pub(crate) struct Call {
     handle: Option<Held>,
 }
 
+/// Makes the box of a call, with its execution.
+pub(crate) type Book = fn(Option<Call>) -> Booking;
+
+impl RawTaskFn {
+    /// For an async function: makes the box of a call, with its execution.
+    pub(crate) fn book_fn(&self) -> Option<Book> {
+        // SAFETY: erased from this type in `TaskFn::new_async`.
+        self.book.map(|Erased(book)| unsafe { std::mem::transmute::<unsafe fn(), Book>(book) })
+    }
+}
+
 /// An owning pointer to a box.
 pub(crate) struct Booking(NonNull<Head>);
 
@@ -77,7 +90,7 @@ impl Booking {
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
         let generation = local.engine().departures.load(Relaxed);
         let call = Call { asker: Asker::new(node), generation, handle };
-        match node.task_fn.book {
+        match node.task_fn.book_fn() {
             Some(book) if !node.task_fn.heavy && node.state.phase() != Phase::Running => book(Some(call)),
             _ => Ticket::book(call),
         }

@@ -30,7 +30,6 @@
 //! * If one fails in any round, all fail.
 //! * Where a value does not settle, those that have settled and do not depend on it any more are published without it (`parting.rs`).
 
-mod component;
 mod parting;
 mod publish;
 mod read;
@@ -40,17 +39,16 @@ mod way;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub(crate) use self::component::Cycles;
-use self::component::{Component, Run};
 pub(crate) use self::read::{is_own, read_claimed};
-pub(crate) use self::resolved::{Resolved, verify_resolved, whole_components};
+pub(crate) use self::resolved::{verify_resolved, whole_components};
 pub(crate) use self::way::{give_way, is_giving_way, wait_for_way};
 use crate::base::stack::on_enough_stack;
+use crate::context::component::{Component, Run};
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
-use crate::evaluate::execute::{Payload, unfinished};
+use crate::evaluate::execute::unfinished;
 use crate::graph::edges::Edge;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError};
 use crate::graph::node::{AHEAD, NodeRef, ON_CYCLE};
 
 /// What is returned instead of an outcome when a member's body has run: its value is provisional.
@@ -180,12 +178,6 @@ fn end_of_head(local: &Local) -> Option<Option<TaskError>> {
     let depth = local.claimed.borrow().len();
     let is_of_head = |component: &&Component| component.low == depth && !component.is_in_rounds;
     cycles.last().filter(is_of_head).map(Component::failure)
-}
-
-/// All nodes that the current strand has claimed, for those who look for the way that a cycle takes.
-pub(crate) fn all_claims(local: &Local) -> Vec<NodeRef> {
-    let (claimed, cycles) = (local.claimed.borrow(), local.cycles.borrow());
-    if cycles.is_empty() { claimed.clone() } else { cycles.amend(&claimed) }
 }
 
 /// Runs the body of a member in a frame of its own, apart from its node. The twin belongs to the caller.

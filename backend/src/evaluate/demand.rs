@@ -16,20 +16,21 @@ mod visit;
 use std::sync::Arc;
 
 pub(crate) use self::visit::{Patience, Step, Visit};
-use crate::context::engine::Engine;
+use crate::context::cancelled::{check_cancelled, check_process, is_cancelled, is_to_end};
+use crate::context::component::all_claims;
 use crate::context::local::Local;
 use crate::context::stall::{Stall, Verdict};
 use crate::context::token::CancelToken;
 use crate::context::waits::{Refused, Waiter};
 use crate::evaluate::apart::run_apart;
 use crate::evaluate::cycle;
-use crate::evaluate::execute::{Payload, execute};
-use crate::evaluate::flight::{Thrown, drive, try_launch_here};
+use crate::evaluate::execute::execute;
+use crate::evaluate::flight::{drive, try_launch_here};
+use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
-use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::failure::{CycleError, Payload, TaskError, Thrown};
 use crate::graph::marks::{self, Marks};
 use crate::graph::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
-use crate::persist::Check;
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
 ///
@@ -87,29 +88,6 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Paylo
 #[cold]
 fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
-}
-
-/// Whether the session of the current strand is to end.
-#[inline(always)]
-fn is_to_end(local: &Local) -> bool {
-    local.engine().gate.is_cancelling()
-        || local.token.borrow().as_ref().is_some_and(CancelToken::is_cancelled)
-}
-
-/// The check at a task boundary.
-///
-/// # Errors
-/// `Cancelled`, if an update wants the open sessions to end, or a token this one.
-#[inline]
-pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
-    if is_to_end(local) { Err(cancelled(local)) } else { Ok(()) }
-}
-
-#[cold]
-fn cancelled(local: &Local) -> Payload {
-    // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
-    local.poison_all();
-    Box::new(TaskError::Cancelled)
 }
 
 /// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
@@ -197,14 +175,6 @@ fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> 
     }
 }
 
-/// The check before a wait: in a forked process, the thread that computes the node may be missing.
-///
-/// # Errors
-/// `Forked`.
-pub(crate) fn check_process(engine: &Engine) -> Result<(), Payload> {
-    if engine.is_of_this_process() { Ok(()) } else { Err(Box::new(TaskError::Forked)) }
-}
-
 /// What came of a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
@@ -220,7 +190,7 @@ pub(crate) enum Waited {
 /// The cycle that waiting would close.
 pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<Waited, Payload> {
     let registered = {
-        let claimed = cycle::all_claims(local);
+        let claimed = all_claims(local);
         let (lineage, beneath) = (local.lineage.borrow(), local.beneath.borrow());
         let waiter = Waiter {
             strand: local.strand.get(),
@@ -299,10 +269,6 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn is_cancelled(payload: &Payload) -> bool {
-    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }
 
 /// The stack of visits. What is left on it when it is dropped goes back to where it was.

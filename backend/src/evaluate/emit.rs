@@ -1,57 +1,19 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
-use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use crate::context::cancelled::is_cancelled;
 use crate::context::local::Local;
-use crate::evaluate::demand::{demand, is_cancelled};
+use crate::evaluate::demand::demand;
 use crate::evaluate::execute::rehearse;
+use crate::evaluate::stored::{Collected, Finding, Search};
 use crate::graph::edges::Edge;
+use crate::graph::emitted::{Emitted, EmittedValue, value_of};
 use crate::graph::node::{NodeRef, RESTORED, TWIN};
-use crate::graph::task_fn::same_by_sign;
-use crate::persist::{self, Channels, Collected, Finding, Persist, Persisted, Reason, Search, StoredEmitted};
+use crate::graph::persisted::Persisted;
 use larder_storage::Digest;
-
-/// A type whose values tasks may emit.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be emitted by a task",
-    label = "not `Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static`",
-    note = "derive `Clone`, `PartialEq`, `serde::Serialize` and `serde::Deserialize`: emitted values are compared after a \
-            re-run, and replayed on a hit, also in a later process"
-)]
-pub trait Emitted: Clone + PartialEq + Persist + Send + Sync + 'static {}
-#[diagnostic::do_not_recommend]
-impl<T: Clone + PartialEq + Persist + Send + Sync + 'static> Emitted for T {}
-
-/// An emitted value of some type.
-pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
-
-/// The type-erased side of [`Emitted`].
-pub(crate) trait AnyEmitted: Any + Send + Sync {
-    fn equals(&self, other: &dyn AnyEmitted) -> bool;
-    /// Appends the encoded value; returns the channel that stands for its type in a store.
-    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason>;
-}
-
-/// The value, if it is of type `D`, as it was emitted or out of the store.
-fn value_of<D: Emitted>(emitted: &dyn AnyEmitted) -> Option<D> {
-    let any: &dyn Any = emitted;
-    match any.downcast_ref::<D>() {
-        Some(value) => Some(value.clone()),
-        None => any.downcast_ref::<StoredEmitted>()?.decode(),
-    }
-}
-
-impl<T: Emitted> AnyEmitted for T {
-    fn equals(&self, other: &dyn AnyEmitted) -> bool {
-        value_of::<T>(other).is_some_and(|other| same_by_sign(self, &other))
-    }
-    fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
-        persist::encode(self, channels, out)
-    }
-}
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
 ///

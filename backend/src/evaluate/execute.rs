@@ -1,7 +1,6 @@
 //! Execute: run the body of a claimed node, then put in place what came of it, in this order:
 //! value, edges, epochs, state. The state is stored last, with Release: who sees FRESH sees the rest.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -10,11 +9,11 @@ use crate::base::counters::Counters;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
-use crate::evaluate::emit::EmittedValue;
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Deps, Edge};
+use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Failure;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError};
 use crate::graph::marks;
 use crate::graph::node::{
     ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE,
@@ -22,9 +21,6 @@ use crate::graph::node::{
 };
 use crate::graph::task_fn::Ran;
 use crate::persist::reads_changed;
-
-/// What a panic carries.
-pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
 ///

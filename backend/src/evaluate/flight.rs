@@ -28,51 +28,32 @@ mod thread;
 mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::Waker;
 
 use crate::base::stack::on_enough_stack;
 use crate::base::sync::Mutex;
 use crate::base::wakes;
+use crate::context::engine::Hold;
+use crate::context::flights::Seat;
 use crate::context::local::{Local, Suspended};
 use crate::context::strand::Strand;
 use crate::evaluate::asker::Asker;
 use crate::evaluate::booking::Booking;
 use crate::evaluate::demand::{Visit, try_claim_for};
-use crate::evaluate::execute::{Payload, cause, complete, fail};
+use crate::evaluate::execute::{cause, complete, fail};
 use crate::evaluate::heavy::launch_heavy;
 use crate::graph::claim::Phase;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError, Thrown};
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
-use crate::parallel::carry::Hold;
 
 pub use body::Deferred;
 pub(crate) use body::book;
 pub(crate) use lost::{Says, Verdict};
-pub(crate) use seats::{Boarded, Seat, Seats, Waiters, wake_all, with_waker};
+pub(crate) use seats::{Boarded, Seats, Waiters, with_waker};
 pub use thread::block_on;
 pub(crate) use thread::drive;
 use verify::Verified;
-
-/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
-pub(crate) type Thrown = (Payload, Option<(usize, TaskError)>);
-
-/// A flight, whatever its types.
-pub(crate) trait Fly: Send + Sync {
-    /// Takes a seat; `None` if the flight is over.
-    fn join(&self) -> Option<u64>;
-    /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
-    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
-    /// Whether a thread goes on with the body now.
-    fn is_driven(&self) -> bool;
-    /// Wakes all waiters to look again.
-    fn wake_waiters(&self);
-    /// Gives up a seat. The last one to leave ends the flight.
-    fn leave(&self, seat: u64);
-    /// The panic that ended the flight, for the first to ask, and what it is known by.
-    fn take_failure(&self) -> Option<Thrown>;
-}
 
 /// The body of a flight, whatever its types. Its methods are called by the driver alone, or by who ended the flight.
 trait Parts {
@@ -156,7 +137,7 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> Opt
     let launched = engine.flights.launch(node, || {
         let visit = try_claim_for(strand.id, node, from)?;
         let hold = Hold::join(local.engine_arc());
-        if let (Place::Waiters(own), Some(book)) = (place, node.task_fn.book) {
+        if let (Place::Waiters(own), Some(book)) = (place, node.task_fn.book_fn()) {
             let state = State::new(hold, strand, visit);
             return Some(match own.filter(|own| own.has_flight()) {
                 Some(own) => own.begin(state),

@@ -6,16 +6,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread::{self, Thread};
 
 use crate::base::crew::OwnedWork;
 use crate::base::sync::Mutex;
+use crate::context::engine::Hold;
+use crate::context::flights::Fly;
 use crate::context::local::Local;
 use crate::context::strand::Strand;
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Visit, verify};
-use crate::evaluate::flight::{Fly, Thrown, Waiters, with_waker};
-use crate::parallel::carry::Hold;
+use crate::evaluate::flight::{Waiters, with_waker};
+use crate::graph::failure::Thrown;
 
 #[derive(Default)]
 struct HeavyFlight {
@@ -104,28 +105,5 @@ impl Fly for HeavyFlight {
 
     fn take_failure(&self) -> Option<Thrown> {
         self.failure.lock().take()
-    }
-}
-
-/// The crew threads that run heavy bodies now: an async one may be asleep, and has to see a cancellation.
-#[derive(Default)]
-pub(crate) struct Runners(Mutex<Vec<Thread>>);
-
-impl Runners {
-    fn begin(&self) -> impl Drop {
-        struct Runs<'a>(&'a Runners);
-        impl Drop for Runs<'_> {
-            fn drop(&mut self) {
-                let me = thread::current().id();
-                self.0.0.lock().retain(|runner| runner.id() != me);
-            }
-        }
-        self.0.lock().push(thread::current());
-        Runs(self)
-    }
-
-    /// Wakes all of them to look.
-    pub(crate) fn wake(&self) {
-        self.0.lock().iter().for_each(Thread::unpark);
     }
 }

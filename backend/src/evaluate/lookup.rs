@@ -10,55 +10,27 @@ use std::panic::resume_unwind;
 use crate::base::stack::on_enough_stack;
 use crate::call::args::{Args, ArgsSlot};
 use crate::call::slot::StackMagicAnySlot;
+use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
-use crate::entry::aside::meet;
-use crate::evaluate::cycle;
-use crate::evaluate::demand::{check_cancelled, demand};
-use crate::evaluate::execute::{Payload, execute_in_place};
+use crate::evaluate::demand::demand;
+use crate::evaluate::execute::execute_in_place;
+use crate::evaluate::{cycle, stored};
 use crate::graph::claim::{Phase, StateWord};
+use crate::graph::failure::Payload;
 use crate::graph::marks;
 use crate::graph::node::{Header, NodeRef};
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
-use crate::graph::task_type::CachedTaskType;
-use crate::persist;
-
-/// Calls a task: from memory, from the store, or by running its body.
-///
-/// Cost: about 3 ns for a repeated hit, 20 ns through the table, 100 ns and one allocation for a true miss.
-///
-/// # Panics
-/// Outside of a session; if the body panics; on a cycle; if the session is cancelled.
-#[inline(always)]
-pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> O {
-    let node = find::<A, O>(task_fn, args);
-    // SAFETY: 1. `find` returns a node of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
-    unsafe { node.value::<A::Key, O>() }.clone()
-}
-
-/// Calls a task and lends its output to `read` instead of cloning it.
-///
-/// # Panics
-/// As [`call`].
-#[inline(always)]
-pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
-    task_fn: &'static TaskFn<A::Key, O>,
-    args: A,
-    read: impl FnOnce(&O) -> R,
-) -> R {
-    let node = find::<A, O>(task_fn, args);
-    // SAFETY: as in `call`; the session cannot end while `read` runs on its thread.
-    read(unsafe { node.value::<A::Key, O>() })
-}
+use crate::graph::task_type::{CachedTaskType, hash_of};
 
 /// The fresh node of a call, recorded as read by the current body.
 #[inline(always)]
 pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
+    local: &'static Local,
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> NodeRef {
     let raw = task_fn.raw();
-    let Some(local) = Local::current() else { meet(task_fn, args) };
     if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
         return node;
     }
@@ -67,12 +39,6 @@ pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
         return node;
     }
     beyond_near::<A, O>(local, raw, hash, args)
-}
-
-/// The hash of a call: of the task function's identity and the arguments.
-#[inline(always)]
-pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
-    CachedTaskType::<A::Key>::hash_from_components(task_fn, args)
 }
 
 /// Whether a node is that of a call.
@@ -181,7 +147,7 @@ fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSl
     if let (Some(persistence), Some(_), false) =
         (local.engine().persistence(), task_fn.stored, task_fn.is_async())
     {
-        return (persist::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
+        return (stored::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
     }
     // An async body runs as a flight, which makes its own claim.
     let (phase, then) =
@@ -312,4 +278,18 @@ fn insert_plain(
         local.claimed.borrow_mut().push(*node);
     }
     inserted
+}
+
+pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Option<(&'static Local, NodeRef)> {
+    let local = inside(task_fn.raw());
+    let hash = hash_of(task_fn.raw(), &args);
+    let node = peek(local, task_fn.raw(), hash, &StackMagicAnySlot::new(args))?;
+    Some((local, node))
+}
+
+pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {
+    Local::current().unwrap_or_else(|| outside(task_fn))
 }

@@ -20,8 +20,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering};
-use crate::base::wakes::wake_before_sleep;
-use crate::evaluate::flight::wake_all;
+use crate::base::wakes::{wake_all, wake_before_sleep};
 
 /// What a node is, as far as its value is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,7 +174,7 @@ impl Lot {
         for bucket in &self.buckets {
             let wakers = std::mem::take(&mut *bucket.mutex.lock());
             bucket.condvar.notify_all();
-            wake_all(wakers);
+            wake_all(wakers.into_iter().map(|(_, waker)| waker));
         }
     }
 
@@ -196,6 +195,6 @@ impl Lot {
         *wakers = others;
         drop(wakers);
         bucket.condvar.notify_all();
-        wake_all(woken);
+        wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 }

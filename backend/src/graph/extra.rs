@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::context::local::Head;
-use crate::evaluate::cycle::Resolved;
-use crate::evaluate::emit::EmittedValue;
-use crate::graph::failure::TaskError;
+use crate::graph::emitted::EmittedValue;
+use crate::graph::failure::{Head, TaskError};
 use crate::graph::held::Shared;
-use crate::persist::{Persisted, WideTrace};
+use crate::graph::persisted::{Persisted, WideTrace};
+use crate::graph::resolved::Resolved;
 
 /// The rarely needed part of a node.
 #[derive(Default)]

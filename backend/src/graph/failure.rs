@@ -156,3 +156,16 @@ fn message_of(payload: &(dyn Any + Send)) -> &str {
     }
     payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
 }
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
+pub(crate) type Thrown = (Payload, Option<(usize, TaskError)>);
+
+/// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) depth: usize,
+    pub(crate) node: NodeRef,
+}

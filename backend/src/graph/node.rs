@@ -114,7 +114,7 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
-    /// What [`Persisted::is_stored`](crate::persist::Persisted) says, next to what a pass over many reads looks at anyway.
+    /// What [`Persisted::is_stored`](crate::graph::persisted::Persisted) says, next to what a pass over many reads looks at anyway.
     stored: AtomicBool,
     more: AtomicU8,
     pub(crate) hash: u64,
@@ -376,4 +376,11 @@ impl Header {
             extra: AtomicPtr::new(ptr::null_mut()),
         }
     }
+}
+
+/// The name of an input, by its node.
+pub(crate) fn name_of<'a>(node: NodeRef) -> &'a str {
+    // SAFETY: 1. all inputs have such a key, whatever their values are; 2. keys never change, and the callers hold the gate
+    // exclusively, so the node stays.
+    unsafe { &(*node.key_address().cast::<(String,)>()).0 }
 }

@@ -4,35 +4,23 @@
 //! one inside ([`RawTaskFn`]). A descriptor of a generic function may exist several times in a program, so identity is
 //! the `TypeId` of a marker type that the generated code declares, and equal addresses are only the fast way to see it.
 
-mod exact;
-mod picks;
-mod print;
 mod shims;
+mod stored;
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::call::args::Key;
-use crate::evaluate::booking::{Booking, Call};
-use crate::evaluate::flight::{Deferred, book};
 use crate::graph::node::{Node, NodeRef, Ops};
-use crate::persist::{Leaf, RawLeaf, RawStored, RecallKey, Stored};
-use crate::session::input::Change;
-use crate::session::source;
 
-pub use self::exact::{Exact, same_by_sign};
-pub(crate) use self::exact::{same_known, same_value};
-pub use self::picks::{
-    Cutoff, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn, Recall, Signed,
-    Total, first_of,
-};
 use self::shims::{
-    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_apart, run_deferred,
-    run_deferred_apart, run_leaf, same,
+    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_apart, run_leaf, same,
 };
-pub(crate) use self::shims::{finish_deferred, start_deferred};
+pub(crate) use self::shims::{put, resolved_key};
+pub use self::stored::{Leaf, Look, Observer, Seen, Stored};
+pub(crate) use self::stored::{Put, RawLeaf, RawStored, RecallKey, Replaced};
 
 /// Where a task function stands in the source.
 #[derive(Clone, Copy, Debug)]
@@ -68,33 +56,33 @@ pub struct Written {
 
 /// A function pointer whose type the descriptor's constructor has forgotten and its shims remember.
 #[derive(Clone, Copy)]
-pub(crate) struct Erased(unsafe fn());
+pub(crate) struct Erased(pub(crate) unsafe fn());
 
 /// The type-erased descriptor of a task function.
 pub struct RawTaskFn {
     pub(crate) id: TypeId,
     pub(crate) site: Site,
     pub(crate) ops: &'static Ops,
-    run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
-    run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
-    body: Option<Erased>,
-    cutoff: Option<Erased>,
-    describe: Option<Erased>,
-    describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
-    resolve: Option<Erased>,
-    uncached_if: Option<Erased>,
-    uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
-    key_returns: Option<Erased>,
-    key_shim: unsafe fn(Erased, NodeRef) -> bool,
-    returns: Option<Erased>,
-    cycle: Option<Cycle>,
-    initial_shim: unsafe fn(Erased, NodeRef) -> NodeRef,
-    same_shim: unsafe fn(Erased, NodeRef, NodeRef) -> bool,
-    same_stamp: Option<Erased>,
+    pub(crate) run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
+    pub(crate) run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
+    pub(crate) body: Option<Erased>,
+    pub(crate) cutoff: Option<Erased>,
+    pub(crate) describe: Option<Erased>,
+    pub(crate) describe_shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
+    pub(crate) resolve: Option<Erased>,
+    pub(crate) uncached_if: Option<Erased>,
+    pub(crate) uncached_shim: unsafe fn(Erased, NodeRef) -> bool,
+    pub(crate) key_returns: Option<Erased>,
+    pub(crate) key_shim: unsafe fn(Erased, NodeRef) -> bool,
+    pub(crate) returns: Option<Erased>,
+    pub(crate) cycle: Option<Cycle>,
+    pub(crate) initial_shim: unsafe fn(Erased, NodeRef) -> NodeRef,
+    pub(crate) same_shim: unsafe fn(Erased, NodeRef, NodeRef) -> bool,
+    pub(crate) same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
-    /// For an async function: makes the box of a call, with the flight.
-    pub(crate) book: Option<Book>,
+    /// For an async function: makes the box of a call, with its execution (`evaluate/booking.rs` knows its type).
+    pub(crate) book: Option<Erased>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
     pub(crate) stored: Option<RawStored>,
@@ -110,14 +98,11 @@ pub struct RawTaskFn {
     pub(crate) ttl: Option<Duration>,
 }
 
-/// Looks at a source again: [`source::observe`] for its types.
+/// Looks at a source again: `session::source::observe` for its types.
 type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
 
-/// Makes the box of a call, with the flight.
-type Book = fn(Option<Call>) -> Booking;
-
 /// How a function on a cycle is resolved.
-struct Cycle {
+pub(crate) struct Cycle {
     initial: Erased,
     rounds: u32,
 }
@@ -138,7 +123,7 @@ pub(crate) enum Ran {
 /// The descriptor of a task function from `K` (its owned arguments) to `O`.
 #[repr(transparent)]
 pub struct TaskFn<K, O> {
-    raw: RawTaskFn,
+    pub(crate) raw: RawTaskFn,
     types: PhantomData<fn(&K) -> O>,
 }
 
@@ -177,18 +162,6 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         // SAFETY: function pointers have one size; those who call it cast it back to this type.
         descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(body) }));
         descriptor.raw.run = run::<K, O, B>;
-        descriptor
-    }
-
-    /// Describes the async function whose body `body` makes.
-    pub const fn new_async<D: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> D::Body) -> Self {
-        let mut descriptor = Self::leaf(id, site);
-        // SAFETY: as in `new`; `start_deferred`, `run` and `run_apart` cast it back to this type.
-        descriptor.raw.body =
-            Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
-        descriptor.raw.book = Some(book::<K, O, D>);
-        descriptor.raw.run = run_deferred::<K, O, D>;
-        descriptor.raw.run_apart = run_deferred_apart::<K, O, D>;
         descriptor
     }
 
@@ -235,17 +208,6 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
         // SAFETY: as in `new`.
         let initial = Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(initial) });
         self.raw.cycle = Some(Cycle { initial, rounds });
-        self
-    }
-
-    /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
-    /// `same_stamp` says of the last observation that something may have changed.
-    #[must_use]
-    pub const fn source(mut self, same_stamp: fn(&K, &O) -> bool) -> Self {
-        // SAFETY: as in `new`.
-        let erased = unsafe { std::mem::transmute::<fn(&K, &O) -> bool, unsafe fn()>(same_stamp) };
-        self.raw.same_stamp = Some(Erased(erased));
-        self.raw.observe = Some(source::observe::<K, O>);
         self
     }
 
@@ -581,4 +543,17 @@ impl RawTaskFn {
             None => f.write_str("(..)"),
         }
     }
+}
+
+/// A new value for a leaf, not in place yet.
+pub(crate) trait Change: Send {
+    fn node(&self) -> NodeRef;
+    /// Whether the leaf is to go.
+    fn removes(&self) -> bool {
+        false
+    }
+    /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
+    fn differs(&self) -> bool;
+    /// Puts the new value in place and returns the old one. Runs no code of the user's.
+    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>>;
 }

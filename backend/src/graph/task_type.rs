@@ -61,3 +61,9 @@ impl<K> fmt::Debug for CachedTaskType<'_, K> {
         write!(f, "CachedTaskType({}(..))", self.task_fn.site.name)
     }
 }
+
+/// The hash of a call: of the task function's identity and the arguments.
+#[inline(always)]
+pub(crate) fn hash_of<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
+    CachedTaskType::<A::Key>::hash_from_components(task_fn, args)
+}

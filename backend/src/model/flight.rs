@@ -11,8 +11,11 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use crate::base::sync::{Condvar, Mutex};
 use crate::context::flights::Flights;
-use crate::evaluate::flight::{Boarded, Fly, Says, Seat, Seats, Thrown, Verdict};
+use crate::context::flights::Fly;
+use crate::context::flights::Seat;
+use crate::evaluate::flight::{Boarded, Says, Seats, Verdict};
 use crate::graph::claim::Phase;
+use crate::graph::failure::Thrown;
 
 use super::{Nodes, drive, explore, on_threads};
 

@@ -6,8 +6,8 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use super::{Nodes, explore, on_threads};
 use crate::base::sync::{Condvar, Mutex};
+use crate::context::aparts::Aparts;
 use crate::context::strand::Gathered;
-use crate::evaluate::apart::Aparts;
 use crate::graph::claim::Phase;
 
 /// What the owner waits for outside of the runtime: rayon's latch, or a queue.

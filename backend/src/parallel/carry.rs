@@ -13,42 +13,13 @@
 //!   such a step is part, the task asked for is run apart (`apart.rs`) instead of being waited for. Where the strand below is
 //!   outside of carried work at the time, nothing can know: such waits end by patience (`stall.rs`).
 
-mod sink;
-
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::context::engine::Engine;
+use crate::context::engine::{Engine, Hold};
 use crate::context::local::{Entered, Local, SavedFrame};
+use crate::context::sink::{Arrived, Sink};
 use crate::context::strand::{Gathered, Lineage, Strand};
-
-pub(crate) use self::sink::{Arrived, Sink};
-
-/// A share of an open session's hold on the gate.
-pub(crate) struct Hold(Arc<Engine>);
-
-impl Hold {
-    /// Holds the gate beyond the current call. A session of `engine` is open on this thread.
-    pub(crate) fn join(engine: Arc<Engine>) -> Self {
-        engine.gate.join();
-        Self(engine)
-    }
-
-    /// A hold that the opener of a session has taken already.
-    pub(crate) fn of_opened(engine: Arc<Engine>) -> Self {
-        Self(engine)
-    }
-
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.0
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.gate.close();
-    }
-}
 
 /// The current task, to be taken along to other threads. Cheap to clone.
 ///

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use crate::base::crew::{Offer, OwnedWork, Work, forget_lifetime};
 use crate::base::sync::Mutex;
+use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::strand::Lineage;
-use crate::evaluate::demand::check_cancelled;
+use crate::parallel::crew_of;
 use crate::parallel::left::Left;
 
 /// Where jobs are started that may borrow from outside of the [`scope`]. Stays on the thread that opened it, so that the
@@ -54,7 +55,7 @@ pub fn scope<'env, R>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
         recording: local.is_recording(),
         left: Left::default(),
     };
-    let offer = jobs.engine.crew.offer_later(&jobs);
+    let offer = crew_of(&jobs.engine).offer_later(&jobs);
     let scope =
         Scope { jobs: &jobs, offer: &offer, started: Cell::new(0), scope: PhantomData, env: PhantomData };
     let outcome = catch_unwind(AssertUnwindSafe(|| body(&scope)));

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::base::sync::Mutex;
 use crate::context::engine::Engine;
 use crate::context::local::{Local, SavedFrame};
+use crate::context::sink::Sink;
 use crate::context::strand::{Gathered, Lineage, Strand};
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::{CycleError, TaskError};
-use crate::parallel::carry::Sink;
+use crate::graph::failure::{CycleError, Payload, TaskError};
 
 /// What participants leave behind.
 #[derive(Default)]

@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::base::crew::Work;
 use crate::base::sync::{Condvar, Mutex};
+use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::{Local, SavedFrame};
 use crate::context::strand::Lineage;
-use crate::evaluate::demand::check_cancelled;
+use crate::parallel::crew_of;
 use crate::parallel::left::{Failed, Left};
 
 /// How an item ended, if it did not panic.
@@ -77,7 +78,7 @@ impl<'a> Share<'a> {
 
     /// Works on all items, with the crew's help; returns the panic to go on with. The calling task has recorded the reads.
     pub(crate) fn work_through(&self, local: &Local) -> Option<Failed> {
-        let offer = self.engine.crew.offer(self, self.len - 1);
+        let offer = crew_of(self.engine).offer(self, self.len - 1);
         self.left.as_strand(local, &self.lineage, |local| self.work(local, 0, &mut || {}));
         drop(offer);
         self.left.hand_over(local, self.end())
@@ -90,7 +91,7 @@ impl<'a> Share<'a> {
         finished: &Finished,
         deliver: &mut dyn FnMut(usize) -> bool,
     ) -> Option<Failed> {
-        let offer = self.engine.crew.offer(self, self.len - 1);
+        let offer = crew_of(self.engine).offer(self, self.len - 1);
         let mut missing = self.len;
         let mut deliver_ready = || {
             for index in finished.take() {

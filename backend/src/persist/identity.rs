@@ -15,16 +15,15 @@ use parking_lot::Mutex;
 
 use self::code::Code;
 use self::names::Names;
-pub(super) use self::objects::build_identity;
-use super::Reason;
-use super::recall::Registered;
+pub(crate) use self::objects::build_identity;
+use crate::graph::reason::Reason;
 use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::{FunctionRecord, lossy_key};
 use larder_storage::{Digest, FunctionId, Group, Guarded, Table};
 
 /// What stands for the code of functions without a declared version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Build {
+pub(crate) enum Build {
     /// The digest of the program's file. Libraries that were loaded beside it count, too.
     OfProgram(Digest),
     /// What the program says. It stands for all code.
@@ -32,7 +31,7 @@ pub(super) enum Build {
 }
 
 impl Build {
-    pub(super) fn digest(self) -> Digest {
+    pub(crate) fn digest(self) -> Digest {
         let (Self::OfProgram(digest) | Self::Given(digest)) = self;
         digest
     }
@@ -118,7 +117,7 @@ impl Refused {
 }
 
 impl Functions {
-    pub(super) fn new(build: Build, store: Arc<Guarded>) -> Self {
+    pub(crate) fn new(build: Build, store: Arc<Guarded>) -> Self {
         let (known, owners, registered) = (Names::default(), Mutex::default(), OnceLock::new());
         Self { build, store, known, owners, registered, has_libraries: AtomicBool::new(false) }
     }
@@ -128,7 +127,7 @@ impl Functions {
     }
 
     /// Whether the types of emitted values are told apart by the compiler's identity, and not only by their name.
-    pub(super) fn knows_types(&self) -> bool {
+    pub(crate) fn knows_types(&self) -> bool {
         matches!(self.build, Build::OfProgram(_))
     }
 
@@ -179,13 +178,13 @@ impl Functions {
     }
 
     /// Why no task of the function is stored.
-    pub(super) fn refusal(&self, index: u32) -> Option<Reason> {
+    pub(crate) fn refusal(&self, index: u32) -> Option<Reason> {
         self.known.get(index)?.refused.reason()
     }
 
     /// From now on nothing of the function is stored or restored: what it stores does not come back. Says so in `group`, for
     /// later processes. Returns whether this is new.
-    pub(super) fn refuse(&self, index: u32, group: &mut Group) -> bool {
+    pub(crate) fn refuse(&self, index: u32, group: &mut Group) -> bool {
         let Some(named) = self.known.get(index) else { return false };
         let is_new = named.refused.set(Reason::NoRoundTrip);
         if is_new {
@@ -196,25 +195,25 @@ impl Functions {
 
     /// Counts a run that is about to be stored. Returns whether this one is to be checked.
     #[inline]
-    pub(super) fn is_store_due(&self, index: u32) -> bool {
+    pub(crate) fn is_store_due(&self, index: u32) -> bool {
         self.known.get(index).is_some_and(|named| is_due(&named.stored))
     }
 
     /// Counts a result that is about to be restored. Returns whether this one is to be checked.
     #[inline]
-    pub(super) fn is_restore_due(&self, index: u32) -> bool {
+    pub(crate) fn is_restore_due(&self, index: u32) -> bool {
         self.known.get(index).is_some_and(|named| is_due(&named.restored))
     }
 
     /// Whether this process has named a function of a library that was loaded beside the program.
     #[inline]
-    pub(super) fn has_libraries(&self) -> bool {
+    pub(crate) fn has_libraries(&self) -> bool {
         self.has_libraries.load(Relaxed)
     }
 
     /// Whether the identity of a reader stands for the code of what it reads: no result may outlive a library that was loaded
     /// beside the program and that its own name says nothing of.
-    pub(super) fn covers(&self, reader: u32, read: u32) -> bool {
+    pub(crate) fn covers(&self, reader: u32, read: u32) -> bool {
         let libraries = |index| self.known.get(index).map_or(&[][..], |named| &named.code.libraries);
         let own = libraries(reader);
         libraries(read).iter().all(|library| own.contains(library))
@@ -280,3 +279,15 @@ fn is_due(count: &AtomicU32) -> bool {
     count.store(now, Relaxed);
     now.is_power_of_two() || now.is_multiple_of(1024)
 }
+
+/// A task function that is known from the start of the program, by what gets its descriptor.
+pub struct Registered(pub(crate) fn() -> &'static RawTaskFn);
+
+impl Registered {
+    /// Names a function by what gets its descriptor.
+    pub const fn new(task_fn: fn() -> &'static RawTaskFn) -> Self {
+        Self(task_fn)
+    }
+}
+
+inventory::collect!(Registered);

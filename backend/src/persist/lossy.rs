@@ -9,16 +9,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Persistence, Reason};
+use super::Persistence;
 use crate::base::stack::on_enough_stack;
 use crate::graph::node::NodeRef;
+use crate::graph::reason::Reason;
 use larder_storage::Group;
 
 impl Persistence {
     /// Checks that the encoded output of a claimed node, and its arguments, decode to what they are. Runs code of the user's; a
     /// panic in it is a reason not to store.
     #[cold]
-    pub(super) fn check_return(&self, node: NodeRef, output: &[u8]) -> Result<(), Reason> {
+    pub(crate) fn check_return(&self, node: NodeRef, output: &[u8]) -> Result<(), Reason> {
         let Some(stored) = node.task_fn.stored else { return Err(Reason::NotEncoded) };
         // SAFETY: the claim is held and the value in place; the descriptor is the node's.
         let check =
@@ -33,7 +34,7 @@ impl Persistence {
     /// Whether a record that was found by the encoded arguments of a node may be that of this node: arguments that differ only in what
     /// their encoding leaves out have one record.
     #[cold]
-    pub(super) fn check_key(&self, node: NodeRef) -> bool {
+    pub(crate) fn check_key(&self, node: NodeRef) -> bool {
         // SAFETY: a key may be read at any time; the descriptor is the node's.
         let check = || unsafe { node.task_fn.key_returns(node) };
         let returns = matches!(catch_unwind(AssertUnwindSafe(|| on_enough_stack(check))), Ok(true));

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
-use super::Persisted;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use larder_storage::Digest;
 
 const SHARDS: usize = 32;

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::walk::{MarkInMemory, Walk};
-use super::{LeafState, Look, Persisted, Persistence, RawLeaf, Replaced, Seen};
+use super::{LeafState, Persistence};
 use crate::graph::claim::Phase;
 use crate::graph::mark::Marking;
-use crate::graph::node::NodeRef;
-use crate::session::input::name_of;
+use crate::graph::node::{NodeRef, name_of};
+use crate::graph::persisted::Persisted;
+use crate::graph::task_fn::{Look, RawLeaf, Replaced, Seen};
 use larder_storage::record::{SourceKind, read_dependents, source_key};
 use larder_storage::{Digest, Group, TaskKey};
 

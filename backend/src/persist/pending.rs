@@ -271,13 +271,13 @@ impl Entry {
 }
 
 impl Origin {
-    pub(super) fn of(record: &TaskRecord<'_>) -> Self {
+    pub(crate) fn of(record: &TaskRecord<'_>) -> Self {
         Self { generation: record.generation, function: record.function() }
     }
 }
 
 impl Known {
-    pub(super) fn of(record: &TaskRecord<'_>) -> Option<Self> {
+    pub(crate) fn of(record: &TaskRecord<'_>) -> Option<Self> {
         let current = StoredTrace::committed(record.current.bytes())?;
         let origin = Origin::of(record);
         Some(Self { is_stale: record.stale, traces: vec![current], older: record.older().collect(), origin })

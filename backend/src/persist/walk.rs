@@ -21,9 +21,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashSet;
 
-use super::{Change, Persisted, Persistence};
+use super::{Change, Persistence};
 use crate::graph::claim::Phase;
 use crate::graph::node::{NodeRef, RESTORED};
+use crate::graph::persisted::Persisted;
 use larder_storage::record::{Incomplete, read_dependents};
 use larder_storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
 

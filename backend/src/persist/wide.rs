@@ -16,45 +16,30 @@
 //! What memory keeps is dropped whenever a run of the node is not stored, and when the node is forgotten. A node whose reads
 //! have become others (`relink`) compares its chunks by their digests instead.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::Reason;
-use super::record_run::read_all;
 use super::stored_trace::PlacedChunk;
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::{KeptChunk, Persisted, WideTrace};
+use crate::graph::reason::Reason;
 use larder_storage::Digest;
 use larder_storage::record::{Chunk, NewChunks, NewReads, Read, WIDE, ends_chunk};
-
-/// The chunks of the trace that a node was last stored with.
-pub(crate) struct WideTrace {
-    epoch: u32,
-    /// The node has come to read something else since.
-    reads_changed: bool,
-    chunks: Box<[KeptChunk]>,
-}
-
-struct KeptChunk {
-    start: usize,
-    chunk: Chunk,
-    /// Its encoded reads, until they are committed.
-    encoded: Option<Weak<[u8]>>,
-}
 
 /// The chunks of a node in which nothing has changed since it was stored, by where they begin.
 pub(crate) struct CleanChunks(Vec<(usize, Chunk)>);
 
 /// The reads of a wide run.
-pub(super) struct WideReads {
+pub(crate) struct WideReads {
     all: Vec<Chunk>,
     new: Vec<u8>,
     placed: Vec<PlacedChunk>,
 }
 
 /// Whether so many reads are stored in chunks.
-pub(super) fn is_wide(reads: usize) -> bool {
+pub(crate) fn is_wide(reads: usize) -> bool {
     reads >= WIDE
 }
 
@@ -69,14 +54,14 @@ pub(crate) fn reads_changed(node: NodeRef, before: usize) {
 }
 
 /// Drops what memory keeps of a node's chunks: the store may not have them.
-pub(super) fn forget(node: NodeRef) {
+pub(crate) fn forget(node: NodeRef) {
     if let Some(extra) = node.extra() {
         extra.wide.lock().take();
     }
 }
 
 /// Keeps the chunks of a trace that the store has, or will have, of a node.
-pub(super) fn keep(node: NodeRef, chunks: &[PlacedChunk], epoch: u32) {
+pub(crate) fn keep(node: NodeRef, chunks: &[PlacedChunk], epoch: u32) {
     let kept = chunks.iter().map(|placed| KeptChunk {
         start: placed.start,
         chunk: placed.chunk,
@@ -87,7 +72,7 @@ pub(super) fn keep(node: NodeRef, chunks: &[PlacedChunk], epoch: u32) {
 }
 
 /// The chunks in which nothing has changed since a claimed node was stored with `reads`, its reads.
-pub(super) fn clean(node: NodeRef, reads: &[Edge]) -> Option<CleanChunks> {
+pub(crate) fn clean(node: NodeRef, reads: &[Edge]) -> Option<CleanChunks> {
     if !is_wide(reads.len()) {
         return None;
     }
@@ -101,7 +86,7 @@ pub(super) fn clean(node: NodeRef, reads: &[Edge]) -> Option<CleanChunks> {
 }
 
 /// The reads of a stored trace as edges, where memory has them at hand: those of the chunks that the node was last stored with.
-pub(super) fn edges_of<'a>(node: NodeRef, reads: &'a [Edge], placed: &PlacedChunk) -> Option<&'a [Edge]> {
+pub(crate) fn edges_of<'a>(node: NodeRef, reads: &'a [Edge], placed: &PlacedChunk) -> Option<&'a [Edge]> {
     let wide = node.extra()?.wide.lock();
     let wide = wide.as_deref().filter(|wide| !wide.reads_changed)?;
     let at = wide.chunks.binary_search_by_key(&placed.start, |kept| kept.start).ok()?;
@@ -121,7 +106,7 @@ impl KeptChunk {
 
 impl CleanChunks {
     /// Whether this chunk begins at this place, with nothing changed in it.
-    pub(super) fn contains(&self, start: usize, chunk: Chunk) -> bool {
+    pub(crate) fn contains(&self, start: usize, chunk: Chunk) -> bool {
         self.0.binary_search_by_key(&start, |clean| clean.0).is_ok_and(|at| self.0[at].1 == chunk)
     }
 }
@@ -148,7 +133,7 @@ fn has_changed(reads: &[Edge], epoch: u32) -> Result<bool, Reason> {
 
 impl WideReads {
     /// Gathers the reads of a claimed node that has run.
-    pub(super) fn gather(node: NodeRef, reads: &[Edge], buffer: &mut Vec<Read>) -> Result<Self, Reason> {
+    pub(crate) fn gather(node: NodeRef, reads: &[Edge], buffer: &mut Vec<Read>) -> Result<Self, Reason> {
         let before = node.extra_or_insert().wide.lock().take();
         let mut gathered = Self { all: Vec::new(), new: Vec::new(), placed: Vec::new() };
         match before {
@@ -158,11 +143,11 @@ impl WideReads {
         Ok(gathered)
     }
 
-    pub(super) fn as_new(&self) -> NewReads<'_> {
+    pub(crate) fn as_new(&self) -> NewReads<'_> {
         NewReads::Chunks { all: &self.all, new: NewChunks::new(&self.new) }
     }
 
-    pub(super) fn into_placed(self) -> Arc<[PlacedChunk]> {
+    pub(crate) fn into_placed(self) -> Arc<[PlacedChunk]> {
         self.placed.into()
     }
 
@@ -220,4 +205,26 @@ impl WideReads {
         self.all.push(chunk);
         self.placed.push(PlacedChunk { start, chunk, encoded });
     }
+}
+
+/// All reads with their fingerprints, or why the reader cannot be stored.
+pub(crate) fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
+    reads.clear();
+    for edge in edges {
+        if edge.reads_effects() {
+            return Err(Reason::Collects);
+        }
+        let node = edge.node();
+        if !node.state.is_fresh() {
+            return Err(Reason::ReadsFailed);
+        }
+        let persisted = Persisted::of(node);
+        match persisted {
+            Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => {
+                reads.push(Read { key, fingerprint })
+            }
+            _ => return Err(Reason::ReadsUnstored),
+        }
+    }
+    Ok(())
 }

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::base::alarm::Alarm;
-use crate::context::chores::Opener;
-use crate::context::engine::Engine;
+use crate::context::cancelled::check_cancelled;
+use crate::context::engine::{Engine, Hold};
 use crate::context::gate::{Kind, Ticket, UpdatePolicy};
 use crate::context::local::Local;
 use crate::context::strand::Strand;
 use crate::context::token::CancelToken;
-use crate::context::watch::{AtGate, FuturesSession, GateWaiter, Wait};
-use crate::evaluate::demand::check_cancelled;
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::TaskError;
-use crate::parallel::carry::{Hold, Stretch};
+use crate::context::watch::{AtGate, FuturesSession, GateWaiter, UpdateError, Wait};
+use crate::graph::failure::{Payload, TaskError};
+use crate::parallel::carry::Stretch;
+use crate::session::GivenToken;
 use crate::session::input::Update;
-use crate::session::{GivenToken, UpdateError};
+use crate::session::opener::Opener;
 
 /// A session that goes from thread to thread with the future that it belongs to.
 pub struct AsyncSession {

@@ -14,18 +14,21 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::base::stack::on_enough_stack;
 use crate::call::args::{ByVal, Store};
+use crate::call::exact::{same_by_sign, same_known, same_value};
+use crate::call::print::Print;
 use crate::call::slot::StackMagicAnySlot;
+use crate::call::storable::PersistInput;
 use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
+use crate::context::watch::UpdateError;
 use crate::evaluate::handle::Task;
 use crate::graph::claim::{Phase, StateWord};
 use crate::graph::mark::Marking;
-use crate::graph::node::{HAS_VALUE, Header, NAMELESS, NodeRef, replace_value};
-use crate::graph::task_fn::{Describe, Site, TaskFn, same_by_sign, same_known, same_value, type_id};
-use crate::persist::{Moved, PersistInput, Touched, recognised};
-use crate::session::UpdateError;
+use crate::graph::node::{HAS_VALUE, Header, NAMELESS, NodeRef, name_of, replace_value};
+use crate::graph::task_fn::{Change, Site, TaskFn, type_id};
+use crate::persist::{Moved, Touched, recognised};
 use crate::session::reclaim::Garbage;
 
 /// A type that an input can hold.
@@ -57,7 +60,7 @@ impl<T: InputValue> Input<T> {
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
     )
     .cutoff(Some(same_value::<T>))
-    .describe(Describe::<(String,)>::DEBUG);
+    .describe(Some(<(String,)>::print));
 
     /// The value. The task that runs now depends on it from here on.
     ///
@@ -147,7 +150,7 @@ impl<T: InputValue + PersistInput> Durable<T> {
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
     )
     .cutoff(Some(same_stored::<T>))
-    .describe(Describe::<(String,)>::DEBUG)
+    .describe(Some(<(String,)>::print))
     .stored(recognised::<(Store<ByVal<String>>,), T>());
 }
 
@@ -346,19 +349,6 @@ impl Gathered {
     }
 }
 
-/// A new value for a leaf, not in place yet.
-pub(crate) trait Change: Send {
-    fn node(&self) -> NodeRef;
-    /// Whether the leaf is to go.
-    fn removes(&self) -> bool {
-        false
-    }
-    /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
-    fn differs(&self) -> bool;
-    /// Puts the new value in place and returns the old one. Runs no code of the user's.
-    fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>>;
-}
-
 struct Set<T> {
     node: NodeRef,
     value: T,
@@ -383,13 +373,6 @@ impl<T: InputValue> Change for Set<T> {
         let old = unsafe { replace_value::<(String,), T>(self.node, self.value) };
         old.map(|old| Box::new(old) as Box<dyn Any + Send>)
     }
-}
-
-/// The name of an input, by its node.
-pub(crate) fn name_of<'a>(node: NodeRef) -> &'a str {
-    // SAFETY: 1. all inputs have such a key, whatever their values are; 2. keys never change, and the callers hold the gate
-    // exclusively, so the node stays.
-    unsafe { &(*node.key_address().cast::<(String,)>()).0 }
 }
 
 struct Remove(NodeRef);

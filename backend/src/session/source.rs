@@ -15,14 +15,12 @@ use crate::call::args::{Args, Key};
 use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
 use crate::context::token::CancelToken;
-use crate::context::watch::GLANCE;
-use crate::entry::ask::known;
+use crate::context::watch::{GLANCE, UpdateError};
+use crate::evaluate::lookup::known;
 use crate::graph::claim::Phase;
 use crate::graph::mark::mark_dependents;
 use crate::graph::node::{LOST, MARKED, NodeRef, replace_value};
-use crate::graph::task_fn::{RawTaskFn, TaskFn};
-use crate::session::UpdateError;
-use crate::session::input::Change;
+use crate::graph::task_fn::{Change, Erased, RawTaskFn, TaskFn};
 
 /// What a refresh found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,4 +177,17 @@ pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
     let (value, differs) =
         if lost { task_fn.observe_anew(key)? } else { task_fn.observe_again(key, value)? };
     Some(Box::new(Observed { node, value, differs, put: replace_value::<K, O> }))
+}
+
+impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
+    /// Makes this a source: a leaf whose body observes the world. It is observed again only by a refresh, and only if
+    /// `same_stamp` says of the last observation that something may have changed.
+    #[must_use]
+    pub const fn source(mut self, same_stamp: fn(&K, &O) -> bool) -> Self {
+        // SAFETY: as in `new`.
+        let erased = unsafe { std::mem::transmute::<fn(&K, &O) -> bool, unsafe fn()>(same_stamp) };
+        self.raw.same_stamp = Some(Erased(erased));
+        self.raw.observe = Some(observe::<K, O>);
+        self
+    }
 }

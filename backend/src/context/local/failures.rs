@@ -3,12 +3,10 @@
 use std::cell::Ref;
 use std::sync::Arc;
 
-use crate::evaluate::execute::Payload;
-use crate::evaluate::flight::Thrown;
-use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::failure::{CycleError, Head, Payload, TaskError, Thrown};
 use crate::graph::node::NodeRef;
 
-use super::{Head, Local, Poisoned, address_of};
+use super::{Local, Poisoned, address_of};
 
 impl Local {
     /// Numbers the outermost demand of this thread of control, uniquely among all.

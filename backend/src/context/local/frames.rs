@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::base::stack::on_enough_stack;
+use crate::context::sink::{Arrived, Sink};
 use crate::context::strand::Gathered;
-use crate::evaluate::emit::EmittedValue;
 use crate::graph::edges::Edge;
-use crate::parallel::carry::{Arrived, Sink};
+use crate::graph::emitted::EmittedValue;
 
 use super::{Local, SavedFrame, Suspended};
 

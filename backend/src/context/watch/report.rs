@@ -1,5 +1,6 @@
 //! Reports: what is told about waits at the gate.
 
+use crate::graph::failure::FORKED;
 use std::fmt;
 use std::time::Duration;
 
@@ -96,3 +97,38 @@ pub struct GateStats {
     /// The last of them, at most 16, with what held the gate when the second was over.
     pub last: Vec<GateWait>,
 }
+
+/// An update was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The thread that asked has a session of the same runtime open: waiting for it would never end.
+    InSession,
+    /// The thread that asked is inside of an update of the same runtime already.
+    InUpdate,
+    /// Its token was cancelled, or its deadline passed, while it waited: for those that are named. Nothing was changed.
+    Cancelled(Box<GateWait>),
+    /// The runtime was made by the process that this one was forked from.
+    Forked,
+}
+
+impl std::fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InSession => f.write_str(
+                "an update was asked for inside a session of the same runtime, on the same thread; inputs may change \
+                 only between sessions: return from `run` first",
+            ),
+            Self::InUpdate => f.write_str(
+                "an update was asked for inside an update of the same runtime; set all inputs by the one that is open",
+            ),
+            Self::Cancelled(wait) => write!(
+                f,
+                "the update was given up, by its token or at its deadline, and has changed nothing: {wait}"
+            ),
+            Self::Forked => f.write_str(FORKED),
+        }
+    }
+}
+
+impl std::error::Error for UpdateError {}

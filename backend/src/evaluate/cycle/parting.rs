@@ -11,7 +11,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::component::{Component, Member};
+use crate::context::component::{Component, Member};
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
 

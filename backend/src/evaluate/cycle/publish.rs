@@ -4,11 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::component::{Component, Member};
 use super::parting;
-use super::resolved::Resolved;
 use super::rounds::Stopped;
 use crate::base::stack::on_enough_stack;
+use crate::context::component::{Component, Member};
 use crate::context::local::Local;
 use crate::evaluate::execute::{list_to_run_again, relink, replace_emitted};
 use crate::graph::claim::Phase;
@@ -18,6 +17,7 @@ use crate::graph::marks;
 use crate::graph::node::{
     FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED,
 };
+use crate::graph::resolved::Resolved;
 use crate::graph::task_fn::Ran;
 
 /// What the user's code says of a member's value.

@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::component::{Cycles, Run};
 use super::{Restart, rounds, run_apart, way};
+use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
-use crate::evaluate::execute::{Payload, unfinished};
-use crate::graph::failure::{CycleError, TaskError};
+use crate::evaluate::execute::unfinished;
+use crate::graph::failure::{CycleError, Payload, TaskError};
 use crate::graph::marks;
 use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
 
@@ -199,7 +199,7 @@ fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
 fn with_member<R>(
     local: &Local,
     node: NodeRef,
-    use_member: impl FnOnce(&mut super::component::Member) -> R,
+    use_member: impl FnOnce(&mut crate::context::component::Member) -> R,
 ) -> R {
     let mut cycles = local.cycles.borrow_mut();
     if cycles.of_member(node).is_some() {

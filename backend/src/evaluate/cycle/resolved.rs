@@ -11,38 +11,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rustc_hash::FxHashMap;
-
 use super::read::is_own;
 use super::way;
 use crate::base::stack::on_enough_stack;
+use crate::context::cancelled::is_cancelled;
 use crate::context::local::Local;
-use crate::evaluate::demand::{Waited, claim, demand, is_cancelled, release, wait_for};
-use crate::evaluate::execute::Payload;
+use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::failure::Payload;
 use crate::graph::marks::Marks;
 use crate::graph::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
-
-/// A component that has been resolved.
-pub(crate) struct Resolved {
-    members: Vec<NodeRef>,
-    /// The number of each member, and how many of its reads were made in round 1.
-    index: FxHashMap<NodeRef, (usize, usize)>,
-    /// What was read in later rounds only, in order.
-    later: Vec<Edge>,
-}
-
-impl Resolved {
-    /// Of members, each with the number of its reads in round 1.
-    pub(super) fn new(members: impl Iterator<Item = (NodeRef, usize)>, later: Vec<Edge>) -> Self {
-        let index: FxHashMap<_, _> =
-            members.enumerate().map(|(number, (node, reads))| (node, (number, reads))).collect();
-        let mut members: Vec<_> = index.keys().copied().collect();
-        members.sort_unstable_by_key(|node| index[node].0);
-        Self { members, index, later }
-    }
-}
+use crate::graph::resolved::Resolved;
 
 /// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
 /// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.

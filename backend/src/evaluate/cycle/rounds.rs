@@ -9,11 +9,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::component::{Component, Member, RoundRun, Run};
 use super::{Parked, Restart, parting, publish, read, run_apart};
+use crate::context::component::{Component, Member, RoundRun, Run};
 use crate::context::local::Local;
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::{CycleError, FixpointError, TaskError};
+use crate::graph::failure::{CycleError, FixpointError, Payload, TaskError};
 use crate::graph::node::NodeRef;
 
 /// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to

@@ -13,20 +13,12 @@
 //! * when the head of a component has left it (`parting.rs`): it is asked for again.
 
 use super::read::is_own;
+use crate::context::component::Way;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Patience, wait_for};
-use crate::evaluate::execute::Payload;
 use crate::graph::claim::Phase;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError};
 use crate::graph::node::{AHEAD, BROKEN, NodeRef, ON_CYCLE, RESOLVED};
-
-/// What a strand gives up.
-pub(super) struct Way {
-    /// All its claims from this depth on.
-    pub(super) low: usize,
-    /// The task to wait for then.
-    pub(super) wait_for: Option<NodeRef>,
-}
 
 /// Waiting for `on` would close a cycle along `path`, at `closes_at`. If it can be resolved, the current strand makes way; the
 /// payload unwinds it.
@@ -131,7 +123,7 @@ pub(crate) fn wait_for_way(local: &Local) -> Result<(), Payload> {
             // The owner cannot go on before this strand does.
             Ok(crate::evaluate::demand::Waited::Never) => break,
             Ok(crate::evaluate::demand::Waited::Over) => {}
-            Err(payload) if crate::evaluate::demand::is_cancelled(&payload) => return Err(payload),
+            Err(payload) if crate::context::cancelled::is_cancelled(&payload) => return Err(payload),
             // How it failed is told to those who ask for it.
             Err(_) => break,
         }

@@ -2,20 +2,18 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{
-    Waited, check_cancelled, claim, end_restored, failed_in_this_demand, failed_meanwhile, is_cancelled,
-    release, wait_for,
-};
+use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
+use crate::context::cancelled::{check_cancelled, is_cancelled};
 use crate::context::local::Local;
 use crate::evaluate::cycle;
-use crate::evaluate::execute::Payload;
 use crate::evaluate::flight::try_launch_here;
+use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::failure::Payload;
 use crate::graph::mark::is_in_wave_of;
 use crate::graph::marks::Marks;
 use crate::graph::node::{AHEAD, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
-use crate::persist::{self, Check, Progress, Restored};
 
 /// A claimed node whose stale reads are being looked at.
 pub(crate) struct Visit {
@@ -121,7 +119,7 @@ impl Visit {
             return self.ask_the_store(local, patience);
         }
         match self.look(local, patience) {
-            Step::Run => match persist::consult(local, self.node, self.phase) {
+            Step::Run => match stored::consult(local, self.node, self.phase) {
                 Some(check) => {
                     self.store = Store::Asked(Box::new(check));
                     self.ask_the_store(local, patience)

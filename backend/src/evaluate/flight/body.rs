@@ -12,10 +12,13 @@ use std::task::{Wake, Waker};
 use crate::base::sync::Mutex;
 use crate::call::args::Key;
 use crate::evaluate::booking::{Booking, Call, Head, Ops};
+use crate::evaluate::deferred::{finish_deferred, start_deferred};
 use crate::graph::node::NodeRef;
-use crate::graph::task_fn::{Ran, finish_deferred, start_deferred};
+use crate::graph::task_fn::Ran;
 
-use super::{Core, Fly, Parts, State, Thrown};
+use super::{Core, Parts, State};
+use crate::context::flights::Fly;
+use crate::graph::failure::Thrown;
 
 /// How a body goes on that is run in pieces and ends with an `O`.
 pub trait Deferred<O>: 'static {

@@ -22,8 +22,7 @@
 //! Executors say such things in words only: these are tokio's, the one that has them. What a body makes of the *error* of a socket
 //! whose executor has gone is its output, like any other.
 
-use crate::evaluate::execute::Payload;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{Payload, TaskError};
 
 /// What a panic says of the executor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,12 +1,10 @@
 //! Seats: who waits for a flight, and how they are woken.
 
-use std::sync::Arc;
 use std::task::Waker;
 
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::wakes;
 
-use super::Fly;
 use super::lost::{Drivers, Says, Verdict};
 
 /// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
@@ -115,7 +113,7 @@ pub(crate) struct Wakers {
 
 impl Wakers {
     pub(crate) fn wake(self) {
-        wake_all(self.one.into_iter().chain(self.more));
+        wakes::wake_all(self.one.into_iter().chain(self.more).map(|(_, waker)| waker));
     }
 }
 
@@ -188,29 +186,4 @@ pub(crate) fn with_waker<'a>(
     let mut waiters = waiters.lock();
     let unused = if waiters.over { Some(clone) } else { waiters.set_waker(seat, clone) };
     (unused, waiters)
-}
-
-/// Wakes waiters by their wakers.
-pub(crate) fn wake_all(wakers: impl IntoIterator<Item = (u64, Waker)>) {
-    wakes::wake_all(wakers.into_iter().map(|(_, waker)| waker));
-}
-
-/// A seat in a flight, given up when dropped.
-pub(crate) struct Seat {
-    pub(crate) flight: Arc<dyn Fly>,
-    pub(crate) seat: u64,
-}
-
-impl Seat {
-    /// Takes a seat; `None` if the flight is over.
-    pub(crate) fn take(flight: Arc<dyn Fly>) -> Option<Self> {
-        let seat = flight.join()?;
-        Some(Self { flight, seat })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.flight.leave(self.seat);
-    }
 }

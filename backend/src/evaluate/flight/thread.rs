@@ -6,8 +6,7 @@ use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::base::wakes::wake_before_sleep;
-
-use super::{Fly, Seat};
+use crate::context::flights::{Fly, Seat};
 
 thread_local! {
     /// Wakes this thread. Made once, as each wait would else allocate one.

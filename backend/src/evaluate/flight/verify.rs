@@ -9,8 +9,8 @@ use crate::context::local::Local;
 use crate::evaluate::asker::{Asked, Asker};
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
-use crate::evaluate::execute::{Payload, execute};
-use crate::graph::failure::TaskError;
+use crate::evaluate::execute::execute;
+use crate::graph::failure::{Payload, TaskError};
 
 use super::State;
 

@@ -2,17 +2,11 @@
 //! descriptor has forgotten.
 
 use std::fmt;
-use std::panic::resume_unwind;
-use std::pin::pin;
 use std::ptr::NonNull;
 
 use crate::call::args::Key;
-use crate::context::local::Local;
-use crate::evaluate::demand::check_cancelled;
-use crate::evaluate::flight::{Deferred, block_on};
 use crate::graph::node::{HAS_VALUE, Node, NodeRef, ON_CYCLE, replace_value};
 
-use super::picks::Equal;
 use super::{Erased, Ran, RawTaskFn};
 
 /// Calls a body that was given to [`TaskFn::new`].
@@ -38,7 +32,10 @@ pub(super) unsafe fn resolve<K>(task_fn: &RawTaskFn, key: &K) {
 ///
 /// # Safety
 /// `K` and `O` are the types of `task_fn`, which is the node's task function.
-unsafe fn resolved_key<'a, K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: NodeRef) -> &'a K {
+pub(crate) unsafe fn resolved_key<'a, K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+) -> &'a K {
     // SAFETY: the types are those of the node; its key is written once.
     let key = unsafe { node.key::<K, O>() };
     // SAFETY: passed on to the caller.
@@ -89,74 +86,11 @@ unsafe fn compute<K: Key, O: Send + Sync + 'static>(task_fn: &RawTaskFn, node: N
     unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) }
 }
 
-/// Makes the body of an async function.
-///
-/// # Safety
-/// The node's task function was made by `new_async` for these types.
-pub(crate) unsafe fn start_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
-    node: NodeRef,
-) -> D::Body {
-    // SAFETY: passed on to the caller.
-    let key = unsafe { resolved_key::<K, O>(node.task_fn, node) };
-    let Some(Erased(body)) = node.task_fn.body else { unreachable!("a leaf is never run") };
-    // SAFETY: erased from this type in `new_async`.
-    unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> D::Body>(body)(key) }
-}
-
-/// Puts the output of an async body in place.
-///
-/// # Safety
-/// The claim of `node` is held; `K` and `O` are the types of its task function.
-pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
-    node: NodeRef,
-    new: O,
-    done: &mut dyn FnMut(Ran),
-) {
-    // SAFETY: passed on to the caller.
-    unsafe { put::<K, O>(node.task_fn, node, new, done) }
-}
-
-/// # Safety
-/// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
-pub(super) unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
-    task_fn: &RawTaskFn,
-    node: NodeRef,
-    done: &mut dyn FnMut(Ran),
-) {
-    // SAFETY: passed on to the caller.
-    let new = run_through::<O, D>(unsafe { start_deferred::<K, O, D>(node) });
-    // SAFETY: passed on to the caller.
-    unsafe { put::<K, O>(task_fn, node, new, done) }
-}
-
-/// Runs an async body on this thread, which sleeps when the body does, until it ends or its session is cancelled.
-fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
-    let mut body = pin!(body);
-    block_on(|waker| {
-        let cancelled = Local::current().map(check_cancelled);
-        if let Some(Err(payload)) = cancelled {
-            resume_unwind(payload);
-        }
-        D::go_on(body.as_mut(), waker)
-    })
-}
-
-/// # Safety
-/// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
-pub(super) unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
-    _task_fn: &RawTaskFn,
-    node: NodeRef,
-) -> NodeRef {
-    // SAFETY: passed on to the caller.
-    let body = unsafe { start_deferred::<K, O, D>(node) };
-    Node::<K, O>::twin(node, run_through::<O, D>(body))
-}
-
 /// Puts an output in place, unless it equals the one that is there; calls `done` before a replaced one is dropped.
 ///
 /// # Safety
 /// The claim of `node` is held; `K` and `O` are the types of `task_fn`, its task function.
-unsafe fn put<K: Key, O: Send + Sync + 'static>(
+pub(crate) unsafe fn put<K: Key, O: Send + Sync + 'static>(
     task_fn: &RawTaskFn,
     node: NodeRef,
     new: O,
@@ -240,6 +174,9 @@ pub(super) unsafe fn same<K: Key, O: Send + Sync + 'static>(
 ) -> bool {
     // SAFETY: passed on to the caller.
     unsafe {
-        std::mem::transmute::<unsafe fn(), Equal<O>>(erased)(one.value::<K, O>(), other.value::<K, O>())
+        std::mem::transmute::<unsafe fn(), fn(&O, &O) -> bool>(erased)(
+            one.value::<K, O>(),
+            other.value::<K, O>(),
+        )
     }
 }

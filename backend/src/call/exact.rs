@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use crate::base::stack::on_enough_stack;
-use crate::codec;
+use larder_storage::codec;
 
 /// Values that can be compared by their representation.
 pub trait Exact {

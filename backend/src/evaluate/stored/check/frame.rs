@@ -7,10 +7,10 @@
 //! Wide traces are compared by chunks where memory knows that nothing in a chunk has changed ([`CleanChunks`]): a task of
 //! 300,000 reads of which one has changed looks at one chunk.
 
-use super::super::Persistence;
-use super::super::pending::{Known, load_older};
-use super::super::stored_trace::{LoadedChunk, StoredTrace};
-use super::super::wide::CleanChunks;
+use crate::persist::Persistence;
+use crate::persist::pending::{Known, load_older};
+use crate::persist::stored_trace::{LoadedChunk, StoredTrace};
+use crate::persist::wide::CleanChunks;
 use larder_storage::record::{Chunk, Read};
 use larder_storage::{Digest, TaskKey};
 

@@ -3,88 +3,19 @@
 //! What a stored task emitted is part of its trace, by *channel*, which stands for the type. Each value begins with the build that
 //! wrote it: the type behind a channel may be another one in another build, and then the trace is a miss.
 
-use std::any::{Any, TypeId, type_name};
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::FxHasher;
-
-use super::{Check, Known, Persisted, Persistence, Progress, Reason, StoredTrace};
-use crate::codec;
+use super::Check;
+use super::Progress;
 use crate::context::local::Local;
-use crate::evaluate::emit::{AnyEmitted, Emitted, EmittedValue};
+use crate::graph::emitted::{Channels, EmittedValue, StoredEmitted};
 use crate::graph::node::{NodeRef, RESTORED};
+use crate::graph::persisted::Persisted;
+use crate::persist::{Known, Persistence, StoredTrace};
 use larder_storage::record::Trace;
 use larder_storage::{Digest, TaskKey};
 
 const BUILD_BYTES: usize = 16;
-
-/// An emitted value as it stands in the store.
-pub(crate) struct StoredEmitted {
-    channels: Channels,
-    channel: Digest,
-    /// Without the build.
-    bytes: Box<[u8]>,
-}
-
-/// What stands for a type in a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Channels {
-    /// The compiler's identity of it, which is the same in all processes of a build.
-    ByType,
-    /// Its name alone, where a build is what the program says it is.
-    ByName,
-}
-
-impl Channels {
-    fn of<D: Emitted>(self) -> Digest {
-        let name = type_name::<D>();
-        match self {
-            Self::ByType => {
-                Digest::of(format!("{name} {:?} {}", TypeId::of::<D>(), half_of::<D>()).as_bytes())
-            }
-            Self::ByName => Digest::of(name.as_bytes()),
-        }
-    }
-}
-
-/// The half of a type's identity that its `Hash` gives, should its `Debug` one day give none of it.
-fn half_of<D: 'static>() -> u64 {
-    let mut hasher = FxHasher::default();
-    TypeId::of::<D>().hash(&mut hasher);
-    hasher.finish()
-}
-
-impl StoredEmitted {
-    /// The value, if it is of this type.
-    pub(crate) fn decode<D: Emitted>(&self) -> Option<D> {
-        (self.channel == self.channels.of::<D>()).then(|| codec::decode(&self.bytes).ok()).flatten()
-    }
-}
-
-impl AnyEmitted for StoredEmitted {
-    fn equals(&self, other: &dyn AnyEmitted) -> bool {
-        let any: &dyn Any = other;
-        match any.downcast_ref::<Self>() {
-            Some(other) => self.channel == other.channel && self.bytes == other.bytes,
-            None => other.equals(self),
-        }
-    }
-    fn encode(&self, _: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
-        out.extend_from_slice(&self.bytes);
-        Ok(self.channel)
-    }
-}
-
-/// Appends an emitted value; returns its channel.
-pub(crate) fn encode<D: Emitted>(value: &D, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
-    let start = out.len();
-    codec::encode_into(value, out)?;
-    // Few values are emitted, and one that is lost would be lost silently.
-    codec::check_return("", value, &out[start..], |one, other| one == other)
-        .map_err(|_| Reason::NoRoundTrip)?;
-    Ok(channels.of::<D>())
-}
 
 /// A task whose emitted values are to be collected.
 pub(crate) enum Collected {

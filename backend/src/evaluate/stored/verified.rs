@@ -1,8 +1,9 @@
 //! Verified: a stale node has been found current in memory, by looking at what it read.
 
-use super::{Change, Persisted, Persistence};
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
+use crate::persist::{Change, Persistence};
 use larder_storage::{Group, TaskKey};
 
 impl Persistence {

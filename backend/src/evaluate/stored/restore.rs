@@ -4,15 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Check, Persisted, Persistence, Put, Reason, Replaced, StoredTrace, wide};
+use super::Check;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
-use crate::evaluate::emit::EmittedValue;
 use crate::evaluate::execute::relink;
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Extra;
 use crate::graph::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
+use crate::graph::persisted::Persisted;
+use crate::graph::reason::Reason;
+use crate::graph::task_fn::{Put, Replaced};
+use crate::persist::{Persistence, StoredTrace, wide};
 use larder_storage::record::{Trace, decode_reads};
 use larder_storage::{Digest, Rejected, TaskKey};
 

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::restore::lasts;
-use super::wide::{self, WideReads, is_wide};
-use super::{Change, Persisted, Persistence, Reason, Replaced, StoredTrace};
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
-use crate::graph::task_fn::Ran;
+use crate::graph::persisted::Persisted;
+use crate::graph::reason::Reason;
+use crate::graph::task_fn::{Ran, Replaced};
+use crate::persist::wide::{self, WideReads, is_wide, read_all};
+use crate::persist::{Change, Persistence, StoredTrace};
 use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
 use larder_storage::{Digest, Group, TaskKey};
 
@@ -208,26 +210,4 @@ impl Persistence {
         });
         Ok(cut.collect())
     }
-}
-
-/// All reads with their fingerprints, or why the reader cannot be stored.
-pub(super) fn read_all(edges: &[Edge], reads: &mut Vec<Read>) -> Result<(), Reason> {
-    reads.clear();
-    for edge in edges {
-        if edge.reads_effects() {
-            return Err(Reason::Collects);
-        }
-        let node = edge.node();
-        if !node.state.is_fresh() {
-            return Err(Reason::ReadsFailed);
-        }
-        let persisted = Persisted::of(node);
-        match persisted {
-            Some(Persisted { key: Some(key), fingerprint, is_stored: true, .. }) => {
-                reads.push(Read { key, fingerprint })
-            }
-            _ => return Err(Reason::ReadsUnstored),
-        }
-    }
-    Ok(())
 }

@@ -19,11 +19,12 @@ use rustc_hash::FxHashMap;
 mod frame;
 
 use self::frame::{Frame, Next};
-use super::pending::Known;
-use super::wide::CleanChunks;
-use super::{Change, Code, Persisted, Persistence, StoredTrace};
 use crate::context::local::Local;
 use crate::graph::node::{BROKEN, HAS_VALUE, NodeRef};
+use crate::graph::persisted::Persisted;
+use crate::persist::pending::Known;
+use crate::persist::wide::CleanChunks;
+use crate::persist::{Change, Code, Persistence, StoredTrace};
 use larder_storage::{Digest, Group, TaskKey};
 
 /// A verification under way.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use parking_lot::Mutex;
 
-use super::{Change, Check, Origin, Persisted, Persistence, wide};
+use super::Check;
 use crate::call::args::ArgsSlot;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
@@ -16,8 +16,10 @@ use crate::evaluate::lookup::{hand_out, insert};
 use crate::graph::claim::Phase;
 use crate::graph::extra::Extra;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
+use crate::persist::{Change, Known, Origin, Persistence, wide};
 use larder_storage::record::{claim, output};
 use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 
@@ -145,7 +147,7 @@ impl Persistence {
         let record = payload.and_then(|payload| claim(&self.store, &buffers.key, payload).ok());
         let Some(record) = record else { return Taken::Nothing };
         if !self.is_trusted_record(task, record.stale, Origin::of(&record)) {
-            return super::Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
+            return Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let trace = record.current;
         let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else {

@@ -8,12 +8,13 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::exact::{Exact, same_by_sign};
-use super::print::Print;
 use crate::call::args::Args;
-use crate::codec;
+use crate::call::exact::{Exact, same_by_sign};
+use crate::call::print::Print;
 use crate::evaluate::handle::Task;
-use crate::persist::{RecallKey, recall_key};
+use crate::graph::task_fn::RecallKey;
+use crate::persist::recall_key;
+use larder_storage::codec;
 
 /// A comparison of outputs.
 pub(super) type Equal<O> = fn(&O, &O) -> bool;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Opened, Persistence, Reason};
 use crate::context::engine::Engine;
+use crate::graph::reason::Reason;
+use crate::persist::{Opened, Persistence};
 use larder_storage::{
     FlushError, Operation, RejectedCounts, StorageError, StoreReport, WriteBehindStats, verify_store,
 };

@@ -9,28 +9,16 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Persisted, Persistence};
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::lookup::{insert, peek};
 use crate::graph::claim::Phase;
 use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
-use crate::graph::task_fn::RawTaskFn;
+use crate::persist::Persistence;
 use larder_storage::record::TaskRecord;
 use larder_storage::{Digest, FunctionId, Table, TaskKey};
-
-/// A task function that is known from the start of the program, by what gets its descriptor.
-pub struct Registered(pub(crate) fn() -> &'static RawTaskFn);
-
-impl Registered {
-    /// Names a function by what gets its descriptor.
-    pub const fn new(task_fn: fn() -> &'static RawTaskFn) -> Self {
-        Self(task_fn)
-    }
-}
-
-inventory::collect!(Registered);
 
 thread_local! {
     static NESTED: Cell<u32> = const { Cell::new(0) };

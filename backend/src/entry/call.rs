@@ -1,0 +1,57 @@
+//! A call as generated code makes it: typed, and inlined where it is made.
+//!
+//! Where the thread has no session, the call may be the one that `larder::ask` asks about (`aside.rs`); else it is a mistake.
+
+use crate::call::args::Args;
+use crate::context::local::Local;
+use crate::entry::aside::meet;
+use crate::evaluate::asker::{Called, Pending, find_async};
+use crate::evaluate::lookup::find;
+use crate::graph::task_fn::TaskFn;
+
+/// Calls a task: from memory, from the store, or by running its body.
+///
+/// Cost: about 3 ns for a repeated hit, 20 ns through the table, 100 ns and one allocation for a true miss.
+///
+/// # Panics
+/// Outside of a session; if the body panics; on a cycle; if the session is cancelled.
+#[inline(always)]
+pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> O {
+    let Some(local) = Local::current() else { meet(task_fn, args) };
+    let node = find::<A, O>(local, task_fn, args);
+    // SAFETY: 1. `find` returns a node of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
+    unsafe { node.value::<A::Key, O>() }.clone()
+}
+
+/// Calls a task and lends its output to `read` instead of cloning it.
+///
+/// # Panics
+/// As [`call`].
+#[inline(always)]
+pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+    read: impl FnOnce(&O) -> R,
+) -> R {
+    let Some(local) = Local::current() else { meet(task_fn, args) };
+    let node = find::<A, O>(local, task_fn, args);
+    // SAFETY: as in `call`; the session cannot end while `read` runs on its thread.
+    read(unsafe { node.value::<A::Key, O>() })
+}
+
+/// Calls an async task function: looks the call up, and starts nothing.
+///
+/// # Panics
+/// Outside of a session.
+#[inline(always)]
+pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Called<O> {
+    let Some(local) = Local::current() else { meet(task_fn, args) };
+    match find_async::<A, O>(local, task_fn, args) {
+        // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
+        Ok(node) => Called::Hit(unsafe { node.value::<A::Key, O>() }.clone()),
+        Err(node) => Called::Miss(Pending::new(local, node, None)),
+    }
+}

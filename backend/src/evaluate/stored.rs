@@ -1,0 +1,14 @@
+//! Stored tasks on the way of a call: probed, checked, restored, made anew from their keys, and recorded when they have run.
+
+mod check;
+mod collect;
+mod probe;
+mod recall;
+mod record_run;
+mod restore;
+mod verified;
+
+pub(crate) use self::check::{Check, Progress};
+pub(crate) use self::collect::{Collected, Finding, Search};
+pub(crate) use self::probe::miss;
+pub(crate) use self::restore::{Restored, consult};

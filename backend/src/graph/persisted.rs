@@ -1,0 +1,74 @@
+//! What is stored of a node.
+
+use std::sync::Weak;
+
+use crate::graph::node::NodeRef;
+use larder_storage::Digest;
+use larder_storage::record::Chunk;
+
+/// What is stored of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Persisted {
+    /// What it is called in the store; none if it cannot be stored, for good.
+    pub(crate) key: Option<Digest>,
+    /// The fingerprint of its value, if it is stored or ever was; that of the last one that is stored, if `is_recorded`.
+    pub(crate) fingerprint: Digest,
+    /// Store and queue hold its current value and what it read.
+    pub(crate) is_stored: bool,
+    /// Marked stale in the store.
+    pub(crate) is_marked: bool,
+    /// The exploration (`Nodes::exploration`) in which the store named no dependent that memory does not mark itself.
+    pub(crate) explored: u32,
+    /// It has no value in memory, and what is stored of it does not hold any more.
+    pub(crate) is_recorded: bool,
+}
+
+impl Persisted {
+    /// What is known of a node.
+    pub(crate) fn of(node: NodeRef) -> Option<Self> {
+        node.extra().and_then(|extra| *extra.persisted.lock())
+    }
+
+    /// Notes this of a node.
+    pub(crate) fn put(self, node: NodeRef) {
+        let mut place = node.extra_or_insert().persisted.lock();
+        *place = Some(self);
+        node.set_stored(self.is_stored);
+    }
+
+    /// Changes what is known of a node, if anything is.
+    pub(crate) fn change(node: NodeRef, change: impl FnOnce(&mut Self)) {
+        if let Some(extra) = node.extra()
+            && let Some(persisted) = extra.persisted.lock().as_mut()
+        {
+            change(persisted);
+            node.set_stored(persisted.is_stored);
+        }
+    }
+
+    pub(crate) fn named(key: Option<Digest>) -> Self {
+        Self {
+            key,
+            fingerprint: Digest::default(),
+            is_stored: false,
+            is_marked: false,
+            explored: 0,
+            is_recorded: false,
+        }
+    }
+}
+
+/// The chunks of the trace that a node was last stored with.
+pub(crate) struct WideTrace {
+    pub(crate) epoch: u32,
+    /// The node has come to read something else since.
+    pub(crate) reads_changed: bool,
+    pub(crate) chunks: Box<[KeptChunk]>,
+}
+
+pub(crate) struct KeptChunk {
+    pub(crate) start: usize,
+    pub(crate) chunk: Chunk,
+    /// Its encoded reads, until they are committed.
+    pub(crate) encoded: Option<Weak<[u8]>>,
+}

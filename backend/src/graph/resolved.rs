@@ -1,0 +1,26 @@
+//! A component that has been resolved, as its members keep it.
+
+use rustc_hash::FxHashMap;
+
+use crate::graph::edges::Edge;
+use crate::graph::node::NodeRef;
+
+/// A component that has been resolved.
+pub(crate) struct Resolved {
+    pub(crate) members: Vec<NodeRef>,
+    /// The number of each member, and how many of its reads were made in round 1.
+    pub(crate) index: FxHashMap<NodeRef, (usize, usize)>,
+    /// What was read in later rounds only, in order.
+    pub(crate) later: Vec<Edge>,
+}
+
+impl Resolved {
+    /// Of members, each with the number of its reads in round 1.
+    pub(crate) fn new(members: impl Iterator<Item = (NodeRef, usize)>, later: Vec<Edge>) -> Self {
+        let index: FxHashMap<_, _> =
+            members.enumerate().map(|(number, (node, reads))| (node, (number, reads))).collect();
+        let mut members: Vec<_> = index.keys().copied().collect();
+        members.sort_unstable_by_key(|node| index[node].0);
+        Self { members, index, later }
+    }
+}
