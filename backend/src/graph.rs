@@ -16,3 +16,4 @@ pub(crate) mod reason;
 pub(crate) mod emitted;
 pub(crate) mod persisted;
 pub(crate) mod resolved;
+pub(crate) mod stop;

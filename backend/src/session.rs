@@ -17,7 +17,8 @@ use crate::context::gate::{Kind, Ticket, UpdatePolicy};
 use crate::context::local::{Entered, Local};
 use crate::context::token::CancelToken;
 use crate::context::watch::{AtGate, GateWaiter, UpdateError};
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
+use crate::graph::stop::{Payload, Stop};
 use crate::session::opener::Opener;
 use crate::session::reclaim::{Garbage, do_chores};
 
@@ -59,11 +60,13 @@ impl Engine {
             && local.engine_id() == self.id
         {
             return catch_unwind(AssertUnwindSafe(work))
-                .map_err(|payload| (local.take_failure(&payload), payload));
+                .map_err(Stop::caught)
+                .map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
         }
         let session = Session::open(self, token)?;
         catch_unwind(AssertUnwindSafe(work))
-            .map_err(|payload| (session.local.take_failure(&payload), payload))
+            .map_err(Stop::caught)
+            .map_err(|stop| (session.local.take_failure(&stop), stop.into_payload()))
     }
 
     /// Runs `work` in a session that `token` may cancel.
@@ -84,8 +87,8 @@ impl Engine {
         let outcome = self.catch(Some(token), || {
             let Some(local) = Local::current() else { unreachable!("a session is open here") };
             let _token = GivenToken::put(local, token.clone());
-            if let Err(payload) = check_cancelled(local) {
-                resume_unwind(payload);
+            if let Err(stop) = check_cancelled(local) {
+                stop.throw();
             }
             work()
         });

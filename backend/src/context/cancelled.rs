@@ -3,7 +3,8 @@
 use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
+use crate::graph::stop::Stop;
 
 /// Whether the session of the current strand is to end.
 #[inline(always)]
@@ -17,25 +18,21 @@ pub(crate) fn is_to_end(local: &Local) -> bool {
 /// # Errors
 /// `Cancelled`, if an update wants the open sessions to end, or a token this one.
 #[inline]
-pub(crate) fn check_cancelled(local: &Local) -> Result<(), Payload> {
+pub(crate) fn check_cancelled(local: &Local) -> Result<(), Stop> {
     if is_to_end(local) { Err(cancelled(local)) } else { Ok(()) }
 }
 
 #[cold]
-fn cancelled(local: &Local) -> Payload {
+fn cancelled(local: &Local) -> Stop {
     // Nothing that runs on this thread now may be kept: it has seen an error that is not of its making.
     local.poison_all();
-    Box::new(TaskError::Cancelled)
+    Stop::Cancelled
 }
 
 /// The check before a wait: in a forked process, the thread that computes the node may be missing.
 ///
 /// # Errors
 /// `Forked`.
-pub(crate) fn check_process(engine: &Engine) -> Result<(), Payload> {
-    if engine.is_of_this_process() { Ok(()) } else { Err(Box::new(TaskError::Forked)) }
-}
-
-pub(crate) fn is_cancelled(payload: &Payload) -> bool {
-    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
+pub(crate) fn check_process(engine: &Engine) -> Result<(), Stop> {
+    if engine.is_of_this_process() { Ok(()) } else { Err(Stop::from(TaskError::Forked)) }
 }

@@ -5,8 +5,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
 use crate::graph::node::NodeRef;
+use crate::graph::stop::Stop;
 
 /// What a strand knows of the cycles that it is resolving.
 #[derive(Default)]
@@ -20,8 +21,8 @@ pub(crate) struct Cycles {
     last_id: u64,
 }
 
-// SAFETY: edges and nodes may be used from any thread of the session (see `NodeRef`); emitted values are `Send + Sync`, payloads
-// `Send`.
+// SAFETY: edges and nodes may be used from any thread of the session (see `NodeRef`); emitted values are `Send + Sync`, reasons
+// to stop `Send`.
 unsafe impl Send for Cycles {}
 
 /// A body that runs in a round from the second on: at this depth of the claims.
@@ -46,7 +47,7 @@ pub(crate) struct Component {
     /// What members have read in later rounds only, in order.
     pub(crate) later: Vec<Edge>,
     failed: Option<TaskError>,
-    pub(crate) payload: Option<Payload>,
+    pub(crate) stop: Option<Stop>,
     /// The members that are being evaluated in this round as part of another's body, outermost first.
     pub(crate) evaluating: Vec<usize>,
     /// Which member has read which.
@@ -199,7 +200,7 @@ impl Component {
             grown: false,
             later: Vec::new(),
             failed: None,
-            payload: None,
+            stop: None,
             evaluating: Vec::new(),
             readings: FxHashSet::default(),
             twins: FxHashSet::default(),
@@ -217,7 +218,7 @@ impl Component {
         self.twins.extend(other.twins);
         self.later.extend(other.later);
         if let Some(error) = other.failed {
-            self.fail(error, other.payload);
+            self.fail(error, other.stop);
         }
     }
 
@@ -306,7 +307,7 @@ impl Component {
     }
 
     /// The component fails. Of several errors the first by its text counts, but for a cancellation, which is no outcome.
-    pub(crate) fn fail(&mut self, error: TaskError, payload: Option<Payload>) {
+    pub(crate) fn fail(&mut self, error: TaskError, stop: Option<Stop>) {
         let counts = match &self.failed {
             None => true,
             Some(TaskError::Cancelled) => false,
@@ -315,7 +316,7 @@ impl Component {
         };
         if counts {
             self.failed = Some(error);
-            self.payload = payload;
+            self.stop = stop;
         }
     }
 

@@ -10,8 +10,8 @@ use std::task::Waker;
 use rustc_hash::FxHashMap;
 
 use crate::base::sync::Mutex;
-use crate::graph::failure::Thrown;
 use crate::graph::node::NodeRef;
+use crate::graph::stop::Thrown;
 
 const BUCKETS: usize = 64;
 

@@ -33,8 +33,9 @@ use crate::context::token::CancelToken;
 use crate::context::watch::Presence;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
-use crate::graph::failure::{CycleError, Payload, TaskError};
+use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
+use crate::graph::stop::{Payload, Stop};
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -128,7 +129,7 @@ pub(crate) struct Poisoned {
     depths: Range<usize>,
     /// The depth of the outermost task that it is known to depend on.
     low: usize,
-    error: TaskError,
+    stop: Stop,
 }
 
 /// What has to be put back when a frame ends.

@@ -32,9 +32,10 @@ use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::strand::ancestors;
 use crate::graph::claim::Phase;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
 use crate::graph::marks;
 use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::stop::Stop;
 
 /// For how long nothing is said of a task that cannot be run apart.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ pub(crate) enum Verdict {
     Wait,
     /// Stop waiting: run the task apart.
     Never,
-    Fail(Payload),
+    Fail(Stop),
 }
 
 impl Stall {
@@ -120,7 +121,7 @@ impl Stall {
         }
         match self.then {
             Then::RunApart => Verdict::Never,
-            Then::Fail => Verdict::Fail(Box::new(stalled(node))),
+            Then::Fail => Verdict::Fail(stalled(node).into()),
         }
     }
 }

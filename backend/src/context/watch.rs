@@ -20,7 +20,8 @@ use crate::context::engine::Engine;
 use crate::context::gate::{GaveUp, Kind, Vigil};
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
+use crate::graph::stop::Payload;
 
 /// A wait that lasts for so long is reported.
 const LONG: Duration = Duration::from_secs(1);

@@ -20,9 +20,9 @@ use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_de
 use crate::evaluate::flight::try_launch;
 use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
 use crate::graph::claim::Phase;
-use crate::graph::failure::Payload;
 use crate::graph::held::Held;
 use crate::graph::node::{NodeRef, RESOLVED};
+use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::hash_of;
@@ -33,7 +33,7 @@ pub(crate) enum Asked {
     Waits,
     /// The node that holds the value: the one asked for, or a twin.
     Holds(NodeRef),
-    Failed(Payload),
+    Failed(Stop),
 }
 
 /// One wait for a node.
@@ -74,19 +74,19 @@ impl Asker {
                     return Asked::Holds(node);
                 }
                 phase @ (Phase::Empty | Phase::Stale) => {
-                    if let Some(payload) = self.failure(local) {
-                        return Asked::Failed(payload);
+                    if let Some(stop) = self.failure(local) {
+                        return Asked::Failed(stop);
                     }
                     if let Some(error) = failed_in_this_demand(local, node) {
-                        return Asked::Failed(Box::new(error));
+                        return Asked::Failed(error.into());
                     }
-                    if let Err(payload) = check_cancelled(local) {
-                        return Asked::Failed(payload);
+                    if let Err(stop) = check_cancelled(local) {
+                        return Asked::Failed(stop);
                     }
                     if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(RESOLVED) {
                         return match demand(local, node) {
                             Ok(holder) => Asked::Holds(holder),
-                            Err(payload) => Asked::Failed(payload),
+                            Err(stop) => Asked::Failed(stop),
                         };
                     }
                     let own = own.filter(|_| !self.has_launched);
@@ -107,9 +107,9 @@ impl Asker {
     /// Waits for a claimed node; `None` if it is worth another look.
     fn wait(&mut self, local: &Local, waker: &Waker) -> Option<Asked> {
         let node = self.node;
-        if let Err(payload) = check_cancelled(local) {
+        if let Err(stop) = check_cancelled(local) {
             self.stop_waiting();
-            return Some(Asked::Failed(payload));
+            return Some(Asked::Failed(stop));
         }
         if let Some(asked) = self.register(local) {
             self.stop_waiting();
@@ -117,9 +117,9 @@ impl Asker {
         }
         // Who has launched the flight has a seat.
         if self.seat.is_none() {
-            if let Err(payload) = check_process(local.engine()) {
+            if let Err(stop) = check_process(local.engine()) {
                 self.stop_waiting();
-                return Some(Asked::Failed(payload));
+                return Some(Asked::Failed(stop));
             }
             self.seat = local.engine().flights.of(node).and_then(Seat::take);
         }
@@ -138,7 +138,7 @@ impl Asker {
     }
 
     /// Ends a wait, if there was one; the failure that it ended with.
-    fn failure(&mut self, local: &Local) -> Option<Payload> {
+    fn failure(&mut self, local: &Local) -> Option<Stop> {
         let waited = self.registered != 0;
         let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
         self.stop_waiting();
@@ -147,7 +147,7 @@ impl Asker {
         }
         match thrown {
             Some(thrown) => Some(local.take_over(thrown)),
-            None => failed_meanwhile(local, self.node).map(|error| Box::new(error) as Payload),
+            None => failed_meanwhile(local, self.node).map(Stop::from),
         }
     }
 
@@ -167,9 +167,9 @@ impl Asker {
             }
             Ok(Waited::Never) => Some(match run_apart(local, self.node) {
                 Ok(twin) => Asked::Holds(twin),
-                Err(payload) => Asked::Failed(payload),
+                Err(stop) => Asked::Failed(stop),
             }),
-            Err(payload) => Some(Asked::Failed(payload)),
+            Err(stop) => Some(Asked::Failed(stop)),
         }
     }
 
@@ -190,7 +190,7 @@ impl Asker {
 fn waits_unless_cancelled(local: &Local) -> Asked {
     match check_cancelled(local) {
         Ok(()) => Asked::Waits,
-        Err(payload) => Asked::Failed(payload),
+        Err(stop) => Asked::Failed(stop),
     }
 }
 
@@ -297,7 +297,7 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         let outcome = match asked {
             Asked::Waits => return None,
             Asked::Holds(holder) => Ok(holder),
-            Asked::Failed(payload) => Err(payload),
+            Asked::Failed(stop) => Err(stop),
         };
         let holder = hand_out(local, node, outcome, false);
         // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a

@@ -37,8 +37,6 @@ mod resolved;
 mod rounds;
 mod way;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub(crate) use self::read::{is_own, read_claimed};
 pub(crate) use self::resolved::{verify_resolved, whole_components};
 pub(crate) use self::way::{give_way, is_giving_way, wait_for_way};
@@ -48,49 +46,36 @@ use crate::context::local::Local;
 use crate::context::strand::Gathered;
 use crate::evaluate::execute::unfinished;
 use crate::graph::edges::Edge;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
 use crate::graph::node::{AHEAD, NodeRef, ON_CYCLE};
-
-/// What is returned instead of an outcome when a member's body has run: its value is provisional.
-struct Parked;
-
-/// What is thrown into a body of a round that is to begin again.
-struct Restart;
-
-pub(crate) fn parked() -> Payload {
-    Box::new(Parked)
-}
+use crate::graph::stop::Stop;
 
 /// The node that holds the value of `node`, which has been run with this outcome by the current strand.
 #[inline]
-pub(crate) fn outcome(
-    local: &Local,
-    node: NodeRef,
-    outcome: Result<(), Payload>,
-) -> Result<NodeRef, Payload> {
+pub(crate) fn outcome(local: &Local, node: NodeRef, outcome: Result<(), Stop>) -> Result<NodeRef, Stop> {
     match outcome {
         Ok(()) => Ok(node),
-        Err(payload) => resume(local, node, payload),
+        Err(stop) => resume(local, node, stop),
     }
 }
 
 /// A demand for `node` has failed: goes on with it if the failure is this module's affair.
 ///
 /// # Errors
-/// The payload, if it is not.
+/// The reason, if it is not.
 #[cold]
-pub(crate) fn resume(local: &Local, node: NodeRef, mut payload: Payload) -> Result<NodeRef, Payload> {
+pub(crate) fn resume(local: &Local, node: NodeRef, mut stop: Stop) -> Result<NodeRef, Stop> {
     loop {
-        if payload.is::<Parked>() {
-            return read_claimed(local, node).unwrap_or(Err(payload));
+        if matches!(stop, Stop::Parked) {
+            return read_claimed(local, node).unwrap_or(Err(stop));
         }
         if !is_giving_way(local) {
-            return Err(payload);
+            return Err(stop);
         }
         wait_for_way(local)?;
         match crate::evaluate::demand::demand_once(local, node) {
             Ok(holder) => return Ok(holder),
-            Err(other) => payload = other,
+            Err(other) => stop = other,
         }
     }
 }
@@ -99,7 +84,7 @@ pub(crate) fn resume(local: &Local, node: NodeRef, mut payload: Payload) -> Resu
 #[cold]
 pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
     let ended = local.settle_carried();
-    let error = local.poison_of_innermost().or_else(|| (!ended).then(|| unfinished(node)));
+    let error = poison_or_unfinished(local, node, ended);
     let run = Run { twin, reads: local.with_reads(<[Edge]>::to_vec), emitted: local.take_emitted() };
     local.counters.of(node.function).runs.add(1);
     {
@@ -118,9 +103,9 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
 
 /// The body of a member, the innermost claim, has failed.
 #[cold]
-pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
+pub(crate) fn park_failed(local: &Local, node: NodeRef, stop: &Stop) {
     local.settle_carried();
-    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    let error = local.failure_of_innermost(stop, node);
     let reads = local.with_reads(<[Edge]>::to_vec);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
@@ -138,19 +123,19 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, payload: &Payload) {
 /// A run has ended without being published: if it was that of a component's head, the component is resolved now.
 ///
 /// # Errors
-/// The payload, or what kept the component from being resolved; the way to ask again, if the head has left it.
+/// The reason to stop, or what kept the component from being resolved; the way to ask again, if the head has left it.
 #[cold]
-pub(crate) fn after_run(local: &Local, node: NodeRef, payload: Payload) -> Result<(), Payload> {
+pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), Stop> {
     match end_of_head(local) {
-        None => Err(payload),
+        None => Err(stop),
         Some(None) => match on_enough_stack(|| rounds::resolve(local))?.contains(&node) {
             true => Err(way::clear(local, local.claimed.borrow().len())),
             false => Ok(()),
         },
         Some(Some(error)) => {
-            let payload = if payload.is::<Parked>() { Box::new(error.clone()) } else { payload };
+            let stop = if matches!(stop, Stop::Parked) { error.clone().into() } else { stop };
             publish::fail_all(local, &error);
-            Err(payload)
+            Err(stop)
         }
     }
 }
@@ -180,29 +165,15 @@ fn end_of_head(local: &Local) -> Option<Option<TaskError>> {
     cycles.last().filter(is_of_head).map(Component::failure)
 }
 
-/// Runs the body of a member in a frame of its own, apart from its node. The twin belongs to the caller.
-fn run_apart(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Payload>, Gathered) {
-    local.claimed.borrow_mut().push(node);
-    let frame = local.begin_frame(predicted, true);
-    let outcome = on_enough_stack(|| {
-        // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
-        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }))
-    });
-    let ended = local.settle_carried();
-    let error = local.poison_of_innermost().or_else(|| (!ended).then(|| unfinished(node)));
-    let reads = local.with_reads(<[Edge]>::to_vec);
-    let gathered = Gathered { reads, emitted: local.take_emitted() };
-    local.end_frame(frame);
-    local.pop_claim(node);
+/// Why the innermost claimed node fails although its body has returned, if it does; `ended` says whether all that was carried out of
+/// the body has ended, too.
+fn poison_or_unfinished(local: &Local, node: NodeRef, ended: bool) -> Option<TaskError> {
+    let poison = local.poison_of_innermost().map(|stop| stop.error(node));
+    poison.or_else(|| (!ended).then(|| unfinished(node)))
+}
+
+/// Runs the body of a member beside its node. The twin belongs to the caller.
+fn run_beside(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Stop>, Gathered) {
     local.counters.of(node.function).runs.add(1);
-    let outcome = match (outcome, error) {
-        (Ok(twin), None) => Ok(twin),
-        (Ok(twin), Some(error)) => {
-            local.engine().keep_twin(twin);
-            Err(Box::new(error) as Payload)
-        }
-        (Err(_), Some(error)) => Err(Box::new(error) as Payload),
-        (Err(payload), None) => Err(payload),
-    };
-    (outcome, gathered)
+    super::execute::run_beside(local, node, predicted)
 }

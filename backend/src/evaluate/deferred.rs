@@ -1,7 +1,6 @@
 //! Descriptors of async functions: how their bodies are made, run through on a thread, and finished.
 
 use std::any::TypeId;
-use std::panic::resume_unwind;
 use std::pin::pin;
 
 use crate::call::args::Key;
@@ -73,8 +72,8 @@ fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
     let mut body = pin!(body);
     block_on(|waker| {
         let cancelled = Local::current().map(check_cancelled);
-        if let Some(Err(payload)) = cancelled {
-            resume_unwind(payload);
+        if let Some(Err(stop)) = cancelled {
+            stop.throw();
         }
         D::go_on(body.as_mut(), waker)
     })

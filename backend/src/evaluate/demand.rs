@@ -16,7 +16,7 @@ mod visit;
 use std::sync::Arc;
 
 pub(crate) use self::visit::{Patience, Step, Visit};
-use crate::context::cancelled::{check_cancelled, check_process, is_cancelled, is_to_end};
+use crate::context::cancelled::{check_cancelled, check_process, is_to_end};
 use crate::context::component::all_claims;
 use crate::context::local::Local;
 use crate::context::stall::{Stall, Verdict};
@@ -28,23 +28,24 @@ use crate::evaluate::execute::execute;
 use crate::evaluate::flight::{drive, try_launch_here};
 use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
-use crate::graph::failure::{CycleError, Payload, TaskError, Thrown};
+use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::marks::{self, Marks};
 use crate::graph::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
+use crate::graph::stop::{Stop, Thrown};
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
 ///
 /// # Errors
-/// The payload of the panic, cycle or cancellation that kept it from becoming so.
-pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+/// The panic, cycle or cancellation that kept it from becoming so.
+pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     match demand_once(local, node) {
         Ok(holder) => Ok(holder),
-        Err(payload) => cycle::resume(local, node, payload),
+        Err(stop) => cycle::resume(local, node, stop),
     }
 }
 
 /// As [`demand`], but for what `cycle.rs` makes of a failure.
-pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     if local.begins_demand() {
         local.begin_demand();
     }
@@ -53,10 +54,10 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Paylo
     loop {
         match node.state.phase() {
             Phase::Fresh => return Ok(node),
-            Phase::Empty if node.task_fn.is_leaf() => return Err(Box::new(removed(node))),
+            Phase::Empty if node.task_fn.is_leaf() => return Err(Stop::from(removed(node))),
             phase @ (Phase::Empty | Phase::Stale) => {
                 if let Some(error) = failed_in_this_demand(local, node) {
-                    return Err(Box::new(error));
+                    return Err(Stop::from(error));
                 }
                 check_cancelled(local)?;
                 if node.flag(RESOLVED) {
@@ -78,7 +79,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Paylo
                     return run_apart(local, node);
                 }
                 if let Some(error) = failed_meanwhile(local, node) {
-                    return Err(Box::new(error));
+                    return Err(Stop::from(error));
                 }
             }
         }
@@ -90,14 +91,18 @@ fn removed(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
 }
 
-/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its
-/// body. Returns whether it came from the store.
-pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Payload>, bool) {
-    let visit = Visit::asking(node, check);
-    let runs = local.counters.of(node.function).runs.get();
-    let outcome = verify(local, visit);
-    // A body that calls its own function counts runs as well; then this one has run, too.
-    (outcome, local.counters.of(node.function).runs.get() == runs)
+/// Whether the body of a claimed node has run so that the node is fresh, or failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// No: its reads or the store told its value.
+    Found,
+    /// Yes.
+    Run,
+}
+
+/// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its body.
+pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Stop>, Made) {
+    verify_and_tell(local, Visit::asking(node, check))
 }
 
 /// Ends the claim of a node that has got its value from the store.
@@ -133,7 +138,7 @@ pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) 
 ///
 /// # Errors
 /// The cycle that waiting would close; the panic that ended the node's flight.
-pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Stop> {
     let engine = local.engine();
     check_cancelled(local)?;
     check_process(engine)?;
@@ -150,7 +155,7 @@ pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Payload> 
             Verdict::Wait => {}
             Verdict::Over => break Ok(Ok(Waited::Over)),
             Verdict::Never => break Ok(Ok(Waited::Never)),
-            Verdict::Fail(payload) => break Ok(Err(payload)),
+            Verdict::Fail(stop) => break Ok(Err(stop)),
         }
     };
     engine.waits.unblock(local.strand.get(), node);
@@ -188,7 +193,7 @@ pub(crate) enum Waited {
 ///
 /// # Errors
 /// The cycle that waiting would close.
-pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<Waited, Payload> {
+pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<Waited, Stop> {
     let registered = {
         let claimed = all_claims(local);
         let (lineage, beneath) = (local.lineage.borrow(), local.beneath.borrow());
@@ -204,12 +209,12 @@ pub(crate) fn block(local: &Local, node: NodeRef, patience: Patience) -> Result<
         Ok(()) => Ok(Waited::Over),
         Err(Refused::Stacked) => Ok(Waited::Never),
         Err(Refused::Cycle(path, closes_at)) => {
-            if let Some(payload) = cycle::give_way(local, node, &path, closes_at, patience) {
-                return Err(payload);
+            if let Some(stop) = cycle::give_way(local, node, &path, closes_at, patience) {
+                return Err(stop);
             }
             let cycle = Arc::new(CycleError::new(&path));
             local.poison_cycle(&cycle);
-            Err(Box::new(TaskError::Cycle(cycle)))
+            Err(Stop::from(TaskError::Cycle(cycle)))
         }
     }
 }
@@ -237,7 +242,11 @@ pub(crate) fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError
 }
 
 /// Makes the claimed node of `root` fresh, and whatever of its stale reads that takes.
-pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
+pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Stop> {
+    verify_and_tell(local, root).0
+}
+
+fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
     let mut visits = Visits { local, stack: vec![root] };
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {
@@ -257,18 +266,18 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Payload> {
                 visits.stack.pop();
                 let outcome = execute(local, node);
                 if visits.stack.is_empty() {
-                    return outcome;
+                    return (outcome, Made::Run);
                 }
                 match outcome {
-                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    Err(stop) if stop.is_given_up() => return (Err(stop), Made::Found),
                     // A read that failed counts as changed: its reader's body runs, and meets the failure itself.
                     Err(_) | Ok(()) => {}
                 }
             }
-            Step::Abort(payload) => return Err(payload),
+            Step::Abort(stop) => return (Err(stop), Made::Found),
         }
     }
-    Ok(())
+    (Ok(()), Made::Found)
 }
 
 /// The stack of visits. What is left on it when it is dropped goes back to where it was.

@@ -1,10 +1,8 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use crate::context::cancelled::is_cancelled;
 use crate::context::local::Local;
 use crate::evaluate::demand::demand;
 use crate::evaluate::execute::rehearse;
@@ -51,7 +49,7 @@ pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
 /// The node that a twin of the current session stands for, when its owner has finished it.
 fn itself(local: &Local, root: NodeRef) -> NodeRef {
     let Some(node) = local.engine().aparts.original(root) else { return root };
-    local.needing_nodes(|| demand(local, node)).unwrap_or_else(|payload| resume_unwind(payload))
+    local.needing_nodes(|| demand(local, node)).unwrap_or_else(|stop| stop.throw())
 }
 
 /// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
@@ -184,8 +182,8 @@ impl<'a> Collecting<'a> {
                 let visit = self.visit(node)?;
                 Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
             }
-            Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
-            Err(payload) if node == self.root => resume_unwind(payload),
+            Err(stop) if stop.is_given_up() => stop.throw(),
+            Err(stop) if node == self.root => stop.throw(),
             // It has emitted nothing that could be kept; its reader coped with that.
             Err(_) => Ok(None),
         }
@@ -234,7 +232,7 @@ impl<'a> Collecting<'a> {
                 Finding::Needs(node) => match demand(self.local, node) {
                     Ok(holder) if holder == node => {}
                     Ok(_) => search.failed(node),
-                    Err(payload) if is_cancelled(&payload) => resume_unwind(payload),
+                    Err(stop) if stop.is_given_up() => stop.throw(),
                     Err(_) => search.failed(node),
                 },
                 Finding::Lost => return Found::Lost,
@@ -275,7 +273,7 @@ impl Rehearsed {
         local.end_frame(frame);
         match outcome {
             Ok(()) => Self { reads, emitted },
-            Err(payload) => resume_unwind(payload),
+            Err(stop) => stop.throw(),
         }
     }
 }

@@ -8,32 +8,34 @@ use std::time::Instant;
 use crate::base::counters::Counters;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
+use crate::context::strand::Gathered;
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Deps, Edge};
 use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Failure;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
 use crate::graph::marks;
 use crate::graph::node::{
     ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE,
     UNREACHABLE, WAS_READ,
 };
+use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 use crate::persist::reads_changed;
 
 /// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
 ///
 /// # Errors
-/// The payload, if the body (or the comparison of its output) panicked; the node is EMPTY then.
+/// The reason, if the body (or the comparison of its output) panicked; the node is EMPTY then.
 #[inline(never)]
-pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Payload> {
+pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Stop> {
     execute_in_place(local, node)
 }
 
 /// [`execute`], compiled into its caller: the one from which bodies nest.
 #[inline(always)]
-pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Payload> {
+pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Stop> {
     let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
@@ -48,7 +50,7 @@ pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Paylo
 }
 
 #[inline(always)]
-fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
+fn run_body(local: &Local, node: NodeRef) -> Result<(), Stop> {
     let mut completed = None;
     let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
@@ -61,43 +63,76 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Payload> {
         }))
     });
     match outcome {
-        _ if completed == Some(Completed::Parked) => Err(cycle::parked()),
-        Err(payload) if completed.is_none() => Err(failed(local, node, payload)),
-        outcome => outcome,
+        _ if completed == Some(Completed::Parked) => Err(Stop::Parked),
+        Err(payload) if completed.is_none() => Err(failed(local, node, Stop::caught(payload))),
+        outcome => outcome.map_err(Stop::caught),
     }
 }
 
 /// The body has panicked, or what completes its run has. Returns why.
 #[cold]
 #[inline(never)]
-fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
-    let (payload, unseen) = cause(local, payload);
-    fail(local, node, &payload);
+fn failed(local: &Local, node: NodeRef, stop: Stop) -> Stop {
+    let (stop, unseen) = cause(local, stop);
+    fail(local, node, &stop);
     drop(unseen);
-    payload
+    stop
 }
 
 /// Why the innermost claimed node fails whose body has panicked, and the panic that nobody sees then: whatever the body made
 /// of a cycle or a cancellation that it met, that is why it failed.
 #[cold]
-pub(crate) fn cause(local: &Local, payload: Payload) -> (Payload, Option<Payload>) {
+pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     match local.poison_of_innermost() {
-        Some(error) => (Box::new(error), Some(payload)),
-        None => (payload, None),
+        Some(cause) => (cause, Some(stop)),
+        None => (stop, None),
     }
 }
 
 /// Runs the body of a node whose value stays as it is, in the frame that the caller has begun.
 ///
 /// # Errors
-/// The payload, if the body panicked.
+/// The panic of the body.
 #[cold]
-pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Payload> {
+pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Stop> {
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
     let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
-    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin))
+    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught)
+}
+
+/// Runs the body of a node beside the node, in a frame of its own, and returns a twin that holds the value, with what the body has
+/// read and emitted. The twin belongs to the caller. It is no claim, but on the path of a cycle all the same.
+///
+/// # Errors
+/// Why there is no value, whatever the body has returned.
+pub(crate) fn run_beside(
+    local: &Local,
+    node: NodeRef,
+    predicted: &[Edge],
+) -> (Result<NodeRef, Stop>, Gathered) {
+    local.claimed.borrow_mut().push(node);
+    let frame = local.begin_frame(predicted, true);
+    let outcome = on_enough_stack(|| {
+        // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }))
+    });
+    let has_ended = local.settle_carried();
+    let stop = local.poison_of_innermost().or_else(|| (!has_ended).then(|| unfinished(node).into()));
+    let gathered = local.take_gathered();
+    local.end_frame(frame);
+    local.pop_claim(node);
+    let outcome = match stop {
+        Some(stop) => {
+            if let Ok(twin) = outcome {
+                local.engine().keep_twin(twin);
+            }
+            Err(stop)
+        }
+        None => outcome.map_err(Stop::caught),
+    };
+    (outcome, gathered)
 }
 
 /// What became of a finished run.
@@ -122,11 +157,11 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
         node.set_flag(FAILED);
         unfinished(node).throw();
     }
-    if let Some(error) = local.poison_of_innermost() {
+    if let Some(stop) = local.poison_of_innermost() {
         // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
         // dependents have seen.
         node.set_flag(FAILED);
-        error.throw();
+        stop.throw();
     }
     let lasts = lasts(node);
     local.mute();
@@ -190,13 +225,13 @@ pub(crate) fn unfinished(node: NodeRef) -> TaskError {
 /// It runs no code of the user's that could panic: nobody would end the claim.
 #[cold]
 #[inline(never)]
-pub(crate) fn fail(local: &Local, node: NodeRef, payload: &Payload) {
+pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
     if node.flag(ON_CYCLE) {
-        return cycle::park_failed(local, node, payload);
+        return cycle::park_failed(local, node, stop);
     }
     // What still runs can add nothing any more; the task has failed already.
     local.settle_carried();
-    let error = local.poison_of_innermost().unwrap_or_else(|| local.name_failure(payload, node));
+    let error = local.failure_of_innermost(stop, node);
     local.mute();
     if matches!(error, TaskError::Cancelled) {
         // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run

@@ -43,8 +43,8 @@ use crate::evaluate::demand::{Visit, try_claim_for};
 use crate::evaluate::execute::{cause, complete, fail};
 use crate::evaluate::heavy::launch_heavy;
 use crate::graph::claim::Phase;
-use crate::graph::failure::{Payload, TaskError, Thrown};
 use crate::graph::node::NodeRef;
+use crate::graph::stop::{Stop, Thrown};
 use crate::graph::task_fn::Ran;
 
 pub use body::Deferred;
@@ -246,8 +246,8 @@ impl Core {
                 Stage::Verifies => match state.verify(local, waker) {
                     Verified::Waits => return Driven::Waits,
                     Verified::Current => return Driven::Over,
-                    Verified::Failed(payload) => {
-                        *self.failure.lock() = Some((payload, local.last_panic.take()));
+                    Verified::Failed(stop) => {
+                        *self.failure.lock() = Some((stop, local.last_panic.take()));
                         return Driven::Over;
                     }
                     Verified::Run => state.stage = Stage::Runs,
@@ -260,7 +260,7 @@ impl Core {
                     // SAFETY: the node is the flight's; the claim is held.
                     let made = catch_unwind(AssertUnwindSafe(|| unsafe { parts.start(node) }));
                     if let Err(payload) = made {
-                        return self.failed(local, node, payload);
+                        return self.failed(local, node, Stop::caught(payload));
                     }
                     state.stage = Stage::HasBegun;
                 }
@@ -301,20 +301,23 @@ impl Core {
                 local.suspend(&mut state.frame, saved);
                 return Some(Driven::Waits);
             }
-            Err(payload) if !published => match self.judge(local, seat, &payload) {
-                Verdict::Fails => {
-                    local.recall(&mut state.frame);
-                    self.publish_failure(local, node, payload);
+            Err(payload) if !published => {
+                let stop = Stop::caught(payload);
+                match self.judge(local, seat, &stop) {
+                    Verdict::Fails => {
+                        local.recall(&mut state.frame);
+                        self.publish_failure(local, node, stop);
+                    }
+                    verdict => {
+                        give_up_run(parts, local, stop);
+                        state.frame = Suspended::default();
+                        state.stage = Stage::Runs;
+                        local.end_frame(saved);
+                        let waits = verdict == Verdict::LeavesItToOthers;
+                        return waits.then_some(Driven::Waits);
+                    }
                 }
-                verdict => {
-                    give_up_run(parts, local, payload);
-                    state.frame = Suspended::default();
-                    state.stage = Stage::Runs;
-                    local.end_frame(saved);
-                    let waits = verdict == Verdict::LeavesItToOthers;
-                    return waits.then_some(Driven::Waits);
-                }
-            },
+            }
             // If the drop of the replaced output panicked, the new one is in place.
             _ => {}
         }
@@ -323,31 +326,29 @@ impl Core {
     }
 
     /// Judges a panic of the body, in the poll of the waiter at `seat`.
-    fn judge(&self, local: &Local, seat: u64, payload: &Payload) -> Verdict {
+    fn judge(&self, local: &Local, seat: u64, stop: &Stop) -> Verdict {
         // What still runs can add nothing to this run any more.
         local.settle_carried();
-        let is_panic = matches!(payload.downcast_ref(), None | Some(TaskError::Panicked { .. }));
-        if is_panic && local.poison_of_innermost().is_none() {
-            self.seats.judge(seat, Says::of(payload))
-        } else {
-            Verdict::Fails
+        match Says::of(stop) {
+            Some(says) if local.poison_of_innermost().is_none() => self.seats.judge(seat, says),
+            _ => Verdict::Fails,
         }
     }
 
-    fn failed(&self, local: &Local, node: NodeRef, payload: Payload) -> Driven {
+    fn failed(&self, local: &Local, node: NodeRef, stop: Stop) -> Driven {
         let frame = local.begin_frame(&[], true);
-        self.publish_failure(local, node, payload);
+        self.publish_failure(local, node, stop);
         local.end_frame(frame);
         Driven::Over
     }
 
-    fn publish_failure(&self, local: &Local, node: NodeRef, payload: Payload) {
-        let (payload, unseen) = cause(local, payload);
+    fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop) {
+        let (stop, unseen) = cause(local, stop);
         let this = local.engine().flights.land(node);
         // First the failure: those who see the claim's end look for it.
         let mut place = self.failure.lock();
-        fail(local, node, &payload);
-        *place = Some((payload, local.last_panic.take()));
+        fail(local, node, &stop);
+        *place = Some((stop, local.last_panic.take()));
         drop(place);
         drop(this);
         // A panic of the drop is nobody's: the failure is told already.
@@ -357,10 +358,10 @@ impl Core {
 
 /// Drops a body that has panicked, and is to be begun again: in another demand, so that what failed with it is run again, too.
 #[cold]
-fn give_up_run(parts: &dyn Parts, local: &Local, payload: Payload) {
+fn give_up_run(parts: &dyn Parts, local: &Local, stop: Stop) {
     local.mute();
     // What drops throw is nobody's.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+    drop(catch_unwind(AssertUnwindSafe(|| drop(stop))));
     drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
     local.begin_demand();
 }

@@ -18,6 +18,7 @@ use crate::graph::emitted::Emitted;
 use crate::graph::failure::TaskError;
 use crate::graph::held::{Held, Shared};
 use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::stop::Stop;
 use larder_storage::Digest;
 
 /// A memoized call of a task function that returns `T`. It may not have run yet.
@@ -101,7 +102,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.demand())) {
             // SAFETY: as in `with`.
             Ok(node) => Ok(unsafe { node.value_by_type::<T>() }.clone()),
-            Err(payload) => Err(local.take_failure(&payload)),
+            Err(payload) => Err(local.take_failure(&Stop::caught(payload))),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::context::strand::Strand;
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Visit, verify};
 use crate::evaluate::flight::{Waiters, with_waker};
-use crate::graph::failure::Thrown;
+use crate::graph::stop::{Stop, Thrown};
 
 #[derive(Default)]
 struct HeavyFlight {
@@ -58,10 +58,10 @@ impl Parcel {
             let _runs = engine.runners.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
             // Where it has given way to another strand, those who wait look again.
-            if let Err(payload) = outcome.unwrap_or_else(Err)
+            if let Err(stop) = outcome.unwrap_or_else(|payload| Err(Stop::caught(payload)))
                 && !(cycle::is_giving_way(&local) && cycle::wait_for_way(&local).is_ok())
             {
-                *flight.failure.lock() = Some((payload, local.last_panic.take()));
+                *flight.failure.lock() = Some((stop, local.last_panic.take()));
             }
         } else {
             visit.put_back(&local);

@@ -5,8 +5,6 @@
 //! in their slot on the caller's stack, and the code is shared by all task functions. What is left to do when the node is known is
 //! done with all that gone from the stack ([`finish`]).
 
-use std::panic::resume_unwind;
-
 use crate::base::stack::on_enough_stack;
 use crate::call::args::{Args, ArgsSlot};
 use crate::call::slot::StackMagicAnySlot;
@@ -16,9 +14,9 @@ use crate::evaluate::demand::demand;
 use crate::evaluate::execute::execute_in_place;
 use crate::evaluate::{cycle, stored};
 use crate::graph::claim::{Phase, StateWord};
-use crate::graph::failure::Payload;
 use crate::graph::marks;
 use crate::graph::node::{Header, NodeRef};
+use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::{CachedTaskType, hash_of};
@@ -143,7 +141,7 @@ pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
 
 /// Goes on when the read lock has not found the node: probes the store, then inserts.
 fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> (NodeRef, Then) {
-    check_cancelled(local).unwrap_or_else(|payload| resume_unwind(payload));
+    check_cancelled(local).unwrap_or_else(|stop| stop.throw());
     if let (Some(persistence), Some(_), false) =
         (local.engine().persistence(), task_fn.stored, task_fn.is_async())
     {
@@ -182,14 +180,14 @@ fn run_new(local: &Local, node: NodeRef) -> NodeRef {
             local.record_new(node);
             node
         }
-        Err(payload) => failed_new(local, node, payload),
+        Err(stop) => failed_new(local, node, stop),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn failed_new(local: &Local, node: NodeRef, payload: Payload) -> NodeRef {
-    let outcome = cycle::resume(local, node, payload);
+fn failed_new(local: &Local, node: NodeRef, stop: Stop) -> NodeRef {
+    let outcome = cycle::resume(local, node, stop);
     hand_out(local, node, outcome, true)
 }
 
@@ -203,7 +201,7 @@ fn make_fresh(local: &Local, node: NodeRef) -> NodeRef {
 pub(crate) fn hand_out(
     local: &Local,
     node: NodeRef,
-    outcome: Result<NodeRef, Payload>,
+    outcome: Result<NodeRef, Stop>,
     is_new: bool,
 ) -> NodeRef {
     if is_new {
@@ -213,7 +211,7 @@ pub(crate) fn hand_out(
     }
     match outcome {
         Ok(holder) => holder,
-        Err(payload) => resume_unwind(payload),
+        Err(stop) => stop.throw(),
     }
 }
 

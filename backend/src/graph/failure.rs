@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic;
 use std::sync::Arc;
 
 use crate::graph::node::NodeRef;
+use crate::graph::stop::Stop;
 
 /// What a forked process is told.
 pub(crate) const FORKED: &str = "the runtime was made by the process that this one was forked from, whose threads are \
@@ -131,16 +131,13 @@ impl std::error::Error for TaskError {
 }
 
 impl TaskError {
-    /// Unwinds with this error as the payload, without running the panic hook: whoever asked is told.
+    /// Unwinds with this error as the payload, without running the panic hook: the caller is told.
     pub(crate) fn throw(self) -> ! {
-        panic::resume_unwind(Box::new(self))
+        Stop::from(self).throw()
     }
 
-    /// Reads the error out of a panic payload; a foreign payload is a panic of `task`.
-    pub(crate) fn of_payload(payload: &(dyn Any + Send), task: impl fmt::Debug) -> Self {
-        if let Some(error) = payload.downcast_ref::<Self>() {
-            return error.clone();
-        }
+    /// Returns the error that a panic of `task` with this payload is.
+    pub(crate) fn of_panic(payload: &(dyn Any + Send), task: impl fmt::Debug) -> Self {
         Self::Panicked { task: format!("{task:?}"), message: message_of(payload).to_owned() }
     }
 
@@ -150,18 +147,13 @@ impl TaskError {
     }
 }
 
-fn message_of(payload: &(dyn Any + Send)) -> &str {
+/// Returns the message of a panic.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
     if let Some(message) = payload.downcast_ref::<&'static str>() {
         return message;
     }
     payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
 }
-
-/// What a panic carries.
-pub(crate) type Payload = Box<dyn Any + Send>;
-
-/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
-pub(crate) type Thrown = (Payload, Option<(usize, TaskError)>);
 
 /// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::context::flights::Fly;
 use crate::context::flights::Seat;
 use crate::evaluate::flight::{Boarded, Says, Seats, Verdict};
 use crate::graph::claim::Phase;
-use crate::graph::failure::Thrown;
+use crate::graph::stop::Thrown;
 
 use super::{Nodes, drive, explore, on_threads};
 

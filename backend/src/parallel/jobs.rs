@@ -12,6 +12,7 @@ use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::strand::Lineage;
+use crate::graph::stop::Stop;
 use crate::parallel::crew_of;
 use crate::parallel::left::Left;
 
@@ -99,7 +100,7 @@ impl Jobs {
             }
             let frame = local.begin_frame(&[], self.recording);
             if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
-                self.left.fail(local, number, payload);
+                self.left.fail(local, number, Stop::caught(payload));
             }
             self.left.end_stretch(local, number, frame);
         }

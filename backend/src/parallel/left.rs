@@ -1,6 +1,6 @@
 //! Left: what the participants of a scope leave behind for the task that called it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -9,7 +9,8 @@ use crate::context::engine::Engine;
 use crate::context::local::{Local, SavedFrame};
 use crate::context::sink::Sink;
 use crate::context::strand::{Gathered, Lineage, Strand};
-use crate::graph::failure::{CycleError, Payload, TaskError};
+use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::stop::Stop;
 
 /// What participants leave behind.
 #[derive(Default)]
@@ -50,11 +51,11 @@ impl Left {
     }
 
     /// Keeps the panic of an item, if it is the first in the order of the items.
-    pub(crate) fn fail(&self, local: &Local, index: usize, payload: Payload) {
-        if matches!(payload.downcast_ref(), Some(TaskError::Cancelled)) {
+    pub(crate) fn fail(&self, local: &Local, index: usize, stop: Stop) {
+        if stop.is_given_up() {
             self.cancel();
         }
-        let failure = Failed { index, payload, named: local.last_panic.take() };
+        let failure = Failed { index, stop, named: local.last_panic.take() };
         let mut failed = self.failed.lock();
         // The payload that is not kept is the user's to drop, not under the lock.
         let dropped = match &*failed {
@@ -83,7 +84,7 @@ impl Left {
         local.inherit(self.is_cancelled(), &self.escaped.lock());
         let failed = self.failed.lock().take();
         if self.is_cancelled() {
-            return Some(Failed { index: 0, payload: Box::new(TaskError::Cancelled), named: None });
+            return Some(Failed { index: 0, stop: Stop::Cancelled, named: None });
         }
         failed
     }
@@ -113,7 +114,7 @@ impl Left {
 /// A panic of an item.
 pub(crate) struct Failed {
     index: usize,
-    payload: Payload,
+    stop: Stop,
     /// The panic named after the innermost task that it came through.
     named: Option<(usize, TaskError)>,
 }
@@ -121,6 +122,6 @@ pub(crate) struct Failed {
 impl Failed {
     pub(crate) fn go_on(self, local: &Local) -> ! {
         *local.last_panic.borrow_mut() = self.named;
-        resume_unwind(self.payload)
+        self.stop.throw()
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
+use crate::graph::stop::Stop;
 use crate::parallel::left::Failed;
 use crate::parallel::share::{Ended, Finished, OnFailure, Share};
 
@@ -116,7 +117,7 @@ pub fn par_each<T: Send, R: Send>(
             share.left.keep_sink(local, 0);
             by_callback.append(local.take_gathered());
             local.end_frame(frame);
-            outcome.map_err(|payload| share.left.fail(local, 0, payload)).is_ok()
+            outcome.map_err(|payload| share.left.fail(local, 0, Stop::caught(payload))).is_ok()
         } else {
             true
         }

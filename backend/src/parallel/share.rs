@@ -17,6 +17,7 @@ use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::{Local, SavedFrame};
 use crate::context::strand::Lineage;
+use crate::graph::stop::Stop;
 use crate::parallel::crew_of;
 use crate::parallel::left::{Failed, Left};
 
@@ -134,7 +135,7 @@ impl<'a> Share<'a> {
                 Ok(Ended::Well) => false,
                 Ok(Ended::Badly) => true,
                 Err(payload) => {
-                    self.left.fail(local, index, payload);
+                    self.left.fail(local, index, Stop::caught(payload));
                     true
                 }
             };

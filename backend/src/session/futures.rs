@@ -1,6 +1,6 @@
 //! Sessions and updates of futures: the gate is held between polls, and each poll is a stretch of the session's strand.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -12,7 +12,8 @@ use crate::context::local::Local;
 use crate::context::strand::Strand;
 use crate::context::token::CancelToken;
 use crate::context::watch::{AtGate, FuturesSession, GateWaiter, UpdateError, Wait};
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::TaskError;
+use crate::graph::stop::{Payload, Stop};
 use crate::parallel::carry::Stretch;
 use crate::session::GivenToken;
 use crate::session::input::Update;
@@ -118,9 +119,9 @@ impl AsyncSession {
     pub fn go_on<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
         self.stretch(|| {
             if let Some(local) = Local::current()
-                && let Err(payload) = check_cancelled(local)
+                && let Err(stop) = check_cancelled(local)
             {
-                resume_unwind(payload);
+                stop.throw();
             }
             work()
         })
@@ -138,13 +139,15 @@ impl AsyncSession {
         if let Some(local) = outer {
             let _token = self.strand.token.as_ref().map(|token| GivenToken::put(local, token.clone()));
             return catch_unwind(AssertUnwindSafe(work))
-                .map_err(|payload| (local.take_failure(&payload), payload));
+                .map_err(Stop::caught)
+                .map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
         }
         assert!(self.hold.is_some(), "a session inside of another one was taken out of it");
         let local = Local::of(&self.engine);
         let stretch = Stretch::of_session(&local, &self.engine, &mut self.strand);
         let outcome = catch_unwind(AssertUnwindSafe(work));
-        let outcome = outcome.map_err(|payload| (local.take_failure(&payload), payload));
+        let outcome =
+            outcome.map_err(Stop::caught).map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
         stretch.end(&local, &mut self.strand);
         outcome
     }

@@ -3,8 +3,9 @@
 use std::cell::Ref;
 use std::sync::Arc;
 
-use crate::graph::failure::{CycleError, Head, Payload, TaskError, Thrown};
+use crate::graph::failure::{CycleError, Head, TaskError};
 use crate::graph::node::NodeRef;
+use crate::graph::stop::{Payload, Stop, Thrown};
 
 use super::{Local, Poisoned, address_of};
 
@@ -16,14 +17,12 @@ impl Local {
     }
 
     /// The error that a failed run of `node` is known by: a foreign panic is named after the innermost task.
-    pub(crate) fn name_failure(&self, payload: &Payload, node: NodeRef) -> TaskError {
-        if payload.is::<TaskError>() {
-            return TaskError::of_payload(&**payload, node);
-        }
+    pub(crate) fn name_failure(&self, stop: &Stop, node: NodeRef) -> TaskError {
+        let Stop::Panicked(payload) = stop else { return stop.error(node) };
         if let Some(error) = self.named(payload) {
             return error;
         }
-        let error = TaskError::of_payload(&**payload, node);
+        let error = TaskError::of_panic(&***payload, node);
         *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
         error
     }
@@ -37,10 +36,10 @@ impl Local {
     }
 
     /// The error that this thread's session ended with.
-    pub(crate) fn take_failure(&self, payload: &Payload) -> TaskError {
-        let named = self.named(payload);
+    pub(crate) fn take_failure(&self, stop: &Stop) -> TaskError {
+        let named = if let Stop::Panicked(payload) = stop { self.named(payload) } else { None };
         self.last_panic.take();
-        named.unwrap_or_else(|| TaskError::of_payload(&**payload, "the session"))
+        named.unwrap_or_else(|| stop.error("the session"))
     }
 
     /// A task on a cycle has no value, even if its body catches the error: its frame will fail again. Tasks that such a
@@ -51,7 +50,7 @@ impl Local {
         }
         let first = self.claimed.borrow().iter().position(|node| cycle.contains(*node));
         if let Some(low) = first {
-            self.poison_from(low, &TaskError::Cycle(cycle.clone()));
+            self.poison_from(low, &TaskError::Cycle(cycle.clone()).into());
         }
     }
 
@@ -61,12 +60,13 @@ impl Local {
         if let (Some(Head { depth, node }), TaskError::Cycle(_)) = (head, error)
             && self.claimed.borrow().get(depth) == Some(&node)
         {
-            self.poison_from(depth, error);
+            self.poison_from(depth, &error.clone().into());
         }
     }
 
-    /// All claimed tasks from a depth on fail with `error`, whatever their bodies return.
-    pub(crate) fn poison_from(&self, low: usize, error: &TaskError) {
+    /// Makes all claimed tasks from a depth on end with `stop`, whatever their bodies return.
+    pub(crate) fn poison_from(&self, low: usize, stop: &Stop) {
+        let copy = || stop.copied().expect("panics poison no claims");
         let mut poisoned = self.poisoned.borrow_mut();
         let end = self.claimed.borrow().len();
         // Each depth keeps its first error. Those that are poisoned already stand in a few ranges, however deep the claims are.
@@ -75,14 +75,14 @@ impl Local {
         for mut known in poisoned.split_off(known) {
             let gap = at..known.depths.start;
             if !gap.is_empty() {
-                poisoned.push(Poisoned { depths: gap, low, error: error.clone() });
+                poisoned.push(Poisoned { depths: gap, low, stop: copy() });
             }
             at = known.depths.end;
             known.low = known.low.min(low);
             poisoned.push(known);
         }
         if at < end {
-            poisoned.push(Poisoned { depths: at..end, low, error: error.clone() });
+            poisoned.push(Poisoned { depths: at..end, low, stop: copy() });
         }
     }
 
@@ -101,21 +101,25 @@ impl Local {
     }
 
     /// A flight that the current strand waited for has thrown: the payload, to go on with here.
-    pub(crate) fn take_over(&self, (payload, named): Thrown) -> Payload {
+    pub(crate) fn take_over(&self, (stop, named): Thrown) -> Stop {
         *self.last_panic.borrow_mut() = named;
-        match payload.downcast_ref() {
+        match &stop {
             // The tasks of this strand that lie on the cycle have no value either.
-            Some(TaskError::Cycle(cycle)) => self.poison_cycle(cycle),
-            Some(TaskError::Cancelled) => self.share_cancellation(),
+            Stop::Failed(error) => {
+                if let TaskError::Cycle(cycle) = &**error {
+                    self.poison_cycle(cycle);
+                }
+            }
+            stop if stop.is_given_up() => self.share_cancellation(),
             _ => {}
         }
-        payload
+        stop
     }
 
     /// A flight that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
     /// keep either, even if this strand never comes to look whether its own session is to end. The session is not touched.
     fn share_cancellation(&self) {
-        self.poison_from(0, &TaskError::Cancelled);
+        self.poison_from(0, &Stop::Cancelled);
         if self.lineage.borrow().is_some() {
             // Some of those tasks may wait for this strand to end.
             self.poison_all();
@@ -133,11 +137,19 @@ impl Local {
     }
 
     /// The error that the innermost claimed node must fail with, although its body has returned.
-    pub(crate) fn poison_of_innermost(&self) -> Option<TaskError> {
+    pub(crate) fn poison_of_innermost(&self) -> Option<Stop> {
         if self.cancelled.get() {
-            return Some(TaskError::Cancelled);
+            return Some(Stop::Cancelled);
         }
-        self.innermost_poison().map(|(poison, _)| poison.error.clone())
+        self.innermost_poison().and_then(|(poison, _)| poison.stop.copied())
+    }
+
+    /// Returns the error that the innermost claimed node fails with, whose body has ended with `stop`.
+    pub(crate) fn failure_of_innermost(&self, stop: &Stop, node: NodeRef) -> TaskError {
+        match self.poison_of_innermost() {
+            Some(poison) => poison.error(node),
+            None => self.name_failure(stop, node),
+        }
     }
 
     /// Ends the innermost claim, and its poison with it.

@@ -18,6 +18,7 @@ use crate::graph::node::{
     FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED,
 };
 use crate::graph::resolved::Resolved;
+use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 
 /// What the user's code says of a member's value.
@@ -43,8 +44,8 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
         match catch_unwind(AssertUnwindSafe(|| judge(node, twin))) {
             Ok(judgement) => judged.push(judgement),
             Err(payload) => {
-                let error = TaskError::of_payload(&*payload, node);
-                return Err(Stopped::Failed(error, Some(payload)));
+                let stop = Stop::caught(payload);
+                return Err(Stopped::Failed(stop.error(node), Some(stop)));
             }
         }
     }

@@ -3,13 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Restart, rounds, run_apart, way};
+use super::{rounds, run_beside, way};
 use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::unfinished;
-use crate::graph::failure::{CycleError, Payload, TaskError};
+use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::marks;
 use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::stop::Stop;
 
 /// Whether the current strand has claimed a node that is RUNNING.
 pub(crate) fn is_own(local: &Local, node: NodeRef) -> bool {
@@ -36,7 +37,7 @@ enum Answer {
 
 /// The outcome of reading a RUNNING node that the current strand has claimed, if it can be resolved.
 #[cold]
-pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRef, Payload>> {
+pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRef, Stop>> {
     if !is_own(local, node) {
         return None;
     }
@@ -46,8 +47,8 @@ pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRe
         Answer::Initial => initial(local, node),
         Answer::Nested => nested(local, node),
         Answer::Evaluated { component, number } => rounds::evaluated(local, component, number),
-        Answer::Restart => Err(Box::new(Restart)),
-        Answer::Failed(error) => Err(Box::new(error)),
+        Answer::Restart => Err(Stop::Restart),
+        Answer::Failed(error) => Err(Stop::from(error)),
         Answer::ClaimAnew(low) => Err(way::clear(local, low)),
     })
 }
@@ -136,12 +137,12 @@ fn join(cycles: &mut Cycles, on_the_way: &[NodeRef], low: usize) {
 }
 
 /// The value of round 0 of a member.
-fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     let is_initialising =
         with_member(local, node, |member| std::mem::replace(&mut member.is_initialising, true));
     if is_initialising {
         let error = TaskError::Cycle(Arc::new(CycleError::new(&[node])));
-        return Err(failed(local, node, Box::new(error)));
+        return Err(failed(local, node, error.into()));
     }
     let frame = local.begin_frame(&[], true);
     // SAFETY: the node lives as long as the session, and only its key is touched.
@@ -156,7 +157,7 @@ fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
     match outcome {
         Ok(twin) if !ended => {
             twin.into_iter().for_each(|twin| local.engine().keep_twin(twin));
-            Err(failed(local, node, Box::new(unfinished(node))))
+            Err(failed(local, node, unfinished(node).into()))
         }
         Ok(twin) => {
             let twin = twin.expect("only fixpoint tasks are asked for their initial value");
@@ -164,12 +165,12 @@ fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
             with_member(local, node, |member| member.initial = Some(twin));
             Ok(twin)
         }
-        Err(payload) => Err(failed(local, node, payload)),
+        Err(payload) => Err(failed(local, node, Stop::caught(payload))),
     }
 }
 
 /// The initial value of a member, for the rounds.
-pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     match with_member(local, node, |member| member.initial) {
         Some(twin) => Ok(twin),
         None => initial(local, node),
@@ -177,10 +178,10 @@ pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Payloa
 }
 
 /// The value of round 1 of a member whose body has begun further down on the stack, and waits for this.
-fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Payload> {
+fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     // Its entry, which notes what the run reads, and that it fails.
     with_member(local, node, |_| ());
-    let (outcome, gathered) = run_apart(local, node, &[]);
+    let (outcome, gathered) = run_beside(local, node, &[]);
     if let Some(component) = local.cycles.borrow_mut().of_member(node) {
         component.note_reads(node, &gathered.reads);
     }
@@ -220,13 +221,13 @@ pub(super) fn own(local: &Local, node: NodeRef, twin: NodeRef) {
 }
 
 /// Notes that a member has failed, and hands out what is to be thrown.
-pub(super) fn failed(local: &Local, node: NodeRef, payload: Payload) -> Payload {
-    if payload.is::<Restart>() {
-        return payload;
+pub(super) fn failed(local: &Local, node: NodeRef, stop: Stop) -> Stop {
+    if matches!(stop, Stop::Restart) {
+        return stop;
     }
-    let error = local.name_failure(&payload, node);
+    let error = local.name_failure(&stop, node);
     if let Some(component) = local.cycles.borrow_mut().of_member(node) {
         component.fail(error, None);
     }
-    payload
+    stop
 }

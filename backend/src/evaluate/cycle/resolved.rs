@@ -14,15 +14,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::read::is_own;
 use super::way;
 use crate::base::stack::on_enough_stack;
-use crate::context::cancelled::is_cancelled;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
-use crate::graph::failure::Payload;
 use crate::graph::marks::Marks;
 use crate::graph::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
 use crate::graph::resolved::Resolved;
+use crate::graph::stop::Stop;
 
 /// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
 /// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
@@ -119,7 +118,7 @@ fn of(node: NodeRef) -> Option<Arc<Resolved>> {
 /// # Errors
 /// The cancellation, or the way to be made, that kept it from being verified.
 #[cold]
-pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, Payload> {
+pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, Stop> {
     let Some(resolved) = of(node) else { return Ok(Waited::Over) };
     let first = resolved.members[0];
     match first.state.phase() {
@@ -155,7 +154,7 @@ impl<'a> Verification<'a> {
         Self { local, resolved, depth, before: vec![(phase, marks)] }
     }
 
-    fn go_through(mut self, asked: NodeRef) -> Result<(), Payload> {
+    fn go_through(mut self, asked: NodeRef) -> Result<(), Stop> {
         if !of(self.resolved.members[0]).is_some_and(|now| Arc::ptr_eq(&now, self.resolved)) {
             // It has been dissolved meanwhile.
             self.put_back();
@@ -173,21 +172,21 @@ impl<'a> Verification<'a> {
         match self.is_current(asked) {
             Ok(true) => self.confirm(),
             Ok(false) => self.dissolve(),
-            Err(payload) if is_cancelled(&payload) && way::is_cleared_from(self.local, self.depth) => {
+            Err(stop) if stop.is_given_up() && way::is_cleared_from(self.local, self.depth) => {
                 // What it reads has come to depend on it.
-                drop(payload);
+                drop(stop);
                 self.dissolve();
             }
-            Err(payload) => {
+            Err(stop) => {
                 self.put_back();
-                return Err(payload);
+                return Err(stop);
             }
         }
         Ok(())
     }
 
     /// Whether nothing has changed that the members have read of others.
-    fn is_current(&self, asked: NodeRef) -> Result<bool, Payload> {
+    fn is_current(&self, asked: NodeRef) -> Result<bool, Stop> {
         let members = &self.resolved.members;
         if members.iter().any(|member| member.flag(MUST_RUN))
             || self.before.iter().any(|(phase, _)| *phase == Phase::Empty)
@@ -200,7 +199,7 @@ impl<'a> Verification<'a> {
             if !node.state.is_fresh() {
                 match demand(self.local, node) {
                     Ok(holder) if holder == node => {}
-                    Err(payload) if is_cancelled(&payload) => return Err(payload),
+                    Err(stop) if stop.is_given_up() => return Err(stop),
                     // The bodies run, and meet it themselves.
                     Ok(_) | Err(_) => return Ok(false),
                 }

@@ -9,18 +9,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Parked, Restart, parting, publish, read, run_apart};
+use super::{parting, publish, read, run_beside};
 use crate::context::component::{Component, Member, RoundRun, Run};
 use crate::context::local::Local;
-use crate::graph::failure::{CycleError, FixpointError, Payload, TaskError};
+use crate::graph::failure::{CycleError, FixpointError, TaskError};
 use crate::graph::node::NodeRef;
+use crate::graph::stop::Stop;
 
 /// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to
 /// go round.
 const TOLD_OF: u32 = 16;
 
 /// Why rounds do not go on.
-enum Stop {
+enum Halt {
     /// A task has joined: they begin again.
     Grown,
     /// The component has become part of another one.
@@ -34,8 +35,8 @@ enum Stop {
 /// Returns those that have left it.
 ///
 /// # Errors
-/// What kept it from being resolved; or [`Parked`], if it has become part of another component.
-pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Payload> {
+/// What kept it from being resolved; or [`Stop::Parked`], if it has become part of another component.
+pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Stop> {
     let Some(id) = local.cycles.borrow_mut().begin_rounds() else {
         unreachable!("the head of a component has ended")
     };
@@ -44,10 +45,10 @@ pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Payload> {
     let rounds = Rounds { local, id };
     let outcome = match rounds.go_through().and_then(|()| publish::publish(local)) {
         Ok(left) => Ok(left),
-        Err(Stopped::Merged) => Err(Box::new(Parked) as Payload),
-        Err(Stopped::Failed(error, payload)) => {
+        Err(Stopped::Merged) => Err(Stop::Parked),
+        Err(Stopped::Failed(error, stop)) => {
             publish::fail_all(local, &error);
-            Err(payload.unwrap_or_else(|| Box::new(error)))
+            Err(stop.unwrap_or_else(|| error.into()))
         }
     };
     local.end_frame(frame);
@@ -57,28 +58,28 @@ pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Payload> {
 /// Why a component was not resolved.
 pub(super) enum Stopped {
     Merged,
-    Failed(TaskError, Option<Payload>),
+    Failed(TaskError, Option<Stop>),
 }
 
 /// The value in this round of a member that is no fixpoint task, for the body of another that runs in it.
 ///
 /// # Errors
 /// What to throw into that body.
-pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Payload> {
+pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Stop> {
     let rounds = Rounds { local, id };
     let twin = rounds.evaluate(number).and_then(|()| {
         rounds
             .with(|component| component.members[number].last.as_ref().map(|run| run.twin))?
-            .ok_or(Stop::Grown)
+            .ok_or(Halt::Grown)
     });
-    twin.map_err(|stop| {
-        let failed = match stop {
-            Stop::Failed => rounds.with(|component| component.failure()).ok().flatten(),
-            Stop::Grown | Stop::Merged => None,
+    twin.map_err(|halt| {
+        let failed = match halt {
+            Halt::Failed => rounds.with(|component| component.failure()).ok().flatten(),
+            Halt::Grown | Halt::Merged => None,
         };
         match failed {
-            Some(error) => Box::new(error) as Payload,
-            None => Box::new(Restart),
+            Some(error) => error.into(),
+            None => Stop::Restart,
         }
     })
 }
@@ -93,13 +94,13 @@ impl Rounds<'_> {
         loop {
             match self.begin_at_the_first() {
                 Ok(()) => return Ok(()),
-                Err(Stop::Grown) => {}
-                Err(Stop::Merged) => return Err(Stopped::Merged),
-                Err(Stop::Failed) => {
+                Err(Halt::Grown) => {}
+                Err(Halt::Merged) => return Err(Stopped::Merged),
+                Err(Halt::Failed) => {
                     let failed = self
-                        .with(|component| component.failure().map(|error| (error, component.payload.take())));
+                        .with(|component| component.failure().map(|error| (error, component.stop.take())));
                     return Err(match failed {
-                        Ok(Some((error, payload))) => Stopped::Failed(error, payload),
+                        Ok(Some((error, stop))) => Stopped::Failed(error, stop),
                         Ok(None) | Err(_) => Stopped::Merged,
                     });
                 }
@@ -108,18 +109,18 @@ impl Rounds<'_> {
     }
 
     /// All rounds, after the first bodies.
-    fn begin_at_the_first(&self) -> Result<(), Stop> {
+    fn begin_at_the_first(&self) -> Result<(), Halt> {
         self.begin()?;
         for round in 2.. {
             let due = self.with(|component| component.begin_round(round))?;
             // A member may fail in a round that another one makes void: so all run before either is acted on.
             for number in &due {
                 match self.refresh(*number) {
-                    Ok(()) | Err(Stop::Grown | Stop::Failed) => {}
-                    Err(Stop::Merged) => return Err(Stop::Merged),
+                    Ok(()) | Err(Halt::Grown | Halt::Failed) => {}
+                    Err(Halt::Merged) => return Err(Halt::Merged),
                 }
                 if self.is_cancelled()? {
-                    return Err(Stop::Failed);
+                    return Err(Halt::Failed);
                 }
             }
             self.check()?;
@@ -131,24 +132,24 @@ impl Rounds<'_> {
     }
 
     /// Runs `use_component`, which runs no code of the user's.
-    fn with<R>(&self, use_component: impl FnOnce(&mut Component) -> R) -> Result<R, Stop> {
-        self.local.cycles.borrow_mut().by_id(self.id).map(use_component).ok_or(Stop::Merged)
+    fn with<R>(&self, use_component: impl FnOnce(&mut Component) -> R) -> Result<R, Halt> {
+        self.local.cycles.borrow_mut().by_id(self.id).map(use_component).ok_or(Halt::Merged)
     }
 
-    fn check(&self) -> Result<(), Stop> {
+    fn check(&self) -> Result<(), Halt> {
         self.with(|component| match component.grown {
-            true => Err(Stop::Grown),
-            false if component.failure().is_some() => Err(Stop::Failed),
+            true => Err(Halt::Grown),
+            false if component.failure().is_some() => Err(Halt::Failed),
             false => Ok(()),
         })?
     }
 
-    fn is_cancelled(&self) -> Result<bool, Stop> {
+    fn is_cancelled(&self) -> Result<bool, Halt> {
         self.with(|component| matches!(component.failure(), Some(TaskError::Cancelled)))
     }
 
     /// Brings all members to where the first bodies have left them: these have read round 0 and returned round 1.
-    fn begin(&self) -> Result<(), Stop> {
+    fn begin(&self) -> Result<(), Halt> {
         let fixpoints = self.with(|component| {
             component.grown = false;
             component.leaving.clear();
@@ -157,7 +158,7 @@ impl Rounds<'_> {
         })?;
         for node in fixpoints {
             if read::initial_of(self.local, node).is_err() {
-                return Err(Stop::Failed);
+                return Err(Halt::Failed);
             }
         }
         let pairs = self.with(|component| {
@@ -165,7 +166,7 @@ impl Rounds<'_> {
             component.members.iter().map(ends).collect::<Vec<_>>()
         })?;
         let same = pairs.into_iter().map(|pair| pair.map(|(one, other)| self.same(one, other)).transpose());
-        let same = same.collect::<Result<Vec<_>, Stop>>()?;
+        let same = same.collect::<Result<Vec<_>, Halt>>()?;
         self.with(|component| {
             for (number, same) in same.iter().enumerate() {
                 let member = &mut component.members[number];
@@ -191,7 +192,7 @@ impl Rounds<'_> {
     }
 
     /// Brings a member up to the round, by running its body if need be.
-    fn refresh(&self, number: usize) -> Result<(), Stop> {
+    fn refresh(&self, number: usize) -> Result<(), Halt> {
         if !self.with(|component| component.members[number].is_fixpoint())? {
             return self.evaluate(number);
         }
@@ -206,7 +207,7 @@ impl Rounds<'_> {
     }
 
     /// Brings a member that is no fixpoint task up to the round.
-    fn evaluate(&self, number: usize) -> Result<(), Stop> {
+    fn evaluate(&self, number: usize) -> Result<(), Halt> {
         let cyclic = self.with(|component| {
             if !component.is_to_be_checked(number) {
                 return Ok(true);
@@ -226,7 +227,7 @@ impl Rounds<'_> {
             Err(nodes) => {
                 let error = TaskError::Cycle(Arc::new(CycleError::new(&nodes)));
                 self.with(|component| component.fail(error, None))?;
-                return Err(Stop::Failed);
+                return Err(Halt::Failed);
             }
         }
         self.with(|component| component.evaluating.push(number))?;
@@ -235,7 +236,7 @@ impl Rounds<'_> {
         outcome
     }
 
-    fn evaluate_once(&self, number: usize) -> Result<(), Stop> {
+    fn evaluate_once(&self, number: usize) -> Result<(), Halt> {
         if self.has_changed_reads(number)? {
             let run = self.run(number)?;
             let before =
@@ -247,7 +248,7 @@ impl Rounds<'_> {
     }
 
     /// Whether the last run of a member read something else than it would read now.
-    fn has_changed_reads(&self, number: usize) -> Result<bool, Stop> {
+    fn has_changed_reads(&self, number: usize) -> Result<bool, Halt> {
         let (reads, checked) =
             self.with(|component| (component.read_members(number), component.members[number].checked))?;
         for read in reads {
@@ -265,7 +266,7 @@ impl Rounds<'_> {
     }
 
     /// Runs the body of a member in this round.
-    fn run(&self, number: usize) -> Result<Run, Stop> {
+    fn run(&self, number: usize) -> Result<Run, Halt> {
         let local = self.local;
         let (node, before) = self.with(|component| {
             let member = &component.members[number];
@@ -273,7 +274,7 @@ impl Rounds<'_> {
         })?;
         let depth = local.claimed.borrow().len();
         local.cycles.borrow_mut().runs.push(RoundRun { depth, component: self.id });
-        let (outcome, gathered) = run_apart(local, node, &before);
+        let (outcome, gathered) = run_beside(local, node, &before);
         local.cycles.borrow_mut().runs.pop();
         if let Ok(twin) = outcome {
             read::own(local, node, twin);
@@ -282,20 +283,20 @@ impl Rounds<'_> {
             component.note_reads(node, &gathered.reads);
         }
         if self.with(|component| component.grown)? {
-            return Err(Stop::Grown);
+            return Err(Halt::Grown);
         }
         match outcome {
             Ok(twin) => Ok(Run { twin, reads: gathered.reads, emitted: gathered.emitted }),
-            Err(payload) => {
-                let error = local.name_failure(&payload, node);
-                self.with(|component| component.fail(error, Some(payload)))?;
-                Err(Stop::Failed)
+            Err(stop) => {
+                let error = local.name_failure(&stop, node);
+                self.with(|component| component.fail(error, Some(stop)))?;
+                Err(Halt::Failed)
             }
         }
     }
 
     /// The values of the round come into use. Returns whether it was the last one.
-    fn commit(&self, due: &[usize]) -> Result<bool, Stop> {
+    fn commit(&self, due: &[usize]) -> Result<bool, Halt> {
         let mut changed = Vec::new();
         for number in due {
             let pair = self.with(|component| {
@@ -321,7 +322,7 @@ impl Rounds<'_> {
 
     /// Whether a value that has changed is that of round 0 or 1. Asked of the last changes before the bound only: it is for the text
     /// of the error.
-    fn is_back(&self, number: usize, now: NodeRef) -> Result<bool, Stop> {
+    fn is_back(&self, number: usize, now: NodeRef) -> Result<bool, Halt> {
         let early = self.with(|component| {
             let member = &component.members[number];
             let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes + TOLD_OF > *rounds);
@@ -338,7 +339,7 @@ impl Rounds<'_> {
 
     /// If a value has changed in too many rounds, there are no more: what does not settle leaves, or all fail if nothing has settled.
     /// Returns whether that is so.
-    fn bound(&self, due: &[usize]) -> Result<bool, Stop> {
+    fn bound(&self, due: &[usize]) -> Result<bool, Halt> {
         let is_over = self.with(|component| {
             let exceeds = |number: &usize| {
                 let member = &component.members[*number];
@@ -366,20 +367,21 @@ impl Rounds<'_> {
     }
 
     /// Drops the values that no later round reads.
-    fn sweep(&self) -> Result<(), Stop> {
+    fn sweep(&self) -> Result<(), Halt> {
         let unused = self.with(Component::take_unused)?;
         publish::free(unused);
         Ok(())
     }
 
-    fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Stop> {
+    fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Halt> {
         // SAFETY: both are twins of one node, held by the component, and nobody changes their values.
         match catch_unwind(AssertUnwindSafe(|| unsafe { one.task_fn.same(one, other) })) {
             Ok(same) => Ok(same),
             Err(payload) => {
-                let error = TaskError::of_payload(&*payload, one.task_fn.site().name);
-                self.with(|component| component.fail(error, Some(payload)))?;
-                Err(Stop::Failed)
+                let stop = Stop::caught(payload);
+                let error = stop.error(one.task_fn.site().name);
+                self.with(|component| component.fail(error, Some(stop)))?;
+                Err(Halt::Failed)
             }
         }
     }

@@ -17,11 +17,11 @@ use crate::context::component::Way;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Patience, wait_for};
 use crate::graph::claim::Phase;
-use crate::graph::failure::{Payload, TaskError};
 use crate::graph::node::{AHEAD, BROKEN, NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::stop::Stop;
 
 /// Waiting for `on` would close a cycle along `path`, at `closes_at`. If it can be resolved, the current strand makes way; the
-/// payload unwinds it.
+/// reason that is returned unwinds it.
 #[cold]
 pub(crate) fn give_way(
     local: &Local,
@@ -29,7 +29,7 @@ pub(crate) fn give_way(
     path: &[NodeRef],
     closes_at: NodeRef,
     patience: Patience,
-) -> Option<Payload> {
+) -> Option<Stop> {
     // What this strand was told before it does not do again; another one goes on when this one has made way.
     let goes_on = |node| !is_own(local, node) && local.beneath.borrow().is_none();
     let hides = |node| was_leapt_to(node) && (!node.flag(BROKEN) || goes_on(node));
@@ -43,7 +43,7 @@ pub(crate) fn give_way(
     }
     if patience == Patience::GivesWay {
         // What waits is verified on behalf of a flight: its body runs, and waits as a thread does.
-        return Some(super::parked());
+        return Some(Stop::Parked);
     }
     let low = lowest(local, closes_at)?;
     Some(clear_for(local, low, Some(on)))
@@ -80,18 +80,18 @@ fn lowest(local: &Local, node: NodeRef) -> Option<usize> {
 }
 
 /// Gives up all claims from a depth on, and waits for nobody.
-pub(super) fn clear(local: &Local, low: usize) -> Payload {
+pub(super) fn clear(local: &Local, low: usize) -> Stop {
     clear_for(local, low, None)
 }
 
-fn clear_for(local: &Local, low: usize, wait_for: Option<NodeRef>) -> Payload {
-    local.poison_from(low, &TaskError::Cancelled);
+fn clear_for(local: &Local, low: usize, wait_for: Option<NodeRef>) -> Stop {
+    local.poison_from(low, &Stop::MakesWay);
     let mut cycles = local.cycles.borrow_mut();
     match &mut cycles.way {
         Some(way) if way.low <= low => {}
         way => *way = Some(Way { low, wait_for }),
     }
-    Box::new(TaskError::Cancelled)
+    Stop::MakesWay
 }
 
 /// Whether the claims that are to be given up begin at a depth or further in, and nobody has to be waited for. Then they have
@@ -115,7 +115,7 @@ pub(crate) fn is_giving_way(local: &Local) -> bool {
 ///
 /// # Errors
 /// If the session is cancelled, or more is to be given up.
-pub(crate) fn wait_for_way(local: &Local) -> Result<(), Payload> {
+pub(crate) fn wait_for_way(local: &Local) -> Result<(), Stop> {
     let way = local.cycles.borrow_mut().way.take();
     let Some(node) = way.and_then(|way| way.wait_for) else { return Ok(()) };
     while node.state.phase() == Phase::Running && !is_own(local, node) {
@@ -123,7 +123,7 @@ pub(crate) fn wait_for_way(local: &Local) -> Result<(), Payload> {
             // The owner cannot go on before this strand does.
             Ok(crate::evaluate::demand::Waited::Never) => break,
             Ok(crate::evaluate::demand::Waited::Over) => {}
-            Err(payload) if crate::context::cancelled::is_cancelled(&payload) => return Err(payload),
+            Err(stop) if stop.is_given_up() => return Err(stop),
             // How it failed is told to those who ask for it.
             Err(_) => break,
         }

@@ -3,17 +3,17 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
-use crate::context::cancelled::{check_cancelled, is_cancelled};
+use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
 use crate::evaluate::flight::try_launch_here;
 use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
-use crate::graph::failure::Payload;
 use crate::graph::mark::is_in_wave_of;
 use crate::graph::marks::Marks;
 use crate::graph::node::{AHEAD, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
+use crate::graph::stop::Stop;
 
 /// A claimed node whose stale reads are being looked at.
 pub(crate) struct Visit {
@@ -46,7 +46,7 @@ pub(crate) enum Step {
     /// This read must be awaited first.
     Await(NodeRef),
     /// Verification cannot go on.
-    Abort(Payload),
+    Abort(Stop),
 }
 
 /// Whether verification may keep its thread waiting.
@@ -234,8 +234,8 @@ impl Visit {
                     if node.flag(RESOLVED) {
                         match cycle::verify_resolved(local, node) {
                             Ok(Waited::Over) => continue,
-                            Err(payload) if is_cancelled(&payload) => {
-                                return Look::Step(Step::Abort(payload));
+                            Err(stop) if stop.is_given_up() => {
+                                return Look::Step(Step::Abort(stop));
                             }
                             Ok(Waited::Never) | Err(_) => return Look::Changed,
                         }
@@ -243,8 +243,8 @@ impl Visit {
                     if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
                         return Look::Step(Step::Await(node));
                     }
-                    if let Err(payload) = check_cancelled(local) {
-                        return Look::Step(Step::Abort(payload));
+                    if let Err(stop) = check_cancelled(local) {
+                        return Look::Step(Step::Abort(stop));
                     }
                     if node.task_fn.is_async() {
                         seat = try_launch_here(local, node, phase).or(seat);
@@ -261,7 +261,7 @@ impl Visit {
                         Ok(Waited::Over) => {}
                         // The body runs, and meets this read itself.
                         Ok(Waited::Never) => return Look::Changed,
-                        Err(payload) if is_cancelled(&payload) => return Look::Step(Step::Abort(payload)),
+                        Err(stop) if stop.is_given_up() => return Look::Step(Step::Abort(stop)),
                         // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
                         Err(_) => return Look::Changed,
                     }

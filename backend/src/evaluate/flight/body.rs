@@ -18,7 +18,7 @@ use crate::graph::task_fn::Ran;
 
 use super::{Core, Parts, State};
 use crate::context::flights::Fly;
-use crate::graph::failure::Thrown;
+use crate::graph::stop::Thrown;
 
 /// How a body goes on that is run in pieces and ends with an `O`.
 pub trait Deferred<O>: 'static {

@@ -22,7 +22,8 @@
 //! Executors say such things in words only: these are tokio's, the one that has them. What a body makes of the *error* of a socket
 //! whose executor has gone is its output, like any other.
 
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::failure::{TaskError, message_of};
+use crate::graph::stop::Stop;
 
 /// What a panic says of the executor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,15 +50,20 @@ const GONE: [&str; 2] = ["A Tokio 1.x context was found, but ", "the context of 
 const DROPPED: &str = "JoinError::Cancelled(";
 
 impl Says {
-    pub(crate) fn of(payload: &Payload) -> Self {
-        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => text,
-            (None, Some(text)) => text.as_str(),
-            (None, None) => match payload.downcast_ref() {
-                Some(TaskError::Panicked { message, .. }) => message.as_str(),
-                _ => return Self::Nothing,
+    /// Reads what a panic says. Returns `None` if the reason is no panic.
+    pub(crate) fn of(stop: &Stop) -> Option<Self> {
+        let text = match stop {
+            Stop::Panicked(payload) => message_of(&***payload),
+            Stop::Failed(error) => match &**error {
+                TaskError::Panicked { message, .. } => message.as_str(),
+                _ => return None,
             },
+            _ => return None,
         };
+        Some(Self::in_text(text))
+    }
+
+    fn in_text(text: &str) -> Self {
         if GONE.iter().any(|says| text.contains(says)) {
             Self::Gone
         } else if text.contains(DROPPED) {
@@ -171,15 +177,15 @@ mod tests {
 
     #[test]
     fn words_of_executors_are_known_wherever_they_stand() {
-        let payload = |text: &str| Box::new(text.to_owned()) as Payload;
+        let says = |text: &str| Says::of(&Stop::caught(Box::new(text.to_owned())));
         let io = "called `Result::unwrap()` on an `Err` value: Custom { kind: Other, error: \"A Tokio 1.x context was found, \
                   but it is being shutdown.\" }";
-        assert_eq!(Says::of(&payload(io)), Says::Gone);
+        assert_eq!(says(io), Some(Says::Gone));
         let missing = "there is no reactor running, must be called from the context of a Tokio 1.x runtime";
         let error = TaskError::Panicked { task: "f()".into(), message: missing.into() };
-        assert_eq!(Says::of(&(Box::new(error) as Payload)), Says::Gone);
-        assert_eq!(Says::of(&(Box::new("Err: JoinError::Cancelled(Id(7))") as Payload)), Says::Dropped);
-        assert_eq!(Says::of(&(Box::new(TaskError::Cancelled) as Payload)), Says::Nothing);
-        assert_eq!(Says::of(&(Box::new(7) as Payload)), Says::Nothing);
+        assert_eq!(Says::of(&error.into()), Some(Says::Gone));
+        assert_eq!(says("Err: JoinError::Cancelled(Id(7))"), Some(Says::Dropped));
+        assert_eq!(Says::of(&Stop::Cancelled), None);
+        assert_eq!(Says::of(&Stop::caught(Box::new(7))), Some(Says::Nothing));
     }
 }

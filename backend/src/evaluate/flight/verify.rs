@@ -10,7 +10,7 @@ use crate::evaluate::asker::{Asked, Asker};
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
 use crate::evaluate::execute::execute;
-use crate::graph::failure::{Payload, TaskError};
+use crate::graph::stop::Stop;
 
 use super::State;
 
@@ -19,7 +19,7 @@ pub(super) enum Verified {
     Waits,
     Current,
     Run,
-    Failed(Payload),
+    Failed(Stop),
 }
 
 impl State {
@@ -33,7 +33,7 @@ impl State {
                         return Verified::Waits;
                     }
                     Asked::Holds(_) => {}
-                    Asked::Failed(payload) if is_cancelled(&payload) => return self.abort(local, payload),
+                    Asked::Failed(stop) if stop.is_given_up() => return self.abort(local, stop),
                     // A read that failed counts as changed; the body meets the failure itself. Whoever read it and was put
                     // back meanwhile is looked at anew.
                     Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
@@ -79,14 +79,14 @@ impl State {
                     let node = visit.node;
                     self.visits.pop();
                     match execute(local, node) {
-                        Err(payload) if is_cancelled(&payload) && !self.gives_way(local) => {
-                            return self.abort(local, payload);
+                        Err(stop) if stop.is_given_up() && !self.gives_way(local) => {
+                            return self.abort(local, stop);
                         }
                         Err(_) | Ok(()) => {}
                     }
                 }
                 Step::Abort(_) if self.gives_way(local) => {}
-                Step::Abort(payload) => return self.abort(local, payload),
+                Step::Abort(stop) => return self.abort(local, stop),
             }
         }
     }
@@ -118,14 +118,10 @@ impl State {
     }
 
     /// Ends verification without an outcome: all visited nodes go back to where they were.
-    fn abort(&mut self, local: &Local, payload: Payload) -> Verified {
+    fn abort(&mut self, local: &Local, stop: Stop) -> Verified {
         let this = local.engine().flights.land(self.root.node);
         self.put_back(local);
         drop(this);
-        Verified::Failed(payload)
+        Verified::Failed(stop)
     }
-}
-
-fn is_cancelled(payload: &Payload) -> bool {
-    matches!(payload.downcast_ref(), Some(TaskError::Cancelled))
 }

@@ -10,7 +10,7 @@ use super::Check;
 use crate::call::args::ArgsSlot;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
-use crate::evaluate::demand::{demand, end_restored, make};
+use crate::evaluate::demand::{Made, demand, end_restored, make};
 use crate::evaluate::execute::execute;
 use crate::evaluate::lookup::{hand_out, insert};
 use crate::graph::claim::Phase;
@@ -83,11 +83,10 @@ pub(crate) fn miss(
                     Ok(())
                 }
                 Taken::Check(check) => {
-                    let (outcome, restored) = make(local, node, check);
-                    if restored {
-                        counters.storage_hits.add(1)
-                    } else {
-                        counters.misses.add(1)
+                    let (outcome, made) = make(local, node, check);
+                    match made {
+                        Made::Found => counters.storage_hits.add(1),
+                        Made::Run => counters.misses.add(1),
                     }
                     outcome
                 }
