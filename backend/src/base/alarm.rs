@@ -8,7 +8,8 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use larder_storage::Signal;
+use parking_lot::Mutex;
 
 use crate::base::wakes::wake_all;
 
@@ -18,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(10);
 struct Clock {
     set: Mutex<Set>,
     /// Signalled when the first alarm is earlier than before.
-    earlier: Condvar,
+    earlier: Signal,
 }
 
 struct Set {
@@ -33,7 +34,7 @@ type Key = (Instant, u64);
 
 static CLOCK: Clock = Clock {
     set: Mutex::new(Set { alarms: BTreeMap::new(), next: 0, served_by: None }),
-    earlier: Condvar::new(),
+    earlier: Signal::new(),
 };
 
 /// An alarm, set or not. Dropping it takes it back.
@@ -97,11 +98,11 @@ fn wait() {
                 set = CLOCK.set.lock();
             }
             Some((&(at, _), _)) => {
-                let _ = CLOCK.earlier.wait_until(&mut set, at);
+                CLOCK.earlier.wait_until(&mut set, at);
             }
             None => {
-                let waited = CLOCK.earlier.wait_until(&mut set, now + IDLE);
-                if waited.timed_out() && set.alarms.is_empty() {
+                let timed_out = CLOCK.earlier.wait_until(&mut set, now + IDLE);
+                if timed_out && set.alarms.is_empty() {
                     set.served_by = None;
                     return;
                 }

@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering::Relaxed};
+use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering::Relaxed, Signal};
 
 /// Something that several threads can work on.
 pub(crate) trait Work: Sync {
@@ -45,7 +45,7 @@ pub(crate) struct Crew {
 struct Shared {
     state: Mutex<State>,
     /// Signalled when there is something to do, or when the crew is to end.
-    work: Condvar,
+    work: Signal,
     /// Signalled when the last helper of some work has left it.
     done: Condvar,
 }

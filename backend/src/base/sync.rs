@@ -6,6 +6,8 @@
 #[cfg(not(larder_model))]
 pub(crate) use crate::base::alarm::Alarm;
 #[cfg(not(larder_model))]
+pub(crate) use larder_storage::Signal;
+#[cfg(not(larder_model))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(larder_model))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -18,7 +20,7 @@ pub(crate) fn now() -> std::time::Instant {
 }
 
 #[cfg(larder_model)]
-pub(crate) use model::{Alarm, Condvar, Mutex, MutexGuard, now, set_pace};
+pub(crate) use model::{Alarm, Condvar, Condvar as Signal, Mutex, MutexGuard, now, set_pace};
 #[cfg(larder_model)]
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 

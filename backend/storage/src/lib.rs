@@ -54,6 +54,9 @@ mod sweep;
 mod verify;
 mod write_behind;
 
+// A thread that idles.
+mod signal;
+
 use std::ops::Deref;
 
 pub use self::batch::{Batch, Write, Writes};
@@ -76,6 +79,8 @@ pub use self::guarded::{Guarded, GuardedScan, ReadFailure, RejectedCounts};
 pub use self::key::{Digest, FunctionId, TaskKey, TraceKey};
 #[doc(hidden)]
 pub use self::opening::{Opening, StoreIdentity, open_store};
+#[doc(hidden)]
+pub use self::signal::Signal;
 #[doc(hidden)]
 pub use self::verify::{Damage, FunctionSize, StoreReport, verify_store};
 #[doc(hidden)]

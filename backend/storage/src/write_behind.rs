@@ -36,7 +36,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::commit::Committer;
 pub use self::group::Group;
-use super::{Guarded, Operation, StorageError};
+use super::{Guarded, Operation, Signal, StorageError};
 
 /// How a [`WriteBehind`] gathers and gives up.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ struct Shared {
     options: WriteBehindOptions,
     queue: Mutex<Queue>,
     /// To the writer: a batch may be due. Signalled when the first group arrives, when a batch becomes due, and by a flush.
-    due: Condvar,
+    due: Signal,
     /// To those who flush: a batch was committed, or could not be.
     done: Condvar,
     /// Held while a batch is merged and committed, and by whoever else changes the store.
@@ -186,7 +186,7 @@ impl WriteBehind {
             store,
             options,
             queue: Mutex::default(),
-            due: Condvar::new(),
+            due: Signal::new(),
             done: Condvar::new(),
             committing: Mutex::new(()),
         });
@@ -372,7 +372,7 @@ impl Shared {
                 queue.since = None;
                 return Some((groups, queue.accepted));
             }
-            let _ = self.due.wait_until(&mut queue, deadline);
+            self.due.wait_until(&mut queue, deadline);
         }
     }
 }
