@@ -1,54 +1,31 @@
-//! Where the compiler points when the arguments as a whole do not do.
+//! Where the compiler points when a type of the signature cannot do what a task needs.
 //!
-//! A parameter that is, say, not `Hash` breaks several bounds at once: that of the assertion about its type, and that of
-//! every call to the engine. The compiler drops the second report of the same failure only if it stands at the same
-//! place. So the arguments' tuple is placed where the culprit most likely is: at the one parameter whose type is not
-//! known to be a fine key.
+//! A parameter that is, say, not `Hash` breaks several bounds at once. The compiler drops the second report of one failure only
+//! if it stands at the place of the first. So all that depends on these bounds is placed where the culprit most likely is: at
+//! the one type that is not known to be able, and at the function's name if there are several.
 
-use proc_macro2::{Ident, Span};
-use syn::Type;
+use std::cmp::Reverse;
+
+use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::visit::{self, Visit};
 
-use crate::expand::Task;
 use crate::params::Role;
+use crate::task::{Task, generated_at};
+use crate::types::{Kind, is_fine, is_fine_output};
 
-/// The span for the arguments' tuple and the key's type. It is a plain span of the user's: to the compiler, generated code
-/// stands at another place even where it shows the same tokens.
+/// Returns the span of what depends on the types' abilities. All of it has one span, and the hygiene of generated code: of code of
+/// the user's, the compiler would say how to borrow here and there.
 pub(crate) fn span(task: &Task<'_>) -> Span {
-    let receiver = task.receiver().map(|receiver| receiver.self_token.span);
-    let params = task.kept().filter(|param| param.role == Role::Key && !is_fine(param.key_type()));
-    let mut suspects = receiver.into_iter().chain(params.map(|param| param.key_type().span()));
-    match (suspects.next(), suspects.next()) {
-        (Some(only), None) => only,
-        _ => Span::mixed_site(),
+    let receiver = task.receiver().map(|receiver| (Kind::Other, receiver.self_token.span));
+    let params = task.kept().filter(|param| param.role == Role::Key).map(|param| param.key_type());
+    let params = params.filter(|ty| !is_fine(ty)).map(|ty| (Kind::of(ty), ty.span()));
+    let output = task.output_type().filter(|ty| !is_fine_output(ty)).map(|ty| (Kind::Other, ty.span()));
+    let mut suspects: Vec<(Kind, Span)> = receiver.into_iter().chain(params).chain(output).collect();
+    suspects.sort_by_key(|(kind, _)| Reverse(*kind));
+    match suspects[..] {
+        [] => Span::mixed_site(),
+        [(_, only)] => generated_at(only),
+        [(first, at), (second, _), ..] if first > second => generated_at(at),
+        _ => generated_at(task.function.sig.ident.span()),
     }
-}
-
-/// Whether a type is made of nothing but what the standard library makes a fine key.
-pub(crate) fn is_fine(ty: &Type) -> bool {
-    let mut names = Names { all_fine: true };
-    names.visit_type(ty);
-    names.all_fine
-}
-
-struct Names {
-    all_fine: bool,
-}
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_type_path(&mut self, path: &'ast syn::TypePath) {
-        self.all_fine &= path.path.segments.last().is_some_and(|last| is_known(&last.ident));
-        visit::visit_type_path(self, path);
-    }
-}
-
-/// Whether a name is most likely that of a type which is a fine key.
-pub(crate) fn is_known(name: &Ident) -> bool {
-    const KNOWN: [&str; 28] = [
-        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
-        "isize", "String", "Path", "PathBuf", "OsStr", "OsString", "Duration", "Vec", "Option", "Box", "Arc",
-        "BTreeMap", "BTreeSet", "Task",
-    ];
-    KNOWN.iter().any(|known| name == known)
 }

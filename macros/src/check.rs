@@ -3,8 +3,8 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericParam, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType, Signature,
-    TraitBound, Type, TypeBareFn, TypeImplTrait, TypeReference,
+    FnArg, GenericParam, Generics, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType, Signature,
+    TraitBound, Type, TypeBareFn, TypeImplTrait, TypeParamBound, TypeReference, WherePredicate,
 };
 
 use crate::body;
@@ -41,6 +41,7 @@ pub(crate) fn function(function: &Function, params: &[Param], options: &Options,
     }
     let storage = if options.transient.is_some() { Storage::Memory } else { Storage::Disk };
     params.iter().for_each(|param| parameter(param, storage, errors));
+    closures(sig, params, errors);
     output(&sig.output, storage, errors);
     if let Some(body) = &function.body {
         unused_are_unread(params, body.stream(), errors);
@@ -122,6 +123,44 @@ fn parameter(param: &Param, storage: Storage, errors: &mut Errors) {
         }
         ty => finder.visit_type(ty),
     }
+}
+
+/// A type parameter that is bounded by `Fn` alone stands for a closure, which has neither equality nor hash.
+fn closures(sig: &Signature, params: &[Param], errors: &mut Errors) {
+    for param in params.iter().filter(|param| param.role == Role::Key) {
+        let Type::Path(path) = params::transparent(param.key_type()) else { continue };
+        if path.path.get_ident().is_some_and(|name| is_closure(&sig.generics, name)) {
+            errors.at(
+                &param.ty,
+                "a closure cannot be an argument of a task function: it cannot be compared or hashed, and two of one type may \
+                 capture different values; pass what it captures and call a plain function, or, if calls that differ in it alone are \
+                 to be one task, mark it `#[skip]` and bound it by `Clone + Send + Sync + 'static`",
+            );
+        }
+    }
+}
+
+/// Whether all that is known of a type parameter's values is that they can be called.
+fn is_closure(generics: &Generics, name: &Ident) -> bool {
+    let declared =
+        generics.type_params().filter(|param| param.ident == *name).flat_map(|param| &param.bounds);
+    let clause = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let claimed = clause.filter_map(|predicate| match predicate {
+        WherePredicate::Type(bounded) => match &bounded.bounded_ty {
+            Type::Path(path) if path.path.is_ident(name) => Some(&bounded.bounds),
+            _ => None,
+        },
+        _ => None,
+    });
+    let bounds: Vec<String> = declared
+        .chain(claimed.flatten())
+        .filter_map(|bound| match bound {
+            TypeParamBound::Trait(bound) => bound.path.segments.last().map(|last| last.ident.to_string()),
+            _ => None,
+        })
+        .collect();
+    let is_one_of = |names: &[&str]| bounds.iter().any(|bound| names.contains(&bound.as_str()));
+    is_one_of(&["Fn", "FnMut", "FnOnce"]) && !is_one_of(&["Hash", "Eq"])
 }
 
 fn output(output: &ReturnType, storage: Storage, errors: &mut Errors) {

@@ -7,10 +7,10 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, GenericParam, Generics, Meta, Token, TypeParamBound, WherePredicate, parse_quote};
 
-use crate::expand::{Task, generated, is_about_the_body};
 use crate::function::Function;
 use crate::params::{Param, Role};
-use crate::{blame, descriptor};
+use crate::task::{Task, generated};
+use crate::{blame, descriptor, requirements};
 
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = task.function;
@@ -18,10 +18,9 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let doc = format!("The ways to ask about calls of [`fn@{}`].", name.unraw());
     let cfgs: Vec<&Attribute> = attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
     let hidden = attrs.iter().find(|attr| is_doc_hidden(attr));
-    let turbofish = task.turbofish();
-    let shim = task.shim(&shim_attrs(attrs), &generated!(#name::__descriptor #turbofish()));
+    let (call, entry) = call(task);
+    let shim = task.shim(&shim_attrs(attrs), &call);
     let (body, descriptor, questions) = (body(task), descriptor_fn(task), questions(task));
-    let registration = registration(task, &cfgs);
     generated! {
         #shim
 
@@ -42,21 +41,66 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
         impl #name {
             #questions
             #descriptor
+            #entry
+        }
+    }
+}
+
+/// The expression that makes the call, and the functions that it needs in the companion. Where abilities of types are taken for
+/// granted, the path to the first of these is the one place that checks them.
+fn call(task: &Task<'_>) -> (TokenStream, TokenStream) {
+    let (name, turbofish) = (&task.function.sig.ident, task.turbofish());
+    if !requirements::are_taken_for_granted(task) {
+        return (task.call(&generated!(#name::__descriptor #turbofish())), TokenStream::new());
+    }
+    let (inputs, returns, generics) = (task.shim_inputs(), task.returns(), &task.function.sig.generics);
+    let bounds = requirements::where_clause(task, generics);
+    let own = without_lifetimes(generics);
+    let own_bounds = requirements::where_clause(task, &own);
+    let names = task.params.iter().map(|param| &param.name);
+    let (p, inner) = (task.p(), task.call(&generated!(Self::__descriptor #turbofish())));
+    let raw = of_companion(task, "__raw");
+    let entry = of_companion(task, "__call");
+    let functions = generated! {
+        #[inline(always)]
+        #[allow(deprecated)]
+        fn __raw #own () -> &'static #p::RawTaskFn #own_bounds {
+            Self::__describe #turbofish().raw()
         }
 
-        #registration
-    }
+        #[inline(always)]
+        fn __call #generics (#inputs) #returns #bounds {
+            #inner
+        }
+    };
+    // The statements are at the place to blame as well: a binding has a type, whose bounds are checked at the binding.
+    let bound = quote_spanned!(blame::span(task)=> let _ = #raw; let call = #entry; call);
+    (generated!({ #bound(#(#names),*) }), functions)
+}
+
+/// The path to a function of the companion, all of it at the place to blame: two reports of one failure at one place are one.
+fn of_companion(task: &Task<'_>, function: &str) -> TokenStream {
+    let at = blame::span(task);
+    let mut name = task.function.sig.ident.clone();
+    name.set_span(at);
+    let (function, turbofish) = (Ident::new(function, at), task.turbofish());
+    quote_spanned!(at=> #name::#function #turbofish)
 }
 
 /// Makes the function known to the program from its start, so that a task that is only stored can run before its readers. An
 /// instance of a generic one is known when it is first called.
-fn registration(task: &Task<'_>, cfgs: &[&Attribute]) -> Option<TokenStream> {
+fn registration(task: &Task<'_>) -> Option<TokenStream> {
     let (p, name) = (task.p(), &task.function.sig.ident);
     let is_one = task.turbofish().is_none() && task.options.transient.is_none();
+    let describe = if requirements::are_taken_for_granted(task) {
+        let raw = of_companion(task, "__raw");
+        quote_spanned!(blame::span(task)=> #raw())
+    } else {
+        generated!(#name::__describe().raw())
+    };
     is_one.then(|| {
         generated! {
-            #(#cfgs)*
-            #p::submit! { #p::Registered::new(|| #name::__describe().raw()) }
+            #p::submit! { #p::Registered::new(|| #describe) }
         }
     })
 }
@@ -128,9 +172,11 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     let run = generated!(Self::#run #turbofish(#(#fetches),*) #wait);
     let descriptor = descriptor::expand(task, &run);
     let generics = without_lifetimes(&task.function.sig.generics);
-    let bounds = &generics.where_clause;
+    let bounds = requirements::where_clause(task, &generics);
     let name = &task.function.sig.ident;
     let (key, output) = (descriptor::key(task), task.output());
+    // In here it is no item of its own, of which an `impl` would complain.
+    let registration = registration(task);
     let returns = quote_spanned!(blame::span(task)=> &'static ::larder::__private::v1::TaskFn<#key, #output>);
     generated! {
         #[inline(always)]
@@ -144,6 +190,7 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
         #[inline(always)]
         #[allow(deprecated)]
         fn __describe #generics () -> #returns #bounds {
+            #registration
             #descriptor
         }
     }
@@ -225,9 +272,9 @@ fn boxed(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let (vis, generics, output) = (&task.function.vis, &task.function.sig.generics, task.output());
     let (inputs, arguments, turbofish) = (task.shim_inputs(), task.arguments(), task.turbofish());
-    let bounds = &generics.where_clause;
+    let bounds = requirements::where_clause(task, generics);
     let owned = without_lifetimes(generics);
-    let owned_bounds = &owned.where_clause;
+    let owned_bounds = requirements::where_clause(task, &owned);
     let ty = descriptor::arguments(task);
     let (call, returns) = if task.is_async() {
         (generated!(call_async), generated!(#p::TaskCall<#output>))
@@ -273,18 +320,16 @@ fn question(task: &Task<'_>, question: Question) -> TokenStream {
     let p = task.p();
     let Question { doc, name, generics, extra, returns, call, must_use } = question;
     let (vis, name) = (&task.function.vis, Ident::new(name, Span::mixed_site()));
-    let bounds = &generics.where_clause;
+    let bounds = requirements::where_clause(task, &generics);
     let (inputs, arguments, turbofish) = (task.shim_inputs(), task.arguments(), task.turbofish());
     let read = extra.as_ref().map(|_| read()).map(|read| generated!(, #read));
     let extra = extra.map(|extra| if task.params.is_empty() { extra } else { generated!(, #extra) });
-    let asserts = descriptor::asserts(task);
     let must_use = must_use.then(|| generated!(#[must_use]));
     generated! {
         #[doc = #doc]
         #must_use
         #[inline]
         #vis fn #name #generics (#inputs #extra) -> #returns #bounds {
-            #asserts
             #p::#call(Self::__descriptor #turbofish(), #arguments #read)
         }
     }
@@ -331,4 +376,13 @@ type Bounds = Punctuated<TypeParamBound, Token![+]>;
 fn without_lifetime_bounds(bounds: &Bounds) -> Bounds {
     let is_kept = |bound: &&TypeParamBound| !matches!(bound, TypeParamBound::Lifetime(bound) if bound.ident != "static");
     bounds.iter().filter(is_kept).cloned().collect()
+}
+
+/// The attributes that govern how a body is compiled and linted, as opposed to those about the function's name.
+fn is_about_the_body(attr: &Attribute) -> bool {
+    const ABOUT_THE_BODY: [&str; 8] =
+        ["allow", "warn", "deny", "forbid", "expect", "inline", "cold", "optimize"];
+    let path = attr.path();
+    ABOUT_THE_BODY.iter().any(|name| path.is_ident(name))
+        || path.segments.first().is_some_and(|tool| path.segments.len() > 1 && tool.ident == "clippy")
 }

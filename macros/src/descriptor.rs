@@ -4,14 +4,14 @@
 //! stands: it tells `f::<u8>` from `f::<u16>`, the methods of one name on two types, and the instances of an
 //! `impl<T> Trait<T> for X` whose `T` occurs in no signature. The type's name gives the same to the persistent key.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::Index;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
+use syn::{AttrStyle, Index, Type};
 
-use crate::expand::{Task, bindings, bound_receiver, generated, generated_at};
-use crate::params::{Passing, Role};
+use crate::params::{Param, Passing, Role};
+use crate::task::{Task, generated, generated_at};
 use crate::{blame, body, package};
 
 /// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
@@ -21,10 +21,9 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     let body =
         if task.is_async() { async_body(task, run) } else { generated!(|key: &#key| -> #output { #run }) };
     let new = if task.is_async() { new_async(task, &key) } else { new(task, &key) };
-    let (asserts, site, options) = (persist_asserts(task), site(task), options(task));
+    let (site, options) = (site(task), options(task));
     let defined = defined(task);
     generated!({
-        #asserts
         const {
             let body = #body;
             &#new(#p::type_id_of(&body), #site, body)
@@ -132,49 +131,6 @@ fn async_body(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     })
 }
 
-/// States what the types of the signature have to be able to do, each at its own place. The functions are only named:
-/// that checks their bounds and leaves no code.
-///
-/// Each function that asks the engine begins with the same statements. What is missing is then told in the same words
-/// for each of them, and the compiler prints it once.
-pub(crate) fn asserts(task: &Task<'_>) -> TokenStream {
-    let p = task.p();
-    let assert = |what: TokenStream, ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::#what::<#ty>;);
-    let this = task.receiver().map(|receiver| {
-        let this = quote_spanned!(receiver.self_token.span=> Self);
-        assert(generated!(assert_ref_arg), this)
-    });
-    let params = task.kept().filter(|param| param.role == Role::Key).map(|param| {
-        let ty = param.key_type().to_token_stream();
-        match &param.passing {
-            Passing::Borrowed(_) => assert(generated!(assert_ref_arg), ty),
-            Passing::Owned(_) => assert(generated!(assert_arg), ty),
-        }
-    });
-    let output = assert(generated!(assert_output), task.output());
-    let compared = task.options.cycle_initial.is_some() && task.options.eq.is_none();
-    let compared = compared.then(|| assert(generated!(assert_compared), task.output()));
-    generated!(#this #(#params)* #output #compared)
-}
-
-/// The same for what storing needs, which only the descriptor asks for.
-fn persist_asserts(task: &Task<'_>) -> TokenStream {
-    if task.options.transient.is_some() {
-        return TokenStream::new();
-    }
-    let p = task.p();
-    let assert = |what: TokenStream, ty: TokenStream| quote_spanned!(generated_at(ty.span())=> let _ = #p::#what::<#ty>;);
-    let this = task.receiver().map(|receiver| {
-        let this = quote_spanned!(receiver.self_token.span=> Self);
-        assert(generated!(assert_persist_key), this)
-    });
-    let params = task.kept().filter(|param| param.role == Role::Key);
-    let params =
-        params.map(|param| assert(generated!(assert_persist_key), param.key_type().to_token_stream()));
-    let output = assert(generated!(assert_persist), task.output());
-    generated!(#this #(#params)* #output)
-}
-
 fn site(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let ident = &task.function.sig.ident;
@@ -225,10 +181,11 @@ fn options(task: &Task<'_>) -> TokenStream {
     let [signed, cutoff] = [generated!(Signed), generated!(Cutoff)];
     if options.secret_args.is_none() {
         let key = key(task);
+        let describe = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Describe::<#key>::DEBUG);
         calls.extend(generated!(.describe({
             #[allow(unused_imports)]
             use #p::NoDebug as _;
-            #p::Describe::<#key>::DEBUG
+            #describe
         })));
     }
     if let Some(eq) = &options.eq {
@@ -243,11 +200,14 @@ fn options(task: &Task<'_>) -> TokenStream {
     if options.transient.is_none() {
         let arguments = stored_arguments(task);
         let (check, equal) = (check_key(task), picked(&[exactly, total, cutoff]));
-        calls.extend(generated!(.stored(#p::stored::<#arguments, #output>()).returns(#equal) #check));
+        let stored =
+            quote_spanned!(blame::span(task)=> ::larder::__private::v1::stored::<#arguments, #output>());
+        calls.extend(generated!(.stored(#stored).returns(#equal) #check));
+        let recall = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Recall::<#arguments>::KEY);
         calls.extend(generated!(.recalled({
             #[allow(unused_imports)]
             use #p::NoRecall as _;
-            #p::Recall::<#arguments>::KEY
+            #recall
         })));
     }
     if let Some(version) = &options.version {
@@ -357,4 +317,28 @@ fn cycle(task: &Task<'_>) -> Option<TokenStream> {
 
 fn generated_span() -> proc_macro2::Span {
     proc_macro2::Span::mixed_site()
+}
+
+/// The parameters, bound from the key as the signature has them, each under `allowed`.
+pub(crate) fn bindings(task: &Task<'_>, allowed: &TokenStream) -> TokenStream {
+    let bindings = task.kept().zip(fetches(task)).map(|(param, fetch)| {
+        let Param { attrs, pat, passing, .. } = param;
+        let attrs = attrs.iter().filter(|attr| matches!(attr.style, AttrStyle::Outer));
+        let ty = match passing {
+            Passing::Borrowed(ty) => generated!(&#ty),
+            Passing::Owned(ty) => Type::to_token_stream(ty),
+        };
+        generated!(#(#attrs)* #allowed let #pat: #ty = #fetch;)
+    });
+    generated!(#(#bindings)*)
+}
+
+/// The receiver, bound from the key under the name that it has in [`body::rename_self`].
+pub(crate) fn bound_receiver(task: &Task<'_>) -> Option<TokenStream> {
+    task.receiver().map(|receiver| {
+        // With the hygiene of the `self` that it stands for.
+        let this = Ident::new(body::THIS, receiver.self_token.span);
+        let fetch = fetch_receiver(task);
+        generated!(let #this: &Self = #fetch;)
+    })
 }

@@ -2,26 +2,31 @@
 //!
 //! Use it through the `larder` crate, which re-exports it: the code that it writes names `::larder::__private`.
 //!
-//! In reading order: the item is parsed (`function`, `options`, `params`), checked (`check`), and written anew
-//! (`expand` for what all task functions share and for methods, `companion` for free functions, `descriptor` for the
-//! constant that the engine works from, `package` for what tells it from others). `body` changes the tokens of a method's body; `blame` places the errors that the
-//! compiler finds.
+//! In reading order; each module imports those before it:
+//! - the item is parsed (`function`, `options`, `params`) and checked (`check`); `types` tells what the names in a type say of it;
+//! - `task` is the parsed model; `blame` and `requirements` decide what the compiler's errors say, and where;
+//! - the item is written anew: `descriptor` writes the constant that the engine works from, `package` what tells it from others,
+//!   `shim` the function under the user's name, `companion` the type beside a free function, `expand` puts them together.
+//!   `body` changes the tokens of a method's body.
 
+mod body;
 mod errors;
 mod function;
 mod options;
 mod params;
+mod types;
 
 mod check;
 
-mod expand;
+mod blame;
+mod requirements;
+mod task;
 
 mod companion;
 mod descriptor;
+mod expand;
 mod package;
-
-mod blame;
-mod body;
+mod shim;
 
 use proc_macro::TokenStream;
 

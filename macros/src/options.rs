@@ -157,7 +157,27 @@ fn contradictions(seen: &[Ident], errors: &mut Errors) {
     }
 }
 
+/// Options of the `cached` crate and of others that keep results, and what stands in their place here.
+const ELSEWHERE: [(&[&str], &str); 7] = [
+    (
+        &["size", "max_size", "max_entries", "capacity", "unbound"],
+        "a result is kept for as long as it is current; `forget` drops one",
+    ),
+    (&["time", "time_to_live", "timed"], "results that expire: `ttl = Duration::from_secs(60)`"),
+    (&["result", "option"], "an `Err` that is not kept: `no_errors`"),
+    (&["key", "convert"], "the arguments are the key; one that does not belong to it is marked `#[skip]`"),
+    (
+        &["sync_writes", "sync_lock", "sync"],
+        "leave it out: a task that several threads ask for at a time runs once",
+    ),
+    (&["disk", "map_error", "redis"], "leave it out: results are stored if the runtime has a store"),
+    (&["lru", "no_cache", "refresh"], "leave it out, or run the body in every session: `volatile`"),
+];
+
 fn unknown(name: &Ident, text: &str) -> Error {
+    if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&text)) {
+        return Error::new(name.span(), format!("`#[task_fn]` has no option `{text}`: {advice}"));
+    }
     let nearest = KNOWN.iter().map(|(known, _)| (distance(text, known), *known)).min();
     let hint = match nearest {
         Some((steps, known)) if steps <= 1 + known.len() / 3 => format!("; did you mean `{known}`?"),
@@ -209,6 +229,8 @@ mod tests {
         check(quote!(max_future = 64), &[]);
         check(quote!(transiet), &["did you mean `transient`?", "it knows `transient`, `version = ..`"]);
         check(quote!(zzzzzzzzz), &["no option `zzzzzzzzz`\\nit knows"]);
+        check(quote!(size = 100), &["no option `size`: a result is kept"]);
+        check(quote!(time = 60, result = true), &["`ttl = Duration::from_secs(60)`", "`no_errors`"]);
         check(quote!(heavy = true, version), &["`heavy` takes no value", "`version = 1`"]);
         check(quote!(heavy, heavy), &["given twice"]);
         check(quote!(transient, secret_args), &[]);

@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span};
 use quote::format_ident;
 use syn::{Attribute, FnArg, Meta, Pat, PatType, Signature, Type};
 
-use crate::blame::{is_fine, is_known};
 use crate::errors::Errors;
 use crate::options::Options;
+use crate::types::{is_fine, is_known};
 
 /// How an argument gets into the key.
 pub(crate) enum Passing {

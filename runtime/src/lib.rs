@@ -5,6 +5,7 @@
 
 mod carry;
 mod driver;
+mod requirements;
 mod run_async;
 mod runtime;
 mod stream;

@@ -148,13 +148,18 @@ pub const fn name_of<T: 'static>(_: &T) -> fn() -> &'static str {
     std::any::type_name::<T>
 }
 
-impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
+// The bounds stand on `new` alone: on the block, the compiler would say of each function that there is none of this name.
+impl<K, O> TaskFn<K, O> {
     /// Describes the function `body`, which captures nothing. `id` is the identity of a marker type that belongs to this
     /// function alone.
     ///
     /// It is taken by its own type, so that what runs it is compiled together with it: bodies nest, and each call less between
     /// one body and the next is a return less that the processor mispredicts.
-    pub const fn new<B: Fn(&K) -> O + Copy + 'static>(id: TypeId, site: Site, body: B) -> Self {
+    pub const fn new<B: Fn(&K) -> O + Copy + 'static>(id: TypeId, site: Site, body: B) -> Self
+    where
+        K: Key,
+        O: Clone + Send + Sync + 'static,
+    {
         const { assert!(size_of::<B>() == 0, "a body captures nothing") };
         let _ = body;
         let mut descriptor = Self::leaf(id, site);

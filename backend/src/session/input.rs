@@ -81,12 +81,30 @@ impl<T: InputValue> Input<T> {
         self.task.with(read)
     }
 
+    /// Never compiles: it exists for its error, which says how an input is set.
+    #[doc(hidden)]
+    pub fn set(&self, _value: T)
+    where
+        Self: SetOutsideOfUpdate,
+    {
+    }
+
     /// The name that it was made with.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 }
+
+/// Holds for no type.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an input is set in an update",
+    label = "this is no update",
+    note = "write `runtime.update(|update| update.set(&input, value))`: what depends on the input is then current again before \
+            anything reads it"
+)]
+pub trait SetOutsideOfUpdate {}
 
 impl<T> Clone for Input<T> {
     fn clone(&self) -> Self {
