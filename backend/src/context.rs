@@ -3,6 +3,7 @@
 pub(crate) mod engine;
 pub(crate) mod threads;
 pub(crate) mod local;
+pub(crate) mod outside;
 pub(crate) mod thread_cache;
 pub(crate) mod strand;
 pub(crate) mod flights;

@@ -22,16 +22,14 @@ use crate::graph::stop::{Payload, Stop};
 use crate::session::opener::Opener;
 use crate::session::reclaim::{Garbage, do_chores};
 
-const NO_TOKEN: Option<&CancelToken> = None;
-
 impl Engine {
     /// Runs `work` in a session. Inside another session of this engine on the same thread it is part of that one.
     ///
     /// # Panics
     /// With the body's own payload if one panicked and nobody caught it; with a message on a cycle or cancellation.
     #[track_caller]
-    pub fn run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> R {
-        match self.catch(NO_TOKEN, work) {
+    pub fn run<R>(self: &Arc<Self>, token: Option<&CancelToken>, work: impl FnOnce() -> R) -> R {
+        match self.within(token, work) {
             Ok(value) => value,
             Err((_, payload)) if !payload.is::<TaskError>() => resume_unwind(payload),
             // Inside another session the error goes on as it is, to that session's border.
@@ -40,13 +38,39 @@ impl Engine {
         }
     }
 
-    /// Runs `work` in a session and returns its failure instead of panicking.
+    /// Runs `work` in a session that `token`, if there is one, may cancel, and returns its failure instead of panicking.
+    ///
+    /// Inside another session of this engine on the same thread it is part of that one; being cancelled then fails the task that
+    /// runs there, too: what it would return depends on time.
     ///
     /// # Errors
-    /// If a body panicked, on a cycle, or if the session was cancelled.
+    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update; if the token was
+    /// cancelled before the session could be opened.
     #[track_caller]
-    pub fn try_run<R>(self: &Arc<Self>, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.catch(NO_TOKEN, work).map_err(|(error, _)| error)
+    pub fn try_run<R>(
+        self: &Arc<Self>,
+        token: Option<&CancelToken>,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, TaskError> {
+        self.within(token, work).map_err(|(error, _)| error)
+    }
+
+    #[track_caller]
+    fn within<R>(
+        self: &Arc<Self>,
+        token: Option<&CancelToken>,
+        work: impl FnOnce() -> R,
+    ) -> Result<R, (TaskError, Payload)> {
+        let Some(token) = token else { return self.catch(None, work) };
+        token.serves(self);
+        self.catch(Some(token), || {
+            let Some(local) = Local::current() else { unreachable!("a session is open here") };
+            let _token = GivenToken::put(local, token.clone());
+            if let Err(stop) = check_cancelled(local) {
+                stop.throw();
+            }
+            work()
+        })
     }
 
     /// Runs `work` in a session, or in the one that is open; `token` may end the wait for it.
@@ -67,32 +91,6 @@ impl Engine {
         catch_unwind(AssertUnwindSafe(work))
             .map_err(Stop::caught)
             .map_err(|stop| (session.local.take_failure(&stop), stop.into_payload()))
-    }
-
-    /// Runs `work` in a session that `token` may cancel.
-    ///
-    /// Inside another session of this engine on the same thread it is part of that one; being cancelled then fails the task that
-    /// runs there, too: what it would return depends on time.
-    ///
-    /// # Errors
-    /// If a body panicked, on a cycle, or if the session was cancelled, by the token or by an update; if the token was
-    /// cancelled before the session could be opened.
-    #[track_caller]
-    pub fn run_with<R>(
-        self: &Arc<Self>,
-        token: &CancelToken,
-        work: impl FnOnce() -> R,
-    ) -> Result<R, TaskError> {
-        token.serves(self);
-        let outcome = self.catch(Some(token), || {
-            let Some(local) = Local::current() else { unreachable!("a session is open here") };
-            let _token = GivenToken::put(local, token.clone());
-            if let Err(stop) = check_cancelled(local) {
-                stop.throw();
-            }
-            work()
-        });
-        outcome.map_err(|(error, _)| error)
     }
 
     /// Runs `change` while no session is open.

@@ -69,6 +69,7 @@ fn call(task: &Task<'_>) -> (TokenStream, TokenStream) {
         }
 
         #[inline(always)]
+        #[track_caller]
         fn __call #generics (#inputs) #returns #bounds {
             #inner
         }
@@ -329,6 +330,7 @@ fn question(task: &Task<'_>, question: Question) -> TokenStream {
         #[doc = #doc]
         #must_use
         #[inline]
+        #[track_caller]
         #vis fn #name #generics (#inputs #extra) -> #returns #bounds {
             #p::#call(Self::__descriptor #turbofish(), #arguments #read)
         }

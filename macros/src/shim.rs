@@ -62,6 +62,9 @@ impl Task<'_> {
         let Function { vis, sig, .. } = self.function;
         let (name, generics, bounds) = (&sig.ident, &sig.generics, &sig.generics.where_clause);
         let (inputs, returns, fn_token) = (self.shim_inputs(), self.returns(), sig.fn_token);
+        // A call outside of a session panics at the caller's line.
+        let has_own = attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+        let tracked = (!self.is_async() && !has_own).then(|| generated!(#[track_caller]));
         let mut braces = Group::new(Delimiter::Brace, call.clone());
         // With the user's braces the item counts as the user's, and `dead_code` speaks up for an unused function.
         if let Some(body) = &self.function.body {
@@ -69,6 +72,7 @@ impl Task<'_> {
         }
         generated! {
             #(#attrs)*
+            #tracked
             #[inline]
             #vis #fn_token #name #generics (#inputs) #returns #bounds #braces
         }

@@ -8,6 +8,7 @@ mod driver;
 mod requirements;
 mod run_async;
 mod runtime;
+mod session;
 mod stream;
 mod task_call;
 
@@ -32,11 +33,12 @@ pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
     Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionStats, GateHolder, GateStats,
     GateWait, GateWaiter, Held, Input, InputValue, Opened, Persist, PersistInput, PersistKey, Reason,
-    Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, ask, emit,
-    par_each, par_map, scope, try_par_map,
+    Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, UpdatePolicy, ask,
+    emit, par_each, par_map, scope, try_par_map,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
+pub use session::{ByClosure, ByFuture, Session, SessionWork, UpdateOptions};
 pub use source_error::SourceError;
 pub use stored::{OpenError, StoredBuilder};
 pub use stream::{Stream, stream};

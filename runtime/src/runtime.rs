@@ -1,17 +1,18 @@
 //! `Runtime`: what a program makes one of.
 
-use std::future::Future;
-use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    Activity, AsyncSession, CancelToken, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats,
-    TaskError, Update, UpdateError, UpdatePolicy,
+    Activity, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update,
+    UpdateError,
 };
 
-use crate::run_async::{in_session, update};
+use crate::run_async::update;
+use crate::session::{Session, SessionWork, UpdateOptions};
 use crate::stored::{OpenError, StoredBuilder};
 
 /// A runtime: the results of task functions, and what they depend on.
@@ -33,7 +34,7 @@ use crate::stored::{OpenError, StoredBuilder};
 /// ```
 #[derive(Clone)]
 pub struct Runtime {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     /// Why there is no store, if there was to be one.
     failure: Option<OpenError>,
 }
@@ -41,6 +42,12 @@ pub struct Runtime {
 // A panic belongs to the task whose body it is in: what a runtime holds is right whatever panics, in bodies or in a store.
 impl UnwindSafe for Runtime {}
 impl RefUnwindSafe for Runtime {}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("failure", &self.failure).finish_non_exhaustive()
+    }
+}
 
 /// Makes a [`Runtime`] that is not the default one.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +162,11 @@ impl Runtime {
         Builder::default()
     }
 
+    /// Makes a session with settings of its own, which is opened by one of its methods: `runtime.session().token(&token).run(..)`.
+    pub fn session(&self) -> Session<'_> {
+        Session::new(self)
+    }
+
     /// Runs `work` in a session: while it is open, no input changes. Any number of threads may have sessions open.
     ///
     /// Waits while an update works or waits for its turn. A session that an open one waits for (`work` joins a thread that calls
@@ -164,122 +176,63 @@ impl Runtime {
     /// Inside another session of this runtime on the same thread, `work` is part of that session.
     ///
     /// # Panics
-    /// With a body's panic that nobody caught; on a cycle; if an update cancelled the session.
+    /// With a body's panic that nothing caught; on a cycle; if an update cancelled the session.
     #[track_caller]
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.engine.run(work)
+        self.session().run(work)
     }
 
     /// Runs `work` in a session, and returns its failure instead of panicking.
     ///
     /// # Errors
     /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
+    #[track_caller]
     pub fn try_run<R>(&self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.engine.try_run(work)
+        self.session().try_run(work)
     }
 
-    /// Runs a future in a session that stays open across its awaits. It may be polled on any executor, and on one thread after
-    /// another; nothing is spawned.
+    /// Runs a future, or an async closure, in a session that stays open across its awaits. It may be polled on any executor, and on
+    /// one thread after another; nothing is spawned.
     ///
-    /// Awaited inside another session of this runtime, `future` is part of that session. Futures that `future` spawns are not
-    /// part of it unless they are wrapped: [`Carried::future`](crate::Carried).
+    /// ```
+    /// use larder::{Runtime, task_fn};
+    ///
+    /// #[task_fn]
+    /// async fn price(sku: &str) -> usize {
+    ///     std::future::ready(sku.len()).await
+    /// }
+    ///
+    /// # fn block_on<T>(future: impl Future<Output = T>) -> T {
+    /// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    /// #     match std::pin::pin!(future).poll(&mut context) { std::task::Poll::Ready(value) => value, _ => panic!() }
+    /// # }
+    /// let runtime = Runtime::new();
+    /// // On any executor: tokio, smol, `pollster::block_on`.
+    /// block_on(async {
+    ///     assert_eq!(runtime.run_async(price("A-1")).await, 3);
+    ///     assert_eq!(runtime.run_async(async || price("A-1").await + price("B").await).await, 4);
+    /// });
+    /// ```
+    ///
+    /// Awaited inside another session of this runtime, the work is part of that session. Futures that it spawns are not part of it
+    /// unless they are wrapped: [`Carried::future`](crate::Carried).
     ///
     /// # Panics
-    /// When awaited: with a body's panic that nobody caught; on a cycle; if an update cancelled the session.
-    pub async fn run_async<F: Future>(&self, future: F) -> F::Output {
-        match in_session(AsyncSession::new(&self.engine), future).await {
-            Ok(output) => output,
-            Err((_, payload)) if !payload.is::<TaskError>() || self.engine.is_in_session() => {
-                resume_unwind(payload)
-            }
-            Err((error, _)) => panic!("{error}"),
-        }
+    /// When awaited: with a body's panic that nothing caught; on a cycle; if an update cancelled the session.
+    pub async fn run_async<K, W: SessionWork<K>>(&self, work: W) -> W::Output {
+        self.session().run_async(work).await
     }
 
-    /// Runs a future in a session, and returns its failure instead of panicking. See [`Runtime::run_async`].
+    /// Runs a future, or an async closure, in a session, and returns its failure instead of panicking. See [`Runtime::run_async`].
     ///
     /// # Errors
     /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
-    pub async fn try_run_async<F: Future>(&self, future: F) -> Result<F::Output, TaskError> {
-        in_session(AsyncSession::new(&self.engine), future).await.map_err(|(error, _)| error)
+    pub async fn try_run_async<K, W: SessionWork<K>>(&self, work: W) -> Result<W::Output, TaskError> {
+        self.session().try_run_async(work).await
     }
 
-    /// Changes inputs as [`Runtime::update`] does, and keeps no thread waiting. From the first poll on, new sessions wait;
-    /// dropping the future before it is done changes nothing.
-    ///
-    /// # Errors
-    /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
-    pub async fn update_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Wait, None, change).await
-    }
-
-    /// Changes inputs as [`Runtime::update_with`] does, and keeps no thread waiting. See [`Runtime::update_async`].
-    ///
-    /// # Errors
-    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if it is
-    /// first polled inside a session of this runtime.
-    pub async fn update_async_with<R>(
-        &self,
-        token: &CancelToken,
-        change: impl FnOnce(&mut Update) -> R,
-    ) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Wait, Some(token), change).await
-    }
-
-    /// Changes inputs as [`Runtime::update_cancelling`] does, and keeps no thread waiting. See [`Runtime::update_async`].
-    ///
-    /// A session that waits for something else than a task is cancelled when it next asks for one.
-    ///
-    /// # Errors
-    /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
-    pub async fn update_cancelling_async<R>(
-        &self,
-        change: impl FnOnce(&mut Update) -> R,
-    ) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Cancel, None, change).await
-    }
-
-    /// Changes inputs as [`Runtime::update_cancelling_with`] does, and keeps no thread waiting. See
-    /// [`Runtime::update_cancelling_async`].
-    ///
-    /// # Errors
-    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if it is
-    /// first polled inside a session of this runtime.
-    pub async fn update_cancelling_async_with<R>(
-        &self,
-        token: &CancelToken,
-        change: impl FnOnce(&mut Update) -> R,
-    ) -> Result<R, UpdateError> {
-        update(self.engine.clone(), UpdatePolicy::Cancel, Some(token), change).await
-    }
-
-    /// Runs `work` in a session that `token` may cancel: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at
-    /// the next task boundary; what it has not finished is not kept, and other sessions that wait for it take it over. A session
-    /// that waits for an update is not opened when its token is cancelled.
-    ///
-    /// Inside another session of this runtime on the same thread, `work` is part of that session; being cancelled then fails the
-    /// task that runs there, too.
-    ///
-    /// # Errors
-    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run`].
-    pub fn run_with<R>(&self, token: &CancelToken, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.engine.run_with(token, work)
-    }
-
-    /// Runs a future in a session that `token` may cancel. See [`Runtime::run_with`] and [`Runtime::run_async`].
-    ///
-    /// # Errors
-    /// [`TaskError::Cancelled`] if it was cancelled, by the token or by an update; else as [`Runtime::try_run_async`].
-    pub async fn run_async_with<F: Future>(
-        &self,
-        token: &CancelToken,
-        future: F,
-    ) -> Result<F::Output, TaskError> {
-        let session = AsyncSession::new(&self.engine).with_token(token);
-        in_session(session, future).await.map_err(|(error, _)| error)
-    }
-
-    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is.
+    /// Returns the input called `name`: a new one that holds `value`, or the one that exists, *with the value that it has*. To set
+    /// that one as well, use [`Runtime::input_or_set`].
     ///
     /// The name is the same in every process: with a store, what an earlier process computed from an input of this name
     /// is used if its value was the same, and verified if it was not.
@@ -289,6 +242,28 @@ impl Runtime {
     #[track_caller]
     pub fn input<T: InputValue + PersistInput>(&self, name: &str, value: T) -> Input<T> {
         self.engine.input(name, value)
+    }
+
+    /// Returns the input called `name`, which holds `value` from now on: a new one, or the one that exists, set by an update if its
+    /// value differs.
+    ///
+    /// # Errors
+    /// If the input exists, as [`Runtime::update`]: that waits for the open sessions, and is not possible inside of one.
+    ///
+    /// # Panics
+    /// If an input of this name exists and holds another type.
+    #[track_caller]
+    pub fn input_or_set<T: InputValue + PersistInput>(
+        &self,
+        name: &str,
+        value: T,
+    ) -> Result<Input<T>, UpdateError> {
+        let mut value = Some(value);
+        let input = self.engine.input_with(name, || value.take().expect("the value is made once"));
+        if let Some(value) = value {
+            self.update(|update| update.set(&input, value))?;
+        }
+        Ok(input)
     }
 
     /// The same for a type without serde. What reads it is kept in memory only.
@@ -308,55 +283,46 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn update<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Wait, None, change)
+        self.update_with(UpdateOptions::default(), change)
     }
 
-    /// Changes inputs as [`Runtime::update`] does, but waits for the open sessions only until `token` is cancelled or its deadline
-    /// has passed. Then nothing has changed, and the error names the sessions that are open.
+    /// Changes inputs as [`Runtime::update`] does, and waits for the open sessions as `options` say: it may cancel them, or give up.
     ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use larder::{CancelToken, Runtime, UpdateError};
-    /// # let runtime = Runtime::new();
-    /// # let input = runtime.input("input", 1);
-    /// let token = CancelToken::with_timeout(Duration::from_millis(100));
-    /// match runtime.update_with(&token, |update| update.set(&input, 2)) {
-    ///     Ok(()) => {}
-    ///     Err(UpdateError::Cancelled(wait)) => eprintln!("{wait}"),
-    ///     Err(error) => panic!("{error}"),
-    /// }
-    /// ```
+    /// Sessions that are cancelled end at their next task boundary. One that waits for something else than a task is cancelled when
+    /// it next asks for one.
     ///
     /// # Errors
-    /// [`UpdateError::Cancelled`] if `token` was cancelled before the open sessions had ended; [`UpdateError::InSession`] if this
-    /// thread has a session of this runtime open.
+    /// [`UpdateError::Cancelled`] if its token was cancelled, or its deadline passed, before the open sessions had ended;
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn update_with<R>(
         &self,
-        token: &CancelToken,
+        options: impl Into<UpdateOptions>,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Wait, Some(token), change)
+        let UpdateOptions { policy, token } = options.into();
+        self.engine.update(policy, token.as_ref(), change)
     }
 
-    /// Changes inputs, all at once, after cancelling the open sessions: they end at their next task boundary.
+    /// Changes inputs as [`Runtime::update`] does, and keeps no thread waiting. From the first poll on, new sessions wait;
+    /// dropping the future before it is done changes nothing.
     ///
     /// # Errors
-    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
-    pub fn update_cancelling<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Cancel, None, change)
+    /// [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
+    pub async fn update_async<R>(&self, change: impl FnOnce(&mut Update) -> R) -> Result<R, UpdateError> {
+        self.update_async_with(UpdateOptions::default(), change).await
     }
 
-    /// Changes inputs as [`Runtime::update_cancelling`] does, but waits only until `token` is cancelled. See
-    /// [`Runtime::update_with`].
+    /// Changes inputs as [`Runtime::update_with`] does, and keeps no thread waiting. See [`Runtime::update_async`].
     ///
     /// # Errors
-    /// As [`Runtime::update_with`].
-    pub fn update_cancelling_with<R>(
+    /// As [`Runtime::update_with`]; [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
+    pub async fn update_async_with<R>(
         &self,
-        token: &CancelToken,
+        options: impl Into<UpdateOptions>,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        self.engine.update(UpdatePolicy::Cancel, Some(token), change)
+        let UpdateOptions { policy, token } = options.into();
+        update(self.engine.clone(), policy, token.as_ref(), change).await
     }
 
     /// Looks at all files, directories, patterns and variables that tasks have read, and makes stale what depends on those
@@ -367,16 +333,17 @@ impl Runtime {
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
     pub fn refresh(&self) -> Result<Refreshed, UpdateError> {
-        self.engine.refresh(UpdatePolicy::Wait, None)
+        self.refresh_with(UpdateOptions::default())
     }
 
-    /// Refreshes as [`Runtime::refresh`] does, but waits for the open sessions only until `token` is cancelled. The time for
-    /// looking at the sources comes on top.
+    /// Refreshes as [`Runtime::refresh`] does, and waits for the open sessions as `options` say. The time for looking at the sources
+    /// comes on top.
     ///
     /// # Errors
     /// As [`Runtime::update_with`].
-    pub fn refresh_with(&self, token: &CancelToken) -> Result<Refreshed, UpdateError> {
-        self.engine.refresh(UpdatePolicy::Wait, Some(token))
+    pub fn refresh_with(&self, options: impl Into<UpdateOptions>) -> Result<Refreshed, UpdateError> {
+        let UpdateOptions { policy, token } = options.into();
+        self.engine.refresh(policy, token.as_ref())
     }
 
     /// Returns once everything computed so far that can be stored is durable. Dropping the last clone of a runtime does the
@@ -389,15 +356,16 @@ impl Runtime {
         self.engine.flush()
     }
 
-    /// Why this runtime has no store although one was asked for.
+    /// Returns why this runtime has no store although one was asked for: the store could not be opened.
     #[must_use]
-    pub fn storage_failure(&self) -> Option<&OpenError> {
+    pub fn open_error(&self) -> Option<&OpenError> {
         self.failure.as_ref()
     }
 
-    /// The first error of the store since it last took something, once: to be shown to the user. Computations go on, with results in memory.
+    /// Returns the first error of an open store since it last took something, once: to be shown to the user. Computations go on, with
+    /// results in memory.
     #[must_use]
-    pub fn take_storage_error(&self) -> Option<Arc<StorageError>> {
+    pub fn take_write_error(&self) -> Option<Arc<StorageError>> {
         self.engine.take_storage_error()
     }
 

@@ -27,30 +27,30 @@ impl StoredBuilder {
     /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). When the
     /// runtime is dropped, the least recently used ones are dropped from the store. Default: no limit.
     ///
-    /// With a cap, each use of a stored result is noted in the store, once per process.
+    /// With a limit, each use of a stored result is noted in the store, once per process.
     #[must_use]
-    pub fn cap(mut self, bytes: u64) -> Self {
+    pub fn max_stored_bytes(mut self, bytes: u64) -> Self {
         self.storage.cap = Some(bytes);
         self
     }
 
     /// How long results may wait before they are made durable, and be lost in a crash. Default: 1 second.
     #[must_use]
-    pub fn delay(mut self, delay: Duration) -> Self {
+    pub fn max_commit_delay(mut self, delay: Duration) -> Self {
         self.storage.write_behind.batch_delay = delay;
         self
     }
 
     /// How many results are kept of one call, each for other values of what it read. Default: 8.
     #[must_use]
-    pub fn traces(mut self, traces: usize) -> Self {
-        self.storage.write_behind.max_traces = traces.max(1);
+    pub fn max_results_per_call(mut self, results: usize) -> Self {
+        self.storage.write_behind.max_traces = results.max(1);
         self
     }
 
     /// The most bytes that may wait to be stored; what comes beyond is kept in memory only. Default: 256 MiB.
     #[must_use]
-    pub fn queue(mut self, bytes: usize) -> Self {
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.storage.write_behind.queue_bytes = bytes;
         self
     }
@@ -69,7 +69,7 @@ impl StoredBuilder {
     }
 
     /// Makes the runtime. If the store cannot be used, results are kept in memory, and
-    /// [`Runtime::storage_failure`] says why.
+    /// [`Runtime::open_error`] says why.
     #[must_use]
     pub fn build(self) -> Runtime {
         let config = self.config.clone();

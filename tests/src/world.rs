@@ -101,7 +101,7 @@ impl World {
             Some(store) => Runtime::builder()
                 .storage(store.clone())
                 .code_identity("oracle")
-                .delay(Duration::from_millis(1))
+                .max_commit_delay(Duration::from_millis(1))
                 .try_build()
                 .expect("nothing is wrong with the store"),
             None => Runtime::new(),
@@ -244,8 +244,11 @@ impl World {
                 }
             }
         };
-        let done =
-            if cancelling { self.runtime.update_cancelling(change) } else { self.runtime.update(change) };
+        let done = if cancelling {
+            self.runtime.update_with(larder::UpdatePolicy::Cancel, change)
+        } else {
+            self.runtime.update(change)
+        };
         done.expect("updates are made outside of sessions");
     }
 

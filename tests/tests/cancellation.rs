@@ -31,11 +31,14 @@ fn cancels_half_way(n: u64, #[skip] token: CancelToken) -> u64 {
 fn a_session_ends_at_the_next_task_boundary_and_keeps_nothing_unfinished() {
     let rt = Runtime::new();
     let token = CancelToken::new();
-    let outcome = rt.run_with(&token, || cancels_half_way(1, token.clone()));
+    let outcome = rt.session().token(&token).try_run(|| cancels_half_way(1, token.clone()));
     assert!(matches!(outcome, Err(TaskError::Cancelled)), "{outcome:?}");
     assert!(rt.run(|| leaf::is_cached(1)), "what was finished is kept");
     assert!(!rt.run(|| cancels_half_way::is_cached(1, token.clone())));
-    assert!(matches!(rt.run_with(&token, || 1), Err(TaskError::Cancelled)), "a cancelled token stays so");
+    assert!(
+        matches!(rt.session().token(&token).try_run(|| 1), Err(TaskError::Cancelled)),
+        "a cancelled token stays so"
+    );
     assert_eq!(rt.run(|| cancels_half_way(1, CancelToken::new())), 3);
 }
 
@@ -49,7 +52,10 @@ fn swallows(n: u64, #[skip] token: CancelToken) -> u64 {
 fn a_body_that_swallows_the_cancellation_is_not_cached() {
     let rt = Runtime::new();
     let token = CancelToken::new();
-    assert!(matches!(rt.run_with(&token, || swallows(1, token.clone())), Err(TaskError::Cancelled)));
+    assert!(matches!(
+        rt.session().token(&token).try_run(|| swallows(1, token.clone())),
+        Err(TaskError::Cancelled)
+    ));
     assert_eq!(rt.run(|| swallows(1, token.clone())), 1);
 }
 
@@ -67,7 +73,7 @@ fn another_session_is_not_touched_and_takes_over() {
     let rt = Runtime::new();
     let (token, began) = (CancelToken::new(), Arc::new(Barrier::new(2)));
     thread::scope(|s| {
-        let cancelled = s.spawn(|| rt.run_with(&token, || slow(5, began.clone())));
+        let cancelled = s.spawn(|| rt.session().token(&token).try_run(|| slow(5, began.clone())));
         began.wait();
         let other = s.spawn(|| rt.run(|| slow(5, began.clone())));
         thread::sleep(Duration::from_millis(5));
@@ -99,7 +105,7 @@ fn a_thread_that_waits_is_woken_and_what_it_waits_for_goes_on() {
             };
             let waiter = s.spawn({
                 let (rt, token, gate) = (rt.clone(), token.clone(), gate.clone());
-                move || rt.run_with(&token, || waited_for(1, gate))
+                move || rt.session().token(&token).try_run(|| waited_for(1, gate))
             });
             if !by_deadline {
                 thread::sleep(Duration::from_millis(10));
@@ -117,7 +123,7 @@ fn a_thread_that_waits_is_woken_and_what_it_waits_for_goes_on() {
 fn a_deadline_ends_a_long_session() {
     let rt = Runtime::new();
     let start = Instant::now();
-    let outcome = rt.run_with(&CancelToken::with_timeout(Duration::from_millis(20)), || {
+    let outcome = rt.session().token(&CancelToken::with_timeout(Duration::from_millis(20))).try_run(|| {
         for n in 0.. {
             thread::sleep(Duration::from_micros(200));
             leaf(n);
@@ -132,7 +138,7 @@ fn scopes_and_carried_work_are_cancelled_with_their_session() {
     let rt = Runtime::builder().threads(2).build();
     let token = CancelToken::new();
     let ran = AtomicUsize::new(0);
-    let outcome = rt.run_with(&token, || {
+    let outcome = rt.session().token(&token).try_run(|| {
         par_map(0..100_000u64, |n| {
             if ran.fetch_add(1, SeqCst) == 500 {
                 token.cancel();
@@ -143,7 +149,7 @@ fn scopes_and_carried_work_are_cancelled_with_their_session() {
     assert!(matches!(outcome, Err(TaskError::Cancelled)));
     assert!(ran.load(SeqCst) < 100_000);
     let token = CancelToken::new();
-    let outcome = rt.run_with(&token, || {
+    let outcome = rt.session().token(&token).try_run(|| {
         let carried = current();
         token.cancel();
         thread::scope(|s| s.spawn(|| carried.run(|| leaf(200_000))).join().is_err())
@@ -160,7 +166,7 @@ fn a_part_of_a_session_can_be_cancelled_alone() {
     let rt = Runtime::new();
     rt.run(|| {
         let token = CancelToken::new();
-        let inner = rt.run_with(&token, || cancels_half_way(10, token.clone()));
+        let inner = rt.session().token(&token).try_run(|| cancels_half_way(10, token.clone()));
         assert!(matches!(inner, Err(TaskError::Cancelled)));
         assert_eq!(leaf(500), 500);
         assert!(leaf::is_cached(500));
@@ -202,8 +208,9 @@ fn a_cancelled_future_leaves_its_task_to_the_others() {
     let rt = Runtime::new();
     let (token, gate) = (CancelToken::new(), Gate::default());
     thread::scope(|s| {
-        let cancelled =
-            s.spawn(|| smol::block_on(rt.run_async_with(&token, async { gated(1, gate.clone()).await })));
+        let cancelled = s.spawn(|| {
+            smol::block_on(rt.session().token(&token).try_run_async(async { gated(1, gate.clone()).await }))
+        });
         while gate.lock().expect("nobody panics with it").1.is_empty() {
             thread::yield_now();
         }

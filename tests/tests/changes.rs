@@ -457,7 +457,7 @@ fn an_update_waits_for_open_sessions_or_cancels_them() {
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| ask(20_000));
             is_begun.recv().unwrap();
-            runtime.update_cancelling(|update| update.set(&x, 200)).unwrap();
+            runtime.update_with(larder::UpdatePolicy::Cancel, |update| update.set(&x, 200)).unwrap();
             assert!(matches!(asking.join().unwrap(), Err(TaskError::Cancelled)));
         });
         assert_eq!(runtime.run(|| slow_chain(&x, 20)), 220);
@@ -470,7 +470,10 @@ fn inside_a_session_of_the_same_thread_every_kind_of_update_is_refused() {
         let (runtime, other) = (Runtime::new(), Runtime::new());
         let refused = || {
             assert_eq!(runtime.update(|_| ()), Err(UpdateError::InSession));
-            assert_eq!(runtime.update_cancelling(|_| ()), Err(UpdateError::InSession));
+            assert_eq!(
+                runtime.update_with(larder::UpdatePolicy::Cancel, |_| ()),
+                Err(UpdateError::InSession)
+            );
             assert_eq!(runtime.refresh().err(), Some(UpdateError::InSession));
         };
         runtime.run(|| {

@@ -95,8 +95,11 @@ fn updates_of_either_kind_take_turns_with_busy_sessions() {
             if thread == 0 {
                 for value in 1..=60 {
                     let set = |update: &mut larder::Update| update.set(&x, value);
-                    let done =
-                        if value % 2 == 0 { runtime.update(set) } else { runtime.update_cancelling(set) };
+                    let done = if value % 2 == 0 {
+                        runtime.update(set)
+                    } else {
+                        runtime.update_with(larder::UpdatePolicy::Cancel, set)
+                    };
                     done.expect("this thread has no session");
                     std::thread::sleep(Duration::from_millis(if value % 5 == 0 { 8 } else { 0 }));
                 }
@@ -168,7 +171,7 @@ fn stress_of_everything_at_once_gives_right_answers() {
                     std::thread::sleep(Duration::from_micros(dice % 2000));
                     let set = |update: &mut larder::Update| update.set(&inputs[(dice % 2) as usize], n % 6);
                     let done = if dice.is_multiple_of(3) {
-                        runtime.update_cancelling(set)
+                        runtime.update_with(larder::UpdatePolicy::Cancel, set)
                     } else {
                         runtime.update(set)
                     };

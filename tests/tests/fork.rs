@@ -82,7 +82,7 @@ fn a_forked_process_gets_errors_where_the_runtimes_threads_are_missing() {
             let moves = smol::block_on(rt.run_async(async { moved(2).await })) == 2;
             let update = rt.update(|update| update.set(&input, 2)) == Err(UpdateError::Forked);
             let token = CancelToken::with_timeout(Duration::from_millis(20));
-            let session = rt.run_with(&token, || 1).ok() == Some(1);
+            let session = rt.session().token(&token).try_run(|| 1).ok() == Some(1);
             let flushes = rt.flush().is_err();
             drop(rt.clone());
             let own = Runtime::builder().threads(3).build();

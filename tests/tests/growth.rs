@@ -347,7 +347,7 @@ fn forgotten_tasks_leave_nothing_whatever_became_of_them() {
         let token = CancelToken::new();
         *TOKEN.lock().unwrap() = Some(token.clone());
         let n = round * 1_000_000;
-        runtime.run_with(&token, || cancelled_in_time(n)).unwrap_err();
+        runtime.session().token(&token).try_run(|| cancelled_in_time(n)).unwrap_err();
         // Not those that were cancelled: they have never been there.
         let ended = 0..MANY / 2;
         runtime.run(|| ended.for_each(|k| _ = (twice_small::forget(n, k), small::forget(n + k))));
@@ -409,10 +409,10 @@ fn tokens_and_empty_sessions_leave_nothing() {
     check_in("tokens", &runtime, |runtime, _| {
         for n in 0..MANY {
             let token = CancelToken::with_timeout(Duration::from_secs(60 + n));
-            runtime.run_with(&token, || ()).unwrap();
+            runtime.session().token(&token).try_run(|| ()).unwrap();
             let token = CancelToken::new();
             token.cancel();
-            runtime.run_with(&token, || ()).unwrap_err();
+            runtime.session().token(&token).try_run(|| ()).unwrap_err();
         }
     });
 }

@@ -124,7 +124,7 @@ fn open(path: &Path) -> Runtime {
     Runtime::builder()
         .storage(storage)
         .code_identity("test")
-        .delay(Duration::from_millis(2))
+        .max_commit_delay(Duration::from_millis(2))
         .try_build()
         .unwrap()
 }

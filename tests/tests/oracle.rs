@@ -157,7 +157,7 @@ fn ask_with_token(world: &World, roots: &[u16], bodies: u32) -> Answers<i64> {
     world.set_fuse(bodies);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
-            let answers = world.runtime.run_with(&token, || ask(world, roots));
+            let answers = world.runtime.session().token(&token).try_run(|| ask(world, roots));
             world.end_fuse();
             answers.unwrap_or_default()
         });

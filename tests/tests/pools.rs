@@ -152,7 +152,7 @@ fn a_cancelling_update_ends_a_wait_that_would_never_end() {
                 })
             });
             spin_until(|| rt.activity().waiting > 0);
-            rt.update_cancelling(|u| u.set(&input, 20)).unwrap();
+            rt.update_with(larder::UpdatePolicy::Cancel, |u| u.set(&input, 20)).unwrap();
             assert!(matches!(session.join().unwrap(), Err(TaskError::Cancelled)));
         });
         let result = given.result.lock().unwrap().take();
@@ -167,7 +167,7 @@ fn a_deadline_ends_a_wait_that_would_never_end() {
         let rt = patient();
         let (given, input) = (Interrupted::new(1), rt.input("in", 10));
         let token = larder::CancelToken::with_deadline(Instant::now() + Duration::from_millis(50));
-        let ended = rt.run_with(&token, || {
+        let ended = rt.session().token(&token).try_run(|| {
             ask_on_top(&given, &current(), &input);
             interrupted(given.clone(), input.clone())
         });
@@ -308,7 +308,7 @@ fn while_held<R: Send>(
     work: impl Fn() -> R + Sync,
 ) -> (R, Result<u64, TaskError>) {
     thread::scope(|s| {
-        let owner = s.spawn(|| rt.run_with(token, || held(given.clone(), input.clone())));
+        let owner = s.spawn(|| rt.session().token(token).try_run(|| held(given.clone(), input.clone())));
         given.meet.wait();
         let result = rt.run(|| {
             let carried = current();

@@ -104,7 +104,7 @@ fn a_cancelled_launcher_takes_its_execution_along() {
                     token.cancel();
                 }
             });
-            let outcome = rt.run_with(&token, || {
+            let outcome = rt.session().token(&token).try_run(|| {
                 begun.store(true, SeqCst);
                 loop {
                     _ = short::task(key.fetch_add(1, SeqCst)).get();
@@ -209,7 +209,8 @@ fn what_a_body_makes_of_a_cancelled_execution_is_not_kept() {
                     thread::yield_now();
                 }
                 thread::sleep(Duration::from_millis(20));
-                rt.update_cancelling(|update| update.set(&other, number + 1)).unwrap();
+                rt.update_with(larder::UpdatePolicy::Cancel, |update| update.set(&other, number + 1))
+                    .unwrap();
                 asking.join().unwrap()
             });
             assert!(matches!(outcome, Err(TaskError::Cancelled)), "case {number}: {outcome:?}");

@@ -14,7 +14,7 @@ fn set(runtime: &Runtime, input: &Input<i64>, value: i64) {
 /// Updates with cancellation from another thread while the caller is in a session, and lets it get that far.
 fn cancel_meanwhile(runtime: &Runtime) {
     let runtime = runtime.clone();
-    std::thread::spawn(move || runtime.update_cancelling(|_| ()));
+    std::thread::spawn(move || runtime.update_with(larder::UpdatePolicy::Cancel, |_| ()));
     std::thread::sleep(std::time::Duration::from_millis(30));
 }
 

@@ -324,7 +324,7 @@ fn a_mark_that_is_not_committed_outlives_its_node() {
         let runtime = Runtime::builder()
             .storage(store.clone())
             .code_identity("removed_inputs")
-            .delay(std::time::Duration::from_secs(3600))
+            .max_commit_delay(std::time::Duration::from_secs(3600))
             .try_build()
             .unwrap();
         let input = runtime.input("x", String::new());

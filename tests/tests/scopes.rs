@@ -464,7 +464,7 @@ fn a_cancelling_update_stops_between_items() {
             })
         });
         began.wait();
-        rt.update_cancelling(|u| u.set(&input, 2)).unwrap();
+        rt.update_with(larder::UpdatePolicy::Cancel, |u| u.set(&input, 2)).unwrap();
         assert!(matches!(session.join().unwrap(), Err(TaskError::Cancelled)));
     });
     assert!(ran.load(SeqCst) < 1_000_000);

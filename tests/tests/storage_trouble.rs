@@ -48,7 +48,8 @@ fn pages(runtime: &Runtime, numbers: std::ops::Range<u32>) -> u64 {
 #[test]
 fn a_cap_drops_older_traces_before_tasks() {
     let store = MemoryStorage::new();
-    let open = |cap| Runtime::builder().storage(store.clone()).code_identity("test").cap(cap).build();
+    let open =
+        |cap| Runtime::builder().storage(store.clone()).code_identity("test").max_stored_bytes(cap).build();
     let enter = |runtime: &Runtime, state: u32| {
         let input = runtime.input("state", state);
         runtime.update(|update| update.set(&input, state)).unwrap();
@@ -72,7 +73,8 @@ fn a_cap_drops_older_traces_before_tasks() {
 #[test]
 fn least_recently_used_tasks_are_dropped_first() {
     let store = MemoryStorage::new();
-    let open = |cap| Runtime::builder().storage(store.clone()).code_identity("test").cap(cap).build();
+    let open =
+        |cap| Runtime::builder().storage(store.clone()).code_identity("test").max_stored_bytes(cap).build();
     assert_eq!(pages(&open(u64::MAX), 0..30), 30);
     assert_eq!(pages(&open(u64::MAX), 10..30), 0);
     // Used once more, and only now over the cap.
@@ -172,7 +174,7 @@ fn a_store_that_another_process_has_is_a_clear_error_or_read_as_it_is_by_choice(
     let runtime = over(RedbStorage::open_snapshot(&path).unwrap());
     assert_eq!(pages(&runtime, 0..25), 5, "what was stored by then is there");
     assert!(runtime.flush().is_err(), "a snapshot takes nothing");
-    assert!(runtime.take_storage_error().unwrap().to_string().contains("read"), "and says so");
+    assert!(runtime.take_write_error().unwrap().to_string().contains("read"), "and says so");
     drop(runtime);
     assert_eq!(std::fs::read(&path).unwrap(), before);
     child.kill().unwrap();
@@ -194,7 +196,7 @@ fn a_store_in_a_folder_that_cannot_be_written_is_read_by_choice() {
     for runtime in &runtimes {
         assert_eq!(pages(runtime, 0..15), 5);
         assert!(runtime.flush().is_err());
-        assert!(runtime.take_storage_error().is_some() && runtime.take_storage_error().is_none());
+        assert!(runtime.take_write_error().is_some() && runtime.take_write_error().is_none());
         assert_eq!(pages(runtime, 0..15), 0, "in memory they stay");
     }
     drop(runtimes);
@@ -256,7 +258,12 @@ fn child_that_computes_until_it_is_killed() {
     let Some(path) = store_of_child() else { return };
     let storage = RedbStorage::open(path).unwrap();
     let delay = Duration::from_millis(3);
-    let runtime = Runtime::builder().storage(storage).code_identity("test").delay(delay).try_build().unwrap();
+    let runtime = Runtime::builder()
+        .storage(storage)
+        .code_identity("test")
+        .max_commit_delay(delay)
+        .try_build()
+        .unwrap();
     let first = std::env::var(ROUND).unwrap().parse().unwrap();
     for round in first.. {
         let input = runtime.input("round", round);

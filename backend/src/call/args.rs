@@ -350,7 +350,8 @@ impl<A: Args> Args for Unboxed<A> {
     }
 }
 
-/// A key that was made outside of a lock, of arguments whose ownership takes code of the user's.
+/// A key that was made before the lookup: outside of a lock, of arguments whose ownership takes code of the user's, or outside of a
+/// session.
 pub struct ByKey<K>(pub K);
 
 impl<K: Key> Args for ByKey<K> {
@@ -367,7 +368,7 @@ impl<K: Key> Args for ByKey<K> {
     fn into_key(self) -> K {
         self.0
     }
-    /// Only arguments as the caller passed them are asked: the store is probed before anything is owned.
+    /// Nothing asks: a sync call probes the store before anything is owned, an async one by the key in the node.
     fn encode(&self, _: &mut Vec<u8>) -> Result<(), EncodeError> {
         Err(not_stored())
     }

@@ -24,6 +24,8 @@ pub struct CancelToken(Arc<Inner>);
 struct Inner {
     cancelled: AtomicBool,
     deadline: Option<Instant>,
+    /// The token that cancels this one, too.
+    parent: Option<CancelToken>,
     /// The engines with sessions that this token was given to.
     engines: Mutex<Vec<std::sync::Weak<Engine>>>,
 }
@@ -51,6 +53,13 @@ impl CancelToken {
         }
     }
 
+    /// Makes a token that is cancelled when this one is, and at `deadline` at the latest.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        let earliest = self.deadline().map_or(deadline, |own| own.min(deadline));
+        Self(Arc::new(Inner { deadline: Some(earliest), parent: Some(self.clone()), ..Inner::default() }))
+    }
+
     /// Cancels: the sessions end with `Cancelled` at their next task boundary, those that wait for a task at once.
     pub fn cancel(&self) {
         // Relaxed: whoever waits is woken under locks that it took after it had looked, or looks after it took them.
@@ -64,15 +73,22 @@ impl CancelToken {
     /// Whether it has been told to cancel, or its deadline has passed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Relaxed) || self.0.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.0.cancelled.load(Relaxed)
+            || self.0.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// Returns when it cancels by itself, if it does.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline
     }
 
     /// Has the waiting sessions of `engine` woken by [`CancelToken::cancel`].
     pub(crate) fn serves(&self, engine: &Arc<Engine>) {
+        if let Some(parent) = &self.0.parent {
+            parent.serves(engine);
+        }
         let mut engines = self.0.engines.lock();
         engines.retain(|other| other.strong_count() > 0);
         if !engines.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(engine))) {

@@ -149,6 +149,14 @@ impl<R: 'static, F: FnOnce() -> R> Ask<F> {
     }
 }
 
+/// Whether the call that this thread makes next is asked about.
+pub(crate) fn is_asked_about() -> bool {
+    let asked = ASKED.take();
+    let is_asked = asked.is_some();
+    ASKED.set(asked);
+    is_asked
+}
+
 /// A call that finds no session: answers the question about it, if there is one.
 ///
 /// # Panics

@@ -17,6 +17,7 @@ use crate::graph::task_type::hash_of;
 ///
 /// # Panics
 /// Outside of a session.
+#[track_caller]
 pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -26,6 +27,7 @@ pub fn task<A: Args, O: Clone + Send + Sync + 'static>(
 }
 
 /// The node of a call, which may have to be made; nothing runs.
+#[track_caller]
 pub(crate) fn place<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -53,6 +55,7 @@ fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Arg
 ///
 /// # Panics
 /// Outside of a session.
+#[track_caller]
 pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -65,6 +68,7 @@ pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
 ///
 /// # Panics
 /// Outside of a session.
+#[track_caller]
 pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -79,6 +83,7 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
 ///
 /// # Panics
 /// As the call itself.
+#[track_caller]
 pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,

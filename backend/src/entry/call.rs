@@ -2,10 +2,10 @@
 //!
 //! Where the thread has no session, the call may be the one that `larder::ask` asks about (`aside.rs`); else it is a mistake.
 
-use crate::call::args::Args;
+use crate::call::args::{Args, ByKey};
 use crate::context::local::Local;
-use crate::entry::aside::meet;
-use crate::evaluate::asker::{Called, Pending, find_async};
+use crate::entry::aside::{is_asked_about, meet};
+use crate::evaluate::asker::{Called, DeferredCall, Pending, find_async};
 use crate::evaluate::lookup::find;
 use crate::graph::task_fn::TaskFn;
 
@@ -16,6 +16,7 @@ use crate::graph::task_fn::TaskFn;
 /// # Panics
 /// Outside of a session; if the body panics; on a cycle; if the session is cancelled.
 #[inline(always)]
+#[track_caller]
 pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> O {
     let Some(local) = Local::current() else { meet(task_fn, args) };
     let node = find::<A, O>(local, task_fn, args);
@@ -28,6 +29,7 @@ pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<
 /// # Panics
 /// As [`call`].
 #[inline(always)]
+#[track_caller]
 pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -39,19 +41,46 @@ pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
     read(unsafe { node.value::<A::Key, O>() })
 }
 
-/// Calls an async task function: looks the call up, and starts nothing.
-///
-/// # Panics
-/// Outside of a session.
+/// Calls an async task function: looks the call up, and starts nothing. Outside of a session it is looked up when it is first
+/// polled inside of one.
 #[inline(always)]
 pub fn call_async<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Called<O> {
-    let Some(local) = Local::current() else { meet(task_fn, args) };
+    match Local::current() {
+        Some(local) => look_up(local, task_fn, args),
+        None => defer(task_fn, args),
+    }
+}
+
+#[inline(always)]
+fn look_up<A: Args, O: Clone + Send + Sync + 'static>(
+    local: &'static Local,
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Called<O> {
     match find_async::<A, O>(local, task_fn, args) {
         // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
         Ok(node) => Called::Hit(unsafe { node.value::<A::Key, O>() }.clone()),
         Err(node) => Called::Miss(Pending::new(local, node, None)),
     }
+}
+
+/// Owns the arguments for a call that is made later. For example, `runtime.run_async(price(&sku))` writes the call before the
+/// session is open.
+#[cold]
+#[inline(never)]
+fn defer<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Called<O> {
+    if is_asked_about() {
+        meet(task_fn, args)
+    }
+    let key = args.into_key();
+    Called::Miss(Pending::deferred(DeferredCall {
+        name: task_fn.raw().site().name,
+        make: Some(Box::new(move |local| look_up(local, task_fn, ByKey(key)))),
+    }))
 }

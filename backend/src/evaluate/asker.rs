@@ -209,10 +209,23 @@ pub enum Called<O> {
 }
 
 /// An async call that was no hit. Nothing has begun before the first poll.
-pub struct Pending<O> {
-    booking: Booking,
-    output: PhantomData<fn() -> O>,
+pub struct Pending<O>(State<O>);
+
+enum State<O> {
+    Booked(Booking, PhantomData<fn() -> O>),
+    // One word, as a booking is: calls are moved more often than they are deferred.
+    Deferred(Box<DeferredCall<O>>),
 }
+
+/// A call that was written outside of a session, and is made where it is first polled.
+pub(crate) struct DeferredCall<O> {
+    /// The task function's name.
+    pub(crate) name: &'static str,
+    /// Looks the call up; `None` once it has.
+    pub(crate) make: Option<MakeCall<O>>,
+}
+
+pub(crate) type MakeCall<O> = Box<dyn FnOnce(&'static Local) -> Called<O> + Send + Sync>;
 
 /// The fresh node of an async call, recorded as read; or else the node, made if need be. Starts nothing.
 ///
@@ -283,7 +296,12 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
     #[inline(never)]
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
-        Self { booking: Booking::new(local, node, handle), output: PhantomData }
+        Self(State::Booked(Booking::new(local, node, handle), PhantomData))
+    }
+
+    /// A call that is looked up when it is first polled.
+    pub(crate) fn deferred(call: DeferredCall<O>) -> Self {
+        Self(State::Deferred(Box::new(call)))
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -292,8 +310,16 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// As a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
-        let Some(local) = Local::current() else { lost() };
-        let Some((node, asked)) = self.booking.poll(local, waker) else { lost() };
+        let Some(local) = Local::current() else { self.lost() };
+        if let State::Deferred(call) = &mut self.0 {
+            let make = call.make.take().expect("a call that was a hit is not polled again");
+            match make(local) {
+                Called::Hit(value) => return Some(value),
+                Called::Miss(pending) => *self = pending,
+            }
+        }
+        let State::Booked(booking, _) = &mut self.0 else { self.lost() };
+        let Some((node, asked)) = booking.poll(local, waker) else { self.lost() };
         let outcome = match asked {
             Asked::Waits => return None,
             Asked::Holds(holder) => Ok(holder),
@@ -304,13 +330,20 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         // twin of it; 3. the clone ends here.
         Some(unsafe { holder.value_by_type::<O>() }.clone())
     }
-}
 
-#[cold]
-#[track_caller]
-fn lost() -> ! {
-    panic!(
-        "an async call was polled outside of the session that it was made in, or by a future that was spawned without its \
-         task; await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
-    )
+    #[cold]
+    #[track_caller]
+    fn lost(&self) -> ! {
+        if let State::Deferred(call) = &self.0 {
+            panic!(
+                "an async call of `{}` was awaited outside of a session; await it in `runtime.run_async(..)`, or, in a future that a \
+                 task or a session spawns, in `larder::current().future(..)`",
+                call.name
+            )
+        }
+        panic!(
+            "an async call was awaited outside of the session that it was made in, or by a future that was spawned without its \
+             task; await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
+        )
+    }
 }

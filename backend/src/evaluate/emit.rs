@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::context::local::Local;
+use crate::context::outside::outside_of_session;
 use crate::evaluate::demand::demand;
 use crate::evaluate::execute::rehearse;
 use crate::evaluate::stored::{Collected, Finding, Search};
@@ -22,9 +23,7 @@ use larder_storage::Digest;
 #[track_caller]
 pub fn emit<D: Emitted>(value: D) {
     let Some(local) = Local::current() else {
-        panic!(
-            "`emit` was called outside of a session; call it in a task function that runs inside `runtime.run(..)`"
-        )
+        outside_of_session(format_args!("`emit` was called outside of a session"), format_args!(""))
     };
     if local.is_recording() {
         local.emit(Arc::new(value));

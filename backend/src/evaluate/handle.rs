@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 
 use crate::context::engine::Engine;
 use crate::context::local::Local;
+use crate::context::outside::outside_of_session;
 use crate::evaluate::asker::{Called, Pending};
 use crate::evaluate::demand::demand;
 use crate::evaluate::emit::collect;
@@ -57,6 +58,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// As a call of the task function does.
     #[inline]
     #[must_use]
+    #[track_caller]
     pub fn get(&self) -> T {
         self.with(T::clone)
     }
@@ -66,6 +68,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// # Panics
     /// As a call of the task function does.
     #[inline]
+    #[track_caller]
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         let node = self.demand();
         // SAFETY: 1. a handle's type is its node's (`to` checks it); 2. `demand` has seen the node FRESH in the session that is
@@ -77,6 +80,8 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     ///
     /// # Panics
     /// Outside of a session of the handle's runtime.
+    #[doc(hidden)]
+    #[track_caller]
     pub fn call(&self) -> Called<T> {
         let (local, node) = self.local();
         let known = local
@@ -97,6 +102,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     ///
     /// # Panics
     /// Outside of a session of the handle's runtime.
+    #[track_caller]
     pub fn try_get(&self) -> Result<T, TaskError> {
         let (local, _) = self.local();
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.demand())) {
@@ -121,12 +127,14 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// # Panics
     /// As a call of the task function does.
     #[must_use]
+    #[track_caller]
     pub fn collect<D: Emitted>(&self) -> Vec<D> {
         let (local, node) = self.local();
         collect(local, node)
     }
 
     #[inline]
+    #[track_caller]
     fn demand(&self) -> NodeRef {
         let (local, node) = self.local();
         if let Some(node) = local.predicted(|predicted| predicted == node) {
@@ -141,6 +149,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     }
 
     #[inline]
+    #[track_caller]
     fn local(&self) -> (&'static Local, NodeRef) {
         match Local::current() {
             Some(local) if local.engine_id() == self.cell.engine => (local, self.cell.node),
@@ -159,7 +168,10 @@ impl<T> Task<T> {
 #[cold]
 #[track_caller]
 fn misplaced() -> ! {
-    panic!("a handle was read outside of a session of its runtime; read it inside `runtime.run(|| ...)`")
+    outside_of_session(
+        format_args!("a handle was read outside of a session of its runtime"),
+        format_args!(""),
+    )
 }
 
 impl<T> Clone for Task<T> {

@@ -10,6 +10,7 @@ use crate::call::args::{Args, ArgsSlot};
 use crate::call::slot::StackMagicAnySlot;
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
+use crate::context::outside::outside_of_session;
 use crate::evaluate::demand::demand;
 use crate::evaluate::execute::execute_in_place;
 use crate::evaluate::{cycle, stored};
@@ -128,14 +129,17 @@ fn beyond_a_hit<A: Args, O>(
 #[track_caller]
 pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
     let name = task_fn.site.name;
-    assert!(
-        task_fn.observe.is_none(),
-        "the source `{name}` was read outside of a session; read it inside `runtime.run(|| ...)`"
-    );
-    panic!(
-        "task function `{}` was called outside of a session; call it inside `runtime.run(|| ...)`, or call its plain \
-         body with `{name}::uncached(...)`, a method's with `larder::ask(|| ...).uncached()`",
-        task_fn.site.path
+    if task_fn.observe.is_some() {
+        outside_of_session(
+            format_args!("the source `{name}` was read outside of a session"),
+            format_args!(""),
+        )
+    }
+    outside_of_session(
+        format_args!("task function `{}` was called outside of a session", task_fn.site.path),
+        format_args!(
+            ", or run its plain body by `{name}::uncached(..)`, a method's by `larder::ask(|| ..).uncached()`"
+        ),
     )
 }
 
@@ -278,6 +282,7 @@ fn insert_plain(
     inserted
 }
 
+#[track_caller]
 pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
@@ -288,6 +293,8 @@ pub(crate) fn known<A: Args, O: Clone + Send + Sync + 'static>(
     Some((local, node))
 }
 
+#[track_caller]
 pub(crate) fn inside(task_fn: &RawTaskFn) -> &'static Local {
-    Local::current().unwrap_or_else(|| outside(task_fn))
+    let Some(local) = Local::current() else { outside(task_fn) };
+    local
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::context::engine::{Engine, Hold};
 use crate::context::local::{Entered, Local, SavedFrame};
+use crate::context::outside::outside_of_session;
 use crate::context::sink::{Arrived, Sink};
 use crate::context::strand::{Gathered, Lineage, Strand};
 
@@ -40,7 +41,7 @@ struct Inner {
 /// ```
 /// # use larder_backend::{Config, Engine, current};
 /// # let engine = Engine::new(&Config::default());
-/// # engine.run(|| {
+/// # engine.run(None, || {
 /// let carried = current();
 /// std::thread::scope(|s| {
 ///     s.spawn(|| carried.run(|| { /* calls of task functions; their results become dependencies of this task */ }));
@@ -54,7 +55,10 @@ struct Inner {
 #[track_caller]
 pub fn current() -> Carried {
     let Some(local) = Local::current() else {
-        panic!("`current` was called outside of a session; call it inside `runtime.run(|| ...)`")
+        outside_of_session(
+            format_args!("`larder::current()` was called outside of a session"),
+            format_args!(""),
+        )
     };
     Carried(Arc::new(Inner {
         hold: Hold::join(local.engine_arc()),

@@ -11,6 +11,7 @@ use crate::base::sync::Mutex;
 use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::Local;
+use crate::context::outside::outside_of_session;
 use crate::context::strand::Lineage;
 use crate::graph::stop::Stop;
 use crate::parallel::crew_of;
@@ -47,7 +48,7 @@ struct Jobs {
 #[track_caller]
 pub fn scope<'env, R>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
     let Some(local) = Local::current() else {
-        panic!("`scope` was called outside of a session; call it inside `runtime.run(|| ...)`")
+        outside_of_session(format_args!("`scope` was called outside of a session"), format_args!(""))
     };
     let jobs = Jobs {
         queue: Mutex::default(),

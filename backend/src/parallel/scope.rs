@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::context::local::Local;
+use crate::context::outside::outside_of_session;
 use crate::context::strand::Gathered;
 use crate::graph::stop::Stop;
 use crate::parallel::left::Failed;
@@ -130,7 +131,7 @@ pub fn par_each<T: Send, R: Send>(
 #[track_caller]
 fn inside(what: &str) -> &'static Local {
     let Some(local) = Local::current() else {
-        panic!("`{what}` was called outside of a session; call it inside `runtime.run(|| ...)`")
+        outside_of_session(format_args!("`{what}` was called outside of a session"), format_args!(""))
     };
     local
 }

@@ -68,6 +68,7 @@ impl<T: InputValue> Input<T> {
     /// Outside of a session of the input's runtime; if the input has been removed.
     #[inline]
     #[must_use]
+    #[track_caller]
     pub fn get(&self) -> T {
         self.task.get()
     }
@@ -77,6 +78,7 @@ impl<T: InputValue> Input<T> {
     /// # Panics
     /// As [`Input::get`].
     #[inline]
+    #[track_caller]
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         self.task.with(read)
     }
@@ -180,6 +182,19 @@ impl Engine {
     /// If an input of this name holds another type.
     #[track_caller]
     pub fn input<T: InputValue + PersistInput>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
+        self.input_with(name, || value)
+    }
+
+    /// The input of this name, or a new one that holds what `value` makes.
+    ///
+    /// # Panics
+    /// If an input of this name holds another type.
+    #[track_caller]
+    pub fn input_with<T: InputValue + PersistInput>(
+        self: &Arc<Self>,
+        name: &str,
+        value: impl FnOnce() -> T,
+    ) -> Input<T> {
         self.named_input(Durable::<T>::TASK_FN, name, value)
     }
 
@@ -189,7 +204,7 @@ impl Engine {
     /// If an input of this name holds another type.
     #[track_caller]
     pub fn transient_input<T: InputValue>(self: &Arc<Self>, name: &str, value: T) -> Input<T> {
-        self.named_input(Input::<T>::TASK_FN, name, value)
+        self.named_input(Input::<T>::TASK_FN, name, || value)
     }
 
     #[track_caller]
@@ -197,7 +212,7 @@ impl Engine {
         &self,
         task_fn: &'static TaskFn<(String,), T>,
         name: &str,
-        value: T,
+        value: impl FnOnce() -> T,
     ) -> Input<T> {
         let mut inputs = self.inputs.lock();
         if let Some(node) = inputs.get(name) {
@@ -205,7 +220,7 @@ impl Engine {
             assert!(same, "the input {name:?} exists already, and holds another type of value");
             return Input { task: Task::to(self, *node), name: name.into() };
         }
-        let node = self.new_input(task_fn, name, value);
+        let node = self.new_input(task_fn, name, value());
         inputs.insert(name.into(), node);
         drop(inputs);
         if let Some(persistence) = self.persistence() {

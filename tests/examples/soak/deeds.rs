@@ -168,7 +168,7 @@ impl World {
         let value = random.below(40);
         let updated = match random.below(3) {
             0 => self.runtime.update(|update| update.set(input, value)),
-            1 => self.runtime.update_cancelling(|update| update.set(input, value)),
+            1 => self.runtime.update_with(larder::UpdatePolicy::Cancel, |update| update.set(input, value)),
             _ => block_on(self.runtime.update_async(|update| update.set(input, value))),
         };
         updated.expect("this thread has no session open");
@@ -189,9 +189,11 @@ impl World {
             let mut which = which;
             if asynchronous {
                 let inputs = self.inputs.clone();
-                drop(block_on(self.runtime.run_async_with(&token, async { streams(&inputs, n).await })));
+                drop(block_on(
+                    self.runtime.session().token(&token).try_run_async(async { streams(&inputs, n).await }),
+                ));
             } else {
-                drop(self.runtime.run_with(&token, || self.ask(&mut which, n)));
+                drop(self.runtime.session().token(&token).try_run(|| self.ask(&mut which, n)));
             }
         });
     }

@@ -150,7 +150,8 @@ fn a_chain_that_is_given_up_does_not_recurse() {
         drop(session);
         ended(2);
         let token = CancelToken::new();
-        let mut session = Box::pin(rt.run_async_with(&token, async { down(DEPTH, Leaf::Never).await }));
+        let mut session =
+            Box::pin(rt.session().token(&token).try_run_async(async { down(DEPTH, Leaf::Never).await }));
         assert!(poll_once(session.as_mut()).is_pending());
         token.cancel();
         assert!(matches!(poll_once(session.as_mut()), Poll::Ready(Err(TaskError::Cancelled))));
@@ -162,7 +163,7 @@ fn a_chain_that_is_given_up_does_not_recurse() {
             while rt.activity().waiting < DEPTH as usize {
                 thread::sleep(Duration::from_millis(5));
             }
-            rt.update_cancelling(|update| update.set(&input, 1)).unwrap();
+            rt.update_with(larder::UpdatePolicy::Cancel, |update| update.set(&input, 1)).unwrap();
             assert!(matches!(drives.join().unwrap(), Err(TaskError::Cancelled)));
         });
         ended(4);
@@ -242,7 +243,7 @@ fn a_chain_that_is_verified_does_not_recurse() {
             while rt.activity().waiting == 0 {
                 thread::sleep(Duration::from_millis(5));
             }
-            rt.update_cancelling(|update| update.set(&input, 2)).unwrap();
+            rt.update_with(larder::UpdatePolicy::Cancel, |update| update.set(&input, 2)).unwrap();
             assert!(matches!(drives.join().unwrap(), Err(TaskError::Cancelled)));
         });
         assert_eq!(ask(), DEPTH + 2);

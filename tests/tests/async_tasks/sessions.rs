@@ -62,7 +62,7 @@ fn a_cancelling_update_ends_sessions_that_wait() {
         while gate.waiting() == 0 || open.load(SeqCst) < 3 {
             thread::yield_now();
         }
-        smol::block_on(rt.update_cancelling_async(|u| u.set(&input, 2))).unwrap();
+        smol::block_on(rt.update_async_with(larder::UpdatePolicy::Cancel, |u| u.set(&input, 2))).unwrap();
         for waiter in waiters {
             assert!(matches!(waiter.join().unwrap(), Err(TaskError::Cancelled)));
         }
@@ -97,7 +97,7 @@ fn a_thread_that_runs_an_async_body_is_cancelled_while_the_body_sleeps() {
             while gate.waiting() == 0 {
                 thread::yield_now();
             }
-            rt.update_cancelling(|u| u.set(&input, round)).unwrap();
+            rt.update_with(larder::UpdatePolicy::Cancel, |u| u.set(&input, round)).unwrap();
             assert!(matches!(waiter.join().unwrap(), Err(TaskError::Cancelled)), "round {round}");
         });
         gate.0.lock().unwrap().1.clear();

@@ -457,7 +457,7 @@ fn a_cancelled_session_leaves_nothing_of_a_cycle_behind() {
         BODIES.store(0, Relaxed);
         let token = CancelToken::new();
         TOKEN.set(Some(token.clone()));
-        let ended = runtime.run_with(&token, || cancels(0, at));
+        let ended = runtime.session().token(&token).try_run(|| cancels(0, at));
         assert!(matches!(ended, Err(TaskError::Cancelled) | Ok(7)), "{ended:?}");
         BODIES.store(100, Relaxed);
         assert_eq!(runtime.run(|| (cancels(0, at), cancelled_by(0, at))), (7, 8));

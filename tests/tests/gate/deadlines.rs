@@ -36,10 +36,13 @@ fn a_deadline_ends_the_wait_of_a_session_at_the_gate() {
     in_time(|| {
         let rt = Runtime::new();
         while_an_update_waits(&rt, || {
-            let outcome = rt.run_with(&CancelToken::with_timeout(SHORT), || unreachable!("it is not opened"));
+            let outcome = rt
+                .session()
+                .token(&CancelToken::with_timeout(SHORT))
+                .try_run(|| unreachable!("it is not opened"));
             assert!(matches!(outcome, Err(TaskError::Cancelled)), "{:?}", outcome.map(|never: ()| never));
             let token = CancelToken::with_timeout(SHORT);
-            let future = rt.run_async_with(&token, async { unreachable!("it is not opened") });
+            let future = rt.session().token(&token).try_run_async(async { unreachable!("it is not opened") });
             let outcome = executor::block_on(future);
             assert!(matches!(outcome, Err(TaskError::Cancelled)), "{:?}", outcome.map(|never: ()| never));
         });
@@ -54,14 +57,16 @@ fn a_token_ends_the_wait_of_a_session_at_the_gate() {
         while_an_update_waits(&rt, || {
             let token = CancelToken::new();
             let (thread, future) = thread::scope(|s| {
-                let thread = s.spawn(|| rt.run_with(&token, || ()).is_err());
-                let future = s.spawn(|| executor::block_on(rt.run_async_with(&token, async {})).is_err());
+                let thread = s.spawn(|| rt.session().token(&token).try_run(|| ()).is_err());
+                let future = s.spawn(|| {
+                    executor::block_on(rt.session().token(&token).try_run_async(async {})).is_err()
+                });
                 until_waiting(&rt, 2, 1);
                 token.cancel();
                 (thread.join().unwrap(), future.join().unwrap())
             });
             assert!(thread && future);
-            assert!(rt.run_with(&token, || ()).is_err(), "cancelled before it came");
+            assert!(rt.session().token(&token).try_run(|| ()).is_err(), "cancelled before it came");
         });
     });
 }
@@ -86,9 +91,15 @@ fn a_deadline_ends_the_wait_of_an_update_and_names_the_sessions() {
             let token = || CancelToken::with_timeout(SHORT);
             let outcomes = [
                 rt.update_with(&token(), |update| update.set(&input, 2)),
-                rt.update_cancelling_with(&token(), |update| update.set(&input, 3)),
+                rt.update_with(
+                    larder::UpdateOptions::from(larder::UpdatePolicy::Cancel).token(&token()),
+                    |update| update.set(&input, 3),
+                ),
                 executor::block_on(rt.update_async_with(&token(), |update| update.set(&input, 4))),
-                executor::block_on(rt.update_cancelling_async_with(&token(), |update| update.set(&input, 4))),
+                executor::block_on(rt.update_async_with(
+                    larder::UpdateOptions::from(larder::UpdatePolicy::Cancel).token(&token()),
+                    |update| update.set(&input, 4),
+                )),
                 rt.refresh_with(&token()).map(|_| ()),
             ];
             for outcome in outcomes {
@@ -138,7 +149,8 @@ fn a_future_is_woken_at_its_deadline() {
     in_time(|| {
         let rt = Runtime::new();
         let token = CancelToken::with_timeout(SHORT);
-        let outcome = executor::block_on(rt.run_async_with(&token, std::future::pending::<()>()));
+        let outcome =
+            executor::block_on(rt.session().token(&token).try_run_async(std::future::pending::<()>()));
         assert!(matches!(outcome, Err(TaskError::Cancelled)), "{outcome:?}");
         rt.update(|_| ()).unwrap();
     });
@@ -219,7 +231,8 @@ fn a_wait_inside_the_session_of_another_runtime_ends_with_that() {
         let (rt, outer) = (Runtime::new(), Runtime::new());
         while_an_update_waits(&rt, || {
             let token = CancelToken::with_timeout(SHORT);
-            let outcome = outer.run_with(&token, || rt.run(|| unreachable!("it is not opened")));
+            let outcome =
+                outer.session().token(&token).try_run(|| rt.run(|| unreachable!("it is not opened")));
             assert!(matches!(outcome, Err(TaskError::Cancelled)), "{:?}", outcome.map(|never: ()| never));
             let began = Flag::default();
             let outcome = thread::scope(|s| {
@@ -231,7 +244,7 @@ fn a_wait_inside_the_session_of_another_runtime_ends_with_that() {
                 });
                 began.wait();
                 until_waiting(&rt, 0, 2);
-                outer.update_cancelling(|_| ()).unwrap();
+                outer.update_with(larder::UpdatePolicy::Cancel, |_| ()).unwrap();
                 session.join().unwrap()
             });
             let Ok(Err(UpdateError::Cancelled(_))) = outcome else { panic!("{outcome:?}") };

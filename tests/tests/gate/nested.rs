@@ -37,7 +37,7 @@ fn a_session_on_a_thread_that_an_open_one_joins_goes_past_an_update() {
                 open.wait();
                 let change = |update: &mut larder::Update| update.set(&input, 5);
                 match kind {
-                    "cancel" => rt.update_cancelling(change).unwrap(),
+                    "cancel" => rt.update_with(larder::UpdatePolicy::Cancel, change).unwrap(),
                     _ => rt.update(change).unwrap(),
                 }
                 session.join().unwrap()

@@ -53,8 +53,8 @@ fn a_store_that_takes_nothing_costs_hits_and_no_answers() {
         text_is(&second, &sums, x / 2 + 6);
     }
     assert!(second.flush().is_err());
-    assert!(second.take_storage_error().is_some());
-    assert!(second.take_storage_error().is_none());
+    assert!(second.take_write_error().is_some());
+    assert!(second.take_write_error().is_none());
     let storage = second.stats().storage.unwrap();
     assert!(storage.writer.failing_since.is_some() && !storage.writer.gave_up, "{storage}");
     assert!(storage.to_string().contains("nothing could be stored for"), "{storage}");
@@ -112,7 +112,7 @@ fn a_crash_loses_no_more_than_what_was_not_flushed() {
     let first = Runtime::builder()
         .storage(store.clone())
         .code_identity("test")
-        .delay(std::time::Duration::from_secs(1000))
+        .max_commit_delay(std::time::Duration::from_secs(1000))
         .build();
     let sums = Sums::of(&first, 2, 3);
     text_is(&first, &sums, 7);
@@ -145,7 +145,7 @@ fn an_unusable_store_leaves_a_runtime_without_one_unless_it_was_demanded() {
     let store = MemoryStorage::new();
     store.faults().fail_all(Operation::Commit);
     let runtime = Runtime::builder().storage(store.clone()).build();
-    assert!(runtime.storage_failure().is_some());
+    assert!(runtime.open_error().is_some());
     assert_eq!(runtime.run(|| by_build(1)), 2);
     assert!(runtime.stats().storage.is_none());
     assert!(Runtime::builder().storage(store).try_build().is_err());
@@ -168,7 +168,8 @@ fn a_report_names_functions_and_finds_the_store_sound() {
 #[test]
 fn a_cap_drops_what_was_not_used() {
     let store = MemoryStorage::new();
-    let open = |cap| Runtime::builder().storage(store.clone()).code_identity("test").cap(cap).build();
+    let open =
+        |cap| Runtime::builder().storage(store.clone()).code_identity("test").max_stored_bytes(cap).build();
     let first = open(1 << 20);
     first.run(|| (0..100).for_each(|x| assert_eq!(long(x).len(), 3000)));
     drop(first);

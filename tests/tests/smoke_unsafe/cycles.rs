@@ -73,7 +73,7 @@ fn strands_that_enter_a_cycle_at_once_and_are_cancelled_leave_it_whole() {
             });
             let cancelled = scope.spawn(|| {
                 meet.wait();
-                runtime.run_with(&token, || grows(&most, 4, 1).len())
+                runtime.session().token(&token).try_run(|| grows(&most, 4, 1).len())
             });
             token.cancel();
             for ask in asks {

@@ -110,7 +110,7 @@ fn executions_are_shared_by_threads_and_fail_for_all() {
     let runtime = Runtime::new();
     let x = runtime.input("x", String::new());
     for text in ["abd", "abc", "abe"] {
-        runtime.update_cancelling(|update| update.set(&x, text.to_owned())).unwrap();
+        runtime.update_with(larder::UpdatePolicy::Cancel, |update| update.set(&x, text.to_owned())).unwrap();
         std::thread::scope(|scope| {
             let by_future = scope.spawn(|| block_on(runtime.try_run_async(async { word(&x, 3).await })));
             let by_thread = runtime.try_run(|| word::task(&x, 3).get());

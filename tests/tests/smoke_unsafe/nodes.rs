@@ -63,6 +63,8 @@ fn threads_share_nodes_well() {
             let other = scope.spawn(ask);
             assert_eq!(ask().0, other.join().expect("no thread panics").0);
         });
-        runtime.update_cancelling(|update| update.set(&x, "abd".to_owned())).expect("no session is open");
+        runtime
+            .update_with(larder::UpdatePolicy::Cancel, |update| update.set(&x, "abd".to_owned()))
+            .expect("no session is open");
     }
 }

@@ -1,0 +1,234 @@
+//! How sessions are opened and updates made: who may cancel them, and when they give up.
+
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::time::{Duration, Instant};
+
+use larder_backend::{AsyncSession, CancelToken, TaskError, UpdatePolicy};
+
+use crate::Runtime;
+use crate::run_async::in_session;
+
+/// A session that is about to be opened, with settings of its own. Made by [`Runtime::session`].
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::{CancelToken, Runtime, TaskError, task_fn};
+///
+/// #[task_fn]
+/// fn word_count(text: &str) -> usize {
+///     text.split_whitespace().count()
+/// }
+///
+/// let runtime = Runtime::new();
+/// let stop = CancelToken::new();
+/// let counted = runtime.session().token(&stop).timeout(Duration::from_secs(5)).try_run(|| word_count("a b c"));
+/// assert_eq!(counted.ok(), Some(3));
+///
+/// stop.cancel();
+/// let counted = runtime.session().token(&stop).try_run(|| word_count("d e"));
+/// assert!(matches!(counted, Err(TaskError::Cancelled)));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a session is opened by `run`, `try_run`, `run_async` or `try_run_async`"]
+pub struct Session<'r> {
+    runtime: &'r Runtime,
+    token: Option<CancelToken>,
+}
+
+impl<'r> Session<'r> {
+    pub(crate) fn new(runtime: &'r Runtime) -> Self {
+        Self { runtime, token: None }
+    }
+
+    /// Lets `token` cancel the session: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at the next task
+    /// boundary; what it has not finished is not kept, and other sessions that wait for it take it over. A session that waits for an
+    /// update is not opened when its token is cancelled.
+    ///
+    /// Inside another session of this runtime on the same thread, the session is part of that one; being cancelled then fails the
+    /// task that runs there, too.
+    pub fn token(mut self, token: &CancelToken) -> Self {
+        let deadline = self.token.as_ref().and_then(CancelToken::deadline);
+        self.token = Some(deadline.map_or_else(|| token.clone(), |deadline| token.until(deadline)));
+        self
+    }
+
+    /// Cancels the session at `deadline`: at the next task boundary after it. The earliest deadline counts.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.token = Some(match &self.token {
+            Some(token) => token.until(deadline),
+            None => CancelToken::with_deadline(deadline),
+        });
+        self
+    }
+
+    /// Cancels the session after `timeout`, counted from now. See [`Session::deadline`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.deadline(deadline),
+            None => self,
+        }
+    }
+
+    /// Runs `work` in the session. See [`Runtime::run`].
+    ///
+    /// # Panics
+    /// With a body's panic that nothing caught; on a cycle; if the session is cancelled, by its token, its deadline or an update.
+    #[track_caller]
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        self.runtime.engine.run(self.token.as_ref(), work)
+    }
+
+    /// Runs `work` in the session, and returns its failure instead of panicking.
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`] if it was cancelled, by its token, its deadline or an update; else as [`Runtime::try_run`].
+    #[track_caller]
+    pub fn try_run<R>(self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
+        self.runtime.engine.try_run(self.token.as_ref(), work)
+    }
+
+    /// Runs a future, or an async closure, in the session. See [`Runtime::run_async`].
+    ///
+    /// # Panics
+    /// When awaited, as [`Session::run`].
+    pub async fn run_async<K, W: SessionWork<K>>(self, work: W) -> W::Output {
+        let engine = &self.runtime.engine;
+        match in_session(self.open(), work.into_work()).await {
+            Ok(output) => output,
+            Err((_, payload)) if !payload.is::<TaskError>() || engine.is_in_session() => {
+                resume_unwind(payload)
+            }
+            Err((error, _)) => panic!("{error}"),
+        }
+    }
+
+    /// Runs a future, or an async closure, in the session, and returns its failure instead of panicking. See
+    /// [`Runtime::run_async`].
+    ///
+    /// # Errors
+    /// As [`Session::try_run`].
+    pub async fn try_run_async<K, W: SessionWork<K>>(self, work: W) -> Result<W::Output, TaskError> {
+        in_session(self.open(), work.into_work()).await.map_err(|(error, _)| error)
+    }
+
+    fn open(&self) -> AsyncSession {
+        let session = AsyncSession::new(&self.runtime.engine);
+        match &self.token {
+            Some(token) => session.with_token(token),
+            None => session,
+        }
+    }
+}
+
+/// What can be run in a session that stays open across awaits: a future, or an async closure, which is called inside the session.
+///
+/// `K` tells the two apart; the compiler finds it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be run in an async session",
+    label = "neither a future nor an async closure",
+    note = "pass an async closure, `run_async(async || page(1).await)`, or a future, `run_async(page(1))`; for work that does not \
+            await, use `run`"
+)]
+pub trait SessionWork<K> {
+    /// The result of the work.
+    type Output;
+    /// Makes the future, when it is first polled.
+    fn into_work(self) -> impl Future<Output = Self::Output>;
+}
+
+/// Tells that the work of a session is a future.
+#[derive(Debug)]
+pub enum ByFuture {}
+
+/// Tells that the work of a session is an async closure.
+#[derive(Debug)]
+pub enum ByClosure {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> SessionWork<ByFuture> for F {
+    type Output = F::Output;
+    fn into_work(self) -> impl Future<Output = F::Output> {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<R, F: AsyncFnOnce() -> R> SessionWork<ByClosure> for F {
+    type Output = R;
+    async fn into_work(self) -> R {
+        self().await
+    }
+}
+
+/// How an update, or a refresh, waits for the open sessions: whether it cancels them, and when it gives up.
+///
+/// A policy or a token alone will do where options are taken.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::{Runtime, UpdateError, UpdateOptions, UpdatePolicy};
+///
+/// let runtime = Runtime::new();
+/// let input = runtime.input("input", 1);
+/// let within = UpdateOptions::from(UpdatePolicy::Cancel).timeout(Duration::from_millis(100));
+/// match runtime.update_with(within, |update| update.set(&input, 2)) {
+///     Ok(()) => {}
+///     Err(UpdateError::Cancelled(wait)) => eprintln!("{wait}"),
+///     Err(error) => panic!("{error}"),
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct UpdateOptions {
+    pub(crate) policy: UpdatePolicy,
+    pub(crate) token: Option<CancelToken>,
+}
+
+impl UpdateOptions {
+    /// Gives up when `token` is cancelled. Then nothing has changed, and the error names the sessions that are open.
+    #[must_use]
+    pub fn token(mut self, token: &CancelToken) -> Self {
+        let deadline = self.token.as_ref().and_then(CancelToken::deadline);
+        self.token = Some(deadline.map_or_else(|| token.clone(), |deadline| token.until(deadline)));
+        self
+    }
+
+    /// Gives up at `deadline`. The earliest deadline counts.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.token = Some(match &self.token {
+            Some(token) => token.until(deadline),
+            None => CancelToken::with_deadline(deadline),
+        });
+        self
+    }
+
+    /// Gives up after `timeout`, counted from now.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.deadline(deadline),
+            None => self,
+        }
+    }
+}
+
+/// Waits for the open sessions.
+impl Default for UpdateOptions {
+    fn default() -> Self {
+        Self { policy: UpdatePolicy::Wait, token: None }
+    }
+}
+
+impl From<UpdatePolicy> for UpdateOptions {
+    fn from(policy: UpdatePolicy) -> Self {
+        Self { policy, token: None }
+    }
+}
+
+/// Waits for the open sessions until the token is cancelled.
+impl From<&CancelToken> for UpdateOptions {
+    fn from(token: &CancelToken) -> Self {
+        Self { policy: UpdatePolicy::Wait, token: Some(token.clone()) }
+    }
+}
