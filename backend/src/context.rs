@@ -1,4 +1,9 @@
 //! Context: the engine that the sessions of a runtime share, and the record that each thread keeps of it.
+//!
+//! - A thread touches its own record (`local`) without a lock, and no other thread's; counters are read by all.
+//! - Every wait for a task is registered in `waits` before it begins, so that each cycle is found when it closes.
+//! - The gate is held shared by a session for its whole life, and exclusively by an update. While it is held exclusively, no body runs.
+//! - It imports `base`, `call`, `graph` and `persist`. `engine` alone names `session`, for what is on its way out (`ci/layers.sh`).
 
 pub(crate) mod engine;
 pub(crate) mod threads;

@@ -1,4 +1,7 @@
-//! Entry: functions that generated code and the `larder` crate call.
+//! Entry: the functions that generated code and the `larder` crate call.
+//!
+//! - The only folder that is public as a whole. It has types where the engine below has erased them.
+//! - A call outside of a session is told apart here, before anything else: a mistake, a question (`aside`), or a call that is made later.
 
 pub(crate) mod ask;
 pub(crate) mod aside;

@@ -1,4 +1,10 @@
-//! Graph: nodes, their edges and states, and the table that finds them. It knows no thread and no session.
+//! Graph: nodes, their edges and states, and the table that finds them.
+//!
+//! - It knows no thread and no session: who may change what is decided above.
+//! - Only `table` takes a shard lock; under it no code of the user's runs.
+//! - Only `claim` changes a node's state. The one that holds a claim changes the node's value and its reads; others read
+//!   them, and only while the node is FRESH.
+//! - A node is complete before the table shows it, and is freed only while no session is open.
 
 pub(crate) mod task_type;
 pub(crate) mod task_fn;

@@ -1,4 +1,8 @@
 //! Parallel: work of one task on several threads.
+//!
+//! - Reads and emitted values of an item belong to the task that called, in the order of the items and not in that of time.
+//! - A scope ends when all its items have: they may borrow from its stack.
+//! - A thread that waits for its scope works on items of this scope, and on no other work.
 
 pub(crate) mod scope;
 pub(crate) mod share;

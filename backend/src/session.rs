@@ -1,4 +1,8 @@
-//! Sessions and updates: who may enter when, and what is caught at the border.
+//! Session: sessions and updates: who may enter when, and what is caught at the border.
+//!
+//! - No input changes while a session is open: `input` and `source` change leaves under the gate, held exclusively.
+//! - Nodes and outputs are dropped by `reclaim`, while no session is open, and dropped values run the user's `Drop` under no lock.
+//! - Panics and failures of a session end here. They leave as the user's panic, or as a `TaskError`.
 
 pub(crate) mod futures;
 pub(crate) mod input;

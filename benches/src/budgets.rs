@@ -1,4 +1,4 @@
-//! The budgets of DESIGN.md section 9, by name, in its order.
+//! The budgets of docs/budgets.md, by name, in its order.
 
 mod after_change;
 mod building;
@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 
 /// A budget: its name and how it is measured.
 pub struct Budget {
-    /// The name in DESIGN.md section 9.
+    /// The name in docs/budgets.md.
     pub name: &'static str,
     /// Measures it, peers included.
     pub measure: fn() -> Verdict,

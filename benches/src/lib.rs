@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`work`] says what is measured, one unit of work per variant, the same for everybody;
 //! [`lane`] is one contestant ready to take samples; [`peers`] and [`ours`] build lanes; [`race`] runs lanes in turn;
-//! [`verdict`] judges the samples; [`budgets`] binds all of it to the names of DESIGN.md section 9.
+//! [`verdict`] judges the samples; [`budgets`] binds all of it to the names of docs/budgets.md.
 
 pub mod work;
 

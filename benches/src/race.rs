@@ -90,7 +90,7 @@ impl Race {
         self.samples(label).map(|samples| median(samples.iter().map(|sample| sample.cost)))
     }
 
-    /// The lowest cost per unit, which is what PEERS.md states.
+    /// The lowest cost per unit, which is what peers are compared by.
     pub fn lowest(&self, label: &str) -> Option<f64> {
         self.samples(label)
             .map(|samples| samples.iter().map(|sample| sample.cost).fold(f64::INFINITY, f64::min))

@@ -76,7 +76,7 @@ pub struct Figure {
 /// A budget, measured.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// The name in DESIGN.md section 9.
+    /// The name in docs/budgets.md.
     pub name: &'static str,
     /// All conditions; never empty.
     pub checks: Vec<Check>,

@@ -1,4 +1,4 @@
-//! Measures the budgets of DESIGN.md section 9: `name  measured  limit  ok|SHORT`, one line each.
+//! Measures the budgets of docs/budgets.md: `name  measured  limit  ok|SHORT`, one line each.
 //!
 //! The first line is a word on the machine (with `--json` on the error output): ratios depend on what its locks and caches cost.
 //!
