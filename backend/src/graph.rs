@@ -1,6 +1,6 @@
 //! Graph: nodes, their edges and states, and the table that finds them.
 //!
-//! - It knows no thread and no session: who may change what is decided above.
+//! - It knows no thread and no session: the folders above decide which strand may change what.
 //! - Only `table` takes a shard lock; under it no code of the user's runs.
 //! - Only `claim` changes a node's state. The one that holds a claim changes the node's value and its reads; others read
 //!   them, and only while the node is FRESH.

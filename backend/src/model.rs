@@ -77,7 +77,7 @@ impl Drop for Nodes {
     }
 }
 
-/// What a future's task sleeps on.
+/// The condition that a future's task sleeps on.
 #[derive(Default)]
 struct Sleep {
     woken: crate::base::sync::Mutex<bool>,

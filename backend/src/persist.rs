@@ -3,7 +3,7 @@
 //! # What is stored of what
 //! A run of a task whose function is stored (`TaskFn::stored`) is handed to the store when it completes, before its node is
 //! FRESH: its key, what it read with fingerprints, its output, what it emitted. It is not stored if anything that it read
-//! is not: a reader of something that the store does not know could never be marked stale. What is stored of a node stands in
+//! is not: a reader of something that the store does not know could never be marked stale. The stored part of a node stands in
 //! its `Extra` ([`Persisted`]).
 //!
 //! # How a node comes out of the store
@@ -19,7 +19,7 @@
 //! earlier state nothing runs. RESTORED means that a node's reads are not in its `Deps`: the edges that lead to it are in
 //! the store alone, so it is verified by its record, and found by walking the store.
 //!
-//! # Who tells whom that something has changed
+//! # How a change is told
 //! Leaves that were stored are looked at when the store is opened ([`open`](self::open)), and by every refresh; what they
 //! are is in [`Leaves`]. A leaf that differs makes its dependents stale, in memory and in the store, in one walk
 //! ([`walk`]); all marks are in the batch that stores the leaf.
@@ -67,19 +67,19 @@ use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
 use larder_storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
 
-/// Who stored a task, and when.
+/// The process that stored a task, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) generation: u64,
     pub(crate) function: Option<FunctionId>,
 }
 
-/// What is known of the code behind a stored task.
+/// The knowledge about the code behind a stored task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     /// All of it is that of this program.
     Same,
-    /// That of its function is, by a declared version. What that has read may be of other code.
+    /// The code of its function is known, by a declared version. Its reads may be of other code.
     SameFunction,
     /// This program has not called the function so far, and may not have it any more.
     Unknown,
@@ -94,13 +94,13 @@ pub(crate) struct Persistence {
     pub(crate) nodes: Nodes,
     pub(crate) pending: Pending,
     pub(crate) generation: u64,
-    /// The generation since which this build alone has written to the store. What a function with a declared version stored
+    /// The generation since which this build alone has written to the store. Records that a function with a declared version stored
     /// before may have read functions of other code.
     pub(crate) since: u64,
     pub(crate) observers: Vec<Observer>,
     /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
     pub(crate) distrust: AtomicBool,
-    /// What has been verified since.
+    /// The tasks that have been verified since.
     pub(crate) trusted: Mutex<FxHashSet<Digest>>,
     /// Tasks that are only stored, and whose body would have to run in this epoch.
     pub(crate) must_run: Mutex<(u32, FxHashSet<Digest>)>,
@@ -142,7 +142,7 @@ impl Persistence {
         !is_stale && (needs_no_look || self.trusted.lock().contains(&task.0))
     }
 
-    /// What is known of the code that a record comes from.
+    /// Returns the knowledge about the code that a record comes from.
     pub(crate) fn code_of(&self, origin: Origin) -> Code {
         if origin.generation >= self.since {
             return Code::Same;

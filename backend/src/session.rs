@@ -1,4 +1,4 @@
-//! Session: sessions and updates: who may enter when, and what is caught at the border.
+//! Session: sessions and updates: when they may enter, and what is caught at the border.
 //!
 //! - No input changes while a session is open: `input` and `source` change leaves under the gate, held exclusively.
 //! - Nodes and outputs are dropped by `reclaim`, while no session is open, and dropped values run the user's `Drop` under no lock.
@@ -30,7 +30,7 @@ impl Engine {
     /// Runs `work` in a session. Inside another session of this engine on the same thread it is part of that one.
     ///
     /// # Panics
-    /// With the body's own payload if one panicked and nobody caught it; with a message on a cycle or cancellation.
+    /// With the body's own payload if one panicked and nothing caught it; with a message on a cycle or cancellation.
     #[track_caller]
     pub fn run<R>(self: &Arc<Self>, token: Option<&CancelToken>, work: impl FnOnce() -> R) -> R {
         match self.within(token, work) {
@@ -163,7 +163,7 @@ impl Engine {
         change(&exclusive)
     }
 
-    /// What the opener of a session does while the gate is held by nobody else.
+    /// The work of a session's opener while no other holds the gate.
     pub(crate) fn chores_of_opener(&self) -> Garbage {
         // The opener holds the gate by other means, so the proof must not give it back.
         let exclusive = ManuallyDrop::new(Exclusive { engine: self });

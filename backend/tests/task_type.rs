@@ -12,7 +12,7 @@ use larder_backend::args::{Args, ByRef, ByVal, Key, Skip, Store, Unboxed};
 use larder_backend::task_fn::{RawTaskFn, Site, TaskFn};
 use proptest::prelude::*;
 
-/// What a call is made of; few values, so that two of them are often equal in parts or in all.
+/// The parts of a call; few values, so that two of them are often equal in parts or in all.
 #[derive(Clone, Debug, PartialEq)]
 struct Made {
     text: String,
@@ -144,7 +144,7 @@ proptest! {
         check(&Unboxed::<Borrowed<'static>>(borrowed(&of).into_key()), function, &of, &kept);
     }
 
-    /// The same for the persistent key: its bytes are those of the stored form.
+    /// Checks the persistent key in this way: its bytes are those of the stored form.
     #[test]
     fn components_encode_as_the_key_that_is_built(text in ".{0,5}", list: Vec<u16>, number: u64, skipped: u8) {
         let args = || (

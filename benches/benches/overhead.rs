@@ -186,7 +186,7 @@ mod ours {
     /// How many rounds a runtime keeps the results of.
     const KEPT: u64 = 1000;
 
-    /// Times `rounds` rounds of `ask`, each in a session, over keys that nobody has asked for. After some rounds the
+    /// Times `rounds` rounds of `ask`, each in a session, over keys that no call has asked for. After some rounds the
     /// runtime is replaced: criterion takes so many that their results would fill the memory.
     pub(super) fn in_fresh_runtimes(rounds: u64, ask: impl Fn(Range<u64>)) -> Duration {
         let mut elapsed = Duration::ZERO;

@@ -34,7 +34,7 @@ pub fn is_counting() -> bool {
 }
 
 /// Runs `make` and returns what it made with the bytes that are live because of it, over all threads: requested
-/// sizes, without the allocator's own rounding. What `make` made must still be alive in its result.
+/// sizes, without the allocator's own rounding. The objects that `make` made must still be alive in its result.
 pub fn live_bytes_of<R>(make: impl FnOnce() -> R) -> (R, i64) {
     LIVE.store(0, Relaxed);
     WEIGHING.store(true, Relaxed);

@@ -12,7 +12,7 @@ pub fn busy(time: Duration) {
     }
 }
 
-/// A fixed amount of arithmetic, about 60 ns: it costs the same CPU time on any thread, whoever else is running.
+/// A fixed amount of arithmetic, about 60 ns: it costs the same CPU time on any thread, whatever else is running.
 #[inline]
 pub fn spin_60_ns(seed: u64) -> u64 {
     let mut value = seed | 1;

@@ -30,7 +30,7 @@ impl Meeting {
     pub fn hits(&self, keys: u32, mut hit: impl FnMut(u32) -> u64) -> Stint {
         in_turn(keys, keys, &mut hit);
         let before = preemptions();
-        // Pairs with the load below: nobody starts before everybody is warm.
+        // Pairs with the load below: no thread starts before all are warm.
         self.missing.fetch_sub(1, Ordering::Release);
         while self.missing.load(Ordering::Acquire) > 0 {
             spin_loop();
@@ -97,7 +97,7 @@ fn stay_on(number: usize) {
     }
 }
 
-/// How often this thread has lost its processor against its will; 0 where nobody tells.
+/// How often this thread has lost its processor against its will; 0 where the system does not tell.
 fn preemptions() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));

@@ -12,14 +12,14 @@ pub struct Sample {
     pub cost: f64,
     /// Allocations of the measuring thread per unit.
     pub allocations: f64,
-    /// What the untimed unit before it cost, with the processor's caches as the others left them; only for edits.
+    /// The cost of the untimed unit before it, with the processor's caches as the others left them; only for edits.
     pub cold: Option<f64>,
 }
 
 /// A contestant at the start line. Each call takes one sample; set-up stays outside of what is timed.
 pub type Lane = Box<dyn FnMut() -> Sample>;
 
-/// Somebody who may take part: the name in the report, and how to enter. `None` for work that it cannot do.
+/// A contestant that may take part: the name in the report, and how to enter. `None` for work that it cannot do.
 #[derive(Clone, Copy)]
 pub struct Contestant {
     /// The name in the report.
@@ -73,7 +73,7 @@ pub fn repeated_hits(keys: u32, mut hit: impl FnMut(u32) -> u64) -> Sample {
 }
 
 /// The lane of edits: `edit` makes one change and asks. One edit goes before each sample, for the reason given
-/// at [`hits`]: a cold processor cache would charge the neighbour's table to an edit of a microsecond. What that one
+/// at [`hits`]: a cold processor cache would charge the neighbour's table to an edit of a microsecond. Its
 /// cost is kept as [`Sample::cold`], shown beside the other figures and not judged.
 pub fn edits(mut edit: impl FnMut() + 'static) -> Option<Lane> {
     Some(Box::new(move || {

@@ -31,17 +31,17 @@ impl Pace {
 /// The fewest rounds that a median is taken over, however long they take.
 const FEWEST: usize = 5;
 
-/// Somebody at the start: the label in the results, the work, and who does it.
+/// A contestant at the start: the label in the results, the work, and the lane.
 pub struct Entry {
     /// How the results are asked for.
     pub label: String,
-    /// What this entry does.
+    /// The work of this entry.
     pub work: Work,
-    /// Who does it.
+    /// The contestant.
     pub contestant: Contestant,
 }
 
-/// The samples of everybody who took part.
+/// The samples of all that took part.
 pub struct Race {
     results: Vec<(String, Vec<Sample>)>,
 }
@@ -80,12 +80,12 @@ impl Race {
         Race { results: lanes.into_iter().map(|(label, _, samples)| (label, samples)).collect() }
     }
 
-    /// Who took part, in the order of entering.
+    /// Returns the contestants, in the order of entering.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.results.iter().map(|(label, _)| label.as_str())
     }
 
-    /// The median cost per unit; `None` for somebody who did not take part.
+    /// The median cost per unit; `None` for a contestant that did not take part.
     pub fn cost(&self, label: &str) -> Option<f64> {
         self.samples(label).map(|samples| median(samples.iter().map(|sample| sample.cost)))
     }

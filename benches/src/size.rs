@@ -1,4 +1,4 @@
-//! What a task function adds to a binary and to the time of compiling it: a crate of many is generated and built,
+//! The cost of a task function, in bytes of a binary and in time to compile it: a crate of many is generated and built,
 //! once with them and once with none, and the difference divided.
 //!
 //! All crates are built in release with the same settings (one codegen unit, no debug information, stripped), their
@@ -17,7 +17,7 @@ pub const FUNCTIONS: u32 = 300;
 /// How often each crate is built for its time.
 const BUILDS: u32 = 2;
 
-/// What the generated functions are.
+/// The kind of the generated functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Functions without any attribute: what the bodies and calls themselves cost.
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// What one function costs.
+/// The cost of one function.
 #[derive(Clone, Copy, Debug)]
 pub struct PerFunction {
     /// Bytes of the executable.
@@ -80,7 +80,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// What a function of `kind` costs; `None` if it is not built.
+    /// Returns the cost of a function of `kind`; `None` if it is not built.
     pub fn of(&self, kind: Kind) -> Option<&PerFunction> {
         self.per_kind.iter().find(|(candidate, _)| *candidate == kind).map(|(_, per)| per)
     }
@@ -135,7 +135,7 @@ impl Place {
         let text = source::main(kind, functions);
         write(&package.join("Cargo.toml"), &source::manifest(kind, &name, &self.workspace.join("runtime")))?;
         write(&main, &text)?;
-        // The same versions as the workspace; cargo drops what the package does not use.
+        // The versions of the workspace; cargo drops those that the package does not use.
         let lock = self.workspace.join("Cargo.lock");
         if lock.exists() {
             std::fs::copy(&lock, package.join("Cargo.lock"))

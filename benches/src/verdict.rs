@@ -1,4 +1,4 @@
-//! What a budget came to: its checks, its figures, one line of text and one line of JSON.
+//! The verdict on a budget: its checks, its figures, one line of text and one line of JSON.
 
 use crate::ours::LARDER;
 use crate::race::Race;
@@ -16,7 +16,7 @@ pub enum Bound {
 /// One condition of a budget. A budget is kept if all of its checks are.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// What is compared with what, for the reader: `1,000 keys against dashmap`.
+    /// The comparison, for the reader: `1,000 keys against dashmap`.
     pub what: String,
     /// `None` if larder's side is not built.
     pub measured: Option<f64>,
@@ -39,7 +39,7 @@ impl Check {
         Check { what: what.into(), measured, limit, unit, bound: Bound::AtLeast }
     }
 
-    /// Whether it is kept. What is not built, or is not a number, is not kept.
+    /// Whether it is kept. A figure that is missing, or is not a number, is not kept.
     pub fn is_ok(&self) -> bool {
         match (self.measured, self.bound) {
             (None, _) => false,

@@ -1,4 +1,4 @@
-//! What is measured: each variant is one kind of work, spelled once, that every contestant performs alike.
+//! The measured work: each variant is one kind, spelled once, that every contestant performs alike.
 //!
 //! Keys are `u32`, outputs `u64`, bodies trivial ([`body`]) unless a variant says otherwise. "In turn" means
 //! `0, 1, .., keys - 1, 0, ..`. A write always stores a value that no one has stored there before, unless equal
@@ -14,7 +14,7 @@ pub enum Work {
         /// How many distinct keys are hit.
         keys: u32,
     },
-    /// The same with a borrowed 40-byte `&str` as the key. Unit: one hit.
+    /// These hits with a borrowed 40-byte `&str` as the key. Unit: one hit.
     HitStr {
         /// How many distinct strings are hit.
         keys: u32,
@@ -26,7 +26,7 @@ pub enum Work {
         /// How the list is passed.
         how: List,
     },
-    /// The same hits as [`Work::Hit`] from `threads` threads at once. Unit: one hit of the whole crowd (wall time / all hits).
+    /// The hits of [`Work::Hit`] from `threads` threads at once. Unit: one hit of the whole crowd (wall time / all hits).
     HitThreads {
         /// How many distinct keys are hit.
         keys: u32,
@@ -69,7 +69,7 @@ pub enum Work {
         /// How many leaves, and inputs, there are.
         leaves: u32,
     },
-    /// The same graph; one input changes above those bits, so that its leaf and the root run. Unit: the write and the root.
+    /// This graph; one input changes above those bits, so that its leaf and the root run. Unit: the write and the root.
     EditLeaf {
         /// How many leaves, and inputs, there are.
         leaves: u32,
@@ -84,7 +84,7 @@ pub enum Work {
         /// How many tasks the chain has.
         links: u32,
     },
-    /// The same chain behind a task whose value stays equal when the input changes. Unit: the write and the top.
+    /// This chain behind a task whose value stays equal when the input changes. Unit: the write and the top.
     ChainCutoff {
         /// How many tasks the chain has, without the one in front.
         links: u32,
@@ -166,7 +166,7 @@ pub fn body_str(key: &str) -> u64 {
     key.len() as u64
 }
 
-/// What is stored where a store is measured: about 150 bytes encoded.
+/// The records where a store is measured: about 150 bytes encoded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     name: String,

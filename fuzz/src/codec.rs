@@ -26,7 +26,7 @@ struct Mixed {
     flag: Option<bool>,
 }
 
-/// Decodes `data` as values of many types. What decodes also encodes, and to what decodes again.
+/// Decodes `data` as values of many types. A value that decodes also encodes, to bytes that decode again.
 pub fn run(data: &[u8]) {
     try_as::<Mixed>(data);
     try_as::<Shape>(data);

@@ -1,4 +1,4 @@
-//! What is fuzzed: four functions of bytes, which must return whatever the bytes are.
+//! The targets: four functions of bytes, which must return whatever the bytes are.
 //!
 //! `tests/tests/fuzz.rs` includes these files, and runs them over seeded mutations of their seeds where there is no
 //! cargo-fuzz.

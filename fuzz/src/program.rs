@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 const PARTS: u64 = 12;
 
-/// What tasks emit.
+/// The values that tasks emit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Note(u64);
 
@@ -40,7 +40,7 @@ pub fn open(storage: impl BackingStorage) -> Runtime {
     Runtime::builder().storage(storage).code_identity("fuzz").build()
 }
 
-/// What the program answers in a state.
+/// The answers of the program in a state.
 pub fn answer(runtime: &Runtime, state: u64) -> (u64, Vec<Note>) {
     let input = runtime.input("state", state);
     runtime.update(|update| update.set(&input, state)).expect("no session is open");

@@ -1,4 +1,4 @@
-//! A store whose records were changed by somebody who can seal them: it may lie, and nothing more. No panic, no hang, no
+//! A store whose records were changed by an attacker that can seal them: it may lie, and nothing more. No panic, no hang, no
 //! memory without bound.
 
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! What a task function cannot be. Each error underlines the offending token, states the rule and offers a fix.
+//! Rejections: functions that cannot be task functions. Each error underlines the offending token, states the rule and offers a fix.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};

@@ -132,7 +132,7 @@ fn body(task: &Task<'_>) -> TokenStream {
     let (fn_token, asyncness, generics, output) = (sig.fn_token, &sig.asyncness, &sig.generics, &sig.output);
     let bounds = &generics.where_clause;
     let kept = task.kept().map(|Param { attrs, pat, ty, .. }| generated!(#(#attrs)* #pat: #ty));
-    // What these lints ask for stands on the function under the user's name.
+    // The items that these lints ask for stand on the function under the user's name.
     let about = generated! {
         #[doc = "Runs the body itself: looks nothing up and keeps nothing."]
         #[allow(
@@ -183,7 +183,7 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
         #[inline(always)]
         #[allow(deprecated)]
         fn __descriptor #generics () -> #returns #bounds {
-            // Who asks about the function uses it, or `dead_code` would say otherwise.
+            // A question about the function uses it, or `dead_code` would say otherwise.
             let _ = #name #turbofish;
             Self::__describe #turbofish()
         }

@@ -94,14 +94,14 @@ fn parts(task: &Task<'_>, wrap: impl Fn(TokenStream) -> TokenStream) -> TokenStr
     generated!(#this #(#parts,)*)
 }
 
-/// What makes the descriptor of a sync function.
+/// Returns the constructor for the descriptor of a sync function.
 fn new(task: &Task<'_>, key: &TokenStream) -> TokenStream {
     let output = task.output();
     let task_fn = quote_spanned!(blame::span(task)=> ::larder::__private::v1::TaskFn::<#key, #output>);
     generated!(#task_fn::new)
 }
 
-/// What makes the descriptor of an async function. The type of its futures is inferred.
+/// Returns the constructor for the descriptor of an async function. The type of its futures is inferred.
 fn new_async(task: &Task<'_>, key: &TokenStream) -> TokenStream {
     let output = task.output();
     match &task.options.max_future {
@@ -231,7 +231,7 @@ fn options(task: &Task<'_>) -> TokenStream {
     calls
 }
 
-/// What tells a function with a declared version from others, where its name does not.
+/// Returns the parts that tell a function with a declared version from others, where its name does not.
 fn written(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let sig = &task.function.sig;
@@ -247,7 +247,7 @@ fn written(task: &Task<'_>) -> TokenStream {
     generated!(#p::Written { tokens: #tokens, instance: #instance })
 }
 
-/// What checks that the encoded arguments decode to the arguments, for those that can be decoded.
+/// Returns the check that the encoded arguments decode to the arguments, for those that can be decoded.
 fn check_key(task: &Task<'_>) -> Option<TokenStream> {
     let (p, key) = (task.p(), key(task));
     let first = usize::from(task.receiver().is_some());
@@ -271,7 +271,7 @@ fn check_key(task: &Task<'_>) -> Option<TokenStream> {
     })
 }
 
-/// What computes the handles among the arguments that are still pending.
+/// Returns the code that computes the handles among the arguments that are still pending.
 fn resolve(task: &Task<'_>) -> Option<TokenStream> {
     let (p, key) = (task.p(), key(task));
     let first = usize::from(task.receiver().is_some());

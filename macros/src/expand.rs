@@ -44,7 +44,7 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     if has_companion { companion::expand(&task) } else { method(&task) }
 }
 
-/// The function as it would be without the attribute. What is no function is left to the compiler to complain about.
+/// The function as it would be without the attribute. An item that is no function is left to the compiler to complain about.
 pub(crate) fn plain_fn(item: TokenStream) -> TokenStream {
     function::parse(item.clone()).map_or(item, |function| plain(&function))
 }

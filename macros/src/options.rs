@@ -6,7 +6,7 @@ use syn::{Error, Expr, Token};
 
 use crate::errors::Errors;
 
-/// What the user asked for. A flag keeps the place where it was written, for errors that arise from it later.
+/// The options that the user asked for. A flag keeps the place where it was written, for errors that arise from it later.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) skip_unused: Option<Span>,

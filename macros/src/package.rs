@@ -1,4 +1,4 @@
-//! What the expansion knows of the function beside its code: the package that is compiled, and a digest of the function's tokens.
+//! Identity of the function beside its code: the package that is compiled, and a digest of the function's tokens.
 
 use std::env;
 use std::fmt::Write as _;

@@ -16,7 +16,7 @@ pub(crate) enum Passing {
     Owned(Type),
 }
 
-/// What a parameter is to the key.
+/// The part that a parameter plays in the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Part of the key.

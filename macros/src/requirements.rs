@@ -1,4 +1,4 @@
-//! What the types of a signature have to be able to do, said once for each type.
+//! Abilities that the types of a signature have to have, said once for each type.
 //!
 //! Every function that is generated for a task function needs the same of these types. A type that cannot do it would draw an
 //! error from each of them. So the functions of a companion take the ability for granted, by a clause `where for<'x> Db:

@@ -16,7 +16,7 @@ macro_rules! generated {
 }
 pub(crate) use generated;
 
-/// What the generators work from: a function that passed all checks.
+/// The input of the generators: a function that passed all checks.
 pub(crate) struct Task<'a> {
     pub(crate) function: &'a Function,
     pub(crate) options: &'a Options,
@@ -90,7 +90,7 @@ impl Task<'_> {
         (!names.is_empty()).then(|| generated!(::<#(#names),*>))
     }
 
-    /// What a call returns, as a signature has it.
+    /// Returns the type of a call, as a signature has it.
     pub(crate) fn returns(&self) -> TokenStream {
         let (p, output) = (self.p(), self.output());
         if self.is_async() {

@@ -1,11 +1,11 @@
-//! What the names in a type tell of it. Names may mislead: they decide on places and texts of errors, and on checks that cost
+//! Hints that the names in a type give. Names may mislead: they decide on places and texts of errors, and on checks that cost
 //! little.
 
 use proc_macro2::Ident;
 use syn::Type;
 use syn::visit::{self, Visit};
 
-/// What an argument's type is made of, as far as its names tell. It decides on the advice and on nothing else.
+/// The material of an argument's type, as far as its names tell. It decides on the advice and on nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Other,

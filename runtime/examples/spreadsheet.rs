@@ -1,6 +1,6 @@
 //! A spreadsheet: cells hold numbers or formulas, and a formula reads other cells.
 //!
-//! What the user typed into a cell is an input, its value a task. After an edit only what reads the cell is computed, and
+//! The text of a cell is an input, its value a task. After an edit only what reads the cell is computed, and
 //! only as far as values change; cells that read each other in a circle are an error that names them.
 
 #![expect(clippy::print_stdout, reason = "it is an example")]
@@ -25,7 +25,7 @@ fn main() -> Result<(), UpdateError> {
     Ok(())
 }
 
-/// What the user typed, by cell.
+/// The texts that the user typed, by cell.
 type Cells = BTreeMap<String, Input<String>>;
 
 struct Sheet {

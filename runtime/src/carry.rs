@@ -9,7 +9,7 @@ use larder_backend::Stint;
 
 /// The current task, to be taken along to other threads. Cheap to clone; made by [`current`].
 ///
-/// As long as one exists, its session is open: an update waits.
+/// While one exists, its session is open: an update waits.
 #[derive(Clone, Debug)]
 pub struct Carried(larder_backend::Carried);
 
@@ -46,7 +46,7 @@ pub fn current() -> Carried {
 }
 
 impl Carried {
-    /// Runs `work` as part of the carried task, on whichever thread this is. What `work` reads and emits belongs to that
+    /// Runs `work` as part of the carried task, on whichever thread this is. The reads and emitted values of `work` belong to that
     /// task. The task has to wait for `work` to end: if it ends first, it fails.
     ///
     /// Where threads wait by running other jobs, as rayon's do, waiting for a task that another thread computes might never end. Such
@@ -66,7 +66,7 @@ impl Carried {
     /// that is aborted is dropped some time later, so wait for that as well. One that has not been polled yet when the task ends
     /// panics when it is.
     ///
-    /// What the future carries on by [`current`] belongs to the task, too, and may outlive the future.
+    /// Work that the future carries on by [`current`] belongs to the task, too, and may outlive the future.
     ///
     /// # Panics
     /// When polled: with the panic of `future`; if the carried task has ended.

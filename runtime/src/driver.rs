@@ -33,7 +33,7 @@ pub const fn new_async<K: Key, O: Clone + Send + Sync + 'static, F: Future<Outpu
     TaskFn::new_async::<Polled<F>>(id, site, body)
 }
 
-/// As [`new_async`], for futures that must not take more than `BYTES`; larger ones do not compile.
+/// Describes a function as [`new_async`] does, whose futures must not take more than `BYTES`; larger ones do not compile.
 pub const fn new_async_within<
     const BYTES: usize,
     K: Key,

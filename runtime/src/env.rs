@@ -49,7 +49,7 @@ pub(crate) const OBSERVER: Observer = Observer {
     kind: SourceKind::Environment,
     look: |name, _| {
         let found = match std::str::from_utf8(name) {
-            // As the system compares names, which is not everywhere by their bytes.
+            // Compared as the system compares names, which is not everywhere by their bytes.
             Ok(name) => std::env::var_os(name),
             // A name that is not Unicode is found among all.
             Err(_) => {

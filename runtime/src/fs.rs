@@ -65,7 +65,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
 /// Shared, so that a task that returns it is cheap to hit.
 ///
 /// # Errors
-/// As [`read`], and if the content is not UTF-8.
+/// Fails as [`read`] does, and if the content is not UTF-8.
 ///
 /// # Panics
 /// Outside of a session.
@@ -81,7 +81,7 @@ pub fn read_to_string(path: impl AsRef<Path>) -> Result<Arc<str>, SourceError> {
     }
 }
 
-/// What an entry of a directory is. Symbolic links are not followed.
+/// The kind of an entry of a directory. Symbolic links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EntryKind {
@@ -111,7 +111,7 @@ impl EntryKind {
 pub struct Entry {
     /// The full path: the directory's and the name.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind.
     pub kind: EntryKind,
 }
 
@@ -225,7 +225,7 @@ fn is_still(path: &Path, seen: &Seen) -> bool {
     !seen.racy && seen.stamp.is_some() && Stamp::of_path(path).ok() == seen.stamp
 }
 
-/// What was seen where something failed. It has no stamp, so that it is always looked at again.
+/// The observation where something failed. It has no stamp, so that it is always looked at again.
 fn seen_failing(error: &SourceError) -> Seen {
     Seen { content: error.fingerprint(), stamp: None, racy: false }
 }
@@ -254,7 +254,7 @@ impl FileValue {
 fn same_file(left: &FileResult, right: &FileResult) -> bool {
     match (left, right) {
         (Ok(left), Ok(right)) if left.seen.content == right.seen.content => {
-            // Nobody is about to read a content that they have seen: it must not stay until somebody does.
+            // No task is about to read a content that it has seen: it must not stay until one does.
             right.first.lock().unwrap_or_else(PoisonError::into_inner).take();
             true
         }
@@ -338,7 +338,7 @@ impl Leaf for FileId {
     fn seen(output: &FileResult) -> Seen {
         output.as_ref().map_or_else(seen_failing, |file| file.seen)
     }
-    /// A file whose content cannot be had: whoever reads it is told that it has changed.
+    /// A file whose content cannot be had: a task that reads it is told that it has changed.
     fn changed(_: &Self::Key, known: Digest) -> Option<FileResult> {
         let seen = Seen { content: known, stamp: None, racy: true };
         Some(Ok(Arc::new(FileValue { seen, first: Mutex::default() })))
@@ -375,7 +375,7 @@ impl Leaf for GlobId {
     }
 }
 
-/// What the names of patterns begin with, among the sources of other kinds.
+/// The beginning of the names of patterns, among the sources of other kinds.
 const GLOBS: &[u8] = b"glob ";
 
 /// How files, directories and patterns are looked at that a store knows.
@@ -405,7 +405,7 @@ pub(crate) const OBSERVERS: [Observer; 3] = [
     },
 ];
 
-/// What is seen under a name that is none here: a store of another system, say.
+/// The observation under a name that is none here: a store of another system, say.
 fn unnamed() -> Seen {
     Seen { content: Digest::of(b"larder: not a name"), stamp: None, racy: false }
 }

@@ -1,4 +1,4 @@
-//! What generated code names. Not for people: it changes without notice, under a new version name.
+//! Names for generated code. Not for people: they change without notice, under a new version name.
 
 pub mod v1 {
     //! The first version.

@@ -1,4 +1,4 @@
-//! What the types of a task function have to be able to do. The traits hold for every type that can; they exist for their texts.
+//! Abilities that the types of a task function have to have. The traits hold for every type that can; they exist for their texts.
 //!
 //! Each has a lifetime that stands for nothing: a clause `for<'x> T: Trait<'x>` is one that the compiler leaves to the caller,
 //! even if it can see that it does not hold.

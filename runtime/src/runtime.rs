@@ -75,7 +75,7 @@ impl Builder {
     /// before new sessions wait for one. Default: 50 ms.
     ///
     /// Within a session the world stands still, so such results are judged when a session opens alone. While the sessions of other
-    /// threads or futures overlap, nobody opens alone. When a result has waited for longer than `patience`, new sessions wait, as
+    /// threads or futures overlap, none opens alone. When a result has waited for longer than `patience`, new sessions wait, as
     /// they do for an update, until those that are open have ended; then the results are marked, and all go on. So a `ttl` of one
     /// second is kept to `1 s + patience +` the longest session that is open then, and a `volatile` task runs again after
     /// `patience +` that session.
@@ -266,7 +266,7 @@ impl Runtime {
         Ok(input)
     }
 
-    /// The same for a type without serde. What reads it is kept in memory only.
+    /// Returns an input like [`Runtime::input`] for a type without serde. Tasks that read it are kept in memory only.
     ///
     /// # Panics
     /// If an input of this name exists and holds another type.
@@ -277,7 +277,7 @@ impl Runtime {
 
     /// Changes inputs, all at once, after waiting for the open sessions to end.
     ///
-    /// What depends on an input that got an unequal value becomes stale. Cost: in proportion to that, never to the
+    /// A task that depends on an input that got an unequal value becomes stale. Cost: in proportion to that, never to the
     /// number of tasks.
     ///
     /// # Errors
@@ -315,7 +315,7 @@ impl Runtime {
     /// Changes inputs as [`Runtime::update_with`] does, and keeps no thread waiting. See [`Runtime::update_async`].
     ///
     /// # Errors
-    /// As [`Runtime::update_with`]; [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
+    /// Fails as [`Runtime::update_with`] does; [`UpdateError::InSession`] if it is first polled inside a session of this runtime.
     pub async fn update_async_with<R>(
         &self,
         options: impl Into<UpdateOptions>,
@@ -340,7 +340,7 @@ impl Runtime {
     /// comes on top.
     ///
     /// # Errors
-    /// As [`Runtime::update_with`].
+    /// Fails as [`Runtime::update_with`] does.
     pub fn refresh_with(&self, options: impl Into<UpdateOptions>) -> Result<Refreshed, UpdateError> {
         let UpdateOptions { policy, token } = options.into();
         self.engine.refresh(policy, token.as_ref())
@@ -385,16 +385,16 @@ impl Runtime {
         self.engine.compact_storage()
     }
 
-    /// What happened so far, per task function.
+    /// Returns what happened so far, per task function.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.stats()
     }
 
-    /// What this runtime holds and does at the moment: to be watched, to find what is left over, and which sessions an update
+    /// Returns what this runtime holds and does at the moment: to be watched, to find what is left over, and which sessions an update
     /// waits for.
     ///
-    /// Waits for nobody. Cost: in proportion to the number of tasks, with the table's locks taken one after the other.
+    /// Does not wait. Cost: in proportion to the number of tasks, with the table's locks taken one after the other.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.engine.activity()

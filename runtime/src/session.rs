@@ -1,4 +1,4 @@
-//! How sessions are opened and updates made: who may cancel them, and when they give up.
+//! How sessions are opened and updates made: what may cancel them, and when they give up.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -107,7 +107,7 @@ impl<'r> Session<'r> {
     /// [`Runtime::run_async`].
     ///
     /// # Errors
-    /// As [`Session::try_run`].
+    /// Fails as [`Session::try_run`] does.
     pub async fn try_run_async<K, W: SessionWork<K>>(self, work: W) -> Result<W::Output, TaskError> {
         in_session(self.open(), work.into_work()).await.map_err(|(error, _)| error)
     }
@@ -121,7 +121,7 @@ impl<'r> Session<'r> {
     }
 }
 
-/// What can be run in a session that stays open across awaits: a future, or an async closure, which is called inside the session.
+/// Work for a session that stays open across awaits: a future, or an async closure, which is called inside the session.
 ///
 /// `K` tells the two apart; the compiler finds it.
 #[diagnostic::on_unimplemented(

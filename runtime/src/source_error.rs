@@ -48,7 +48,7 @@ impl SourceError {
         Self { path: pattern.into(), problem: Problem::Pattern(message.to_string()) }
     }
 
-    /// What dependents compare across processes: equal errors have equal ones.
+    /// The digest that dependents compare across processes: equal errors have equal ones.
     pub(crate) fn fingerprint(&self) -> Digest {
         let problem = match &self.problem {
             Problem::Io(kind, error) => match error.raw_os_error() {

@@ -55,7 +55,7 @@ impl StoredBuilder {
         self
     }
 
-    /// What stands for the code of all task functions that declare no version. Whenever it differs from before, they start
+    /// Sets the identity of the code of all task functions that declare no version. Whenever it differs from before, they start
     /// cold. Default: the content of the program's file, so that any build that differs does; and of the library that the engine is
     /// in, if it is in one. Functions in other libraries go by the content of those as well, on Linux; elsewhere a library that is
     /// built anew under an unchanged program is not noticed.

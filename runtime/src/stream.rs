@@ -149,10 +149,10 @@ where
         results.into_iter().flatten().collect()
     }
 
-    /// As [`Stream::next`], for streams of other libraries to be built on.
+    /// Polls for the next item as [`Stream::next`] does, for streams of other libraries to be built on.
     ///
     /// # Panics
-    /// As [`Stream::next`].
+    /// Panics as [`Stream::next`] does.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(usize, F::Output)>> {
         // A waker is the user's to clone and to drop: under no lock.
         let waker = context.waker().clone();

@@ -10,7 +10,7 @@ use larder_backend::{Called, Pending, Task};
 /// A call of an async task function: looked up already, and nothing more.
 ///
 /// A hit is [`TaskCall::Ready`]: nothing was allocated, and nothing is polled. Otherwise the body starts when the call is
-/// first polled, and whoever waits for the task drives it, on any executor. Dropping the call gives up waiting; when the
+/// first polled, and any waiter drives it, on any executor. Dropping the call gives up waiting; when the
 /// last one that waits does, the body is dropped, too.
 ///
 /// ```

@@ -68,7 +68,7 @@ const PATTERNS: [&str; 44] = [
     "*/../tests",
 ];
 
-/// What the crate finds, as it is documented: without the entries `.` and `..`, which `.*` matches there.
+/// Returns the paths that the crate finds, as it is documented: without the entries `.` and `..`, which `.*` matches there.
 fn expected(pattern: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = glob::glob(pattern).unwrap().filter_map(Result::ok).collect();
     paths.sort();

@@ -6,7 +6,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=LARDER_VARIANT");
     println!("cargo::rustc-check-cfg=cfg(variant, values(any()))");
     let variant = std::env::var("LARDER_VARIANT").unwrap_or_default();
-    // The same functions, lines and `impl` blocks further down.
+    // Copies of the functions, with lines and `impl` blocks further down.
     let moved = if variant == "moved" { "\n\nimpl super::Shape {}\n\n\n    " } else { "" };
     let functions = include_str!("src/moved.in");
     // Other tokens, which mean the same.

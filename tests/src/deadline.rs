@@ -10,7 +10,7 @@ const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 3600 } else { 60 });
 /// Runs `work` on a thread of its own with the stack that threads have by default, for at most a minute (an hour under Miri).
 ///
 /// # Panics
-/// As `work` does; and if it takes too long.
+/// Panics as `work` does; and if it takes too long.
 pub fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, is_done) = mpsc::channel();
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {

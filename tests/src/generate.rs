@@ -36,7 +36,7 @@ pub enum Step {
     Cancel(Vec<u16>, u32, Vec<(u16, Option<i64>)>),
 }
 
-/// What polls futures.
+/// The executor that polls futures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// A thread that sleeps until it is woken.
@@ -52,7 +52,7 @@ pub enum Executor {
 pub enum End {
     /// It is dropped.
     Dropped,
-    /// What it has not committed yet is lost.
+    /// Results that it has not committed yet are lost.
     Crashed,
 }
 
@@ -104,7 +104,7 @@ pub enum Cycles {
     Fixpoints,
 }
 
-/// What programs are like.
+/// The features of programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Flavour {
     /// Which cycles they have.

@@ -1,7 +1,7 @@
 //! Evaluation from scratch of programs with cycles that have initial values: by the definition, round by round, each body in
 //! each round.
 //!
-//! For programs that catch no failures: whoever reads a task without a value has none.
+//! For programs that catch no failures: a reader of a task without a value has none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,7 +14,7 @@ pub struct Kleene<'a> {
     outside: &'a [i64],
     files: &'a [i64],
     known: HashMap<Key, Result<i64, Failure>>,
-    /// What is being evaluated, outermost first.
+    /// The tasks that are being evaluated, outermost first.
     contexts: Vec<Context>,
     found: Option<Found>,
     members: HashSet<Key>,
@@ -30,9 +30,9 @@ enum Context {
 #[derive(Default)]
 struct Round {
     members: BTreeSet<Key>,
-    /// What fixpoint tasks had come to in the round before.
+    /// The values of fixpoint tasks in the round before.
     before: BTreeMap<Key, i64>,
-    /// What other members come to in this round; none while they are being evaluated.
+    /// The values of other members in this round; none while they are being evaluated.
     others: BTreeMap<Key, Option<Result<i64, Failure>>>,
     /// The members whose bodies run, outermost first.
     running: Vec<Key>,
@@ -66,7 +66,7 @@ enum Found {
 }
 
 impl<'a> Kleene<'a> {
-    /// As `Naive::new`.
+    /// Makes an evaluation as `Naive::new` does.
     #[must_use]
     pub fn new(
         program: &'a Program,
@@ -86,7 +86,7 @@ impl<'a> Kleene<'a> {
         self.outside_of_rounds(key)
     }
 
-    /// What a task came to, if it was reached.
+    /// Returns the value of a task, if it was reached.
     #[must_use]
     pub fn known(&self, key: Key) -> Option<Result<i64, Failure>> {
         self.known.get(&key).copied()

@@ -15,7 +15,7 @@ pub enum Read {
     Input(usize),
     /// The value of a task.
     Value(Key),
-    /// What these tasks emitted.
+    /// The values that these tasks emitted.
     Effects(Vec<Key>),
 }
 
@@ -44,7 +44,7 @@ struct Record {
     effects_at: u64,
 }
 
-/// What was read that can emit, in the order of the first reads.
+/// The nodes that were read and can emit, in the order of the first reads.
 fn emitters(reads: &[Read]) -> Vec<&Read> {
     let mut seen = HashSet::new();
     reads.iter().filter(|read| !matches!(read, Read::Input(_)) && seen.insert(*read)).collect()
@@ -92,7 +92,7 @@ impl Ledger {
     /// The step is over. `outcome` says of a task that evaluation from scratch reaches whether it has a value.
     ///
     /// # Errors
-    /// What went wrong.
+    /// Returns what went wrong.
     pub fn settle(&mut self, outcome: impl Fn(Key) -> Option<bool>) -> Result<(), String> {
         let mut violations: Vec<String> = Vec::new();
         for key in self.ran.drain() {

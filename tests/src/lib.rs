@@ -1,4 +1,4 @@
-//! What several tests of larder share: random programs of task functions, and the two ways to evaluate them.
+//! Shared by several tests of larder: random programs of task functions, and the two ways to evaluate them.
 //!
 //! * [`program`]: a program as data, and how one expression of it is evaluated.
 //! * [`naive`]: evaluates everything from scratch; what the engine must agree with.

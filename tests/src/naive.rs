@@ -7,7 +7,7 @@ use crate::ledger::Read;
 use crate::program::{Failure, How, Key, Program, Reader};
 use crate::traces::Evaluated;
 
-/// What a task came to.
+/// The outcome of a task.
 #[derive(Clone, Debug, Default)]
 struct Outcome {
     value: Option<Result<i64, Failure>>,

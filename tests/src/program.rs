@@ -36,7 +36,7 @@ pub enum How {
     Through,
 }
 
-/// What a node computes.
+/// The computation of a node.
 #[derive(Clone, Debug)]
 pub enum Expr {
     /// A number.
@@ -80,7 +80,7 @@ pub enum Expr {
 pub struct Node {
     /// By which kind of task function it is computed.
     pub kind: Kind,
-    /// What it computes.
+    /// The expression that it computes.
     pub expr: Expr,
 }
 
@@ -122,12 +122,12 @@ pub enum Failure {
     Found,
 }
 
-/// What an expression reads from.
+/// The operands that an expression reads from.
 pub trait Reader {
     /// The number that a file holds.
     ///
     /// # Errors
-    /// Never: for the sake of those who read it.
+    /// Never: for the sake of the reader.
     fn file(&mut self, number: usize) -> Result<i64, Failure>;
     /// The value of an input.
     fn input(&mut self, number: usize) -> Result<i64, Failure>;
@@ -331,7 +331,7 @@ impl fmt::Debug for Program {
         writeln!(f, "program {{ x = {:?}", self.inputs)?;
         for (id, node) in self.nodes.iter().enumerate() {
             if matches!((node.kind, &node.expr), (Kind::Plain, Expr::Const(0))) {
-                // What shrinking has made of a node that does not matter.
+                // Shrinking has made this of a node that does not matter.
                 continue;
             }
             writeln!(f, "    {:?} n{id} = {}", node.kind, Shown(self, id, &node.expr))?;

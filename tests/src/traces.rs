@@ -11,10 +11,10 @@ use crate::generate::End;
 use crate::ledger::Read;
 use crate::program::{Key, Kind, Program};
 
-/// What a task read and came to, evaluated from scratch.
+/// The reads and the outcome of a task, evaluated from scratch.
 #[derive(Clone, Debug, Default)]
 pub struct Evaluated {
-    /// What it read, in order, with the values of what has one.
+    /// The reads, in order, with the values of those that have one.
     pub seen: Vec<(Read, Option<i64>)>,
     /// Its value, if it has one.
     pub value: Option<i64>,

@@ -180,7 +180,7 @@ impl World {
     }
 
     /// Removes an input, and makes another one of its name. Nodes find it in the world, not in the runtime, which so cannot know
-    /// that they would find another one: if the input `is_removed`, it is set first, so that who has caught its absence is told.
+    /// that they would find another one: if the input `is_removed`, it is set first, so that a task that has caught its absence is told.
     ///
     /// # Panics
     /// In a session.
@@ -292,7 +292,7 @@ impl World {
         self.runtime.try_run(|| call(self.id, &self.program, id))
     }
 
-    /// What a node and all it depends on emitted.
+    /// Returns the values that a node and all it depends on emitted.
     ///
     /// # Errors
     /// Its failure.
@@ -367,7 +367,7 @@ impl World {
 }
 
 thread_local! {
-    /// What the bodies that run on this thread have read, outermost first.
+    /// The reads of the bodies that run on this thread, outermost first.
     static READS: RefCell<Vec<Vec<Read>>> = const { RefCell::new(Vec::new()) };
     /// So many of them, counted from the outermost, have seen that their session is cancelled: nothing of theirs counts.
     static CANCELLED: Cell<usize> = const { Cell::new(0) };

@@ -1,4 +1,4 @@
-//! What hits, misses and lost races allocate, counted by the allocator.
+//! Allocations of hits, misses and lost races, counted by the allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -20,7 +20,7 @@ thread_local! {
 }
 
 fn count(layout: Layout) {
-    // Fails while a thread ends, when nobody counts any more.
+    // Fails while a thread ends, when nothing counts any more.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
     let _ = OF_SIZE.try_with(|of| {
         let (size, count) = of.get();
@@ -187,7 +187,7 @@ async fn sum_of_later(n: u64, salt: u64) -> u64 {
     sum_later(n, salt).await
 }
 
-/// Polls until there is a value. Its waker is nobody's.
+/// Polls until there is a value, with a waker that does nothing.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
@@ -197,7 +197,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// What `MISSES` misses allocate, divided by them. Tables and lists grow now and then; rounded, that is nothing.
+/// Counts the allocations of `MISSES` misses, divided by them. Tables and lists grow now and then; rounded, that is nothing.
 async fn per_miss<F: Future<Output = u64>>(misses: u64, call: impl Fn(u64) -> F) -> f64 {
     let before = ALLOCATIONS.get();
     for n in 0..misses {
@@ -263,7 +263,7 @@ fn a_lost_race_boxes_nothing() {
     let runtime = Runtime::new();
     let barrier = Barrier::new(THREADS);
     let race = || {
-        // What a thread makes once is large, too.
+        // A thread's own record, made once, is large, too.
         runtime.run(|| sum(1, 1));
         OF_SIZE.set((size_of::<Large>(), 0));
         for round in 0..ROUNDS {

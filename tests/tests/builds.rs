@@ -88,7 +88,7 @@ fn build_twins(folder: &Path) -> PathBuf {
 /// The compiler, for programs that cargo builds in no workspace.
 struct Compiler<'f> {
     folder: &'f Path,
-    /// What `larder-builds` is made of.
+    /// The files that `larder-builds` is made of.
     libraries: HashMap<String, String>,
 }
 
@@ -224,7 +224,7 @@ fn results_of_other_code_are_misses() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store.redb");
     let base = build("", folder.path());
-    // The results, and which bodies ran: `by_build`, `declared`, and who reads `by_build`.
+    // The results, and which bodies ran: `by_build`, `declared`, and the reader of `by_build`.
     assert_eq!(run(&base, &store), "(2, 2, 20) 1 1 1");
     assert_eq!(run(&base, &store), "(2, 2, 20) 0 0 0");
     let cases = [
@@ -241,7 +241,7 @@ fn results_of_other_code_are_misses() {
         assert_eq!(run(&program, &store), expected, "{variant}");
         let again = run(&program, &store);
         assert!(again.ends_with(" 0 0 0"), "{variant}: {again}");
-        // Nobody's results are in anybody's way.
+        // No program's results are in another one's way.
         assert_eq!(run(&base, &store), "(2, 2, 20) 0 0 0", "after {variant}");
     }
 }

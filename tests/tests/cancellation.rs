@@ -1,4 +1,4 @@
-//! Tokens and deadlines: who is cancelled, who is not, and what is kept.
+//! Tokens and deadlines: sessions that are cancelled, those that are not, and results that are kept.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 

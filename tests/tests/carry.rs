@@ -145,7 +145,7 @@ fn trapped(input: Input<u64>) -> u64 {
                     let result = session.run(|| trapped(input));
                     *TRAP.result.lock().unwrap() = Some(result);
                 });
-                // Nobody but the first thread can take that job.
+                // Only the first thread can take that job.
                 spin_until(&TRAP.job_runs);
                 thread::sleep(Duration::from_millis(5));
             }
@@ -172,7 +172,7 @@ fn a_stolen_job_that_asks_for_what_its_thread_computes_does_not_deadlock() {
     rt.update(|u| u.set(&input, 20)).unwrap();
     assert_eq!(TRAP.result.lock().unwrap().take(), Some(23));
     assert_eq!(TRAP.runs.load(SeqCst), 2, "the trap did not close");
-    // What was run apart is not kept, and what was run as always ran once.
+    // Results that were run apart are not kept, and bodies that ran as always ran once.
     assert_eq!(rt.stats().get("trapped").unwrap().runs, 1);
     assert_eq!(rt.stats().get("child").unwrap().runs, 2);
     assert_eq!(rt.run(|| trapped::uncached(input.clone())), 43);

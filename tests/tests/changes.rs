@@ -1,4 +1,4 @@
-//! What runs again after a change, and what statistics tell of it: comparisons, `volatile`, handles, sources, emitted values.
+//! Runs after a change, and what statistics tell of them: comparisons, `volatile`, handles, sources, emitted values.
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::collections::HashSet;
@@ -404,7 +404,7 @@ fn other_inputs_are_no_change_of_what_is_emitted_and_other_tasks_are() {
     }
 }
 
-/// As above.
+/// See above.
 #[test]
 fn an_input_that_is_made_again_is_no_change_of_what_is_emitted() {
     static RUNTIME: std::sync::LazyLock<Runtime> = std::sync::LazyLock::new(Runtime::new);

@@ -57,7 +57,7 @@ fn collector_by_handle(x: &Input<u32>) -> Vec<Number> {
     producer::task(x).collect()
 }
 
-/// The same by a handle.
+/// Collects by a handle.
 #[test]
 fn a_collector_by_a_handle_runs_again_only_when_what_was_emitted_changes() {
     let runtime = Runtime::new();

@@ -145,7 +145,7 @@ fn a_zero_of_another_sign_is_another_input() {
         let all = runtime.run(|| (sign_of(&plain), sign_of(&transient), sign_of_shape(own.clone())));
         assert_eq!(all, (now, now, now));
     }
-    // The same NaN is no change.
+    // An equal NaN is no change.
     for _ in 0..3 {
         runtime.update(|update| update.set(&plain, f64::NAN)).unwrap();
         RUNS.set(0);

@@ -1,4 +1,4 @@
-//! What comes and goes leaves nothing behind: live bytes are counted before and after many rounds of the same.
+//! Tasks that come and go leave nothing behind: live bytes are counted before and after many equal rounds.
 //!
 //! A round begins and ends with nothing but the runtime. Lists, tables and thread caches may keep the room that a round took at
 //! most, so a few rounds go before the first count; from then on more rounds must not take more memory.
@@ -79,7 +79,7 @@ fn check_in(name: &str, runtime: &Runtime, round: impl Fn(&Runtime, u64) + Sync)
     let before = runtime.activity().tasks;
     check(name, |number| {
         round(runtime, number);
-        // What the last one had to leave to others: values that are dropped let go of further handles.
+        // The last one left something to others: values that are dropped let go of further handles.
         (0..3).for_each(|_| runtime.run(|| ()));
     });
     assert_eq!(runtime.activity().tasks, before, "{name}: tasks stay");

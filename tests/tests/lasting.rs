@@ -1,4 +1,4 @@
-//! What is not kept for ever: errors of functions that ask for it, and results that expire.
+//! Results that are not kept for ever: errors of functions that ask for it, and results that expire.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 

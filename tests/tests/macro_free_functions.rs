@@ -61,7 +61,7 @@ fn a_second_call_runs_nothing_and_uncached_always_does() {
         assert_eq!(runs.count(), 3);
         assert!(words::count::forget("a bb ccc", 2));
     });
-    // What is forgotten is dropped when no session can see it any more.
+    // A forgotten result is dropped when no session can see it any more.
     runtime.run(|| {
         assert!(!words::count::is_cached("a bb ccc", 2));
     });
@@ -196,7 +196,7 @@ fn instances_of_a_generic_function_share_nothing() {
     });
 }
 
-// What happened since an earlier look was told against the first instance of the name, for each of them.
+// Counts since an earlier look were told against the first instance of the name, for each of them.
 #[test]
 fn instances_of_a_generic_function_are_counted_apart() {
     let runtime = Runtime::new();

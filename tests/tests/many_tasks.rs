@@ -1,4 +1,4 @@
-//! What a thread remembers of more tasks than the near part of its cache holds.
+//! A thread's memory of more tasks than the near part of its cache holds.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 

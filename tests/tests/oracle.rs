@@ -203,7 +203,7 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         }
         Step::Drop(roots, polls) => {
             compare(world, &mut naive, ask_and_drop(world, roots, *polls), false)?;
-            // What may have been begun.
+            // Bodies that may have been begun.
             for root in world.roots(roots) {
                 let _ = naive.value(root);
             }
@@ -265,12 +265,12 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         state.traces.settle(&world.program, &naive.evaluated(), &ran)?;
     }
     world.ledger().on_cycles(naive.members());
-    // Who has left a cycle has run on it, and has no value unless somebody asks for it.
+    // A task that has left a cycle has run on it, and has no value unless it is asked for.
     let left: HashSet<Key> =
         naive.members().into_iter().filter(|key| naive.outcome(*key).is_none()).collect();
     let outcome = |key| naive.outcome(key).or_else(|| left.contains(&key).then_some(false));
     let settled = world.ledger().settle(outcome);
-    // Threads that meet on a cycle give up what they have begun, and one of them begins again. What else has run of a cycle when
+    // Threads that meet on a cycle give up what they have begun, and one of them begins again. Which other bodies of a cycle have run when
     // one of its bodies fails depends on where it was entered.
     let several = sessions > 1 || matches!(step, Step::Cancel(..));
     let half_way = naive.members().into_iter().any(|key| naive.outcome(key) == Some(false));

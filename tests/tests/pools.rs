@@ -39,7 +39,7 @@ fn part(input: Input<u64>, n: u64) -> u64 {
     input.get() + n
 }
 
-/// What the body of `interrupted` does in the middle of rayon's frames.
+/// The work of `interrupted`'s body in the middle of rayon's frames.
 type Interruption = Box<dyn Fn() + Send + Sync>;
 
 struct Interrupted {
@@ -62,7 +62,7 @@ fn interrupted(#[skip] given: Arc<Interrupted>, input: Input<u64>) -> u64 {
         let interruption = given.interruption.lock().unwrap().take();
         if let Some(interruption) = interruption {
             interruption();
-            // As every wait of rayon's does: it runs what is queued.
+            // Every wait of rayon's does this: it runs what is queued.
             while rayon::yield_now() == Some(rayon::Yield::Executed) {}
         }
         let (a, b) =

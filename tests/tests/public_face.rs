@@ -118,7 +118,10 @@ fn a_session_with_settings_ends_by_its_token_or_its_deadline() {
     let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
     let token = CancelToken::new();
     assert_eq!(runtime.session().run(|| double(1)), 2);
-    assert_eq!(runtime.session().token(&token).timeout(Duration::from_secs(600)).try_run(|| double(1)).ok(), Some(2));
+    assert_eq!(
+        runtime.session().token(&token).timeout(Duration::from_secs(600)).try_run(|| double(1)).ok(),
+        Some(2)
+    );
     let is_cancelled = |outcome: Result<u64, TaskError>| matches!(outcome, Err(TaskError::Cancelled));
     assert!(is_cancelled(runtime.session().deadline(past).try_run(|| double(2))));
     // The earliest deadline counts, in whatever order things are said.
@@ -130,7 +133,9 @@ fn a_session_with_settings_ends_by_its_token_or_its_deadline() {
     token.cancel();
     assert!(is_cancelled(runtime.session().token(&token).timeout(long).try_run(|| double(2))));
     assert!(is_cancelled(runtime.session().timeout(long).token(&token).try_run(|| double(2))));
-    assert!(is_cancelled(block_on(runtime.session().token(&token).timeout(long).try_run_async(async || double(2)))));
+    assert!(is_cancelled(block_on(
+        runtime.session().token(&token).timeout(long).try_run_async(async || double(2))
+    )));
     assert!(message_of(|| runtime.session().token(&token).run(|| double(2))).contains("cancelled"));
 }
 
@@ -181,7 +186,8 @@ fn updates_and_refreshes_take_a_policy_a_token_and_a_deadline() {
             drop(end);
         });
     };
-    let set = |options: UpdateOptions, value| runtime.update_with(options, |update| update.set(&input, value));
+    let set =
+        |options: UpdateOptions, value| runtime.update_with(options, |update| update.set(&input, value));
     held(&|| {
         let gave_up = |outcome: Result<(), UpdateError>| matches!(outcome, Err(UpdateError::Cancelled(_)));
         assert!(gave_up(set((&cancelled).into(), 2)));

@@ -56,7 +56,7 @@ fn fails(of: Unprintable) -> u32 {
 }
 
 /// A task failed; naming it for the error ran a `Debug` that panicked, in the middle of publishing the failure. The task stayed
-/// claimed for ever: whoever asked for it again waited.
+/// claimed for ever: a call that asked for it again waited.
 #[test]
 fn a_debug_that_panics_leaves_no_claim_behind() {
     in_time(|| {
@@ -180,7 +180,7 @@ fn over_outside() -> i64 {
     outside::task().try_get().unwrap_or(-1)
 }
 
-/// A volatile task was listed to run again in the next session when it succeeded only: who caught its failure kept it.
+/// A volatile task was listed to run again in the next session when it succeeded only: a reader that caught its failure kept it.
 #[test]
 fn a_volatile_task_that_failed_runs_again_in_the_next_session() {
     let runtime = Runtime::new();

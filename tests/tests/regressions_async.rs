@@ -56,7 +56,7 @@ async fn top(input: &Input<u64>) -> u64 {
 }
 
 /// An execution that verified its reads claimed a sync task on its way, and gave way with the claim. A thread that waited for that
-/// task found no execution under it to drive, and slept; if it was the one to drive the first, or if nobody polled that, for ever.
+/// task found no execution under it to drive, and slept; if it was the one to drive the first, or if nothing polled that, for ever.
 #[test]
 fn a_suspended_verification_keeps_no_sync_task_from_others() {
     in_time(|| {
@@ -65,7 +65,7 @@ fn a_suspended_verification_keeps_no_sync_task_from_others() {
         assert_eq!(rt.run(|| top::task(&input).get()), 3);
         rt.update(|update| update.set(&input, 8)).unwrap();
         CLOSED.store(true, SeqCst);
-        // Polled once, then held by somebody who does not poll.
+        // Polled once, then held by a future that is not polled.
         let mut held = Box::pin(rt.run_async(async { top(&input).await }));
         assert!(held.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let opener = thread::spawn(|| {
@@ -177,7 +177,7 @@ fn catches(n: u64) -> u64 {
 
 #[task_fn(transient)]
 fn catches_in_a_scope(n: u64) -> u64 {
-    // By the time of the cancellation the second item has ended, so that nobody looks again.
+    // By the time of the cancellation the second item has ended, so that no participant looks again.
     let of = |n: Option<u64>| n.map_or(1, |n| endless::task(n).try_get().unwrap_or(7));
     par_map([Some(n), None], of).into_iter().sum()
 }
@@ -245,7 +245,7 @@ async fn calm_top(input: &Input<u64>) -> bool {
 }
 
 /// An execution that verified its task awaited the origin of the wave; when that failed it ran the body at once, as if the origin
-/// had been a read of it. Somebody in between had caught the failure, and its value had not changed.
+/// had been a read of it. A task in between had caught the failure, and its value had not changed.
 #[test]
 fn a_failure_that_somebody_in_between_catches_is_no_reason_to_run() {
     in_time(|| {
@@ -284,7 +284,7 @@ async fn failed_once(input: &Input<u64>) -> u64 {
     value
 }
 
-/// A task had failed, and its input had changed since. An execution of it was dropped; who waited meanwhile for its claim to end
+/// A task had failed, and its input had changed since. An execution of it was dropped; a strand that waited meanwhile for its claim to end
 /// found a task without a value, and took the failure from before the change for the reason.
 #[test]
 fn a_dropped_execution_does_not_tell_of_an_earlier_failure() {

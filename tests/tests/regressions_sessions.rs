@@ -147,7 +147,7 @@ fn through_another(x: &Input<i64>, at: Runtimes) -> i64 {
     other.run(|| at.get().run(|| x.get()))
 }
 
-/// A body opened a session of another runtime and, in it, one of its own again: what it read there was recorded for nobody.
+/// A body opened a session of another runtime and, in it, one of its own again: its reads there were recorded for no task.
 #[test]
 fn reads_through_another_runtimes_session_are_the_bodys() {
     let at = Runtimes(3);

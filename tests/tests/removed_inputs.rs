@@ -203,7 +203,7 @@ fn with_a_store_a_removed_input_that_is_restored_is_stale() {
     assert_eq!(runtime.run(|| parity(&input)), 0);
     runtime.update(|update| update.remove(&input)).unwrap();
     runtime.flush().unwrap();
-    // What is not ended well here.
+    // Work that is not ended well here.
     std::mem::forget(runtime);
     let copy = store.clone();
     let runtime = stored(&copy);
@@ -284,7 +284,7 @@ fn inputs_that_are_removed_one_by_one_below_many_tasks_go_in_linear_time() {
             runtime.update(|update| update.remove(&input)).expect("an update");
         }
         assert_eq!(runtime.run(|| above(&root, 7)), 7);
-        // What was put off is done by further updates.
+        // Further updates do the work that was put off.
         for n in 0..200 {
             runtime.update(|update| update.set(&root, Vec::new())).expect("an update");
             assert_eq!(runtime.run(|| above(&root, n)), n);

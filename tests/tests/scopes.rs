@@ -224,7 +224,7 @@ fn results_come_while_a_slow_item_still_runs() {
     let mut before_slow = 0;
     let mut seen = HashSet::new();
     rt.run(|| {
-        // Whoever takes item 0 waits; the other one runs all the others, those of the first batch among them.
+        // The participant that takes item 0 waits; the other one runs all the others, those of the first batch among them.
         par_each(
             0..100,
             |n| {

@@ -124,7 +124,7 @@ fn a_report_names_the_size_of_each_function_and_what_is_damaged() {
     assert!(report.damage.len() > 10, "{:?}", report.damage);
 }
 
-// ---- who has the file ----
+// ---- the process that has the file ----
 
 const STORE: &str = "LARDER_TEST_STORE";
 
@@ -424,7 +424,7 @@ fn a_clock_that_goes_backwards_or_is_far_ahead_hides_no_change() {
         set_modified(&path, time);
         let first = over(store.clone());
         assert_eq!(first.run(|| text(&path)).unwrap(), "before");
-        // As long, and as old by its own account.
+        // Equally long, and equally old by its own account.
         std::fs::write(&path, "behind").unwrap();
         set_modified(&path, time);
         first.refresh().unwrap();
@@ -473,7 +473,7 @@ fn files_that_change_while_they_are_read_are_never_mixed() {
     let folder = tempfile::tempdir().unwrap();
     let paths: Vec<_> = (0..4).map(|number| folder.path().join(format!("{number}"))).collect();
     let write = |path: &Path, letter: u8| {
-        // Not atomic: who reads meanwhile may see part of it.
+        // Not atomic: a process that reads meanwhile may see part of it.
         std::fs::write(path, vec![letter; 20_000 + usize::from(letter)]).unwrap();
     };
     paths.iter().for_each(|path| write(path, b'a'));

@@ -1,4 +1,4 @@
-//! What the compiler says about misuse of `#[task_fn]`, and that correct use draws no warnings.
+//! Messages of the compiler about misuse of `#[task_fn]`; correct use draws no warnings.
 //!
 //! After a change of messages: `TRYBUILD=overwrite cargo test -p larder-tests --test ui`, then read the difference.
 

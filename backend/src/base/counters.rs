@@ -1,6 +1,6 @@
 //! Counters per thread and task function: written by one thread with plain loads and stores, read by any.
 //!
-//! A hit must write nothing shared, so each thread counts for itself; `stats()` adds up. What a thread counted is added
+//! A hit must write nothing shared, so each thread counts for itself; `stats()` adds up. The counts of a thread are added
 //! to the engine's totals when the thread ends.
 
 use std::sync::OnceLock;
@@ -83,10 +83,10 @@ impl Counter {
 const CHUNK: usize = 64;
 const CHUNKS: usize = if cfg!(miri) { 4 } else { 1024 };
 
-/// As many functions have their most frequent counters in an array of its own: fewer instructions on each hit.
+/// This many functions have their most frequent counters in an array of its own: fewer instructions on each hit.
 const NEAR: usize = 1024;
 
-/// What is counted most often.
+/// The most frequent counts.
 #[derive(Default)]
 struct Hits {
     thread: Counter,

@@ -102,7 +102,7 @@ impl Crew {
         self.post(work, helpers)
     }
 
-    /// As [`Crew::offer`], with no helpers at first ([`Offer::call_another`]).
+    /// Posts an offer with no helpers at first ([`Offer::call_another`]). See [`Crew::offer`].
     pub(crate) fn offer_later<'a>(&'a self, work: &'a dyn Work) -> Offer<'a> {
         self.post(work, 0)
     }
@@ -195,7 +195,7 @@ pub(crate) struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    /// Lets nobody else in, and waits for those that are inside.
+    /// Lets no other helper in, and waits for those that are inside.
     pub(crate) fn join(&self) {
         if !self.posted {
             return;

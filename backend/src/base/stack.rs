@@ -4,10 +4,10 @@
 //! arguments, `PartialEq`, `Debug`, encoding and decoding, be it for a caller, for an update, in the chores of a session's opener or when
 //! a runtime is dropped. Where less is left, it goes on on a new segment.
 //!
-//! What a call does with the caller's own values is on the caller's stack, as in a call of a plain function: hashing and comparing its
-//! arguments, dropping those that are not kept, and cloning the output for the caller, who drops it there, too.
+//! A call handles the caller's own values on the caller's stack, as in a call of a plain function: hashing and comparing its
+//! arguments, dropping those that are not kept, and cloning the output for the caller, which drops it there, too.
 
-/// What is left at least where code of the user's begins: 256 KiB, and what the engine's own frames take in between. A parser that
+/// Bytes that are left at least where code of the user's begins: 256 KiB, and what the engine's own frames take in between. A parser that
 /// recurses takes more than a hundred kilobytes.
 const RED_ZONE: usize = (256 + 16) << 10;
 /// The size of a new segment.

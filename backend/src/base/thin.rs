@@ -8,7 +8,7 @@
 //! ```
 //!
 //! How many elements there is room for follows from the length: exactly as many if `E` ([`EXACT`]) is set, else the next
-//! [`room`]. The two lowest bits are the owner's, who takes them off before giving the word back.
+//! [`room`]. The two lowest bits are the owner's, which takes them off before giving the word back.
 //!
 //! The elements are `Copy`; the list is not thread-safe by itself.
 
@@ -306,14 +306,14 @@ impl<T: Copy> Place<T> {
         if moved.leaves_room_for_length() {
             return moved;
         }
-        // SAFETY: 1. it has just got this room, and as many elements have moved along; 2. nobody else knows it.
+        // SAFETY: 1. it has just got this room, and as many elements have moved along; 2. no other code knows it.
         unsafe { moved.copied(room, length, room) }
     }
 
     /// The same, always in another place.
     ///
     /// # Safety
-    /// As for [`Place::moved`].
+    /// See [`Place::moved`].
     unsafe fn copied(self, before: usize, length: usize, room: usize) -> Self {
         let place = Self::allocate(room);
         // SAFETY: 1. both have room for as many; 2. the new place is another allocation; 3. the old one is not used after.

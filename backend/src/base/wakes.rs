@@ -11,7 +11,7 @@
 //!
 //! * `wake_all` inside of a waker that another `wake_all` of the same thread wakes only defers: the outer one wakes the rest when that
 //!   waker has returned.
-//! * A waker may be an executor that polls at once, inside of `wake`. What it polls may wait, and for something that was deferred. So
+//! * A waker may be an executor that polls at once, inside of `wake`. The futures that it polls may wait, and for something that was deferred. So
 //!   before larder polls a body or puts a thread to sleep, the deferred wakers are woken; and inside of a poll nothing is deferred to
 //!   a loop outside of it ([`Inside`]).
 //! * A panic of a waker stays with it.
@@ -181,7 +181,7 @@ mod tests {
 
     impl Wake for Polls {
         fn wake(self: Arc<Self>) {
-            // What was deferred is woken before a body is polled, and what a body wakes is woken at once.
+            // Deferred wakers are woken before a body is polled, and what a body wakes is woken at once.
             wake_all([Waker::from(Arc::new(Link { next: None, counts: self.0.clone() }))]);
             assert_eq!(self.0.woken.load(Relaxed), 0);
             let inside = Inside::begin();

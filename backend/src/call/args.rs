@@ -48,7 +48,7 @@ impl<T> fmt::Debug for Skipped<T> {
     }
 }
 
-/// What the stored form of a parameter must be.
+/// States the abilities of a parameter's stored form.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a task function",
     label = "not `Hash + Eq + Clone + Send + Sync + 'static`",
@@ -61,7 +61,7 @@ impl<T: Hash + Eq + Send + Sync + 'static> KeyPart for T {}
 
 /// A wrapped parameter.
 pub trait Param {
-    /// What a node stores of it.
+    /// The form in which a node stores it.
     type Owned: KeyPart;
     /// Feeds the parameter to `state`, as `Owned` would be fed.
     fn hash_into<H: Hasher>(&self, state: &mut H);
@@ -83,7 +83,7 @@ pub trait Param {
     /// Appends the stored form's part of the persistent key.
     ///
     /// # Errors
-    /// As for [`Param::encode`].
+    /// See [`Param::encode`].
     fn encode_owned(owned: &Self::Owned, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let _ = (owned, out);
         Err(not_stored())

@@ -17,7 +17,7 @@ impl<T: Serialize + DeserializeOwned> Persist for T {}
 
 /// A type that can be part of the key of a stored task. It is only ever encoded.
 ///
-/// What its `Eq` tells apart, its encoding must tell apart, too: a field that is skipped when encoding must not
+/// Two values that its `Eq` tells apart must have different encodings: a field that is skipped when encoding must not
 /// matter to `Eq`. Where the type can be decoded, some of what is stored is checked.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored, so a task function that takes or returns it cannot be either",
@@ -32,7 +32,7 @@ impl<T: ?Sized + Serialize> PersistKey for T {}
 
 /// A value that an input can hold and that can be recognised in another process. It is only ever encoded.
 ///
-/// What its `PartialEq` tells apart, its encoding must tell apart, too. A change that does not show in the encoding reaches all readers in
+/// Two values that its `PartialEq` tells apart must have different encodings. A change that does not show in the encoding reaches all readers in
 /// the process that makes it; a later process, which has the encoding alone, does not see it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be recognised in another process, as the value of an input",

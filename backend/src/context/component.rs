@@ -9,14 +9,14 @@ use crate::graph::failure::TaskError;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
-/// What a strand knows of the cycles that it is resolving.
+/// The cycles that a strand is resolving.
 #[derive(Default)]
 pub(crate) struct Cycles {
     /// By their heads, outermost first. The claims between two heads belong to the outer component or to none.
     components: Vec<Component>,
     /// The runs of rounds that are under way, outermost first.
     pub(crate) runs: Vec<RoundRun>,
-    /// What the strand gives up for another one.
+    /// The claims that the strand gives up for another one.
     pub(crate) way: Option<Way>,
     last_id: u64,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Component {
     pub(crate) round: u32,
     /// A task has joined that the rounds did not know.
     pub(crate) grown: bool,
-    /// What members have read in later rounds only, in order.
+    /// Nodes that members have read in later rounds only, in order.
     pub(crate) later: Vec<Edge>,
     failed: Option<TaskError>,
     pub(crate) stop: Option<Stop>,
@@ -54,7 +54,7 @@ pub(crate) struct Component {
     readings: FxHashSet<(usize, usize)>,
     /// All twins that hold its provisional values.
     pub(crate) twins: FxHashSet<NodeRef>,
-    /// Those of them that no later round reads.
+    /// Those nodes of `extra` that no later round reads.
     unused: Vec<NodeRef>,
     /// The members that are due.
     due: Vec<usize>,
@@ -94,9 +94,9 @@ pub(crate) struct Member {
     is_due: bool,
     /// The last round in which it might have had to run.
     due_in: u32,
-    /// Who has read it, by number.
+    /// The members that have read it, by number.
     pub(crate) readers: Vec<usize>,
-    /// What it has read in all rounds, each once.
+    /// The nodes that it has read in all rounds, each once.
     pub(crate) reads: Vec<Edge>,
     /// So many of these in the first one.
     pub(crate) first_reads: usize,
@@ -393,7 +393,7 @@ impl Member {
     }
 }
 
-/// What a strand gives up.
+/// The claims that a strand gives up.
 pub(crate) struct Way {
     /// All its claims from this depth on.
     pub(crate) low: usize,
@@ -401,7 +401,7 @@ pub(crate) struct Way {
     pub(crate) wait_for: Option<NodeRef>,
 }
 
-/// All nodes that the current strand has claimed, for those who look for the way that a cycle takes.
+/// Returns all nodes that the current strand has claimed: the way that a cycle takes goes through them.
 pub(crate) fn all_claims(local: &Local) -> Vec<NodeRef> {
     let (claimed, cycles) = (local.claimed.borrow(), local.cycles.borrow());
     if cycles.is_empty() { claimed.clone() } else { cycles.amend(&claimed) }

@@ -198,7 +198,7 @@ impl Engine {
         self.persistence.as_deref()
     }
 
-    /// Whether there is something to do. The caller, who holds the gate exclusively, does it.
+    /// Whether there is something to do. The caller, which holds the gate exclusively, does it.
     pub(crate) fn take_chores(&self) -> bool {
         self.chores.take() || self.released.any() || self.expiries.is_due()
     }
@@ -293,7 +293,7 @@ impl Drop for Engine {
 
 impl Engine {
     fn free_nodes(&mut self) {
-        // Nobody else can reach the nodes: sessions own the engine, and handles use a node only inside a session.
+        // No other thread can reach the nodes: sessions own the engine, and handles use a node only inside a session.
         let handles = self.released.close();
         self.threads.clear();
         Local::forget_engine(self.id);

@@ -1,7 +1,7 @@
 //! Flights: where the flights of an engine are found, by their nodes.
 //!
 //! A flight stands here from before its claim is seen until just before the claim ends: it is put in under the same lock under
-//! which the node is claimed. So who sees a node RUNNING and finds no flight waits for a thread, or for a claim that is
+//! which the node is claimed. So a thread that sees a node RUNNING and finds no flight waits for a thread, or for a claim that is
 //! ending; either way the lot wakes it.
 
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Flights {
 pub(crate) trait Fly: Send + Sync {
     /// Takes a seat; `None` if the flight is over.
     fn join(&self) -> Option<u64>;
-    /// Drives the flight, unless somebody else does. Returns whether it is over; else `waker` is woken when to come again.
+    /// Drives the flight, unless another thread does. Returns whether it is over; else `waker` is woken when to come again.
     fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
     /// Whether a thread goes on with the body now.
     fn is_driven(&self) -> bool;

@@ -15,7 +15,7 @@
 //!   it may never be polled again, or only by the thread that now waits for the gate itself: it is called, and has
 //!   a moment (`GRACE`) to come. After that others go on without it, and it waits for the next occasion.
 //! * *No wait for a wait.* A session that waits for an update that waits for the open sessions may be what one of these waits
-//!   for (a thread that is joined inside a session). Nobody can know. So sessions overtake an update that does not get its turn:
+//!   for (a thread that is joined inside a session). The engine cannot know. So sessions overtake an update that does not get its turn:
 //!   after a second they go in, and others after them for a second; then they wait again, for two, and go in for two, and so on. So
 //!   an update gets its turn at the latest when they wait for longer than the longest session takes. For an update that cancels the
 //!   open sessions it begins with five seconds: what overtakes it is cancelled at its first boundary.
@@ -58,7 +58,7 @@ pub enum UpdatePolicy {
     Cancel,
 }
 
-/// What the opener of a session does if it is alone.
+/// The work of a session's opener, if it is alone.
 pub(crate) trait Alone {
     /// Since when there has been something that must not wait for long.
     fn due_since(&self) -> Option<Instant>;
@@ -66,7 +66,7 @@ pub(crate) trait Alone {
     fn work(&mut self) -> Work;
 }
 
-/// What is left of the chores.
+/// Whether chores are left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
     Done,
@@ -74,7 +74,7 @@ pub(crate) enum Work {
     Unfinished,
 }
 
-/// What a waiter does each time that it looks at the gate, under the gate's lock. Not called if there is no need to wait.
+/// Runs each time that a waiter looks at the gate, under the gate's lock. Not called if there is no need to wait.
 pub(crate) trait Vigil {
     /// Returns when to look again at the latest. `open` parts of sessions are in.
     ///
@@ -94,7 +94,7 @@ pub(crate) struct Ticket {
     policy: UpdatePolicy,
 }
 
-/// Who asks for the gate.
+/// The kind of party that asks for the gate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Thread,
@@ -402,7 +402,7 @@ impl Gate {
     }
 }
 
-/// What an alarm does.
+/// The action of an alarm.
 impl Wake for Gate {
     fn wake(self: Arc<Self>) {
         self.tick();

@@ -83,7 +83,7 @@ pub(crate) struct Local {
     // The strand (`strand.rs`).
     /// Names this thread of control in claims. A multiple of four.
     pub(crate) strand: Cell<u64>,
-    /// Who waits for this strand by construction.
+    /// The strands that wait for this one by construction.
     pub(crate) lineage: RefCell<Option<Arc<Lineage>>>,
     /// Whose stack this strand stands on.
     pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
@@ -91,7 +91,7 @@ pub(crate) struct Local {
     pub(crate) demand: Cell<u64>,
     /// Whether frames of other tasks may stand below the strand's work (`stall.rs`).
     pub(crate) foreign: Cell<bool>,
-    /// What may cancel the session, beside an update.
+    /// The token that may cancel the session, beside an update.
     pub(crate) token: RefCell<Option<CancelToken>>,
     /// The session has been cancelled: nothing that its frames still finish is kept.
     pub(crate) cancelled: Cell<bool>,
@@ -132,7 +132,7 @@ pub(crate) struct Poisoned {
     stop: Stop,
 }
 
-/// What has to be put back when a frame ends.
+/// The state to put back when a frame ends.
 pub(crate) struct SavedFrame {
     predicted: *const Edge,
     predicted_end: *const Edge,
@@ -192,7 +192,7 @@ impl Local {
             if let Some(local) = locals.iter().find(|local| local.engine_id == engine.id) {
                 return local.clone();
             }
-            // Records of engines that are gone are held by nobody else's list any more.
+            // Records of engines that are gone are held by no other list any more.
             gone.extend(locals.extract_if(.., |local| {
                 local.sessions.get() == 0 && !local.updating.get() && Arc::weak_count(local) == 0
             }));
@@ -203,7 +203,7 @@ impl Local {
         found.unwrap_or_else(|_| Self::late(engine))
     }
 
-    /// As [`Local::of`], while the thread ends. The record lives as long as it is in use.
+    /// Returns the record as [`Local::of`] does, while the thread ends. The record lives as long as it is in use.
     #[cold]
     fn late(engine: &Engine) -> Arc<Self> {
         LATE.with(|late| {

@@ -1,4 +1,4 @@
-//! What a user reads who uses the runtime where no session is open.
+//! The message for a use of the runtime where no session is open.
 
 use std::fmt;
 

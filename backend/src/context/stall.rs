@@ -50,14 +50,14 @@ pub(crate) struct Stall {
     then: Then,
 }
 
-/// What a wait that has lasted too long comes to.
+/// The outcome of a wait that has lasted too long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
     RunApart,
     Fail,
 }
 
-/// What to do when the waiting thread has been woken.
+/// The next step when the waiting thread has been woken.
 pub(crate) enum Verdict {
     /// The wait is over, or its session is.
     Over,

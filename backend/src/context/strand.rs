@@ -1,11 +1,11 @@
 //! Strands: sequential threads of control, and how a thread goes from one to another.
 //!
 //! A strand is a thread's stack inside a session, a helper's share of a scope, work carried to another thread, or an
-//! async execution. What belongs to a strand and not to the thread that runs it is a [`Strand`]; the current one stands
-//! in the `Local`, and [`Local::switch`] swaps it with another. Frames (who records reads) are separate: see `local.rs`.
+//! async execution. State that belongs to a strand, and not to the thread that runs it, is a [`Strand`]; the current one stands
+//! in the `Local`, and [`Local::switch`] swaps it with another. Frames (which record reads) are separate: see `local.rs`.
 //!
-//! A strand that another one waits for by construction (a scope's helper, carried work) knows its [`Lineage`]: who
-//! waits for it. That is how the wait graph sees a helper that asks for a task which its own scope is part of.
+//! A strand that another one waits for by construction (a scope's helper, carried work) knows its [`Lineage`]: the strands that
+//! wait for it. That is how the wait graph sees a helper that asks for a task which its own scope is part of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +30,13 @@ pub(crate) struct Lineage {
     pub(crate) strand: u64,
     /// The nodes that it has claimed, outermost first.
     pub(crate) claimed: Vec<NodeRef>,
-    /// Who waits for that strand in turn.
+    /// The strands that wait for that strand in turn.
     pub(crate) parent: Option<Arc<Self>>,
     /// Whose stack that strand's work stands on, without being part of it.
     pub(crate) beneath: Option<Arc<Self>>,
     /// The number of its demand, if one is under way.
     pub(crate) demand: Option<u64>,
-    /// What may cancel it.
+    /// The token that may cancel it.
     pub(crate) token: Option<CancelToken>,
     /// Whether frames of other tasks may stand below its work (`stall.rs`).
     pub(crate) foreign: bool,
@@ -114,7 +114,7 @@ impl Drop for Lineage {
     }
 }
 
-/// What belongs to a thread of control, whichever thread runs it.
+/// The state of a thread of control, whichever thread runs it.
 pub(crate) struct Strand {
     pub(crate) id: u64,
     pub(crate) lineage: Option<Arc<Lineage>>,
@@ -122,12 +122,12 @@ pub(crate) struct Strand {
     pub(crate) beneath: Option<Arc<Lineage>>,
     pub(crate) claimed: Vec<NodeRef>,
     pub(crate) demand: u64,
-    /// What may cancel its session.
+    /// The token that may cancel its session.
     pub(crate) token: Option<CancelToken>,
     pub(crate) cancelled: bool,
     pub(crate) poisoned: Vec<Poisoned>,
     pub(crate) last_panic: Option<(usize, TaskError)>,
-    /// Cycles that go through tasks of the lineage: whoever waits there must not swallow them.
+    /// Cycles that go through tasks of the lineage: a waiter there must not swallow them.
     pub(crate) escaped: Vec<Arc<CycleError>>,
     /// The cycles that it is resolving.
     pub(crate) cycles: Cycles,
@@ -136,7 +136,7 @@ pub(crate) struct Strand {
 }
 
 impl Strand {
-    /// A strand that nobody waits for by construction.
+    /// Makes a strand that no other waits for by construction.
     pub(crate) fn new() -> Self {
         Self {
             id: new_strand(),
@@ -166,7 +166,7 @@ impl Strand {
     }
 }
 
-/// What a stretch of work read and emitted, taken out of its frame.
+/// Takes the reads and the emitted values of a stretch of work out of its frame.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) reads: Vec<Edge>,

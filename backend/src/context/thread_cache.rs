@@ -90,7 +90,7 @@ impl Default for ThreadCache {
 }
 
 impl ThreadCache {
-    /// The near entry of a hash for which `is` says yes, and who had recorded its node before that was asked: a comparison may
+    /// The near entry of a hash for which `is` says yes, and the frame that had recorded its node before that was asked: a comparison may
     /// call tasks, which come here, too, and put others in its place.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(NodeRef) -> bool) -> Option<(NodeRef, u64, &Entry)> {

@@ -12,7 +12,7 @@ use crate::context::local::Local;
 
 #[derive(Default)]
 pub(crate) struct Threads {
-    /// What was counted by records that are gone.
+    /// The counts of records that are gone.
     pub(crate) totals: CounterTable,
     /// By its address.
     records: Mutex<FxHashMap<usize, Weak<Local>>>,

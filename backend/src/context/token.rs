@@ -62,7 +62,7 @@ impl CancelToken {
 
     /// Cancels: the sessions end with `Cancelled` at their next task boundary, those that wait for a task at once.
     pub fn cancel(&self) {
-        // Relaxed: whoever waits is woken under locks that it took after it had looked, or looks after it took them.
+        // Relaxed: a waiter is woken under locks that it took after it had looked, or looks after it took them.
         self.0.cancelled.store(true, Relaxed);
         let engines = self.0.engines.lock().clone();
         for engine in engines.iter().filter_map(std::sync::Weak::upgrade) {

@@ -1,4 +1,4 @@
-//! The wait graph: who waits for whom, so that a cycle is an error and never a hang.
+//! The wait graph: which strand waits for which, so that a cycle is an error and never a hang.
 //!
 //! A *strand* is one sequential thread of control (`strand.rs`). A claimed node names its owner strand (`marks.rs`).
 //! Before a strand sleeps (or, if it is a future, before it gives way) it registers here, under one lock, and follows the
@@ -6,15 +6,15 @@
 //!
 //! * for the nodes that it is registered with: one for a thread, several for a future that joins others;
 //! * for all strands that it has started and that work for it (helpers of its scope, carried work): for a strand that is
-//!   registered, its lineage says who those are. The tasks that wait for such work are those which were claimed when it was
+//!   registered, its lineage says which those are. The tasks that wait for such work are those which were claimed when it was
 //!   started: what a thread computes beside the work that it has carried elsewhere does not wait for that.
 //! * for the strand that stands above it on its stack, where a thread waits by running other work (`carry.rs`).
 //!
-//! If the waits lead back to the strand itself, or to one of its lineage, nobody on the way can ever go on.
+//! If the waits lead back to the strand itself, or to one of its lineage, no strand on the way can ever go on.
 //!
 //! The last strand of a cycle to register sees all others registered and all claims named (a claim is named before
 //! its owner can wait), so every cycle is found, at the moment when it closes. A cycle that needs a step of the last kind
-//! is nobody's fault: no task depends on itself, and the strand that would close it is told not to wait.
+//! is no strand's fault: no task depends on itself, and the strand that would close it is told not to wait.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Blocked {
     }
 }
 
-/// A list of nodes. That of a flight has one, and most others are short: these need no allocation.
+/// A list of nodes. The list of a flight has one, and most others are short: these need no allocation.
 enum Claims {
     Few([Option<NodeRef>; 3]),
     Many(Vec<NodeRef>),
@@ -70,7 +70,7 @@ impl Claims {
     }
 }
 
-/// What a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
+/// The nodes that a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
 #[derive(Default)]
 struct Awaited {
     one: Option<(NodeRef, usize)>,
@@ -171,9 +171,9 @@ impl WaitGraph {
         Ok(())
     }
 
-    /// The flights that somebody waits for.
+    /// Returns the flights that have waiters.
     pub(crate) fn awaited(&self, flights: &Flights) -> Vec<Arc<dyn Fly>> {
-        // Under the lock: who waits is in an open session, so the nodes are there.
+        // Under the lock: every waiter is in an open session, so the nodes are there.
         let graph = self.0.lock();
         graph
             .blocked
@@ -252,7 +252,7 @@ impl Graph {
             owner == waiter.strand
                 || waiting.iter().any(|(end, link)| counts(*link) && end.waits(owner, node))
         };
-        // The usual case: the owner is running, and waits for nobody.
+        // The usual case: the owner is running, and waits for none.
         let first = owner(on)?;
         if !ends_at(first, on) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
             return None;

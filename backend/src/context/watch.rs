@@ -1,4 +1,4 @@
-//! Watch: who holds the gate and who waits for it, so that a wait which does not end can be explained, and ended.
+//! Watch: which sessions hold the gate and which wait for it, so that a wait which does not end can be explained, and ended.
 //!
 //! A thread notes in its `Local` when it opens a session or begins an update ([`Presence`]): two stores, nothing shared. Sessions of
 //! futures go from thread to thread and stand in a list. Waits are registered when they begin, which is off the fast path. One
@@ -76,7 +76,7 @@ fn name_of(thread: &Thread) -> String {
     thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned)
 }
 
-/// What an engine knows of those that hold its gate and wait for it.
+/// The sessions and updates that hold the gate of an engine, and those that wait for it.
 pub(crate) struct Watch {
     start: Instant,
     futures: Mutex<Listed<(Thread, Instant)>>,

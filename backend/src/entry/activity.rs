@@ -5,7 +5,7 @@ use crate::context::watch::{GateHolder, GateWait};
 use crate::graph::claim::Phase;
 use crate::session::opener::Opener;
 
-/// What a runtime holds and does at the moment: made by `Runtime::activity`.
+/// The contents and the work of a runtime at the moment: made by `Runtime::activity`.
 ///
 /// With no session, handle or future of it left, all but `tasks` are 0 or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

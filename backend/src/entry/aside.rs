@@ -2,7 +2,7 @@
 //! is called: methods, trait methods, `dyn`, generics.
 //!
 //! The closure runs with no session in sight. So the call in it finds no record of its thread, and on that cold way it
-//! meets the question ([`meet`]), answers it with its own types, and leaves the closure by unwinding. A call that nobody asks
+//! meets the question ([`meet`]), answers it with its own types, and leaves the closure by unwinding. A call that is not asked
 //! about pays nothing for this.
 
 use std::any::Any;
@@ -41,7 +41,7 @@ enum Question {
     Uncached,
 }
 
-/// What unwinds from the call to the one who asks.
+/// The answer that unwinds from the call to the question.
 enum Answer {
     Flag(bool),
     /// A `Task<O>`.
@@ -103,7 +103,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
     /// All values of type `D` that the call and what it depends on emitted; makes the call if need be.
     ///
     /// # Panics
-    /// As the call itself, and as [`ask`] says.
+    /// Panics as the call itself does, and as [`ask`] says.
     pub fn collect<D: Emitted>(self) -> Vec<D> {
         let Answer::Node(task_fn, node) = self.put(Question::Collect) else {
             unreachable!("the answer is to the question")
@@ -133,7 +133,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
 }
 
 impl<R: 'static, F: FnOnce() -> R> Ask<F> {
-    /// The plain body's result for these arguments: looks nothing up and keeps nothing. What the body reads is read by the
+    /// Runs the plain body on these arguments: looks nothing up and keeps nothing. The reads of the body are reads of the
     /// caller. Works outside of a session, too, if the body does.
     ///
     /// # Panics

@@ -63,8 +63,8 @@ pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
     known(task_fn, args).is_some_and(|(_, node)| node.state.is_fresh())
 }
 
-/// Drops the output of a call as soon as no session is open; the next call after that runs its body again. What was
-/// computed from it stays current. Returns whether there was anything to drop.
+/// Drops the output of a call as soon as no session is open; the next call after that runs its body again. Results that were
+/// computed from it stay current. Returns whether there was anything to drop.
 ///
 /// # Panics
 /// Outside of a session.
@@ -82,7 +82,7 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
 /// dependencies first. A task that collects depends on all of them.
 ///
 /// # Panics
-/// As the call itself.
+/// Panics as the call itself does.
 #[track_caller]
 pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,

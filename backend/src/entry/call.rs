@@ -27,7 +27,7 @@ pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<
 /// Calls a task and lends its output to `read` instead of cloning it.
 ///
 /// # Panics
-/// As [`call`].
+/// See [`call`].
 #[inline(always)]
 #[track_caller]
 pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(

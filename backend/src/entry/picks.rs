@@ -126,7 +126,7 @@ impl<T: ?Sized> NoHandle for Handle<T> {
 pub struct Lossless<T: ?Sized>(PhantomData<T>);
 
 impl<T: ?Sized + ToOwned<Owned: DeserializeOwned> + Serialize + Eq> Lossless<T> {
-    /// Whether what the part encodes to is not known to decode to another value. What does not decode is no evidence: keys
+    /// Whether what the part encodes to is not known to decode to another value. A part that does not decode is no evidence: keys
     /// are only ever encoded.
     pub const RETURNS: Option<fn(&T) -> bool> = Some(|part| {
         let mut encoded = Vec::new();

@@ -10,7 +10,7 @@ use crate::context::watch::GateStats;
 use crate::entry::store::StorageStats;
 use crate::graph::task_fn::RawTaskFn;
 
-/// What happened to the calls of one task function.
+/// The counts of the calls of one task function.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FunctionStats {
@@ -75,7 +75,7 @@ pub struct Stats {
     pub functions: Vec<FunctionStats>,
     /// Tasks in memory.
     pub tasks: usize,
-    /// What happened between the runtime and its store, if it has one.
+    /// The traffic between the runtime and its store, if it has one.
     pub storage: Option<StorageStats>,
     /// Sessions that waited long for an update, and updates for sessions.
     pub gate: GateStats,
@@ -88,7 +88,7 @@ impl Stats {
         self.functions.iter().find(|function| function.name == name || function.path == name)
     }
 
-    /// What happened since `earlier`, an older answer of the same runtime. [`Stats::tasks`], [`Stats::storage`] and [`Stats::gate`] stay as
+    /// Subtracts `earlier`, an older answer of the same runtime. [`Stats::tasks`], [`Stats::storage`] and [`Stats::gate`] stay as
     /// they are.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

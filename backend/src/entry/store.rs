@@ -1,4 +1,4 @@
-//! What can be told about the store.
+//! Reports about the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ pub struct Unstored {
     pub runs: u64,
 }
 
-/// What happened between a runtime and its store.
+/// The traffic between a runtime and its store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StorageStats {
-    /// What was found at opening.
+    /// The findings at opening.
     pub opened: Opened,
     /// Tasks made fresh from the store, without running their body.
     pub restored: u64,
@@ -44,7 +44,7 @@ pub struct StorageStats {
     pub rejected: RejectedCounts,
     /// Calls of the store that failed.
     pub errors: u64,
-    /// What the background writer did; since when nothing could be stored, and whether it has given up.
+    /// The work of the background writer: since when nothing could be stored, and whether it has given up.
     pub writer: WriteBehindStats,
     /// Some of what tells which results are stale was lost, so that each result is verified before it is used.
     pub distrusted: bool,

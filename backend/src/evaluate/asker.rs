@@ -27,7 +27,7 @@ use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::hash_of;
 
-/// What came of a poll.
+/// The outcome of a poll.
 pub(crate) enum Asked {
     /// The waker is woken when to ask again.
     Waits,
@@ -115,7 +115,7 @@ impl Asker {
             self.stop_waiting();
             return Some(asked);
         }
-        // Who has launched the flight has a seat.
+        // The asker that launched the flight has a seat.
         if self.seat.is_none() {
             if let Err(stop) = check_process(local.engine()) {
                 self.stop_waiting();
@@ -131,7 +131,7 @@ impl Asker {
             return Some(waits_unless_cancelled(local));
         }
         if node.state.phase() == Phase::Running {
-            // Somebody has begun anew already: the flight that this one waited for tells nothing of that.
+            // Another strand has begun a new execution: the flight that this asker waited for does not say anything about that.
             return self.failure(local).map(Asked::Failed);
         }
         None
@@ -200,7 +200,7 @@ impl Drop for Asker {
     }
 }
 
-/// What calling an async task function came to.
+/// The outcome of calling an async task function.
 pub enum Called<O> {
     /// The value was in memory.
     Hit(O),
@@ -307,7 +307,7 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
     ///
     /// # Panics
-    /// As a call of a sync task function does; outside of the session that the call was made in.
+    /// Panics as a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
         let Some(local) = Local::current() else { self.lost() };

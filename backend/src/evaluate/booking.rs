@@ -5,7 +5,7 @@
 //! 10 ns more with 72 bytes than with 16). So it holds a pointer of one word, and what that points to knows its type.
 //!
 //! ```text
-//!   Booking ──► Head │ Core │ body        in an `Arc`, the flight (`flight/body.rs`), shared with who waits for it
+//!   Booking ──► Head │ Core │ body        in an `Arc`, the flight (`flight/body.rs`), shared with its waiters
 //!   Booking ──► Head                      where the body is run by others, or elsewhere
 //! ```
 
@@ -25,11 +25,11 @@ use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::{Erased, RawTaskFn};
 
-/// What a box that a booking points to begins with.
+/// The beginning of every box that a booking points to.
 #[repr(C)]
 pub(crate) struct Head {
     ops: &'static Ops,
-    /// Used by the booking's owner alone, so nobody waits for the lock. `None` once the booking is gone.
+    /// Used by the booking's owner alone, so nothing waits for the lock. `None` once the booking is gone.
     call: Mutex<Option<Call>>,
 }
 
@@ -39,14 +39,14 @@ impl Head {
     }
 }
 
-/// What the boxes of one type can do.
+/// The operations of the boxes of one type.
 pub(crate) struct Ops {
     /// For a box with a flight.
     pub(crate) begin: Option<Begin>,
     /// Gives up the booking's share of the box.
     ///
     /// # Safety
-    /// As for [`Begin`]; the booking is not used any more.
+    /// See [`Begin`]; the booking is not used any more.
     pub(crate) release: unsafe fn(NonNull<Head>),
 }
 
@@ -169,7 +169,7 @@ impl Ticket {
     }
 
     /// # Safety
-    /// As for [`Ops::release`]; the box is a `Head` alone.
+    /// See [`Ops::release`]; the box is a `Head` alone.
     unsafe fn release(head: NonNull<Head>) {
         // SAFETY: the pointer is from `Arc::into_raw` in `book`.
         drop(unsafe { Arc::from_raw(head.as_ptr()) });

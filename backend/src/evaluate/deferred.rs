@@ -55,7 +55,7 @@ pub(crate) unsafe fn finish_deferred<K: Key, O: Send + Sync + 'static>(
 }
 
 /// # Safety
-/// As for [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
+/// See [`RawTaskFn::run`]; the types are those that `task_fn` was made for by `new_async`.
 unsafe fn run_deferred<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
     task_fn: &RawTaskFn,
     node: NodeRef,
@@ -80,7 +80,7 @@ fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
 }
 
 /// # Safety
-/// As for [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
+/// See [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
 unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
     _task_fn: &RawTaskFn,
     node: NodeRef,

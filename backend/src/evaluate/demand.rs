@@ -9,7 +9,7 @@
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
 //! it, and it is why unmarked reads need no look.
 //!
-//! What is done with one node is in `demand/visit.rs`.
+//! The work on one node is in `demand/visit.rs`.
 
 mod visit;
 
@@ -44,12 +44,12 @@ pub(crate) fn demand(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     }
 }
 
-/// As [`demand`], but for what `cycle.rs` makes of a failure.
+/// Makes the node fresh as [`demand`] does, without the part of `cycle.rs` in a failure.
 pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     if local.begins_demand() {
         local.begin_demand();
     }
-    // A flight that was launched here ends with this demand, if nobody else waits for it.
+    // A flight that was launched here ends with this demand, if nothing else waits for it.
     let mut seat = None;
     loop {
         match node.state.phase() {
@@ -65,7 +65,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
                         return run_apart(local, node);
                     }
                 } else if node.task_fn.is_async() {
-                    // As a flight, so that others can take it over, and this thread can leave it.
+                    // It runs as a flight, so that others can take it over, and this thread can leave it.
                     seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks)).map(|()| node);
@@ -168,10 +168,10 @@ fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> 
     let engine = local.engine();
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
     let until = deadline.into_iter().chain(stall.and_then(Stall::until)).min();
-    // Only who throws is poisoned: the node may be finished all the same.
+    // Only the task that throws is poisoned: the node may be finished all the same.
     let stop = || is_to_end(local) || stall.is_some_and(|stall| stall.is_due(engine, node));
     match engine.flights.of(node) {
-        // It may be that nobody else drives it any more.
+        // Perhaps no other waiter drives it any more.
         Some(flight) if drive(&flight, until, stop) => flight.take_failure(),
         _ => {
             node.state.wait(&engine.lot, node.address(), until, stop);
@@ -180,7 +180,7 @@ fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> 
     }
 }
 
-/// What came of a wait.
+/// The outcome of a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// The node is not claimed any more, or was not just now.
@@ -228,7 +228,7 @@ pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<Task
     Some(failure.error)
 }
 
-/// After a wait: the failure that the node's owner ended with, if it did and nobody has claimed the node since.
+/// After a wait: the failure that the node's owner ended with, if it did and no strand has claimed the node since.
 pub(crate) fn failed_meanwhile(local: &Local, node: NodeRef) -> Option<TaskError> {
     if node.state.phase() != Phase::Empty {
         return None;
@@ -280,7 +280,7 @@ fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
     (Ok(()), Made::Found)
 }
 
-/// The stack of visits. What is left on it when it is dropped goes back to where it was.
+/// The stack of visits. Nodes that are left on it when it is dropped go back to where it was.
 struct Visits<'a> {
     local: &'a Local,
     stack: Vec<Visit>,

@@ -51,7 +51,7 @@ fn itself(local: &Local, root: NodeRef) -> NodeRef {
     local.needing_nodes(|| demand(local, node)).unwrap_or_else(|stop| stop.throw())
 }
 
-/// What a task emitted is known when its owner has finished it, and a twin is made where that cannot be waited for.
+/// The emitted values of a task are known when its owner has finished it, and a twin is made where that cannot be waited for.
 fn refuse_twin(node: NodeRef) {
     assert!(
         !node.flag(TWIN),
@@ -70,7 +70,7 @@ struct Collecting<'a> {
     rehearsed: &'a HashMap<NodeRef, Rehearsed>,
     seen: HashSet<NodeRef>,
     seen_stored: HashSet<Digest>,
-    /// Those of `seen_stored` that were not in memory: what they emitted is told.
+    /// The nodes of `seen_stored` that were not in memory: their emitted values are told.
     told: HashSet<Digest>,
 }
 
@@ -188,7 +188,7 @@ impl<'a> Collecting<'a> {
         }
     }
 
-    /// Whether a node's task was only stored when it was visited: somebody has brought it into memory since.
+    /// Whether a node's task was only stored when it was visited: another strand has brought it into memory since.
     fn is_told(&self, node: NodeRef) -> bool {
         let key = || Persisted::of(node).and_then(|persisted| persisted.key);
         !self.told.is_empty() && key().is_some_and(|key| self.told.contains(&key))
@@ -211,7 +211,7 @@ impl<'a> Collecting<'a> {
         Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
     }
 
-    /// What a restored or stored task read. It is not recorded unless it is in memory: who depends on the effects of a
+    /// The reads of a restored or stored task. They are not recorded unless they are in memory: a task that depends on the effects of a
     /// restored task runs again whenever something changes behind that.
     fn find(&mut self, key: Digest) -> Found {
         let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key))

@@ -1,5 +1,5 @@
 //! Execute: run the body of a claimed node, then put in place what came of it, in this order:
-//! value, edges, epochs, state. The state is stored last, with Release: who sees FRESH sees the rest.
+//! value, edges, epochs, state. The state is stored last, with Release: a thread that sees FRESH sees the rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -79,11 +79,11 @@ fn failed(local: &Local, node: NodeRef, stop: Stop) -> Stop {
     stop
 }
 
-/// Why the innermost claimed node fails whose body has panicked, and the panic that nobody sees then: whatever the body made
+/// Why the innermost claimed node fails whose body has panicked, and the panic that is hidden then: whatever the body made
 /// of a cycle or a cancellation that it met, that is why it failed.
 #[cold]
 pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
-    // What still runs can add nothing any more; the task has failed already.
+    // Work that still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     match local.poison_of_innermost() {
         Some(cause) => (cause, Some(stop)),
@@ -135,7 +135,7 @@ pub(crate) fn run_beside(
     (outcome, gathered)
 }
 
-/// What became of a finished run.
+/// The outcome of a finished run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completed {
     /// The node is FRESH.
@@ -197,7 +197,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
         node.set_flag(SOURCE);
         engine.sources.lock().push(node);
     }
-    // The store is told before the node is FRESH: whoever reads it then hands its own run over later.
+    // The store is told before the node is FRESH: a reader then hands its own run over later.
     let replaced =
         engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
     if let Some(extra) = node.extra() {
@@ -220,22 +220,22 @@ pub(crate) fn unfinished(node: NodeRef) -> TaskError {
     TaskError::Panicked { task: format!("{node:?}"), message }
 }
 
-/// Publishes a failed run. Its reads stay recorded, so that a change in them reaches those who caught the failure.
+/// Publishes a failed run. Its reads stay recorded, so that a change in them reaches the tasks that caught the failure.
 ///
-/// It runs no code of the user's that could panic: nobody would end the claim.
+/// It runs no code of the user's that could panic: nothing would end the claim.
 #[cold]
 #[inline(never)]
 pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
     if node.flag(ON_CYCLE) {
         return cycle::park_failed(local, node, stop);
     }
-    // What still runs can add nothing any more; the task has failed already.
+    // Work that still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     let error = local.failure_of_innermost(stop, node);
     local.mute();
     if matches!(error, TaskError::Cancelled) {
-        // What the run did not come to read would be missing, and nobody has seen this failure: the edges of the run
-        // before stay, by which changes reach those who read its output.
+        // Reads that the run did not come to would be missing, and no task has seen this failure: the edges of the run
+        // before stay, by which changes reach the readers of its output.
         if let Some(extra) = node.extra() {
             extra.failure.lock().take();
         }

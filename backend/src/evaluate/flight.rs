@@ -1,4 +1,4 @@
-//! Flight: an async execution under way, driven by whoever waits for it.
+//! Flight: an async execution under way, driven by any of its waiters.
 //!
 //! ```text
 //!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, its flight in `flights.rs`
@@ -11,14 +11,14 @@
 //! * A flight is a strand of its own (`strand.rs`). Whichever thread polls puts it on for the length of the poll, with a frame
 //!   of its own: reads are kept in the flight between polls.
 //! * A *waiter* has a seat from its first poll until it is dropped. One waiter drives at a time. When the body wakes the flight,
-//!   all waiters are woken: any of them may be held by somebody who does not poll it again. The first to come drives.
+//!   all waiters are woken: any of them may be held by a future that does not poll it again. The first to come drives.
 //! * Threads wait by driving, too. So no flight depends on one executor, nor on one waiter.
 //! * A flight holds the gate: while it is under way, its inputs stand still.
-//! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nobody waits for that lock. The
+//! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nothing waits for that lock. The
 //!   same goes for the body.
 //! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
 //! * A body whose executor has gone is begun again by another waiter (`lost.rs`).
-//! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. What steers it
+//! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. The steering
 //!   is a [`Core`], compiled once; the types come in through [`Parts`].
 
 mod body;
@@ -55,7 +55,7 @@ pub use thread::block_on;
 pub(crate) use thread::drive;
 use verify::Verified;
 
-/// The body of a flight, whatever its types. Its methods are called by the driver alone, or by who ended the flight.
+/// The body of a flight, whatever its types. Its methods are called by the driver alone, or by the waiter that ended the flight.
 trait Parts {
     /// Makes the body, which runs no part of it.
     ///
@@ -65,27 +65,27 @@ trait Parts {
     /// Goes on with the body; puts its output in place, if there is one now, and calls `done`. Returns whether it did.
     ///
     /// # Safety
-    /// As for [`Parts::start`].
+    /// See [`Parts::start`].
     unsafe fn go_on(&self, node: NodeRef, waker: &Waker, done: &mut dyn FnMut(Ran)) -> bool;
     /// Drops the body.
     fn clear(&self);
 }
 
-/// What a flight is but for its body.
+/// The parts of a flight but for its body.
 struct Core {
     seats: Seats,
     state: Mutex<Option<State>>,
     failure: Mutex<Option<Thrown>>,
 }
 
-/// What belongs to the driver.
+/// The state of the driver.
 pub(crate) struct State {
     hold: Hold,
     /// Its claim between polls is that of `root`, which is named while the strand is put on.
     strand: Strand,
     /// The visit of the flight's own node.
     root: Visit,
-    /// Those of its reads that are being verified, outermost first. None between polls.
+    /// The reads that are being verified, outermost first. None between polls.
     visits: Vec<Visit>,
     /// The async read that verification waits for.
     awaited: Option<Asker>,
@@ -110,20 +110,20 @@ enum Stage {
 unsafe impl Send for State {}
 
 /// Claims a node that is async or heavy and launches its flight: a heavy one on the crew, another one in the box `own`, if it is
-/// given. `None` if somebody was faster.
+/// given. `None` if another strand was faster.
 ///
 /// The launcher has the first seat at once: should it be cancelled before it waits, the flight ends with it. A flight without a
-/// seat would be nobody's, and hold the gate for ever.
+/// seat would have no owner, and hold the gate for ever.
 pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> Option<Seat> {
     launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters(own) })
 }
 
-/// Claims an async node and launches a flight that its waiters drive, heavy or not. `None` if somebody was faster.
+/// Claims an async node and launches a flight that its waiters drive, heavy or not. `None` if another strand was faster.
 pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> Option<Seat> {
     launch_at(local, node, from, Place::Waiters(None))
 }
 
-/// Who runs a flight's body.
+/// The runner of a flight's body.
 enum Place<'a> {
     Waiters(Option<&'a Booking>),
     Crew,
@@ -160,7 +160,7 @@ enum Driven {
 }
 
 impl State {
-    /// That of the flight of a node that has just been claimed by `strand`.
+    /// Makes the state for the flight of a node that has just been claimed by `strand`.
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
         let (awaited, awaits_own_read, stage) = (None, false, Stage::Verifies);
@@ -184,7 +184,7 @@ impl State {
 }
 
 impl Core {
-    /// That of a flight that has not begun: nobody knows of it.
+    /// Makes the state for a flight that has not begun: no other strand knows of it.
     fn waiting() -> Self {
         Self { seats: Seats::default(), state: Mutex::default(), failure: Mutex::default() }
     }
@@ -207,7 +207,7 @@ impl Core {
         };
         self.seats.alight(over.is_some());
         let Some(state) = over else { return false };
-        // The finished body's drop is the user's code: under no lock that others take, and nobody waits for it.
+        // The finished body's drop is the user's code: under no lock that others take, and nothing waits for it.
         on_enough_stack(|| {
             drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
             drop(state);
@@ -228,7 +228,7 @@ impl Core {
         let _inside = wakes::Inside::begin();
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
-        // What stands below is a matter of the thread.
+        // The rest is a matter of the thread.
         state.strand.foreign = local.is_foreign();
         state.as_strand(&local, |state| self.drive_here(parts, &local, state, seat, waker))
     }
@@ -327,7 +327,7 @@ impl Core {
 
     /// Judges a panic of the body, in the poll of the waiter at `seat`.
     fn judge(&self, local: &Local, seat: u64, stop: &Stop) -> Verdict {
-        // What still runs can add nothing to this run any more.
+        // Work that still runs can add nothing to this run any more.
         local.settle_carried();
         match Says::of(stop) {
             Some(says) if local.poison_of_innermost().is_none() => self.seats.judge(seat, says),
@@ -345,13 +345,13 @@ impl Core {
     fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop) {
         let (stop, unseen) = cause(local, stop);
         let this = local.engine().flights.land(node);
-        // First the failure: those who see the claim's end look for it.
+        // First the failure: strands that see the claim's end look for it.
         let mut place = self.failure.lock();
         fail(local, node, &stop);
         *place = Some((stop, local.last_panic.take()));
         drop(place);
         drop(this);
-        // A panic of the drop is nobody's: the failure is told already.
+        // A panic of the drop belongs to no task: the failure is told already.
         drop(catch_unwind(AssertUnwindSafe(|| drop(unseen))));
     }
 }
@@ -360,7 +360,7 @@ impl Core {
 #[cold]
 fn give_up_run(parts: &dyn Parts, local: &Local, stop: Stop) {
     local.mute();
-    // What drops throw is nobody's.
+    // A panic of a drop belongs to no task.
     drop(catch_unwind(AssertUnwindSafe(|| drop(stop))));
     drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
     local.begin_demand();
@@ -372,7 +372,7 @@ fn abandon(parts: &dyn Parts, mut state: State) {
     let local = Local::of(&engine);
     let entered = local.enter(&engine);
     let this = state.as_strand(&local, |state| {
-        // The frame is that of the session: what drops read belongs to nobody. What they throw, too.
+        // The frame is that of the session: reads and panics of drops belong to no task.
         drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
         drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));
         let this = engine.flights.land(state.root.node);

@@ -55,7 +55,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// The value: from memory, from the store, or by running the task. Hashes nothing.
     ///
     /// # Panics
-    /// As a call of the task function does.
+    /// Panics as a call of the task function does.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -66,7 +66,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// Lends the value to `read` instead of cloning it.
     ///
     /// # Panics
-    /// As a call of the task function does.
+    /// Panics as a call of the task function does.
     #[inline]
     #[track_caller]
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
@@ -76,7 +76,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         read(unsafe { node.value_by_type::<T>() })
     }
 
-    /// The value if it is in memory, or else a wait for it. What `get_async` is made of.
+    /// Returns the value if it is in memory, or else a wait for it. `get_async` is made of it.
     ///
     /// # Panics
     /// Outside of a session of the handle's runtime.
@@ -112,12 +112,12 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         }
     }
 
-    /// Computes the task if it is pending, without depending on it. A failure is left for whoever reads the value.
+    /// Computes the task if it is pending, without depending on it. A failure is left for the readers of the value.
     pub(crate) fn resolve(&self) {
         if let Some(local) = Local::current()
             && local.engine_id() == self.cell.engine
         {
-            // The failure, if there is one, is thrown again to whoever asks for the value.
+            // The failure, if there is one, is thrown again to every call that asks for the value.
             let _ = demand(local, self.cell.node);
         }
     }
@@ -125,7 +125,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     /// All values of type `D` that this call and what it depends on emitted.
     ///
     /// # Panics
-    /// As a call of the task function does.
+    /// Panics as a call of the task function does.
     #[must_use]
     #[track_caller]
     pub fn collect<D: Emitted>(&self) -> Vec<D> {

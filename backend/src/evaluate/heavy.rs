@@ -1,7 +1,7 @@
 //! Heavy: flights of bodies that would keep an executor's thread too long. A crew thread runs them; waiters only wait.
 //!
-//! The claim is made by whoever asks, as for any flight; the crew thread puts on the flight's strand and verifies and runs as
-//! a thread does. A body that has begun runs to its end; one that nobody waits for any more is not begun.
+//! The claim is made by the strand that asks, as for any flight; the crew thread puts on the flight's strand and verifies and runs as
+//! a thread does. A body that has begun runs to its end; one that has no waiter any more is not begun.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct HeavyFlight {
     failure: Mutex<Option<Thrown>>,
 }
 
-/// What goes to the crew thread.
+/// The job that goes to the crew thread.
 struct Parcel {
     flight: Arc<HeavyFlight>,
     hold: Hold,
@@ -51,13 +51,13 @@ impl Parcel {
         let entered = local.enter(engine);
         strand.claimed.push(visit.node);
         local.switch(&mut strand);
-        // Whoever comes from here on waits for the claim's end.
+        // A strand that asks from here on waits for the claim's end.
         let this = engine.flights.land(visit.node);
         let is_wanted = flight.waiters.lock().seats > 0;
         if is_wanted {
             let _runs = engine.runners.begin();
             let outcome = catch_unwind(AssertUnwindSafe(|| verify(&local, visit)));
-            // Where it has given way to another strand, those who wait look again.
+            // Where it has given way to another strand, the waiters look again.
             if let Err(stop) = outcome.unwrap_or_else(|payload| Err(Stop::caught(payload)))
                 && !(cycle::is_giving_way(&local) && cycle::wait_for_way(&local).is_ok())
             {

@@ -2,7 +2,7 @@
 //!
 //! The typed part is small and inlined into generated code: predict, hash, the near part of the thread cache. Its far part, and
 //! the read lock with what is compared after it, are compiled once per task function. From [`miss`] on, arguments are type-erased
-//! in their slot on the caller's stack, and the code is shared by all task functions. What is left to do when the node is known is
+//! in their slot on the caller's stack, and the code is shared by all task functions. The steps that are left when the node is known are
 //! done with all that gone from the stack ([`finish`]).
 
 use crate::base::stack::on_enough_stack;
@@ -50,7 +50,7 @@ pub(crate) fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args
     }
 }
 
-/// What the near part of the thread cache does not answer. A function of its own, so that the code of calls is short.
+/// Answers calls that the near part of the thread cache does not. A function of its own, so that the code of calls is short.
 #[inline(never)]
 fn beyond_near<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
     if local.has_far() {
@@ -88,7 +88,7 @@ fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, has
     finish(local, node, then)
 }
 
-/// What a call still needs once its node is known.
+/// The step that a call still needs once its node is known.
 ///
 /// Bodies nest, so nothing may stay on the stack while one runs that is done with before: the arguments, the search and the
 /// insertion are over when [`finish`] goes on with this.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! * A claim is a compare-exchange to RUNNING: at most one thread of control holds it, and it alone touches the value.
-//! * `publish` stores with Release; `is_fresh` loads with Acquire and pairs with it: who sees FRESH sees the value.
+//! * `publish` stores with Release; `is_fresh` loads with Acquire and pairs with it: a thread that sees FRESH sees the value.
 //! * A thread that finds RUNNING sets `WAITERS` while it holds its bucket of the [`Lot`], and sleeps there. The publisher
 //!   swaps the state first; if the old state had the bit it takes the bucket and wakes everybody. The bit is
 //!   set under the bucket, so the publisher cannot come between the bit and the sleep: no wake-up is lost.
@@ -22,7 +22,7 @@ use std::time::Instant;
 use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering};
 use crate::base::wakes::{wake_all, wake_before_sleep};
 
-/// What a node is, as far as its value is concerned.
+/// The phase of a node's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     /// No current value; running the body is the only way to one.
@@ -68,7 +68,7 @@ impl StateWord {
         }
     }
 
-    /// Claims a node that was seen in phase `from` (EMPTY or STALE). `false` if somebody was faster.
+    /// Claims a node that was seen in phase `from` (EMPTY or STALE). `false` if another strand was faster.
     pub(crate) fn try_claim(&self, from: Phase) -> bool {
         debug_assert!(matches!(from, Phase::Empty | Phase::Stale));
         // Acquire: pairs with the Release in `publish` of the last owner, whose writes we now build on.
@@ -85,7 +85,7 @@ impl StateWord {
         }
     }
 
-    /// Sets the phase while the gate is held exclusively, when nobody else looks at the node.
+    /// Sets the phase while the gate is held exclusively, when no other thread looks at the node.
     pub(crate) fn set_exclusively(&self, phase: Phase) {
         self.0.store(phase as u32, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Edges: what a node read (`Deps`, in order) and who read it (`Dependents`). 8 bytes each, and none for an empty list.
+//! Edges: what a node read (`Deps`, in order) and which nodes read it (`Dependents`). 8 bytes each, and none for an empty list.
 //!
 //! * An [`Edge`] points at the node read; bit 0 says that its *effects* were read (emitted values), not just its value.
 //! * A [`Dependent`] points back at the reader and carries the position of the edge in the reader's `Deps`, as a 16-bit
@@ -201,7 +201,7 @@ impl Dependent {
     }
 }
 
-/// Who read a node: nobody, one reader in place, or a list.
+/// The readers of a node: none, one in place, or a list.
 pub(crate) struct Dependents(*mut ());
 
 impl Default for Dependents {

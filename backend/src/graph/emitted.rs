@@ -63,7 +63,7 @@ pub(crate) struct StoredEmitted {
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// What stands for a type in a store.
+/// The digest that stands for a type in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channels {
     /// The compiler's identity of it, which is the same in all processes of a build.

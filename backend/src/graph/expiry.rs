@@ -86,7 +86,7 @@ impl Expiries {
     }
 
     fn note_first(&self, state: &State) {
-        // Relaxed: a hint; who acts on it takes the lock.
+        // Relaxed: a hint; an action on it takes the lock.
         self.first.store(state.by_time.keys().next().map_or(u64::MAX, |(at, _)| *at), Relaxed);
     }
 }

@@ -15,7 +15,7 @@ use crate::graph::resolved::Resolved;
 pub(crate) struct Extra {
     /// The cell that all handles to this node share.
     pub(crate) handle: Mutex<Option<Shared>>,
-    /// What the last run emitted, in order.
+    /// The values that the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
     /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.
     pub(crate) failure: Mutex<Option<Box<Failure>>>,

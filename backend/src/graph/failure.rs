@@ -1,4 +1,4 @@
-//! Failures: why a task has no value. They travel as panic payloads, and are kept only as long as somebody waits.
+//! Failures: why a task has no value. They travel as panic payloads, and are kept only as long as there is a waiter.
 
 use std::any::Any;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
-/// What a forked process is told.
+/// The message in a forked process.
 pub(crate) const FORKED: &str = "the runtime was made by the process that this one was forked from, whose threads are \
                                  missing here; make a runtime in each process";
 

@@ -34,7 +34,7 @@ const NODE: usize = 0b01;
 const UNWANTED: usize = 0b10;
 const HANDLE: usize = 0b100;
 
-/// What the handles to a node share.
+/// The cell that all handles to a node share.
 pub(crate) struct HandleCell {
     pub(crate) node: NodeRef,
     pub(crate) engine: u64,
@@ -266,7 +266,7 @@ impl Released {
                 self.any.store(true, Release);
                 return now;
             }
-            // As in `Held::drop`. Once it has succeeded, the cell may be gone.
+            // See `Held::drop`. Once it has succeeded, the cell may be gone.
             match word.compare_exchange_weak(now, now - HANDLE, AcqRel, Relaxed) {
                 Ok(_) => return now - HANDLE,
                 Err(other) => now = other,

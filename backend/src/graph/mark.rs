@@ -14,7 +14,7 @@
 //!   look at their own reads.
 //! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
 //!   pass therefore does not stop at a single mark of an older pass.
-//!   A pass does stop at nodes with several marks: nobody skips those, so what is behind them is not FRESH.
+//!   A pass does stop at nodes with several marks: no claim skips those, so the nodes behind them are not FRESH.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,7 +30,7 @@ pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
     Marking::begin(epoch).mark_dependents(changed);
 }
 
-/// A pass that may note which nodes it has reached, for those who mark in the store.
+/// A pass that may note which nodes it has reached, for marking in the store.
 pub(crate) struct Marking(Pass);
 
 impl Marking {
@@ -59,7 +59,7 @@ impl Marking {
                 node.set_flag(MARKED);
                 self.0.mark_behind(node);
             }
-            // Nobody skips a node without marks, so what is behind this one is not FRESH either.
+            // No claim skips a node without marks, so the node behind this one is not FRESH either.
             Phase::Stale | Phase::Empty => {}
             Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
         }
@@ -96,7 +96,7 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
                 }
             }
         }
-        // It failed, and whoever caught that must ask again.
+        // It failed, and a reader that caught that must ask again.
         Phase::Empty if !node.flag(MARKED) => {
             node.set_flag(MARKED);
             pass.mark_behind(node);
@@ -112,7 +112,7 @@ struct Pass {
     epoch: u32,
     /// Nodes whose readers are to be marked.
     worklist: Vec<NodeRef>,
-    /// Nodes whose readers have been or will be marked, if somebody wants to know.
+    /// Nodes whose readers have been or will be marked, if the caller wants to know.
     reached: Option<Vec<NodeRef>>,
 }
 
@@ -164,7 +164,7 @@ impl Pass {
 
     fn mark_reader(&mut self, read: NodeRef, dependent: Dependent, position: usize, origin: Option<NodeRef>) {
         let reader = dependent.reader();
-        // Who reads effects looks at more than the value, so an unchanged value does not clear it.
+        // A reader of effects looks at more than the value, so an unchanged value does not clear it.
         let origin = if dependent.reads_effects() { None } else { origin };
         let single = Single::new(Place::of(position), origin);
         match reader.state.phase() {
@@ -190,7 +190,7 @@ impl Pass {
             return;
         }
         if same_read {
-            // What has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
+            // A node that has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
             let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
             let is_one = really_stale || reader.flag(MUST_RUN);
             marks::put(&reader.work, Marks::One(if is_one { single.without_origin() } else { single }));

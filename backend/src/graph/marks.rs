@@ -3,7 +3,7 @@
 //! A single mark also names the mark's *origin*: the node in which the staleness began, if all of it came from there. If
 //! the origin turns out unchanged, so is everything that was marked from it alone (`mark.rs` says when that holds).
 //!
-//! Written by marking (which holds the gate exclusively) and by whoever holds the node's claim. While the node is
+//! Written by marking (which holds the gate exclusively) and by the strand that holds the node's claim. While the node is
 //! RUNNING the same word names the claim's owner instead, so a mark word is taken out when a claim is taken.
 //!
 //! ```text
@@ -60,7 +60,7 @@ impl Single {
         (!origin.is_null()).then(|| unsafe { NodeRef::from_ptr(origin.cast::<Header>()) })
     }
 
-    /// The same read, stale for reasons of its own.
+    /// A read that is stale for reasons of its own.
     pub(crate) fn without_origin(self) -> Self {
         Self::new(self.place(), None)
     }

@@ -6,10 +6,10 @@
 //!                └ value: O        initialised iff `HAS_VALUE`
 //! ```
 //!
-//! Who may touch what:
+//! Which strand may touch which field:
 //! * `state` is the protocol of `claim.rs`; it is the only field that a hit reads beside `key` and `value`.
-//! * `value`, `deps` and the fields under "claim" belong to whoever holds the claim (state RUNNING); while the state
-//!   is FRESH they do not change and everybody may read them; while the engine holds the gate exclusively, they are its.
+//! * `value`, `deps` and the fields under "claim" belong to the strand that holds the claim (state RUNNING); while the state
+//!   is FRESH they do not change and every strand may read them; while the engine holds the gate exclusively, they are its.
 //! * `dependents` is under `lock`, a byte-sized mutex of the node.
 //! * A `NodeRef` may be kept in the table, in edges, in thread caches of the current generation and in handles;
 //!   `reclaim.rs` takes it out of all of these before it frees the node, and only with the gate held exclusively.
@@ -47,7 +47,7 @@ pub(crate) const MARKED: u16 = 4;
 pub(crate) const TIDY_QUEUED: u16 = 8;
 /// The output was dropped to save memory or on request; the edges stay.
 pub(crate) const FORGOTTEN: u16 = 32;
-/// The last run failed: whoever read it saw the failure, so a success counts as a change.
+/// The last run failed: its readers saw the failure, so a success counts as a change.
 pub(crate) const FAILED: u16 = 64;
 /// Listed among the engine's sources.
 pub(crate) const SOURCE: u16 = 128;
@@ -60,7 +60,7 @@ pub(crate) const TWIN: u16 = 1024;
 /// Listed among the nodes to drop when the gate is next held exclusively.
 pub(crate) const DROP_QUEUED: u16 = 16;
 
-/// What the last run read is known to the store alone, not to `deps` (see `persist.rs`).
+/// The reads of the last run are known to the store alone, not to `deps` (see `persist.rs`).
 pub(crate) const RESTORED: u16 = 2048;
 /// A source whose content cannot be had any more as it was observed.
 pub(crate) const LOST: u16 = 4096;
@@ -68,7 +68,7 @@ pub(crate) const LOST: u16 = 4096;
 pub(crate) const ON_CYCLE: u16 = 8192;
 /// A member of a resolved component, which is verified as one (see `cycle/resolved.rs`).
 pub(crate) const RESOLVED: u16 = 16384;
-/// Claimed as the origin of a wave, ahead of the tasks between it and whoever verifies (see `demand.rs`).
+/// Claimed as the origin of a wave, ahead of the tasks between it and the strand that verifies (see `demand.rs`).
 pub(crate) const AHEAD: u16 = 32768;
 
 // Of `more`, which reclaim alone looks at (see `reclaim.rs`). Set and cleared with the gate held exclusively, but for `ABANDONED`.
@@ -93,14 +93,14 @@ pub(crate) const UNREACHABLE: u8 = 128;
 /// The type-erased part of a node.
 #[repr(C)]
 pub(crate) struct Header {
-    // What marking, verifying and running touch.
+    // Fields that marking, verifying and running touch.
     /// Claim: what the last run read, in order.
     pub(crate) deps: UnsafeCell<Deps>,
     /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
     pub(crate) work: AtomicPtr<()>,
-    /// Under `lock`: who read this node.
+    /// Under `lock`: the readers of this node.
     dependents: UnsafeCell<Dependents>,
-    /// What few nodes need: a handle, emitted values, a failure.
+    /// Parts that few nodes need: a handle, emitted values, a failure.
     extra: AtomicPtr<Extra>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
@@ -114,18 +114,18 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
-    /// What [`Persisted::is_stored`](crate::graph::persisted::Persisted) says, next to what a pass over many reads looks at anyway.
+    /// A copy of [`Persisted::is_stored`](crate::graph::persisted::Persisted), next to fields that a pass over many reads looks at anyway.
     stored: AtomicBool,
     more: AtomicU8,
     pub(crate) hash: u64,
-    // What a hit reads, next to the key and the value that it reads, too.
+    // Fields that a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
     /// Index of the task function in its engine's registry.
     pub(crate) function: u32,
     pub(crate) task_fn: &'static RawTaskFn,
 }
 
-/// A pointer to a live node. See the module documentation for who may keep one.
+/// A pointer to a live node. See the module documentation for where one may be kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub(crate) struct NodeRef(NonNull<Header>);
@@ -258,7 +258,7 @@ impl NodeRef {
     /// The output, for a caller that knows its type but not the key's.
     ///
     /// # Safety
-    /// As for [`NodeRef::value`].
+    /// See [`NodeRef::value`].
     #[inline(always)]
     pub(crate) unsafe fn value_by_type<'a, O>(self) -> &'a O {
         let place = self.0.as_ptr().cast_const().cast::<u8>().wrapping_add(self.task_fn.ops.value_offset);
@@ -275,7 +275,7 @@ impl NodeRef {
         unsafe { &*self.0.as_ref().dependents.get() }
     }
 
-    /// What the last run read.
+    /// Returns the reads of the last run.
     ///
     /// # Safety
     /// The caller holds the claim, or has seen the node FRESH in the open session, or holds the gate exclusively.
@@ -287,7 +287,7 @@ impl NodeRef {
     /// Frees the node and all it holds. Runs `Drop` of the user's types.
     ///
     /// # Safety
-    /// Nobody may use the node any more.
+    /// No code may use the node any more.
     pub(crate) unsafe fn free(self) {
         // SAFETY: passed on to the caller.
         unsafe { (self.task_fn.ops.free)(self) }
@@ -296,7 +296,7 @@ impl NodeRef {
     /// Frees a twin.
     ///
     /// # Safety
-    /// The node was made by [`Node::twin`], and nobody may use it any more.
+    /// The node was made by [`Node::twin`], and no code may use it any more.
     pub(crate) unsafe fn free_twin(self) {
         // SAFETY: passed on to the caller.
         unsafe { (self.task_fn.ops.free_twin)(self) }
@@ -305,7 +305,7 @@ impl NodeRef {
     /// Moves the value of a twin into its node; what the node held goes to the twin.
     ///
     /// # Safety
-    /// The caller holds the claim of the node, `twin` is a twin of it with a value, and nobody else uses that.
+    /// The caller holds the claim of the node, `twin` is a twin of it with a value, and no other code uses that.
     pub(crate) unsafe fn adopt(self, twin: Self) {
         // SAFETY: passed on to the caller.
         unsafe { (self.task_fn.ops.adopt)(self, twin) }

@@ -1,4 +1,4 @@
-//! What is stored of a node.
+//! The part of a node that the store has.
 
 use std::sync::Weak;
 
@@ -6,10 +6,10 @@ use crate::graph::node::NodeRef;
 use larder_storage::Digest;
 use larder_storage::record::Chunk;
 
-/// What is stored of a node.
+/// The part of a node that the store has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Persisted {
-    /// What it is called in the store; none if it cannot be stored, for good.
+    /// Its name in the store; none if it cannot be stored, for good.
     pub(crate) key: Option<Digest>,
     /// The fingerprint of its value, if it is stored or ever was; that of the last one that is stored, if `is_recorded`.
     pub(crate) fingerprint: Digest,
@@ -24,7 +24,7 @@ pub(crate) struct Persisted {
 }
 
 impl Persisted {
-    /// What is known of a node.
+    /// The state of a node with regard to the store.
     pub(crate) fn of(node: NodeRef) -> Option<Self> {
         node.extra().and_then(|extra| *extra.persisted.lock())
     }

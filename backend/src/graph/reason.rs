@@ -22,7 +22,7 @@ pub enum Reason {
     NotEncoded,
     /// Arguments, output or an emitted value nest deeper than [`MAX_DEPTH`](larder_storage::codec::MAX_DEPTH) levels.
     TooDeep,
-    /// What it encodes to does not decode to the same.
+    /// Its encoding does not decode to an equal value.
     NoRoundTrip,
     /// Another task, or another function, has the same persistent key.
     AmbiguousKey,

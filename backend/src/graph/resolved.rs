@@ -10,7 +10,7 @@ pub(crate) struct Resolved {
     pub(crate) members: Vec<NodeRef>,
     /// The number of each member, and how many of its reads were made in round 1.
     pub(crate) index: FxHashMap<NodeRef, (usize, usize)>,
-    /// What was read in later rounds only, in order.
+    /// Nodes that were read in later rounds only, in order.
     pub(crate) later: Vec<Edge>,
 }
 

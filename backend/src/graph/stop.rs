@@ -17,7 +17,7 @@ use std::panic::resume_unwind;
 
 use crate::graph::failure::TaskError;
 
-/// What a panic carries.
+/// The payload of a panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// Why a task, or the work of a strand, ends without a value. Two words, so that results that hold it fit in registers.

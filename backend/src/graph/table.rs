@@ -5,7 +5,7 @@
 //! allocated whose arguments move without user code; arguments are compared when the lock has been given back, so `Eq`
 //! of the user's types may do what it likes. That two calls have one hash is found out then.
 //!
-//! Nodes are only added while sessions are open: whoever has compared all nodes of a hash, and later finds as many, knows
+//! Nodes are only added while sessions are open: a thread that has compared all nodes of a hash, and later finds as many, knows
 //! that there is none to add.
 
 use dashmap::{DashMap, SharedValue};
@@ -17,9 +17,9 @@ pub(crate) struct Table {
     map: DashMap<NodeRef, (), FxBuildHasher>,
 }
 
-/// What an insertion found.
+/// The outcome of an insertion.
 pub(crate) enum Inserted {
-    /// Nobody had the task: the new node.
+    /// The table did not have the task: the new node.
     New(NodeRef),
     /// A lost race, or a task that was inserted meanwhile.
     Existing(NodeRef),

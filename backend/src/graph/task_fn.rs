@@ -1,4 +1,4 @@
-//! `TaskFn`: the static descriptor of a task function. What differs between task functions is data in it.
+//! `TaskFn`: the static descriptor of a task function. Differences between task functions are data in it.
 //!
 //! The typed descriptor ([`TaskFn`]) is made in generated code, in a constant; the engine works with the type-erased
 //! one inside ([`RawTaskFn`]). A descriptor of a generic function may exist several times in a program, so identity is
@@ -45,7 +45,7 @@ pub struct Definition {
     pub home: fn() -> &'static u8,
 }
 
-/// What tells a function with a declared version from others, where its name does not.
+/// Tells a function with a declared version from others, where its name does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
     /// A digest of the function's tokens.
@@ -107,7 +107,7 @@ pub(crate) struct Cycle {
     rounds: u32,
 }
 
-/// What running a body did to the node's value.
+/// The effect of a run on the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
     /// There was no value before.
@@ -164,7 +164,7 @@ impl<K, O> TaskFn<K, O> {
         let _ = body;
         let mut descriptor = Self::leaf(id, site);
         let body: fn(&K) -> O = call_body::<K, O, B>;
-        // SAFETY: function pointers have one size; those who call it cast it back to this type.
+        // SAFETY: function pointers have one size; every call casts it back to this type.
         descriptor.raw.body = Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(body) }));
         descriptor.raw.run = run::<K, O, B>;
         descriptor
@@ -469,7 +469,7 @@ impl RawTaskFn {
     /// Whether the outputs of two nodes, or of their twins, are equal. Runs code of the user's.
     ///
     /// # Safety
-    /// This is the task function of both, both have an output, and nobody changes it meanwhile.
+    /// This is the task function of both, both have an output, and no strand changes it meanwhile.
     pub(crate) unsafe fn same(&self, one: NodeRef, other: NodeRef) -> bool {
         // SAFETY: passed on to the caller; the shim was made for the types that `cutoff` was erased from.
         self.cutoff.is_some_and(|cutoff| unsafe { (self.same_shim)(cutoff, one, other) })

@@ -35,7 +35,7 @@ struct Sky {
     without: Mutex<HashSet<(usize, u64)>>,
 }
 
-/// What bodies wait for.
+/// The condition that bodies wait for.
 #[derive(Default)]
 struct World {
     state: Mutex<(Option<Waker>, usize)>,
@@ -337,7 +337,7 @@ fn the_last_waiter_to_leave_ends_the_flight() {
     check_waiters(&[|sky| sky.leave_after(1), |sky| sky.leave_after(1), |sky| sky.leave_after(2)], |_| {});
 }
 
-/// A waiter without an executor leaves driving to those who have one, who begin again; and drives when none of them is left.
+/// A waiter without an executor leaves driving to those that have one, which begin again; and drives when none of them is left.
 #[test]
 fn who_has_no_executor_lets_others_drive() {
     check_waiters(&[Sky::stay, Sky::stay_without], |sky| {
@@ -350,7 +350,7 @@ fn who_has_no_executor_lets_others_drive() {
     check_waiters(&[Sky::stay_without, Sky::stay_without], |sky| assert_eq!(sky.ended.load(SeqCst), 0));
 }
 
-/// As an update that cancels: whoever sleeps is woken, and what was published meanwhile stays.
+/// Like an update that cancels: sleepers are woken, and what was published meanwhile stays.
 #[test]
 fn cancellation_and_publication_leave_no_claim_behind() {
     explore(|| {

@@ -11,7 +11,7 @@ use super::{drive, explore, on_threads};
 use crate::base::sync::{now, set_pace};
 use crate::context::gate::{Alone, Gate, GaveUp, Kind, UpdatePolicy, Vigil, Work};
 
-/// What a gate guards, and who is inside.
+/// The state that a gate guards, and the sessions that are inside.
 struct Guarded {
     gate: Arc<Gate>,
     sessions: AtomicUsize,

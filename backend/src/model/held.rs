@@ -32,7 +32,7 @@ impl Place {
         (Arc::new(Self { shared, is_freed, inner, released, _nodes: nodes }), handles)
     }
 
-    /// What a thread does with a handle: it clones it, and drops both.
+    /// Clones a handle and drops both.
     fn use_and_drop(&self, handle: Held) {
         let other = handle.clone();
         thread::yield_now();

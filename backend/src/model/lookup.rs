@@ -102,7 +102,7 @@ impl Vigil for Nothing {
     }
 }
 
-/// Sessions that look into caches of their own, and somebody who frees nodes in between.
+/// Sessions that look into caches of their own, and a thread that frees nodes in between.
 struct Library {
     shelf: Shelf,
     gate: Arc<Gate>,

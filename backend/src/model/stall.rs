@@ -10,7 +10,7 @@ use crate::context::aparts::Aparts;
 use crate::context::strand::Gathered;
 use crate::graph::claim::Phase;
 
-/// What the owner waits for outside of the runtime: rayon's latch, or a queue.
+/// The event that the owner waits for outside of the runtime: rayon's latch, or a queue.
 #[derive(Default)]
 struct Latch {
     is_set: Mutex<bool>,

@@ -1,7 +1,7 @@
 //! Carry: the current task, taken along to threads that the user starts, to rayon's, and to futures that are spawned.
 //!
 //! A [`Carried`] remembers where it was made: the engine, the strand that waits for the carried work, and the [`Sink`] of the
-//! frame that records there. Work that is run with it becomes a strand under that one. What it reads and emits goes to the
+//! frame that records there. Work that is run with it becomes a strand under that one. Its reads and emitted values go to the
 //! sink, and from there to the frame: before the frame records anything else, and at the latest when its task ends.
 //!
 //! * The sink of a task is closed when the task ends; work that comes later fails loudly. Work that has begun and not ended then, a
@@ -24,7 +24,7 @@ use crate::context::strand::{Gathered, Lineage, Strand};
 
 /// The current task, to be taken along to other threads. Cheap to clone.
 ///
-/// Made by [`current`]. As long as one exists, its session is open: an update waits.
+/// Made by [`current`]. While one exists, its session is open: an update waits.
 #[derive(Clone)]
 pub struct Carried(Arc<Inner>);
 
@@ -69,7 +69,7 @@ pub fn current() -> Carried {
 }
 
 impl Carried {
-    /// Runs `work` as part of the carried task, on whichever thread this is. What `work` reads and emits belongs to that
+    /// Runs `work` as part of the carried task, on whichever thread this is. The reads and emitted values of `work` belong to that
     /// task. The task has to wait for `work` to end: if it ends first, it fails.
     ///
     /// # Panics
@@ -120,7 +120,7 @@ impl Carried {
         let gathered = stretch.end(&local, strand);
         let cancelled = strand.cancelled;
         inner.sink.deliver(Arrived { gathered, escaped: std::mem::take(&mut strand.escaped), cancelled });
-        // What was carried out of this stretch goes on as part of the task, and what it reads from now on comes behind.
+        // The work that was carried out of this stretch goes on as part of the task, and its reads from now on come behind.
         if let Some(sink) = sink {
             sink.hand_on(&inner.sink);
         }
@@ -172,8 +172,8 @@ impl Stint {
         self.carried.run_as(&mut self.strand, self.carried.0.recording, work)
     }
 
-    /// Drops what the stretches worked on, by `work`: as part of the carried task, if that goes on and a stretch was done. What drops
-    /// read belongs to nobody.
+    /// Drops what the stretches worked on, by `work`: as part of the carried task, if that goes on and a stretch was done. The reads of
+    /// drops belong to no task.
     ///
     /// # Errors
     /// The panic of `work`.
@@ -216,7 +216,7 @@ impl Stretch {
         Self { entered, frame: local.begin_frame(&[], recording) }
     }
 
-    /// A stretch of a session itself: what it reads is nobody's.
+    /// A stretch of a session itself: its reads belong to no task.
     pub(crate) fn of_session(local: &Local, engine: &Engine, strand: &mut Strand) -> Self {
         let entered = local.enter(engine);
         local.switch(strand);

@@ -23,7 +23,7 @@ pub struct Scope<'scope, 'env: 'scope> {
     jobs: &'scope Jobs,
     offer: &'scope Offer<'scope>,
     started: Cell<usize>,
-    // As in `std::thread::Scope`: neither lifetime may be shrunk or grown.
+    // Like in `std::thread::Scope`: neither lifetime may be shrunk or grown.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
@@ -38,7 +38,7 @@ struct Jobs {
 
 /// Runs `body`, which may start jobs by [`Scope::spawn`], and waits for all of them.
 ///
-/// What the jobs read and emit belongs to the task that called `scope`, in the order in which they were started, after
+/// The reads and emitted values of the jobs belong to the task that called `scope`, in the order in which they were started, after
 /// what `body` itself read. Jobs give their results by writing to variables that they borrow. This is for a few jobs of
 /// different kinds; for many of one kind, [`par_map`](crate::par_map) costs less.
 ///

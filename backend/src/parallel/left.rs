@@ -12,7 +12,7 @@ use crate::context::strand::{Gathered, Lineage, Strand};
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::stop::Stop;
 
-/// What participants leave behind.
+/// The results and failures that participants leave behind.
 #[derive(Default)]
 pub(crate) struct Left {
     stretches: Mutex<Vec<(usize, Gathered)>>,

@@ -1,7 +1,7 @@
 //! Scopes: many items of one task, worked on by the calling thread and the crew.
 //!
 //! * The items are divided as `share.rs` says; a waiting participant runs nothing.
-//! * Each item's panic is caught. What is thrown at the end is that of the lowest number: what a sequential loop would throw.
+//! * Each item's panic is caught. At the end the one of the lowest number is thrown: the one that a sequential loop would throw.
 //! * The caller holds the session's gate for as long as the scope lasts; helpers do not take it.
 //! * Each participant, the caller among them, works as a strand of its own under the caller's (`strand.rs`): it starts with
 //!   no claims, as part of the caller's demand. So a claim of the caller's tells whether it was made by the task itself, which
@@ -56,7 +56,7 @@ pub fn par_map<T: Send, R: Send>(items: impl IntoIterator<Item = T>, f: impl Fn(
 /// The first item's that fails.
 ///
 /// # Panics
-/// As [`par_map`]; a panic ends the loop as an error does.
+/// Runs `f` over items as [`par_map`] does; a panic ends the loop as an error does.
 #[track_caller]
 pub fn try_par_map<T: Send, R: Send, E: Send>(
     items: impl IntoIterator<Item = T>,
@@ -84,11 +84,11 @@ pub fn try_par_map<T: Send, R: Send, E: Send>(
 
 /// Runs `f` on `items` on several threads, and hands each result to `done` as soon as it is there, with the item's number.
 ///
-/// `done` runs on the calling thread, between items of its own. What it reads is recorded after what the items read. As the
+/// `done` runs on the calling thread, between items of its own. Its reads are recorded after those of the items. Because the
 /// order of its calls depends on time, a task whose result depends on that order is not a function of what it read.
 ///
 /// # Panics
-/// As [`par_map`]. If `done` panics, no further item is begun, and its panic goes on.
+/// Panics as [`par_map`] does. If `done` panics, no further item is begun, and its panic goes on.
 #[track_caller]
 pub fn par_each<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
@@ -151,7 +151,7 @@ enum Slot<T, R> {
 /// One place per item, first for the item, then for its result.
 struct Slots<T, R>(Box<[UnsafeCell<Slot<T, R>>]>);
 
-// SAFETY: a place is touched by one thread at a time: by whoever took its number out of the share, then by the caller.
+// SAFETY: a place is touched by one thread at a time: by the participant that took its number out of the share, then by the caller.
 unsafe impl<T: Send, R: Send> Sync for Slots<T, R> {}
 
 impl<T, R> Slots<T, R> {
@@ -162,7 +162,7 @@ impl<T, R> Slots<T, R> {
     /// Runs one item and keeps its result, which is returned by reference.
     ///
     /// # Safety
-    /// Nobody else touches the place of `index` now.
+    /// No other thread touches the place of `index` now.
     unsafe fn run(&self, index: usize, f: &impl Fn(T) -> R) -> &R {
         let place = self.0[index].get();
         // SAFETY: the caller vouches for the place. No reference to it is held while `f` runs.
@@ -179,7 +179,7 @@ impl<T, R> Slots<T, R> {
     }
 
     /// # Safety
-    /// As for [`Slots::run`].
+    /// See [`Slots::run`].
     unsafe fn take_result(&self, index: usize) -> Option<R> {
         // SAFETY: the caller vouches for the place.
         match unsafe { self.0[index].get().replace(Slot::Gone) } {

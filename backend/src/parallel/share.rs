@@ -2,9 +2,9 @@
 //!
 //! * Items are numbered. A participant (the caller is number 0, helpers follow) has a *lane*: a range of item numbers
 //!   that it goes through. An empty lane is refilled with the next batch; when there are no more batches, with the
-//!   rear half of another lane of the same scope. So a slow item holds up nobody else's.
-//! * Whoever takes a number out of a lane runs that item: a number is taken once.
-//! * A stretch of consecutive items of one participant has one frame. What it read and emitted is kept by its first number,
+//!   rear half of another lane of the same scope. So a slow item holds up no item of another lane.
+//! * The participant that takes a number out of a lane runs that item: a number is taken once.
+//! * A stretch of consecutive items of one participant has one frame. Its reads and emitted values are kept by its first number,
 //!   and recorded for the calling task in the order of the items when all participants have left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -85,7 +85,7 @@ impl<'a> Share<'a> {
         self.left.hand_over(local, self.end())
     }
 
-    /// As [`Share::work_through`], delivering what is finished between the caller's own items and while it waits.
+    /// Works through the items as [`Share::work_through`] does, delivering results between the caller's own items and while it waits.
     pub(crate) fn work_through_and(
         &self,
         local: &Local,
@@ -238,7 +238,7 @@ impl Lane {
         ((word >> 32) as usize, (word & 0xffff_ffff) as usize)
     }
 
-    // Relaxed throughout: a lane hands over numbers only. What the items are was written before the helpers were let in, and
+    // Relaxed throughout: a lane hands over numbers only. The items were written before the helpers were let in, and
     // what became of them is read after they have left; both go through the crew's lock.
 
     fn take_first(&self) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! What is counted about the store.
+//! Counts about the store.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

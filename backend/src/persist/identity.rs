@@ -1,7 +1,7 @@
 //! Identity: what a task function is called across processes, and which code it stands for.
 //!
-//! Two functions must never have one name, in no two processes, or one would be given the results of the other. What tells
-//! them apart is in [`code`]; which file their code comes from, in [`objects`].
+//! Two functions must never have one name, in no two processes, or one would be given the results of the other. The parts that tell
+//! them apart are in [`code`]; which file their code comes from, in [`objects`].
 
 mod code;
 mod names;
@@ -21,12 +21,12 @@ use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::{FunctionRecord, lossy_key};
 use larder_storage::{Digest, FunctionId, Group, Guarded, Table};
 
-/// What stands for the code of functions without a declared version.
+/// The identity of the code of functions without a declared version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
     /// The digest of the program's file. Libraries that were loaded beside it count, too.
     OfProgram(Digest),
-    /// What the program says. It stands for all code.
+    /// The identity that the program gives. It stands for all code.
     Given(Digest),
 }
 

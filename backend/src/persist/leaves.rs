@@ -2,7 +2,7 @@
 //!
 //! All stored leaves are read when the store is opened, and looked at again. From then on this map says what each of them
 //! is; a task that is restored is so on the strength of it. A leaf is *stored* if the store holds, or will hold, what the
-//! map says; who reads one that is not is not stored either.
+//! map says; a reader of one that is not is not stored either.
 
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
@@ -11,7 +11,7 @@ use crate::graph::task_fn::Seen;
 use larder_storage::record::{InputRecord, SourceKind, SourceRecord, source_key};
 use larder_storage::{Digest, Group};
 
-/// What is known of a leaf.
+/// The state of a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct LeafState {
     pub(crate) kind: SourceKind,

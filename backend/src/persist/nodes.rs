@@ -2,7 +2,7 @@
 //!
 //! A process that finds everything in the store restores one node after another and looks none of them up by its key: only
 //! changes do, which walk the store. So a restored node is put on a list, and the list is settled into the map when
-//! somebody looks: a hit in the store then costs one cache miss less (bench `probe`).
+//! a lookup comes: a hit in the store then costs one cache miss less (bench `probe`).
 //!
 //! Two tasks that are not equal and whose arguments encode alike have one key. Nodes that ran are told apart at once: the
 //! second one has no key, and is not stored. If both were restored, they are told apart when the list is settled: the second one loses
@@ -63,7 +63,7 @@ impl Nodes {
         is_free
     }
 
-    /// Gives a leaf its key, whoever had it before.
+    /// Gives a leaf its key, whichever node had it before.
     pub(crate) fn insert(&self, key: Digest, node: NodeRef) {
         self.settled(key).by_key.insert(key, node);
     }

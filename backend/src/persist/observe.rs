@@ -80,7 +80,7 @@ impl Persistence {
             };
             keys.push((*node, key, may_be_stored));
             if !was_stored {
-                // What was refused before is made up for.
+                // Makes up for records that were refused before.
                 walk.leaf_anew(key);
             } else if *differs {
                 walk.leaf(key);
@@ -235,7 +235,7 @@ impl Persistence {
 
     // ---- with sessions open ----
 
-    /// An input has been named for the first time in this process. Its node is known to nobody else yet.
+    /// An input has been named for the first time in this process. No other thread knows its node yet.
     pub(crate) fn adopt_input(&self, node: NodeRef, name: &str) {
         let key = source_key(SourceKind::Input, name.as_bytes());
         let mut value = Vec::new();
@@ -326,7 +326,7 @@ impl Persistence {
         replaced
     }
 
-    /// Sets a leaf while sessions are open. What is restored and depends on it is marked when none is. Returns whether the
+    /// Sets a leaf while sessions are open. Restored nodes that depend on it are marked when none is. Returns whether the
     /// store will hold it.
     fn set_in_session(&self, key: Digest, leaf: LeafState, value: &[u8]) -> bool {
         // SeqCst, before the walk: pairs with the loads of `probe`, which then see the change or are seen by the walk.
@@ -388,7 +388,7 @@ impl Persistence {
         (checked, moved.collect())
     }
 
-    /// A source as it is now; none if nothing can have changed. What nobody can look at is taken for changed.
+    /// A source as it is now; none if nothing can have changed. A source without an observer is taken for changed.
     fn look_at(&self, kind: SourceKind, name: &[u8], last: &Seen) -> Option<Seen> {
         let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
             return Some(Seen::of(unknown()));

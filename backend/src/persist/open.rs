@@ -26,7 +26,7 @@ pub struct StorageConfig {
     pub write_behind: WriteBehindOptions,
     /// The most bytes of keys and records; the least recently used results are dropped when the store is closed.
     pub cap: Option<u64>,
-    /// What stands for the code of functions without a declared version; by default, the digest of the program's file.
+    /// The identity of the code of functions without a declared version; by default, the digest of the program's file.
     pub build: Option<Digest>,
     /// How stored sources are looked at.
     pub observers: Vec<Observer>,
@@ -50,7 +50,7 @@ impl std::fmt::Debug for StorageConfig {
     }
 }
 
-/// What was found at opening.
+/// The findings at opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Opened {

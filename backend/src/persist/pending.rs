@@ -1,8 +1,8 @@
-//! What has been handed over and is not committed yet. Together with the store it tells what *will* be stored, which is
+//! Records that have been handed over and are not committed yet. Together with the store they tell what *will* be stored, which is
 //! what this process goes by: the store itself lags behind.
 //!
-//! An entry is made before its group is handed over, and goes when the group is committed; so who finds no entry finds
-//! the truth in the store, if it looks there afterwards. What could not be handed over stays until the process ends.
+//! An entry is made before its group is handed over, and goes when the group is committed; so a reader that finds no entry finds
+//! the truth in the store, if it looks there afterwards. An entry that could not be handed over stays until the process ends.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
@@ -22,7 +22,7 @@ use larder_storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey,
 /// The traces that are kept of a task until they are committed.
 const RUNS: usize = 8;
 
-/// What is, or will be, stored of a task.
+/// The records of a task that are, or will be, stored.
 pub(crate) struct Known {
     pub(crate) is_stale: bool,
     /// The most recent ones that are at hand, the current one first. Never empty.
@@ -171,7 +171,7 @@ impl Pending {
         }
     }
 
-    /// What is, or will be, stored of `task`; `is_asked` says whether a stored encoded key is the one that is asked for.
+    /// Returns the records of `task` that are, or will be, stored; `is_asked` says whether a stored encoded key is the one that is asked for.
     pub(crate) fn known(
         &self,
         store: &Guarded,
@@ -196,7 +196,7 @@ impl Pending {
 
     /// Whether something of the task is not committed.
     pub(crate) fn concerns(&self, task: TaskKey) -> bool {
-        // SeqCst: pairs with the addition in `expect`; who would have found no entry finds none.
+        // SeqCst: pairs with the addition in `expect`; a reader that would have found no entry finds none.
         self.count.load(SeqCst) > 0 && self.entries.shard(task.0).contains_key(&task.0)
     }
 }
@@ -222,7 +222,7 @@ enum Onto {
 }
 
 impl Entry {
-    /// What was handed over is refused.
+    /// Refuses the records that were handed over.
     fn refused(&mut self, run: Option<Digest>) {
         self.stuck = true;
         if let Some(run) = run {
@@ -232,7 +232,7 @@ impl Entry {
         }
     }
 
-    /// What the store will hold when this is committed.
+    /// The content of the store when this is committed.
     fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Onto {
         let nobody = Origin { generation: 0, function: None };
         let mut record =

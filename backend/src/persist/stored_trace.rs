@@ -1,6 +1,6 @@
 //! A trace with its reads and its output at hand, or to be had from the store.
 //!
-//! A wide trace (`storage/src/record/chunks.rs`) names chunks. Those of a run that is not committed are kept here, as far as they are
+//! A wide trace (`storage/src/record/chunks.rs`) names chunks. The chunks of a run that is not committed are kept here, as far as they are
 //! new; all others stand in the store. A chunk is loaded when a check comes to it, and not before: most checks end early.
 
 use std::ops::Range;

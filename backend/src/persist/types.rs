@@ -1,4 +1,4 @@
-//! What a type must be able to do so that results are stored, and how the types of a task function are told to the engine,
+//! The abilities that a type needs so that results are stored, and how the types of a task function are told to the engine,
 //! which does not know them.
 
 use std::any::type_name;

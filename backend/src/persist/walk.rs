@@ -28,7 +28,7 @@ use crate::graph::persisted::Persisted;
 use larder_storage::record::{Incomplete, read_dependents};
 use larder_storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
 
-/// What becomes of nodes that the store knows to depend on the change.
+/// The effect on nodes that the store knows to depend on the change.
 pub(crate) trait MarkInMemory {
     /// Makes a node stale whose reads are known to the store alone; appends all nodes that are newly stale because of that, itself among them.
     fn mark(&mut self, node: NodeRef, reached: &mut Vec<NodeRef>);
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
     ) -> bool {
         let node = self.persistence.nodes.get(task.0);
         if node.is_some_and(|node| is_stored(node) && !reads_are_stored_alone(node)) {
-            // What it has stored itself is marked when it is marked in memory; and only if its last run still reads this.
+            // A node that this process has stored itself is marked when it is marked in memory; and only if its last run still reads this.
             return true;
         }
         if self.seen.contains(&task.0) {
@@ -209,7 +209,7 @@ impl<'a> Walk<'a> {
             all.extend(key.first_chunk().map(|key| Digest::from_bytes(*key)));
             Visit::Continue
         });
-        // What is on its way is not in the scan; it depends on things in memory, which know their dependents.
+        // A record that is on its way is not in the scan; it depends on things in memory, which know their dependents.
         for key in all {
             let node = self.persistence.nodes.get(key);
             if !node.is_some_and(is_stored) && self.seen.insert(key) {

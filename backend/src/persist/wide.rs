@@ -13,7 +13,7 @@
 //! *Why the epoch is enough.* A read that was fresh when the trace was stored keeps its value until the session ends, and changes
 //! afterwards have a later epoch. A read that is not stored any more, or has failed, is seen by the same pass.
 //!
-//! What memory keeps is dropped whenever a run of the node is not stored, and when the node is forgotten. A node whose reads
+//! The part in memory is dropped whenever a run of the node is not stored, and when the node is forgotten. A node whose reads
 //! have become others (`relink`) compares its chunks by their digests instead.
 
 use std::sync::Arc;

@@ -112,10 +112,10 @@ impl AsyncSession {
     /// Runs one stretch of the session on this thread, unless the session has been cancelled.
     ///
     /// # Errors
-    /// As [`AsyncSession::stretch`]; the cancellation.
+    /// See [`AsyncSession::stretch`]; the cancellation.
     ///
     /// # Panics
-    /// As [`AsyncSession::stretch`].
+    /// See [`AsyncSession::stretch`].
     pub fn go_on<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
         self.stretch(|| {
             if let Some(local) = Local::current()

@@ -76,7 +76,7 @@ impl<T: InputValue> Input<T> {
     /// Lends the value to `read` instead of cloning it.
     ///
     /// # Panics
-    /// As [`Input::get`].
+    /// See [`Input::get`].
     #[inline]
     #[track_caller]
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
@@ -164,7 +164,7 @@ fn same_stored<T: InputValue + PersistInput>(one: &T, other: &T) -> bool {
 struct Durable<T>(PhantomData<T>);
 
 impl<T: InputValue + PersistInput> Durable<T> {
-    /// The same task function as [`Input::TASK_FN`], with the means to recognise its value.
+    /// The task function of [`Input::TASK_FN`], with the means to recognise its value.
     const TASK_FN: &'static TaskFn<(String,), T> = &TaskFn::leaf(
         type_id::<InputId<T>>(),
         Site { name: "input", path: "larder::Input", file: file!(), line: line!() },
@@ -246,7 +246,7 @@ impl Engine {
         let mut slot = StackMagicAnySlot::new((ByVal(name.to_owned()),));
         // SAFETY: the slot's key is the descriptor's: a `String`.
         let node = unsafe { NodeRef::allocate(task_fn.raw(), header, &mut slot) };
-        // SAFETY: 1. nobody else knows the node yet; 2. its types are those of `task_fn`.
+        // SAFETY: 1. no other thread knows the node yet; 2. its types are those of `task_fn`.
         unsafe { replace_value::<(String,), T>(node, value) };
         node
     }
@@ -274,7 +274,7 @@ impl Engine {
         })
     }
 
-    /// As [`Engine::update`], by a caller that holds the gate exclusively already; gives it back.
+    /// Changes inputs as [`Engine::update`] does, by a caller that holds the gate exclusively already; gives it back.
     pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
         on_enough_stack(|| {
             let mut gathered = Gathered::new(self);
@@ -364,7 +364,7 @@ impl Engine {
     }
 }
 
-/// What an update sets, gathered before any of it is put in place.
+/// The settings of an update, gathered before any of them is put in place.
 struct Gathered {
     update: Update,
     changes: Vec<Box<dyn Change>>,
@@ -444,7 +444,7 @@ impl Update {
         self.changes.insert(node.address(), Box::new(Set { node, value }));
     }
 
-    /// Removes an input: its value and its name. What depends on it becomes stale, and a later
+    /// Removes an input: its value and its name. Tasks that depend on it become stale, and a later
     /// [`Runtime::input`](https://docs.rs/larder) of this name is a new one. A handle that is left is no input any more: to read it is a
     /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
     /// A task that has caught this panic depends on the removed input, not on its name: a new input does not make it stale.

@@ -9,7 +9,7 @@ use crate::session::reclaim::Garbage;
 /// A session that is about to open.
 pub(crate) struct Opener<'a> {
     engine: &'a Engine,
-    /// What is to be dropped when the gate's lock has been given back.
+    /// The garbage to drop when the gate's lock has been given back.
     pub(crate) garbage: Option<Garbage>,
 }
 
@@ -39,7 +39,7 @@ impl Opener<'_> {
 impl Alone for Opener<'_> {
     fn due_since(&self) -> Option<Instant> {
         if self.engine.released.any() {
-            // Whoever drops the last handle of a task does not tell when.
+            // A thread that drops the last handle of a task does not tell when.
             self.engine.chores.list_tidying();
         }
         let listed = self.engine.chores.due_since();

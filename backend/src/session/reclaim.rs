@@ -24,11 +24,11 @@
 //! if the edges to be looked at are few for the nodes in limbo, or if these are an eighth of all tasks. So a forgotten task among a
 //! million readers of one input does not cost a million looks, and what waits in vain is bounded.
 //!
-//! # Who may touch what
+//! # Which thread may touch what
 //! [`Reclaim`] is used with the gate held exclusively. Its lists hold nodes that no one else frees; a node is freed only when no list
 //! but the last one can name it: candidates and forgotten nodes are seen through before a purge begins or a node is freed.
 //! Nodes that have been retired are in thread caches until the engine's generation changes, but have no value, so a cache does
-//! not answer with them; `Engine::departures` tells those who keep a node between sessions without a handle.
+//! not answer with them; `Engine::departures` tells every part that keeps a node between sessions without a handle.
 
 mod keyed;
 mod lists;
@@ -52,7 +52,7 @@ use crate::session::Exclusive;
 const NODES: usize = if cfg!(miri) { 16 } else { 4096 };
 const LOOKS: usize = NODES * 8;
 
-/// What is unreachable. Dropping it runs the user's `Drop`, so it happens when the gate has been given back.
+/// Unreachable nodes and outputs. Dropping them runs the user's `Drop`, so it happens when the gate has been given back.
 #[derive(Default)]
 pub(crate) struct Garbage {
     pub(crate) values: Vec<Box<dyn Any + Send>>,
@@ -103,7 +103,7 @@ impl Garbage {
     }
 }
 
-/// What is on its way out of an engine.
+/// The nodes on their way out of an engine.
 #[derive(Default)]
 pub(crate) struct Reclaim(Mutex<Lists>);
 

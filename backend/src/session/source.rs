@@ -22,7 +22,7 @@ use crate::graph::mark::mark_dependents;
 use crate::graph::node::{LOST, MARKED, NodeRef, replace_value};
 use crate::graph::task_fn::{Change, Erased, RawTaskFn, TaskFn};
 
-/// What a refresh found.
+/// The findings of a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refreshed {
@@ -130,7 +130,7 @@ impl Engine {
     }
 }
 
-/// The content of a source cannot be had any more as it was observed. Who has read it, and reads it from here on, is not
+/// The content of a source cannot be had any more as it was observed. A task that has read it, or reads it from here on, is not
 /// stored; and the next refresh takes it for changed, even if it is what it was: what was made of its loss must not stay.
 pub fn lose_source<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
     let Some((local, node)) = known(task_fn, args) else { return };

@@ -38,7 +38,7 @@ pub struct Write<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// The writes of one batch, sorted by table and key, each key once. What [`BackingStorage::commit`] is given.
+/// The writes of one batch, sorted by table and key, each key once. Given to [`BackingStorage::commit`].
 ///
 /// [`BackingStorage::commit`]: super::BackingStorage::commit
 #[derive(Clone, Copy, Debug)]

@@ -185,7 +185,7 @@ pub struct RoundTripError {
     pub task_function: Box<str>,
     /// The type.
     pub type_name: &'static str,
-    /// What went wrong.
+    /// The fault.
     pub reason: RoundTripReason,
 }
 
@@ -195,7 +195,7 @@ impl RoundTripError {
     }
 }
 
-/// What went wrong in a round trip.
+/// The fault in a round trip.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RoundTripReason {

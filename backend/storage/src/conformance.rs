@@ -1,4 +1,4 @@
-//! What every store has to do, as a test to run on it.
+//! The duties of every store, as a test to run on it.
 //!
 //! ```
 //! use larder_storage::{MemoryStorage, conformance};

@@ -5,7 +5,7 @@
 //! - Damage found when opening: the file is **set aside** (renamed to `*.damaged-N`) and a new one started; the fact
 //!   is told by [`RedbStorage::set_aside`]. That is done to a file of ours alone ([`open`], [`place`]).
 //! - Damage found later: the file is set aside and the store is *gone*: every call fails until it is opened again.
-//!   It does not continue empty. What was stored since would have lost what it was computed from.
+//!   It does not continue empty. Later results would have lost their dependencies.
 //! - A panic inside redb is caught where it is called ([`contain`]) and means damage, too. (The process's panic hook
 //!   still sees it.)
 //! - What is not stored is answered from memory where much of that is asked for ([`absent`]).
@@ -13,7 +13,7 @@
 //!   after a pause ([`again`]).
 //! - A file that was deleted or replaced is noticed after each commit ([`place`]).
 //!
-//! # Who may touch what
+//! # Which part may touch what
 //! ```text
 //! snapshot  RwLock   one read transaction with its tables, shared by all point reads; replaced right after each
 //!                    commit. One of the last commit costs nothing: what that commit freed is free for the next.
@@ -123,7 +123,7 @@ pub struct RedbStorage {
     options: RedbOptions,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
     writer: Mutex<Writer>,
-    /// Set once, when damage is found; whoever next holds `writer` closes the store.
+    /// Set once, when damage is found; the next holder of `writer` closes the store.
     damaged: AtomicBool,
     set_aside: Mutex<Option<SetAside>>,
     absent: Absent,
@@ -200,7 +200,7 @@ impl RedbStorage {
             Trouble::Damaged(reason) => {
                 self.damaged.store(true, Relaxed);
                 *self.snapshot.write() = None;
-                // Whoever holds the writer looks at `damaged` before letting go.
+                // The holder of the writer looks at `damaged` before letting go.
                 if let Some(mut writer) = self.writer.try_lock() {
                     self.close_damaged(&mut writer, &reason);
                 }

@@ -1,4 +1,4 @@
-//! What can go wrong in a store.
+//! Errors of a store.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Table;
 
-/// What a store was asked to do.
+/// An operation of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -48,7 +48,7 @@ impl fmt::Display for Operation {
 pub enum StorageError {
     /// The operation failed for the reason that `source` gives; trying again may help.
     Failed {
-        /// What was asked.
+        /// The operation.
         operation: Operation,
         /// Where, if one table was concerned.
         table: Option<Table>,
@@ -66,7 +66,7 @@ pub enum StorageError {
     NotAStore {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file that it is instead.
         reason: Box<str>,
     },
     /// The file cannot be locked where it is (by NFS without its lock service, or by some other file system), so two processes could
@@ -74,7 +74,7 @@ pub enum StorageError {
     Unlockable {
         /// The store.
         path: PathBuf,
-        /// What the system says.
+        /// The message of the system.
         source: std::io::Error,
     },
     /// The store's file was deleted, or another one put in its place, while it was open: what is written to it is lost.
@@ -84,11 +84,11 @@ pub enum StorageError {
     },
     /// The store was found damaged while in use and holds nothing until it is opened again.
     Damaged {
-        /// What was asked.
+        /// The operation.
         operation: Operation,
         /// Where, if one table was concerned.
         table: Option<Table>,
-        /// What was found.
+        /// The damage that was found.
         reason: Box<str>,
     },
 }
@@ -99,7 +99,7 @@ impl StorageError {
         Self::Failed { operation, table: None, source: source.into() }
     }
 
-    /// The same error, told to be about `table`.
+    /// Returns the error, told to be about `table`.
     #[must_use]
     pub fn at(mut self, at: Table) -> Self {
         if let Self::Failed { table, .. } | Self::Damaged { table, .. } = &mut self {

@@ -9,7 +9,7 @@ use super::{
     envelope,
 };
 
-/// What was dropped to get under a cap.
+/// The records that were dropped to get under a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evicted {
     /// Tasks whose older traces were dropped.

@@ -40,7 +40,7 @@ impl Filter {
     }
 
     /// Inserts all stored tasks and makes the filter ready: half a microsecond each, so not for a thread that is waited for.
-    /// Tasks stored meanwhile must be inserted as well, by whoever hands them over.
+    /// Tasks stored meanwhile must be inserted as well, by the thread that hands them over.
     pub fn fill(&self, storage: &dyn BackingStorage) -> Result<(), StorageError> {
         storage.scan(Table::Tasks, &[], &mut |key, _| {
             if let Some(key) = key.first_chunk() {
@@ -48,7 +48,7 @@ impl Filter {
             }
             Visit::Continue
         })?;
-        // Pairs with the Acquire in `may_hold`: who sees it ready sees all that was inserted before.
+        // Pairs with the Acquire in `may_hold`: a thread that sees it ready sees all that was inserted before.
         self.ready.store(true, Ordering::Release);
         Ok(())
     }

@@ -44,7 +44,7 @@ impl std::error::Error for ReadFailure {
     }
 }
 
-/// What a scan saw.
+/// The counts of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuardedScan {
     /// Records that passed the checks.

@@ -18,7 +18,7 @@ impl Digest {
         Self(xxh3_128(bytes))
     }
 
-    /// As keys and records hold it.
+    /// Returns the bytes that keys and records hold.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
@@ -70,7 +70,7 @@ impl TaskKey {
         Self(Digest::of(encoded))
     }
 
-    /// As a key of the tables by task.
+    /// Returns the key in the tables by task.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_bytes()
     }
@@ -92,7 +92,7 @@ pub struct TraceKey {
 }
 
 impl TraceKey {
-    /// As a key of the tables by task and trace: the task first, so that one prefix scan finds all of a task.
+    /// Returns the key in the tables by task and trace: the task first, so that one prefix scan finds all of a task.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&self.task.to_bytes());

@@ -22,7 +22,7 @@ pub struct MemoryStorage {
 
 #[derive(Default)]
 struct Shared {
-    /// Replaced as a whole by a commit, unless nobody else reads it: a scan keeps what it started with.
+    /// Replaced as a whole by a commit, unless no other thread reads it: a scan keeps what it started with.
     tables: RwLock<Arc<Tables>>,
     faults: Faults,
 }
@@ -38,8 +38,8 @@ impl MemoryStorage {
         &self.shared.faults
     }
 
-    /// What a machine would find on its disk if the process died now: a store of its own, with all that was
-    /// committed and no faults. What the old process commits from now on is lost with it.
+    /// Returns the content that a machine would find on its disk if the process died now: a store of its own, with all that was
+    /// committed and no faults. Later commits of the old process are lost with it.
     #[must_use]
     pub fn crash(&self) -> Self {
         let tables = RwLock::new(self.tables());

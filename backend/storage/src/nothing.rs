@@ -2,7 +2,7 @@
 
 use super::{BackingStorage, StorageError, Table, Visit, Writes};
 
-/// Holds nothing: every read is a miss, every write is forgotten. What a runtime without storage uses.
+/// Holds nothing: every read is a miss, every write is forgotten. A runtime without storage uses it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoStorage;
 

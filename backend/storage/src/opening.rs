@@ -3,14 +3,14 @@
 use super::record::{MetaRecord, SOURCES, STORE, SourceSet};
 use super::{Batch, Digest, Guarded, ReadFailure, Rejected, StorageError, Table, Visit};
 
-/// Who opens the store.
+/// The process that opens the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreIdentity {
     /// The build: what the code of task functions without a declared version is identified by.
     pub build: Digest,
 }
 
-/// What was found. Nothing of it is an error: at worst the store is not used.
+/// The findings. Nothing of it is an error: at worst the store is not used.
 #[derive(Debug)]
 pub enum Opening {
     /// An empty store. Now it is ours.

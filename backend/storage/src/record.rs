@@ -1,4 +1,4 @@
-//! What the records of each table mean. Payloads only: the envelope around them is [`Guarded`](super::Guarded)'s.
+//! The meaning of the records of each table. Payloads only: the envelope around them is [`Guarded`](super::Guarded)'s.
 //!
 //! Payloads are laid out by hand and read in place: a probe takes the output out of a record without decoding, or
 //! allocating for, anything else (10 to 20 ns, where a codec takes 150). Every layout is in `docs/storage-format.md`.

@@ -12,7 +12,7 @@
 //! For example: `a` reads `b` reads the input `i`; all three are removed. `a` has no dependents, so its list goes; `b` has one less,
 //! which is all of them, so its list goes, and then that of `i`.
 //!
-//! What is noted is in memory only, and bounded. A list that stays for nothing (after a crash, or beyond the bound) costs its bytes,
+//! Notes are in memory only, and bounded. A list that stays for nothing (after a crash, or beyond the bound) costs its bytes,
 //! and a few marks in vain.
 
 use std::collections::VecDeque;
@@ -52,7 +52,7 @@ impl Sweeper {
         !self.gone.is_empty() || !self.lessened.is_empty()
     }
 
-    /// Looks at some targets, and appends to `batch` what goes. What could not be read is left as it is.
+    /// Looks at some targets, and appends to `batch` what goes. A record that could not be read is left as it is.
     pub(crate) fn slice(&mut self, store: &Guarded, batch: &mut Batch) {
         let mut deleted = FxHashSet::default();
         for _ in 0..TARGETS {

@@ -7,7 +7,7 @@
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Table {
-    /// What the store is: format, codec, build; one record.
+    /// The identity of the store: format, codec, build; one record.
     Meta = 0,
     /// By task: its encoded key, whether it is stale, and its most recent trace with the output.
     Tasks = 1,
@@ -15,7 +15,7 @@ pub enum Table {
     Traces = 2,
     /// By task and output fingerprint: outputs too large to stand in their trace.
     Values = 3,
-    /// By what was read (a task, source or input): who read it.
+    /// By what was read (a task, source or input): the readers.
     Dependents = 4,
     /// By source: stamp and content digest when it was last seen.
     Sources = 5,

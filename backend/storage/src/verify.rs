@@ -1,4 +1,4 @@
-//! Walking a whole store: what is damaged, and who takes how much.
+//! Walking a whole store: damage, and the size of each function's records.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +30,7 @@ pub enum Damage {
     Leaves,
 }
 
-/// What the records of one task function take.
+/// The size of the records of one task function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionSize {
     /// Its path; empty if the store does not name it.
@@ -43,7 +43,7 @@ pub struct FunctionSize {
     pub bytes: u64,
 }
 
-/// What a store holds.
+/// The content of a store.
 #[derive(Clone, Debug, Default)]
 pub struct StoreReport {
     /// Records by table, in the order of [`Table::ALL`].
@@ -130,7 +130,7 @@ enum Meaning {
     Other,
 }
 
-/// What a payload is, if it is what its table holds.
+/// Returns the kind of a payload, if it is what its table holds.
 fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
     let other = |ok: bool| ok.then_some(Meaning::Other);
     match table {

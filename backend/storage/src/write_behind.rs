@@ -14,13 +14,13 @@
 //!   is committed, and all that came after it. After an error that cannot pass (the file is damaged, deleted, or read only) the writer
 //!   gives up for good: the store stays at what it was, and everything from then on stays in memory.
 //! - **Handing over** takes the queue's lock for one copy of the group's bytes, or for none if the group is large (it is
-//!   moved then). Nobody commits under that lock, and it never waits for space.
+//!   moved then). No commit is made under that lock, and it never waits for space.
 //! - **Back-pressure**: when more than [`WriteBehindOptions::queue_bytes`] are waiting, a group is *refused* and left to
 //!   its owner. The engine then treats the task as one that cannot be stored, so that no task that read it is stored
 //!   either; stored marks and stamps stay as they were, which is always safe. A slow disk so costs hits in a later
 //!   run, and no time in this one.
 //!
-//! A batch starts when enough bytes are waiting, when the oldest has waited long enough, or when somebody flushes.
+//! A batch starts when enough bytes are waiting, when the oldest has waited long enough, or at a flush.
 //! While one batch is committed the next one gathers, so the batches grow by themselves when the store is slow.
 
 mod commit;
@@ -69,7 +69,7 @@ impl Default for WriteBehindOptions {
     }
 }
 
-/// What became of a group.
+/// The outcome of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "what read a refused task must not be stored either"]
 pub enum Delivery {
@@ -82,7 +82,7 @@ pub enum Delivery {
     Refused,
 }
 
-/// What the writer has done so far.
+/// The progress of the writer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteBehindStats {
     /// Groups accepted.
@@ -135,9 +135,9 @@ struct Shared {
     queue: Mutex<Queue>,
     /// To the writer: a batch may be due. Signalled when the first group arrives, when a batch becomes due, and by a flush.
     due: Signal,
-    /// To those who flush: a batch was committed, or could not be.
+    /// Wakes threads that flush: a batch was committed, or could not be.
     done: Condvar,
-    /// Held while a batch is merged and committed, and by whoever else changes the store.
+    /// Held while a batch is merged and committed, and during any other change of the store.
     committing: Mutex<()>,
 }
 
@@ -271,7 +271,7 @@ impl WriteBehind {
         confirmed.map_err(|error| FlushError { source: Arc::new(error) })
     }
 
-    /// The ticket of the last group that is durable. What was handed over later is not yet to be found in the store.
+    /// The ticket of the last group that is durable. Later groups are not yet to be found in the store.
     pub fn committed(&self) -> u64 {
         self.shared.queue.lock().committed
     }
@@ -283,7 +283,7 @@ impl WriteBehind {
         Ok(work(&self.shared.store))
     }
 
-    /// What the writer has done so far.
+    /// Returns the progress of the writer.
     pub fn stats(&self) -> WriteBehindStats {
         let queue = self.shared.queue.lock();
         let failing_since = queue.trouble.as_ref().map(|trouble| trouble.since);
@@ -393,7 +393,7 @@ impl Queue {
     }
 }
 
-/// Leaves nobody waiting for a writer that died.
+/// Wakes the threads that wait for a writer that died.
 struct GiveUpOnPanic<'a>(&'a Shared);
 
 impl Drop for GiveUpOnPanic<'_> {

@@ -43,7 +43,7 @@ fn redb_storage_conforms() {
     check_redb(&larder_storage::RedbOptions::new());
 }
 
-/// The same with a filter of what is stored, made at once and after a few reads.
+/// Checks a store with a filter of what is stored, made at once and after a few reads.
 #[cfg(feature = "redb")]
 #[test]
 fn redb_storage_with_a_filter_conforms() {

@@ -107,7 +107,7 @@ proptest! {
     }
 }
 
-/// What CI runs in place of a fuzzer: real records, mutated 200,000 times, from a fixed seed.
+/// CI runs this in place of a fuzzer: real records, mutated 200,000 times, from a fixed seed.
 #[test]
 fn mutated_records_are_records_or_none() {
     let disk = MemoryStorage::new();

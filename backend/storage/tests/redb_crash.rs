@@ -118,7 +118,7 @@ fn child_on_a_full_disk() {
         }
     }
     assert!(writer.stats().failing_since.is_some() && !writer.stats().gave_up);
-    // What is stored is still served.
+    // The stored results are still served.
     let found = stored_output(&store, flushed) == Some(output_of(flushed, 1));
     println!("\nflushed {flushed}\nserved {}", u32::from(found));
 }

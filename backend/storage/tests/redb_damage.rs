@@ -104,7 +104,7 @@ fn fast_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// What happens to a file.
+/// The damage that is done to a file.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     Flip,
@@ -292,7 +292,7 @@ fn no_sound_page_is_taken_for_damage() {
     let folder = fast_folder();
     let path = folder.path().join("store");
     let mut random = Random(0x50_0d);
-    // What was stored last, by key; what readers may find is that or what comes next.
+    // The last stored values, by key; readers may find these or the next ones.
     let mut model = std::collections::BTreeMap::<[u8; 2], Vec<u8>>::new();
     for round in 0..count("LARDER_ROUNDS", 1) * 3 {
         let cache = [0, 40_000, 300_000][round as usize % 3];
@@ -394,7 +394,7 @@ fn a_commit_that_was_cut_off_is_as_if_it_had_not_been() {
         // The file grows: redb cuts it off when a commit is complete, and then it is.
         (0..80_u8).for_each(|key| batch.put(Table::Functions, &[state, key], &[state; 2000]));
         storage.commit(batch.writes()).unwrap();
-        // As a kill would leave it.
+        // Like the file that a kill would leave.
         fs::read(&original).unwrap()
     };
     let states = [1, 2, 3, 4].map(write);

@@ -1,4 +1,4 @@
-//! What a store is pointed at: links, folders, devices, pipes, other people's files; files that go away, and disks that are full.
+//! Places that a store is pointed at: links, folders, devices, pipes, other people's files; files that go away, and disks that are full.
 #![cfg(all(feature = "redb", unix))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
 
@@ -210,7 +210,7 @@ fn a_snapshot_of_a_store_that_is_written_is_one_state() {
     assert_eq!(look(), Some(251));
 }
 
-/// `flush` said that all was durable, in a file that nobody would ever find again.
+/// `flush` said that all was durable, in a file that no process would ever find again.
 #[test]
 fn a_store_that_is_deleted_or_replaced_while_open_is_noticed_at_the_next_commit() {
     let replace: [fn(&Path); 4] = [

@@ -1,4 +1,4 @@
-//! What the envelope and the guards cost over redb as it is, in one run:
+//! The cost of the envelope and the guards over redb as it is, in one run:
 //! `cargo test --release -p larder-storage --test speed -- --ignored --nocapture`
 #![cfg(feature = "redb")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its support code too")]
@@ -210,7 +210,7 @@ fn speed() {
     }
 }
 
-/// What the bounds cost over bincode as it is.
+/// The cost of the bounds over bincode as it is.
 #[test]
 #[ignore = "measures; run it alone and in release"]
 fn codec_speed() {

@@ -276,7 +276,7 @@ fn an_error_that_stays_is_reported_once_and_what_waited_is_stored_when_it_has_pa
         stats.failing_since.is_some_and(|since| since <= std::time::SystemTime::now()),
         "{stats:?} {before:?}"
     );
-    // What comes later waits behind it, and each flush is one more attempt.
+    // Later groups wait behind it, and each flush is one more attempt.
     ran(&mut group, 1, 1);
     accepted(writer.push(&mut group));
     assert!(writer.flush().is_err());
@@ -530,7 +530,7 @@ fn the_least_recently_used_go_first() {
     let report = verify_store(&store).unwrap();
     assert!(report.is_sound(), "{:?}", report.damage);
     assert!(report.total_bytes() <= cap, "{} of {cap}", report.total_bytes());
-    // What read a dropped task is still found from what the dropped task read.
+    // Readers of a dropped task are still found from what the dropped task read.
     assert_eq!(dependents(&store, task(49).0).unwrap(), [50]);
 }
 

@@ -1,4 +1,4 @@
-//! What a change costs: an unrelated one, an equal one, one of many leaves, one of many inputs, and along a chain.
+//! The cost of a change: an unrelated one, an equal one, one of many leaves, one of many inputs, and along a chain.
 //!
 //! The peer runs the same edits in the same race.
 

@@ -1,4 +1,4 @@
-//! What first calls cost: one after the other, and nested.
+//! The cost of first calls: one after the other, and nested.
 
 use crate::allocation;
 use crate::ours::LARDER;

@@ -1,4 +1,4 @@
-//! What fanning out costs.
+//! The cost of fanning out.
 
 use crate::ours::LARDER;
 use crate::peers::crews::{RAYON_ITER, RAYON_SPAWN, THREADS, TOKIO_SPAWN};

@@ -1,4 +1,4 @@
-//! What a hit costs: hot, through the table, by a borrowed string, awaited, in allocations, on two threads.
+//! The cost of a hit: hot, through the table, by a borrowed string, awaited, in allocations, on two threads.
 
 use crate::allocation;
 use crate::lane::Contestant;
@@ -153,7 +153,7 @@ pub(super) fn hit_threads() -> Verdict {
     verdict
 }
 
-/// What larder gains by a second thread, against threads that share nothing.
+/// Measures the gain by a second thread, against threads that share nothing.
 fn against_the_floor(race: &Race, what: &str) -> Check {
     let both = |name: &str| [on_threads(name, 1), on_threads(name, 2)];
     let (ours, floor) = (both(LARDER.name), both(FLOOR.name));

@@ -1,4 +1,4 @@
-//! What tasks take: bytes in memory, bytes of binary and seconds of compiling.
+//! The size of tasks: bytes in memory, bytes of binary and seconds of compiling.
 
 use crate::allocation;
 use crate::ours::LARDER;

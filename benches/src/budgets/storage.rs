@@ -1,4 +1,4 @@
-//! What the store costs and promises.
+//! The cost and the promises of the store.
 
 use crate::ours::{LARDER, cutoff, damaged, reopened, stored};
 use crate::peers::disk::REDB;

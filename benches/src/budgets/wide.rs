@@ -1,4 +1,4 @@
-//! What a store costs where very much is read, or very many read one thing.
+//! The cost of a store where very much is read, or very many read one thing.
 
 use super::storage::{median, ours};
 use crate::ours::{LARDER, wide};

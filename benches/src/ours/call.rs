@@ -26,7 +26,7 @@ async fn awaited(key: u32) -> u64 {
     std::future::ready(body(key)).await
 }
 
-/// What is called through `dyn Trait`.
+/// The object that is called through `dyn Trait`.
 trait Bodied {
     fn body(&self, key: u32) -> u64;
 }
@@ -41,7 +41,7 @@ impl Bodied for Trivial {
     }
 }
 
-/// What a sitting does inside of its task.
+/// The work of a sitting inside of its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sitting {
     Value,
@@ -51,9 +51,9 @@ enum Sitting {
 }
 
 thread_local! {
-    /// What the last sitting on this thread measured.
+    /// The measurement of the last sitting on this thread.
     static MEASURED: Cell<Option<Sample>> = const { Cell::new(None) };
-    /// What the crowd's task on this thread measured, and where it has to meet the others.
+    /// The measurement of the crowd's task on this thread, and where it has to meet the others.
     static STINT: Cell<Option<Stint>> = const { Cell::new(None) };
     static MEETING: Cell<Option<*const Meeting>> = const { Cell::new(None) };
 }
@@ -81,7 +81,7 @@ fn sit(number: u64, sitting: Sitting, keys: u32) -> u64 {
     number
 }
 
-/// The same in an async task, with each hit awaited.
+/// Runs the sitting in an async task, with each hit awaited.
 #[larder::task_fn(transient)]
 #[allow(dead_code, reason = "asked by its handle only")]
 async fn sit_async(number: u64, keys: u32) -> u64 {

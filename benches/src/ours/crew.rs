@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 thread_local! {
-    /// What the last empty scope on this thread took.
+    /// The cost of the last empty scope on this thread.
     static EMPTY: Cell<Option<Sample>> = const { Cell::new(None) };
 }
 

@@ -24,7 +24,7 @@ fn all(folder: &Path, leaves: u32) -> u32 {
     (0..leaves).map(|number| one(folder, number)).sum()
 }
 
-/// What one process ran.
+/// The bodies that one process ran.
 pub struct Ran {
     /// Leaves, each of which came to what it was.
     pub leaves: u64,

@@ -13,7 +13,7 @@ const LINES: u64 = 40;
 
 const PAGE: usize = 4096;
 
-/// What happens to a file.
+/// The damage that is done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     /// One bit.
@@ -24,7 +24,7 @@ pub enum Damage {
     CopiedPage,
 }
 
-/// What came of all damages of a kind.
+/// The outcome of all damages of a kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     /// Values that were not what evaluation from scratch gives.
@@ -64,7 +64,7 @@ fn sum(input: &Input<u64>) -> u64 {
         .sum()
 }
 
-/// What `sum` and its notes are from scratch.
+/// Returns `sum` and its notes, computed from scratch.
 fn expected(state: u64) -> (u64, Vec<Note>) {
     let line = |number: u64| state % (number + 2);
     let notes = (0..LINES).filter(|number| line(*number) == 0).map(Note);

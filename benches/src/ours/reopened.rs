@@ -50,7 +50,7 @@ pub struct Tree {
     value: u64,
 }
 
-/// What it took to open the store and ask the root.
+/// The time to open the store and ask the root.
 pub struct Reopened {
     /// All of it.
     pub total: Duration,

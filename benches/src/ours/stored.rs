@@ -63,7 +63,7 @@ fn probes() -> Option<Lane> {
     }))
 }
 
-/// What storing [`STORED`] tasks came to.
+/// The outcome of storing [`STORED`] tasks.
 pub struct Stored {
     /// Seconds from the first call until everything is durable, the calls themselves among them.
     pub seconds: f64,
@@ -132,7 +132,7 @@ fn of_10_us(round: u32, number: u32) -> u64 {
     (0..rounds_of_10_us()).fold(u64::from(round), |seed, _| spin_60_ns(seed ^ u64::from(number)))
 }
 
-/// How much arithmetic takes 10 us here. Arithmetic, and not the clock: that would stand still for whoever waits.
+/// How much arithmetic takes 10 us here. Arithmetic, and not the clock: that would stand still for a thread that waits.
 fn rounds_of_10_us() -> u32 {
     static ROUNDS: OnceLock<u32> = OnceLock::new();
     *ROUNDS.get_or_init(|| {

@@ -40,7 +40,7 @@ fn sum_of_readers(#[skip] cells: &Cells, readers: u32) -> u64 {
 pub struct Edit {
     /// Without a store.
     pub without: f64,
-    /// With one. What is written behind goes on meanwhile, as it does for a user.
+    /// With one. Writing behind goes on meanwhile, as it does for a user.
     pub with: f64,
 }
 

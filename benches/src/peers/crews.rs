@@ -1,4 +1,4 @@
-//! Who fans out: rayon, threads of one's own, tokio. Larder's scopes are compared with these.
+//! Ways to fan out: rayon, threads of one's own, tokio. Larder's scopes are compared with these.
 
 use crate::busy::{busy, spin_60_ns};
 use crate::lane::{Contestant, Lane, Sample, timed};

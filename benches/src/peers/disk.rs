@@ -1,4 +1,4 @@
-//! What others keep on disk: redb by itself, and the ways to disk of peers that have one.
+//! Disk formats of others: redb by itself, and the ways to disk of peers that have one.
 
 use crate::lane::{Contestant, Lane, timed};
 use crate::work::{Record, STORED, STORED_HITS, Work, record, scattered};
@@ -105,7 +105,7 @@ pub mod kept {
     use cached::{ConcurrentCached, RedbCache};
     use std::time::Instant;
 
-    /// What keeping all records took.
+    /// The cost of keeping all records.
     pub struct Kept {
         /// Whose way it is.
         pub who: &'static str,

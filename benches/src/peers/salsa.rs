@@ -112,7 +112,7 @@ fn enter_by_arguments(work: Work) -> Option<Lane> {
     }
 }
 
-/// What a query of hits is given: an input of its own per sample, so that it always runs.
+/// The argument of a query of hits: an input of its own per sample, so that it always runs.
 #[salsa::input]
 struct Sitting {
     #[returns(copy)]
@@ -122,7 +122,7 @@ struct Sitting {
 }
 
 thread_local! {
-    /// What the last sitting measured, from inside of its query.
+    /// The measurement of the last sitting, from inside of its query.
     static MEASURED: std::cell::Cell<Option<Sample>> = const { std::cell::Cell::new(None) };
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-/// How many functions stand in a module, and are called by one body. A body that calls thousands is nobody's, and the
+/// How many functions stand in a module, and are called by one body. Nothing has a body that calls thousands, and the
 /// compiler's time for one grows faster than its length, whatever it calls.
 const PER_MODULE: u32 = 10;
 
@@ -94,7 +94,7 @@ fn call(kind: Kind, number: u32) -> String {
     }
 }
 
-/// What bodies that call are given.
+/// The arguments of bodies that call.
 fn parameters(kind: Kind) -> &'static str {
     match kind {
         Kind::Plain | Kind::Larder | Kind::LarderAsync => "a: u32, b: u64",

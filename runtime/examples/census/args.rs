@@ -69,7 +69,7 @@ pub enum Format {
     Json,
 }
 
-/// What is told of the time that a report took.
+/// The words about the time that a report took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
     InAll,
@@ -90,7 +90,7 @@ pub enum Memoization {
     Plain,
 }
 
-/// What the command line asks for.
+/// The request of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     Help,

@@ -1,4 +1,4 @@
-//! What attributes say of the item below them.
+//! Attributes: their meaning for the item below them.
 
 use syn::Attribute;
 

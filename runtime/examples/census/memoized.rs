@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// What `tasks` takes for the crate: the crate. See `plain` for the other one.
+/// The crate that `tasks` uses: larder itself. See `plain` for the other one.
 use ::larder;
 use larder::{Refreshed, Runtime, Stats};
 
@@ -37,7 +37,7 @@ impl Census {
         self.0.refresh().expect("no session is open on this thread")
     }
 
-    /// What the task functions did so far.
+    /// The work of the task functions so far.
     pub fn stats(&self) -> Stats {
         self.0.stats()
     }

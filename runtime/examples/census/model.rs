@@ -1,4 +1,4 @@
-//! What the census knows: values only, no behaviour beyond adding up.
+//! The model of the census: values only, no behaviour beyond adding up.
 //!
 //! Everything here is the output of some task function, so it is comparable (an equal value stops a change from
 //! spreading) and serializable (it outlives the process). Collections are sorted when they are built.
@@ -114,7 +114,7 @@ pub enum ItemKind {
 }
 
 impl ItemKind {
-    /// As it stands in the report.
+    /// Returns the text in the report.
     pub fn label(self) -> &'static str {
         match self {
             ItemKind::Function => "fn",
@@ -236,7 +236,7 @@ pub struct ModuleFile {
     pub documented: bool,
 }
 
-/// Who sees a module, as far as its declaration tells.
+/// The visibility of a module, as far as its declaration tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
@@ -266,7 +266,7 @@ pub struct FileCensus {
     pub broken: bool,
 }
 
-/// What a manifest says about the package beside it.
+/// The statements of a manifest about the package beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     pub name: String,

@@ -12,7 +12,7 @@ use crate::model::{
     Undocumented,
 };
 
-/// What the files of a crate say about each other.
+/// The statements of a crate's files about each other.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub graph: ModuleGraph,

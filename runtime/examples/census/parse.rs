@@ -12,7 +12,7 @@ use crate::visit::Visitor;
 const DEEPEST: usize = 10_000;
 
 /// Stack for one level. Of 34 kinds of nesting the worst were measured to take less than 32 kB a level in a debug build
-/// (`&&&u8`, `(((u8,),),)`) and 6 kB in a release build (`{{{}}}`). What is not used of it is never taken from the system.
+/// (`&&&u8`, `(((u8,),),)`) and 6 kB in a release build (`{{{}}}`). Stack that is not used is never taken from the system.
 const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 48 << 10 } else { 12 << 10 };
 /// Tokens and tree of a file were measured to take 70 times the memory of its text. The largest of the same files has 7 MiB.
 const LARGEST_MIB: usize = 16;
@@ -27,7 +27,7 @@ pub struct ParseFailure {
     pub message: String,
 }
 
-/// The census of a file with this text. What cannot be parsed still has its lines counted.
+/// The census of a file with this text. A file that cannot be parsed still has its lines counted.
 pub fn file_census(text: &str) -> (FileCensus, Option<ParseFailure>) {
     let scan = scan(text);
     let mut census = FileCensus { bytes: text.len() as u64, lines: scan.lines, ..FileCensus::default() };

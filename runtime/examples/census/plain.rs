@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Diagnostic, Report};
 use crate::roots::Roots;
 
-/// What `tasks` takes for the crate.
+/// The crate that `tasks` uses.
 mod larder;
 
 #[path = "tasks.rs"]

@@ -48,7 +48,7 @@ impl View {
         self.previous.as_ref().is_none_or(|(shown, told)| **shown != *report || told != diagnostics)
     }
 
-    /// What has changed, before the report of it.
+    /// Writes the changes, before the report of them.
     pub fn changed(&self, paths: &[PathBuf]) -> io::Result<()> {
         if self.format == Format::Json {
             return Ok(());

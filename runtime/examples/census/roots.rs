@@ -14,7 +14,7 @@ pub struct Roots {
     pub dirs: Vec<PathBuf>,
     /// Files outside of `dirs`.
     pub files: Vec<PathBuf>,
-    /// What does not exist, or is neither a file nor a directory.
+    /// The path does not exist, or is neither a file nor a directory.
     pub missing: Vec<Diagnostic>,
 }
 

@@ -8,7 +8,7 @@
 
 use crate::model::Lines;
 
-/// What one pass finds.
+/// The findings of one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     pub lines: Lines,

@@ -32,10 +32,10 @@ pub struct Step {
     pub work: Work,
 }
 
-/// What was done for a report.
+/// The work for a report.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Work {
-    /// What changed since the last report, how long it took to see that, and what the task functions did about it.
+    /// The changes since the last report, how long it took to see them, and the work of the task functions about them.
     Memoized {
         sources: Refreshed,
         looking: Duration,
@@ -82,7 +82,7 @@ impl Census {
 }
 
 impl Step {
-    /// Whether files have been parsed, as they are new or have changed. What else changed shows in the report, if it matters.
+    /// Whether files have been parsed, as they are new or have changed. Other changes show in the report, if it matters.
     pub fn has_parsed(&self) -> bool {
         matches!(&self.work, Work::Memoized { tasks, .. } if parsed(tasks) > 0)
     }
@@ -95,7 +95,7 @@ fn memoized(
     looking: Duration,
 ) -> ((Arc<Report>, Vec<Diagnostic>), Work) {
     let before = census.stats();
-    // How much of a later report is still to be done, nobody knows before it is done.
+    // The work that is left for a later report is not known before it is done.
     let total = || (parsed(&before) == 0).then(|| census.count_files(roots));
     let done = {
         let (census, before) = (census.clone(), parsed(&before));

@@ -13,7 +13,7 @@
 //! A call per file, because a file is what changes; a call per crate, because after an edit one crate is added up
 //! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
 //! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
-//! What is more than a few words comes in an `Arc`: a hit clones a pointer.
+//! A value of more than a few words comes in an `Arc`: a hit clones a pointer.
 //!
 //! Crates, and the files of one, are counted on all threads. Parsing is nearly all of the work, and a file that takes long holds
 //! up no other; a scope in a scope takes what is left when the outer one runs out.

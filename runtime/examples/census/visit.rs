@@ -1,4 +1,4 @@
-//! What the census picks from a syntax tree.
+//! Picks the parts of a syntax tree that the census counts.
 //!
 //! Macro calls are counted and not looked into: what they expand to is not in the source.
 

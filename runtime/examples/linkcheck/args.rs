@@ -46,7 +46,7 @@ pub enum Mode {
     Watch,
 }
 
-/// What the command line asks for.
+/// The request of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     Help,

@@ -23,7 +23,7 @@ pub struct Client {
     pub timeout: Duration,
 }
 
-/// What a server said.
+/// The answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub status: u16,

@@ -80,7 +80,7 @@ async fn check(args: &Args) -> io::Result<bool> {
     }
 }
 
-/// What is checked, by its absolute path.
+/// The folder that is checked, by its absolute path.
 fn root_of(given: &Path) -> io::Result<PathBuf> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", given.display()));
     let root = given.canonicalize().map_err(named)?;

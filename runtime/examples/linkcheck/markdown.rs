@@ -1,4 +1,4 @@
-//! What a Markdown file holds, as far as links are concerned.
+//! The content of a Markdown file, as far as links are concerned.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -68,7 +68,7 @@ fn extensions() -> Options {
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_STRIKETHROUGH
-        // What stands in front of a text by itself: it would be taken for a heading.
+        // A line that stands in front of a text by itself would be taken for a heading.
         | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
 }
 

@@ -43,7 +43,7 @@ pub fn start(runtime: &Runtime) -> Bar {
 }
 
 impl Bar {
-    /// Learns how many there are to judge, at most. Not asked for where nobody looks.
+    /// Learns how many there are to judge, at most. Not asked for where no terminal shows it.
     pub fn expect(&self, links: impl FnOnce() -> usize) {
         if let Bar(Some(shown)) = self {
             shown.bar.set_length(links() as u64);

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::url::base64;
 
-/// What is answered for a URL.
+/// The answer for a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     status: StatusCode,
@@ -28,14 +28,14 @@ struct Answer {
     /// How many such answers have to be asked for before any is given.
     together: usize,
     ids: Vec<String>,
-    /// What stands before them.
+    /// The headers before them.
     filled: usize,
     /// A name and a password, to be told.
     user: Option<String>,
     location: Option<String>,
 }
 
-/// What is answered, by URL; everything else is not found.
+/// The answers, by URL; everything else is not found.
 #[derive(Debug, Default)]
 pub struct Answers {
     by_url: Mutex<HashMap<String, Answer>>,

@@ -4,7 +4,7 @@
 //! scheme: //user:secret@host /path ?query #anchor
 //! ```
 //!
-//! What has a scheme, or begins with `//`, is a page; everything else is a file. Its path is relative to the file that the link is
+//! A link with a scheme, or one that begins with `//`, is a page; everything else is a file. Its path is relative to the file that the link is
 //! in, or to the top of the repository if it begins with `/`; its query is for a server. Paths and anchors are percent-encoded.
 
 use std::borrow::Cow;
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-/// The anchor that a link leads to; none if it leads to the whole. What follows `:~:` is for the browser.
+/// The anchor that a link leads to; none if it leads to the whole. Text behind `:~:` is for the browser.
 fn anchor(fragment: &str) -> Option<String> {
     let (anchor, _) = fragment.split_once(":~:").unwrap_or((fragment, ""));
     let anchor = String::from_utf8_lossy(&decoded(anchor)).into_owned();

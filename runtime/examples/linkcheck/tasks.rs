@@ -52,7 +52,7 @@ pub struct Broken {
     pub problem: Problem,
 }
 
-/// What is wrong with a link.
+/// The fault of a link.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
     NoSuchFile,
@@ -156,7 +156,7 @@ fn document(path: &Path) -> Result<Arc<Document>, SourceError> {
     Ok(Arc::new(Document::parse(&larder::fs::read_to_string(path)?)))
 }
 
-/// What a path leads to, by the listing of its directory; none if nothing is there.
+/// Returns the kind of entry that a path leads to, by the listing of its directory; none if nothing is there.
 #[task_fn(transient)]
 fn kind_of(path: &Path) -> Option<EntryKind> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Some(EntryKind::Dir) };
@@ -209,7 +209,7 @@ fn problem_of_file(place: &Place, anchor: Option<&str>) -> Option<Problem> {
     }
 }
 
-/// What a server says. A status is an answer and is believed for a while; that there was none is not kept.
+/// Asks a server. A status is an answer and is believed for a while; that there was none is not kept.
 #[task_fn(transient, ttl = BELIEVED, no_errors)]
 async fn page(client: &Client, url: &str) -> Result<Arc<Page>, FetchError> {
     client.get(url).await.map(Arc::new)

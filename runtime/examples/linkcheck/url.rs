@@ -19,7 +19,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// Parses a URL with a scheme and a host. What is behind `#` is left out.
+    /// Parses a URL with a scheme and a host. Text behind `#` is left out.
     pub fn parse(url: &str) -> Option<Url> {
         let scheme = scheme(url)?;
         let rest = url[scheme.len() + 1..].strip_prefix("//")?;
@@ -77,17 +77,17 @@ impl Url {
         &self.host
     }
 
-    /// What the host is asked for.
+    /// Returns the path that the host is asked for.
     pub fn path(&self) -> Option<Uri> {
         self.path.parse().ok()
     }
 
-    /// What a proxy is asked for. A name and a password are no part of it.
+    /// Returns the URL that a proxy is asked for. A name and a password are no part of it.
     pub fn whole(&self) -> Option<Uri> {
         format!("{}://{}{}", self.scheme, self.host, self.path).parse().ok()
     }
 
-    /// What tells the host the name and the password.
+    /// Returns the header that tells the host the name and the password.
     pub fn authorization(&self) -> Option<HeaderValue> {
         let user = decoded(self.user.as_ref()?);
         let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&user))).ok()?;
@@ -118,7 +118,7 @@ fn without_dots(path_and_query: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// What may not be in a request as it is: all but ASCII, spaces, and what controls.
+/// Characters that may not be in a request as they are: all but ASCII, spaces, and control characters.
 fn encoded(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     for byte in path.bytes() {

@@ -1,4 +1,4 @@
-//! What is kept between runs of the program.
+//! The cache between runs of the program.
 
 use std::process::Output;
 

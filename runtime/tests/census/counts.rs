@@ -1,4 +1,4 @@
-//! What is counted, with numbers counted by hand.
+//! The counts, compared with numbers counted by hand.
 
 use serde_json::{Value, json};
 

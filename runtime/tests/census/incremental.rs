@@ -1,4 +1,4 @@
-//! What runs again after a change, and what does not: the tasks, asked again and again in one process.
+//! Work after a change: the tasks that run again, and those that do not, asked again and again in one process.
 
 use std::fs;
 use std::path::Path;
@@ -172,7 +172,7 @@ fn a_broken_file_is_told_on_every_report_and_nothing_else_is_lost() {
     let step = sitting.step_after("two/src/lib.rs", "fn other() {\n    1\n}\n");
     step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("overview", 1)]);
     broken(&step, 2);
-    // The same counts with another message: the result stops at the file, the message gets through.
+    // Equal counts with another message: the result stops at the file, the message gets through.
     let step = sitting.step_after("one/src/lib.rs", "fn f( {}}\nfn f();\n");
     step.check_runs(&[("parse_file", 1)]);
     broken(&step, 1);
@@ -202,7 +202,7 @@ fn listed_files_are_added_up_by_crate_and_only_where_they_change() {
     let step = sitting.step_after("one/src/lib.rs", "fn f() {}\nfn more() {}\n");
     step.check_runs(&[("parse_file", 1), ("census_of_files", 1), ("overview", 1)]);
     assert_eq!((step.functions(), step.report.totals.crates), (4, 2));
-    // What is not listed is not read.
+    // A file that is not listed is not read.
     sitting.step_after("two/src/main.rs", "fn main() { 1 }\n").check_runs(&[]);
 }
 

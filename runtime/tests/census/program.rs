@@ -54,7 +54,7 @@ fn what_cannot_be_read_is_told() {
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
-/// The memory of the program itself is a file that nobody reads from its beginning, not even the superuser.
+/// The memory of the program itself is a file that no process reads from its beginning, not even the superuser.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_cannot_be_read_is_told_and_the_rest_is_counted() {

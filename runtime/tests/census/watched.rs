@@ -85,7 +85,7 @@ fn a_crate_that_is_moved_in_or_out_is_seen() {
     for _ in 0..2 {
         fs::rename(&outside, &inside).unwrap();
         watching.until("/totals/crates", 2);
-        // What has been moved in is watched as well.
+        // A folder that has been moved in is watched as well.
         tree.write("tree/serde-1.0.200/src/more.rs", b"");
         watching.files(3);
         fs::remove_file(inside.join("src/more.rs")).unwrap();
@@ -114,7 +114,7 @@ fn a_cache_tag_that_is_put_in_or_taken_out_is_seen() {
     for _ in 0..2 {
         fs::write(&tag, "").unwrap();
         watching.files(1);
-        // What is in a cache is no news.
+        // A change in a cache is no news.
         tree.write("src/made/deep/b.rs", b"fn f() {}\n");
         fs::remove_file(&tag).unwrap();
         watching.files(3);

@@ -1,4 +1,4 @@
-//! What a thread of the soak does, at random.
+//! Deeds of a thread of the soak, at random.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -74,7 +74,7 @@ impl World {
         deeds
     }
 
-    /// What fails, fails: panics, cycles and cancellations are meant.
+    /// Failures are fine: panics, cycles and cancellations are meant.
     fn deed(&self, random: &mut Random) {
         let (which, n) = (random.below(14), random.key());
         match which {
@@ -132,7 +132,7 @@ impl World {
         drop(block_on(self.session(random.below(6), n)));
     }
 
-    /// Polls a few times, by whoever, then drops: what it drove has to be taken over by others, or to end.
+    /// Polls a few times, on any thread, then drops: the executions that it drove have to be taken over by others, or to end.
     fn await_and_drop(&self, random: &mut Random, n: u32) {
         let mut session = Box::pin(self.session(random.below(6), n));
         for _ in 0..random.below(5) {

@@ -78,7 +78,7 @@ fn soak(time: Duration, seed: u64) -> Result<u64, String> {
     Ok(lives)
 }
 
-/// What is there between two lives.
+/// The state between two lives.
 #[derive(Debug)]
 struct Left {
     threads: usize,

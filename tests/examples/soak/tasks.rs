@@ -32,7 +32,7 @@ pub(super) fn live_futures() -> i64 {
     FUTURES.load(Relaxed)
 }
 
-/// What has happened so far, for the eye.
+/// Counts of what has happened so far, for the eye.
 pub(super) fn told() -> String {
     format!(
         "{} async bodies begun, {} dropped before their end",

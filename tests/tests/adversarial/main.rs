@@ -192,7 +192,7 @@ fn huge_and_zero_sized_arguments_and_outputs_work() {
     });
 }
 
-/// Calls a task that nobody has called before when it is compared.
+/// Calls a task that no thread has called before when it is compared.
 #[derive(Clone, Debug, Eq)]
 struct CallsInEq(u32);
 
@@ -299,7 +299,7 @@ fn a_long_chain_behind_two_changes_is_verified_on_a_small_stack() {
         assert_eq!(of().map(|(runs, _)| runs), Some(u64::from(LONG) + 1));
         set([35, 21]);
         assert_eq!((ask(LONG), of().map(|(runs, _)| runs)), (5, Some(2 * (u64::from(LONG) + 1))));
-        // What is asked for in the middle is current again; what is above it is verified task by task.
+        // The task that is asked for in the middle is current again; those above it are verified task by task.
         set([36, 22]);
         assert_eq!((ask(LONG / 2), ask(LONG)), (5, 5));
         assert!(of().is_some_and(|(_, verified)| verified >= u64::from(LONG / 2)), "{:?}", of());

@@ -1,4 +1,4 @@
-//! What is carried out of tasks into futures that are spawned, and on from there.
+//! Work that is carried out of tasks into futures that are spawned, and on from there.
 
 use super::*;
 
@@ -107,7 +107,7 @@ async fn in_a_carried_stream(input: &Input<u64>) -> u64 {
     tokio::spawn(carried).await.unwrap()
 }
 
-/// What was carried out of carried work was cut off from its task at that work's next suspension, or at its end, although everybody
+/// Work that was carried out of carried work was cut off from its task at that work's next suspension, or at its end, although all
 /// waited.
 #[test]
 fn what_is_carried_on_by_carried_work_belongs_to_the_task() {
@@ -244,7 +244,7 @@ fn a_task_that_leaves_a_suspended_future_behind_fails() {
                 }
                 Err(error) => panic!("{how:?}: {error}"),
             }
-            // What was left behind is cut off, and lets the session end.
+            // Work that was left behind is cut off, and lets the session end.
             end.open();
             set(&rt, &input, 2);
         });

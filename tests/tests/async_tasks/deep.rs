@@ -11,7 +11,7 @@ use super::*;
 /// Deep enough for a wake to overflow a thread's stack, were it to recurse.
 const DEPTH: u64 = 20_000;
 
-/// What the innermost of a chain waits for.
+/// The event that the innermost of a chain waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Leaf {
     Yield,

@@ -1,4 +1,4 @@
-//! Who drives an execution, and what becomes of it without a driver.
+//! Drivers of an execution, and its fate without one.
 
 use super::*;
 

@@ -285,7 +285,7 @@ async fn relayed(input: &Input<u64>, length: u32, waits: bool) -> u64 {
     tokio::spawn(relay(input.clone(), length, waits)).await.unwrap()
 }
 
-/// What is known of who waits for carried work is a chain, as long as work is carried on by carried work; it was followed and dropped
+/// The record of the waiters for carried work is a chain, as long as work is carried on by carried work; it was followed and dropped
 /// by recursion.
 #[test]
 fn work_that_is_carried_on_and_on_does_not_recurse() {

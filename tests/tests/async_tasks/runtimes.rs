@@ -21,7 +21,7 @@ impl Watch {
     }
 }
 
-/// What a body waits for, until it is said to be quick.
+/// The time that a body waits for, until it is said to be quick.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum On {
     Timer,
@@ -183,7 +183,7 @@ fn a_waiter_without_a_runtime_lets_the_others_drive() {
                 matches!(&found, Err(TaskError::Panicked { message, .. }) if message.contains("no reactor")),
                 "{found:?}"
             );
-            // What failed runs again in a later demand.
+            // A failed task runs again in a later demand.
             watch.quick.store(true, SeqCst);
             let again = tokio().block_on(rt.run_async(async { page(7, On::Timer, watch.clone()).await }));
             assert_eq!(again, 7);
@@ -275,7 +275,7 @@ fn a_bug_of_the_body_stays_a_panic() {
     }
 }
 
-/// What the first run read and emitted is not the second one's.
+/// The reads and emitted values of the first run are not the second one's.
 #[task_fn(transient)]
 async fn reads_and_emits(inputs: &[Input<u64>], #[skip] watch: Watch) -> u64 {
     let run = watch.begun.fetch_add(1, SeqCst);

@@ -23,7 +23,7 @@ fn below(x: &Input<u32>) -> u32 {
     if x.get() == 0 { 0 } else { top(x) }
 }
 
-/// Whoever verified `top` went straight to `below`, so the cycle seemed to have no fixpoint task on it.
+/// The strand that verified `top` went straight to `below`, so the cycle seemed to have no fixpoint task on it.
 #[test]
 fn a_cycle_that_closes_after_a_change_has_all_its_tasks() {
     in_time(|| {
@@ -74,7 +74,7 @@ fn the_path_of_a_cycle_that_closes_after_a_change_is_complete() {
     });
 }
 
-/// The same across threads: one has gone straight to `low`, and each waits for what the other one has claimed.
+/// Across threads: one has gone straight to `low`, and each waits for what the other one has claimed.
 #[test]
 fn a_cycle_that_closes_after_a_change_is_entered_by_two() {
     #[task_fn(transient)]
@@ -129,7 +129,7 @@ fn a_cycle_that_closes_after_a_change_is_entered_by_two() {
     }
 }
 
-/// Across threads: one runs `low`, which the other one wants to go straight to. Whoever waits for a task that it does not
+/// Across threads: one runs `low`, which the other one wants to go straight to. A strand that waits for a task that it does not
 /// read leaves out of the way whatever lies between.
 #[test]
 fn a_cycle_that_closes_after_a_change_is_entered_at_the_change() {
@@ -175,7 +175,7 @@ fn a_cycle_that_closes_after_a_change_is_entered_at_the_change() {
 }
 
 /// A task that was gone to straight away runs once more inside of another one, which it reads: that is a cycle of these two, and
-/// no way that leaves somebody out. It was tried again and again.
+/// no way that leaves a task out. It was tried again and again.
 #[test]
 fn a_cycle_without_a_fixpoint_task_inside_of_one_with_is_an_error() {
     #[task_fn(transient)]

@@ -1,4 +1,4 @@
-//! What does not settle leaves a cycle that has settled otherwise.
+//! Members that do not settle leave a cycle that has settled otherwise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -171,7 +171,7 @@ fn counts_late(x: &Input<u32>, y: &Input<u32>) -> u32 {
     counts_late(x, y) + 1
 }
 
-/// The same of what it has read in a later round only.
+/// It holds for reads of a later round only, too.
 #[test]
 fn what_a_task_has_read_late_that_has_left_is_a_dependency() {
     in_time(|| {
@@ -249,7 +249,7 @@ fn counts_on_today(x: &Input<u32>) -> u32 {
     counts_on_today(x) + 1
 }
 
-/// The same of what expires; and those that stay can be freed.
+/// It holds for results that expire, too; and those that stay can be freed.
 #[test]
 fn a_task_that_expires_and_has_left_has_those_run_again_that_stay() {
     in_time(|| {
@@ -329,7 +329,7 @@ async fn awaits_above(x: Input<u32>) -> u32 {
     hundredth_of_upset::task(&x).get_async().await + 1
 }
 
-/// Whoever verifies for a future, or runs on a thread for it, asks again for what has left.
+/// A strand that verifies for a future, or runs on a thread for it, asks again for a member that has left.
 #[test]
 fn futures_and_heavy_tasks_ask_again_for_what_has_left() {
     in_time(|| {

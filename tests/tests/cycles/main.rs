@@ -333,7 +333,7 @@ fn swaps_when_open(n: u32) -> u32 {
     if opens(n) == 1 { 0 } else { swaps(n) }
 }
 
-/// In the round in which `swaps_when_open` read `swaps` for the first time, that changed. Who was to run in the next round had been
+/// In the round in which `swaps_when_open` read `swaps` for the first time, that changed. The list of the next round had been
 /// gathered before the new reader was known, so it kept a value that no further round gave it, and the rounds ended.
 #[test]
 fn a_change_is_seen_by_who_reads_it_for_the_first_time_in_the_same_round() {
@@ -547,8 +547,8 @@ fn past_the_gate(x: &Input<u32>) -> u32 {
     x.get()
 }
 
-/// What a member has read whose body first ran for a reader further in was not known to belong to round 1, so the component's
-/// reads were looked at in another order than bodies come to them: one ran that nobody asked for any more.
+/// The reads of a member whose body first ran for a reader further in were not known to belong to round 1, so the component's
+/// reads were looked at in another order than bodies come to them: one ran that no body asked for any more.
 #[test]
 fn a_resolved_cycle_looks_at_nothing_behind_a_read_that_fails() {
     in_time(|| {
@@ -581,8 +581,8 @@ fn behind_the_wheel(x: &Input<u32>) -> u32 {
     x.get()
 }
 
-/// `wheel` is on the way to the value of who reads it, so that one's body runs once more above it, and comes to the input before
-/// `wheel` comes to anything else. What `wheel` had read next was looked at first, and ran though nobody read it any more
+/// `wheel` is on the way to the value of its reader, so the reader's body runs once more above it, and comes to the input before
+/// `wheel` comes to anything else. The next read of `wheel` was looked at first, and ran though nothing read it any more
 /// (found by the oracle, with the seed 634594775).
 #[test]
 fn a_resolved_cycle_looks_at_what_a_body_reads_that_runs_for_the_one_that_it_waits_for() {

@@ -1,4 +1,4 @@
-//! What waits at the gate can be given up: by a token or a deadline, by dropping the future.
+//! Waits at the gate can be given up: by a token or a deadline, by dropping the future.
 
 use std::sync::Arc;
 use std::thread;
@@ -270,7 +270,7 @@ fn activity_waits_for_nobody() {
     });
 }
 
-/// Nobody was told why nothing went on.
+/// No report told why nothing went on.
 #[test]
 fn a_wait_of_more_than_a_second_is_reported_once() {
     in_time(|| {

@@ -69,7 +69,7 @@ fn words_of(text: Input<Counted>) -> usize {
     counted_of(text).words
 }
 
-/// What a value encodes to did not change, so a reader was given back its old result, in the process that made the change.
+/// The encoding of a value did not change, so a reader was given back its old result, in the process that made the change.
 #[test]
 fn a_change_that_the_encoding_does_not_show_reaches_the_readers() {
     on_each_store(|open| {
@@ -97,7 +97,7 @@ fn reads_rounded(x: Input<u32>) -> usize {
     rounded(x).words
 }
 
-/// The same of a task's value: the reader of the task was restored, as the fingerprint of what it reads was what it had been.
+/// So with a task's value: the reader of the task was restored, as the fingerprint of what it reads was what it had been.
 #[test]
 fn a_value_that_changes_where_its_encoding_does_not_reaches_the_readers() {
     on_each_store(|open| {

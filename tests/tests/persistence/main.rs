@@ -1,4 +1,4 @@
-//! What survives a runtime: results, and nothing that is not right any more.
+//! Persistence: results survive a runtime, and none that is not right any more.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
@@ -44,7 +44,7 @@ fn on_each_store(test: impl Fn(&dyn Fn() -> Runtime)) {
     let memory = MemoryStorage::new();
     test(&|| open(&memory));
     let folder = tempfile::tempdir().unwrap();
-    // As it is, and with a filter of what is stored from the first commit on.
+    // By itself, and with a filter of what is stored from the first commit on.
     for (name, options) in [("a", RedbOptions::new()), ("b", RedbOptions::new().filter_after(0))] {
         let path = folder.path().join(name);
         test(&|| {

@@ -144,7 +144,7 @@ fn marks_survive_processes_that_ask_for_nothing() {
         drop(open());
         open().input("text", "abcd ".to_owned());
         assert_eq!(take_ran(), [""; 0]);
-        // What is asked for in part is verified in part.
+        // Partial questions are verified in part.
         let runtime = open();
         let input = runtime.input("text", "abcd ".to_owned());
         assert_eq!(runtime.run(|| middle(3, "", &input)), 2);
@@ -420,7 +420,7 @@ fn threads_that_verify_the_same_tasks_run_each_body_once() {
             });
             let stats = runtime.stats();
             let runs = |name: &str| stats.get(name).map_or(0, |function| function.runs);
-            // What a thread has counted last may not be told yet.
+            // The last counts of a thread may not be told yet.
             assert!(runs("has") <= 30 && runs("one") == 0, "{} and {}", runs("has"), runs("one"));
         }
         take_ran();
@@ -526,7 +526,7 @@ fn a_task_that_was_forgotten_costs_its_reader_a_run_and_no_wrong_value() {
         let input = runtime.input("text", "abcd".to_owned());
         assert_eq!(runtime.run(|| top(3, "", &input)).trim(), "2");
         runtime.run(|| bottom::forget(3, "", &input));
-        // What was forgotten is dropped when no session is open.
+        // A forgotten task is dropped when no session is open.
         runtime.run(|| ());
         drop(runtime);
         take_ran();

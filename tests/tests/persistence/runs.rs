@@ -27,7 +27,7 @@ fn inputs_are_durable_by_name_and_only_what_is_affected_runs() {
         text_is(&first, &Sums::of(&first, 10, 1), 7);
         assert_eq!(take_ran(), ["half_x", "text", "total", "twice_y"]);
         drop(first);
-        // The same values.
+        // Equal values.
         let second = open();
         text_is(&second, &Sums::of(&second, 10, 1), 7);
         assert_eq!(take_ran(), [""; 0]);
@@ -79,7 +79,7 @@ fn a_state_that_this_process_has_left_is_entered_again_without_running() {
             text_is(&runtime, &sums, x / 2);
         }
         assert_eq!(take_ran(), [""; 0]);
-        // What was restored depends on what it reads, as if it had run.
+        // A restored task depends on what it reads, as if it had run.
         runtime.update(|update| update.set(&sums.y, 5)).unwrap();
         text_is(&runtime, &sums, 11);
         assert_eq!(take_ran(), ["text", "total", "twice_y"]);
@@ -92,7 +92,7 @@ fn a_change_in_one_process_is_known_to_the_next_one() {
         let first = open();
         let sums = Sums::of(&first, 2, 0);
         text_is(&first, &sums, 1);
-        // Nobody asks for what depends on it any more.
+        // No session asks for its readers any more.
         first.update(|update| update.set(&sums.x, 20)).unwrap();
         drop(first);
         take_ran();
@@ -200,7 +200,7 @@ pub(crate) fn one_more(than: &Task<u32>) -> u32 {
 }
 
 /// A task that is in memory for its handle alone, as an argument of a restored one, has no value and knows nothing of what it
-/// read. What is restored and linked to it is reached by a change behind it all the same, and so are those that read that.
+/// read. A task that is restored and linked to it is reached by a change behind it all the same, and so are those that read that.
 #[test]
 fn a_change_behind_a_task_that_is_only_known_by_a_handle_reaches_its_readers() {
     on_each_store(|open| {

@@ -91,7 +91,7 @@ fn what_was_computed_while_the_store_took_nothing_is_stored_when_it_does_again()
     store.faults().heal();
     first.flush().unwrap();
     assert!(first.stats().storage.unwrap().writer.failing_since.is_none());
-    // As if nothing had been: all of these states are stored.
+    // Back to the beginning: all of these states are stored.
     let crashed = store.crash();
     drop(first);
     take_ran();
@@ -226,7 +226,7 @@ fn flipped_bits_never_give_a_wrong_value() {
     take_ran();
 }
 
-/// The store does not tell who depends on the change: whatever in memory knows nothing of its reads may be behind it, a task
+/// The store does not tell which tasks depend on the change: whatever in memory knows nothing of its reads may be behind it, a task
 /// that is only known by a handle like a restored one.
 #[test]
 fn a_change_whose_dependents_are_lost_reaches_those_behind_a_handle() {

@@ -1,4 +1,4 @@
-//! What is not stored, and why.
+//! Runs that are not stored, and why.
 
 use super::*;
 

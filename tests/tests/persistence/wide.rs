@@ -107,7 +107,7 @@ fn check(steps: &[Step], open: &dyn Fn() -> Runtime) -> Result<(), TestCaseError
         take_ran();
         prop_assert_eq!(runtime.run(|| above(&cells)), model.sum(), "after {:?}", step);
         let ran = take_ran();
-        // What was forgotten has no state that could be gone back to before it has run again, which a hit above it spares it.
+        // A forgotten task has no state that could be gone back to before it has run again, which a hit above it spares it.
         let is_kept = !ran.is_empty() || seen.contains(&model);
         if seen.iter().rev().take(6).any(|seen| *seen == model) {
             prop_assert_eq!(ran, [""; 0], "a state of before runs nothing, after {:?}", step);

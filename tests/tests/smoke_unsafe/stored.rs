@@ -89,7 +89,7 @@ fn sources_are_observed_and_replaced_well() -> Result<(), TaskError> {
     drop(runtime);
     let runtime = open(&store);
     assert_eq!(runtime.try_run(|| size(path))?, 9);
-    // What was restored says what the file was: who reads it now, in the same session, is told that it has changed.
+    // A restored value says what the file was: a task that reads it now, in this session, is told that it has changed.
     runtime.try_run(|| {
         assert_eq!(lines(path), 2);
         write(path, "one\ntwo\nthree").unwrap();

@@ -30,7 +30,7 @@ fn a_file_whose_time_is_put_back_is_read_again() {
     });
 }
 
-/// As above, for the entries of a directory.
+/// Like the test above, for the entries of a directory.
 #[test]
 fn a_directory_whose_time_is_put_back_is_listed_again() {
     on_each_file_system(|dir| {
@@ -48,7 +48,7 @@ fn a_directory_whose_time_is_put_back_is_listed_again() {
     });
 }
 
-/// As above, and each change is seen by the next process at its opening.
+/// Like the test above; each change is seen by the next process at its opening.
 #[test]
 fn a_restart_notices_files_and_directories_whose_times_are_put_back() {
     on_each_file_system(|dir| {

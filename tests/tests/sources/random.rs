@@ -10,7 +10,7 @@ fn found(pattern: &str) -> Vec<PathBuf> {
     fs::glob(pattern).unwrap().to_vec()
 }
 
-/// What is known of a path: its text, and its entries if it is a directory.
+/// The state of a path: its text, and its entries if it is a directory.
 type Known = (Option<Vec<u8>>, Option<Vec<PathBuf>>);
 
 #[task_fn]
@@ -20,7 +20,7 @@ fn known(path: &Path) -> Known {
     (fs::read(path).ok().map(|bytes| bytes.to_vec()), names)
 }
 
-/// What the system says of a path.
+/// Returns what the system says of a path.
 fn told(path: &Path) -> Known {
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     let entries = std::fs::read_dir(path).ok().map(|entries| {

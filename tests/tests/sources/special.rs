@@ -1,4 +1,4 @@
-//! What is not a file is an error, and nothing waits for it.
+//! Paths that are no files are errors, and nothing waits for them.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;

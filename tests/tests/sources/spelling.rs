@@ -27,7 +27,7 @@ fn a_slash_at_the_end_is_an_error_of_its_own() {
     }
 }
 
-/// The same of directories: what leads through a link to one without a slash, with it is the directory itself.
+/// So with directories: a path that leads through a link to one without a slash, with it is the directory itself.
 #[test]
 fn spellings_of_a_directory_have_the_entries_of_what_they_lead_to() {
     let folder = tempfile::tempdir().unwrap();

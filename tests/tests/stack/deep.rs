@@ -113,7 +113,7 @@ fn what_nests_too_deep_is_not_stored_and_statistics_say_so() {
     });
 }
 
-/// What fits into the stack that is promised works on threads with hardly any.
+/// Work that fits into the promised stack works on threads with hardly any.
 #[test]
 fn a_value_that_nests_within_the_promised_stack_works_on_small_threads() {
     let storage = MemoryStorage::new();

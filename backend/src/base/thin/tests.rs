@@ -144,7 +144,7 @@ fn keep_some<T: Copy>(list: &mut ThinList<T>, model: &mut Vec<T>, keep: impl Fn(
     model.retain(|_| index.next().is_some_and(&keep));
 }
 
-/// The same list with a head, as if addresses were longer.
+/// Makes an equal list with a head, as if addresses were longer.
 fn lifted<T: Copy>(list: ThinList<T>) -> ThinList<T> {
     if list.word.is_null() {
         return list;

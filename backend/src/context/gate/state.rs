@@ -1,4 +1,4 @@
-//! What the gate's lock guards, and each step of the protocol that is taken under it.
+//! The state that the gate's lock guards, and each step of the protocol that is taken under it.
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::base::wakes::wake_all;
 /// How long others wait for a future that has been called.
 pub(super) const GRACE: Duration = Duration::from_millis(20);
 
-/// What the gate's lock guards.
+/// The state that the gate's lock guards.
 pub(super) struct State {
     /// The sessions that are in, and the parts of sessions that hold the gate beside them.
     pub(super) open: usize,
@@ -107,7 +107,7 @@ impl State {
     /// Does what is due by the clock alone.
     pub(super) fn pass_time(&mut self, time: Instant) -> Told {
         if self.open == 0 {
-            // While sessions are open, those that have been called keep nobody waiting.
+            // While sessions are open, those that have been called keep no other waiting.
             self.lobby.stop_expecting(time);
         }
         if !self.exclusive && self.lobby.is_waiting() {

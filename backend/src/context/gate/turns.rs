@@ -12,7 +12,7 @@ use crate::base::sync::now;
 
 /// How long sessions let an update go first that does not get its turn.
 const PREFERENCE: Duration = Duration::from_secs(1);
-/// The same for an update that cancels: what overtakes it is cancelled, so this is for hangs alone.
+/// The limit for an update that cancels. Sessions that overtake it are cancelled, so this is for hangs alone.
 const PREFERENCE_CANCELLING: Duration = Duration::from_secs(5);
 
 /// The updates that wait.

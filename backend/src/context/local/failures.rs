@@ -86,7 +86,7 @@ impl Local {
         }
     }
 
-    /// What has befallen the innermost claimed node, and its depth.
+    /// The failure that has befallen the innermost claimed node, and its depth.
     fn innermost_poison(&self) -> Option<(Ref<'_, Poisoned>, usize)> {
         let innermost = self.claimed.borrow().len().checked_sub(1)?;
         let last = Ref::filter_map(self.poisoned.borrow(), |poisoned| poisoned.last()).ok()?;

@@ -69,7 +69,7 @@ impl Local {
         self.emitted.borrow_mut().splice(base..base, emitted);
     }
 
-    /// Stops recording in the current frame: what runs from here on (drops) belongs to nobody.
+    /// Stops recording in the current frame: drops run from here on, and belong to no task.
     pub(crate) fn mute(&self) {
         self.recording.set(false);
         self.predicted.set(self.predicted_end.get());
@@ -167,14 +167,14 @@ impl Local {
         self.emitted_count.get() != self.emitted_base.get()
     }
 
-    /// What the current frame emitted, taken out.
+    /// Takes out the values that the current frame emitted.
     #[inline(never)]
     pub(crate) fn take_emitted(&self) -> Vec<EmittedValue> {
         self.emitted_count.set(self.emitted_base.get());
         self.emitted.borrow_mut().split_off(self.emitted_base.get())
     }
 
-    /// What the current frame has read (each once per execution number) and emitted, taken out.
+    /// Takes out the nodes that the current frame has read (each once per execution number), and the values that it emitted.
     pub(crate) fn take_gathered(&self) -> Gathered {
         if self.carrying.get() {
             self.record_arrived();

@@ -165,7 +165,7 @@ impl Far {
         }
     }
 
-    /// What is asked for is too much, or does not come again: to look for it here first costs more than the answers save, and pushes
+    /// The working set is too large, or does not come again: to look for it here first costs more than the answers save, and pushes
     /// nodes out of the processor's caches.
     fn leave_alone(&self) {
         self.spans.set(REST);

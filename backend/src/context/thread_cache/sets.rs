@@ -8,7 +8,7 @@ pub(super) trait Set {
     fn clear(&self);
 }
 
-/// Sets in one of `N` sizes. Those of one size are in use; all that were ever made stay where they are until this goes: somebody up
+/// Sets in one of `N` sizes. One size is in use; all that were ever made stay where they are until this goes: a caller up
 /// the stack may still compare arguments for an entry of theirs.
 pub(super) struct Sets<S, const N: usize> {
     /// The first of the sets in use.

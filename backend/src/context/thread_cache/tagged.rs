@@ -15,7 +15,7 @@ const ADDRESS: usize = (1 << TAG_SHIFT) - 1;
 #[repr(transparent)]
 pub(super) struct Tagged(*mut Header);
 
-/// What of a hash stands above the address. It is never zero, so that no node is of no hash.
+/// The part of a hash that stands above the address. It is never zero, so that no node is of no hash.
 #[inline(always)]
 fn tag(hash: u64) -> usize {
     hash as usize & !ADDRESS | 1 << TAG_SHIFT

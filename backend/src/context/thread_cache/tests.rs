@@ -36,7 +36,7 @@ impl Drop for Nodes {
     }
 }
 
-/// Asks for a node as a call does, with a table that has them all. Returns who answered.
+/// Asks for a node as a call does, with a table that has them all. Returns which part answered.
 fn ask(cache: &ThreadCache, node: NodeRef, hits: &mut u64) -> &'static str {
     if let Some((found, ..)) = cache.find(node.hash, |other| other == node) {
         assert_eq!(found, node);
@@ -53,7 +53,7 @@ fn ask(cache: &ThreadCache, node: NodeRef, hits: &mut u64) -> &'static str {
 }
 
 fn count(cache: &ThreadCache, nodes: &[NodeRef], hits: &mut u64, who: &str) -> usize {
-    // As at the beginning of a session.
+    // Like the beginning of a session.
     cache.take_room();
     nodes.iter().filter(|node| ask(cache, **node, hits) == who).count()
 }

@@ -4,7 +4,7 @@ use crate::graph::failure::FORKED;
 use std::fmt;
 use std::time::Duration;
 
-/// What holds the gate of a runtime.
+/// The holders of a runtime's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Held {

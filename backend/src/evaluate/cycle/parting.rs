@@ -4,7 +4,7 @@
 //! changed in this round, or another member that does not settle; and such a fixpoint task itself. All others would read in each
 //! further round what they have read in this one: they have come to their fixpoint, and are published. Those that do not settle
 //! are released, as if they had not been asked for. Asked again, they are resolved without the others, which have values now;
-//! or fail, once nothing is left that has settled. The rounds are the same whoever was asked first, and so is this.
+//! or fail, once nothing is left that has settled. The rounds are the same whichever task was asked first, and so is this.
 //!
 //! A value may be what it is because of what only an early round has read. So a member that stays, and has read some that leave, has
 //! what these have read among its reads, in their place.
@@ -37,7 +37,7 @@ pub(super) fn unsettled(component: &Component) -> Vec<bool> {
     unsettled
 }
 
-/// Members of a component that has come to an end, those that stay and those that leave. What the former have read is what would
+/// Members of a component that has come to an end, those that stay and those that leave. The reads of the former are those that would
 /// have been read without the latter as tasks.
 pub(super) fn part(
     members: Vec<Member>,
@@ -76,7 +76,7 @@ impl Parting<'_> {
         let mut reads = self.in_place(first);
         let first_reads = reads.len();
         reads.extend(later.iter().copied().filter(|read| !self.has_left(*read)));
-        // What those that leave have read in later rounds, or for others: it has come to this one by their values.
+        // The reads that the leaving members made in later rounds, or for others: it has come to this one by their values.
         reads.extend_from_slice(others);
         let mut seen = FxHashSet::default();
         let mut number = 0;

@@ -21,7 +21,7 @@ use crate::graph::resolved::Resolved;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 
-/// What the user's code says of a member's value.
+/// The answers of the user's code about a member's value.
 struct Judged {
     ran: Ran,
     lasts: bool,
@@ -81,12 +81,12 @@ fn judge(node: NodeRef, twin: NodeRef) -> Judged {
         // SAFETY: the claim is held and there is a value; the twin's is held by the component. The descriptor is the node's.
         if unsafe { node.task_fn.same(node, twin) } { Ran::Equal } else { Ran::Changed }
     };
-    // SAFETY: the twin is this function's, and has an output that nobody changes.
+    // SAFETY: the twin is this function's, and has an output that no strand changes.
     let keeps = || unsafe { node.task_fn.keeps(twin) };
     Judged { ran, lasts: !node.task_fn.volatile && keeps() }
 }
 
-/// As `execute::complete` does for a task by itself.
+/// Does for a member what `execute::complete` does for a task by itself.
 fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc<Resolved>) {
     let Member { node, last, reads, .. } = member;
     let Some(run) = last else { unreachable!("a component with a value has all members' values") };
@@ -139,7 +139,7 @@ pub(super) fn fail_all(local: &Local, error: &TaskError) {
     local.end_frame(frame);
 }
 
-/// As `execute::fail` does for a task by itself.
+/// Does for a member what `execute::fail` does for a task by itself.
 fn fail_member(local: &Local, member: &Member, error: &TaskError) {
     let node = member.node;
     let extra = node.extra_or_insert();

@@ -17,7 +17,7 @@ pub(crate) fn is_own(local: &Local, node: NodeRef) -> bool {
     marks::owner(&node.work) == Some(local.strand.get())
 }
 
-/// What a reader of a claimed task gets.
+/// The answer to a reader of a claimed task.
 enum Answer {
     /// A twin.
     Holder(NodeRef),
@@ -97,7 +97,7 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
     Some(if round_run.is_some() { Answer::Restart } else { first_of(cycles, node) })
 }
 
-/// What a body of a round reads of a member of its own component.
+/// The value that a body of a round reads of a member of its own component.
 fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
     let Some(component) = cycles.by_id(id).filter(|component| !component.grown) else {
         return Answer::Restart;
@@ -111,7 +111,7 @@ fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
     }
 }
 
-/// What everybody else reads of a member: all first bodies belong to round 1.
+/// The value that all others read of a member: all first bodies belong to round 1.
 fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
     let is_fixpoint = node.task_fn.has_initial();
     let known = cycles.of_member(node).and_then(|component| {

@@ -2,11 +2,11 @@
 //! each of them read, in whichever round.
 //!
 //! * All members are FRESH, or all are STALE, or one strand has claimed them all: edges lead from each member to each other, so a
-//!   mark that reaches one reaches all. Outside of the gate nobody but the holder of the first member's claim claims another one.
+//!   mark that reaches one reaches all. Outside of the gate only the holder of the first member's claim claims another one.
 //! * The component is current if nothing has changed that its members have read of others. They are looked at in the order in which
 //!   they were read. If one has changed, the component is *dissolved*: its members become EMPTY, each runs again when it is
 //!   asked for, and if they still depend on each other they are resolved anew, from the initial values.
-//! * The first member is released last: whoever finds it FRESH finds all others so.
+//! * The first member is released last: a strand that finds it FRESH finds all others so.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,7 +23,7 @@ use crate::graph::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
 use crate::graph::resolved::Resolved;
 use crate::graph::stop::Stop;
 
-/// What the members of a component have read of others, in the order in which they come to it when `asked` is asked first: in
+/// The reads that the members of a component made of others, in the order in which they come to it when `asked` is asked first: in
 /// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
 ///
 /// For example `asked` reads a fixpoint task `f` and then an input, and `f` reads `asked` and then `other`. Its reader `f` is on the
@@ -144,7 +144,7 @@ struct Verification<'a> {
     resolved: &'a Arc<Resolved>,
     /// The depth of the first member.
     depth: usize,
-    /// What the claimed members were before.
+    /// The state of the claimed members before.
     before: Vec<(Phase, Marks)>,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Verification<'a> {
             Ok(true) => self.confirm(),
             Ok(false) => self.dissolve(),
             Err(stop) if stop.is_given_up() && way::is_cleared_from(self.local, self.depth) => {
-                // What it reads has come to depend on it.
+                // One of its reads has come to depend on it.
                 drop(stop);
                 self.dissolve();
             }

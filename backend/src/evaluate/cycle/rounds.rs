@@ -35,12 +35,12 @@ enum Halt {
 /// Returns those that have left it.
 ///
 /// # Errors
-/// What kept it from being resolved; or [`Stop::Parked`], if it has become part of another component.
+/// The reason why it was not resolved; or [`Stop::Parked`], if it has become part of another component.
 pub(super) fn resolve(local: &Local) -> Result<Vec<NodeRef>, Stop> {
     let Some(id) = local.cycles.borrow_mut().begin_rounds() else {
         unreachable!("the head of a component has ended")
     };
-    // What comparisons and drops read belongs to nobody.
+    // The reads of comparisons and drops belong to no task.
     let frame = local.begin_frame(&[], false);
     let rounds = Rounds { local, id };
     let outcome = match rounds.go_through().and_then(|()| publish::publish(local)) {
@@ -64,7 +64,7 @@ pub(super) enum Stopped {
 /// The value in this round of a member that is no fixpoint task, for the body of another that runs in it.
 ///
 /// # Errors
-/// What to throw into that body.
+/// The reason to throw into that body.
 pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Stop> {
     let rounds = Rounds { local, id };
     let twin = rounds.evaluate(number).and_then(|()| {
@@ -313,7 +313,7 @@ impl Rounds<'_> {
                 changed.extend((!same).then_some(*number));
             })?;
         }
-        // Not before all who have read something in this round are known.
+        // Not before all readers of something in this round are known.
         self.with(|component| changed.iter().for_each(|number| component.mark_due(*number)))?;
         let is_last = self.bound(due)?;
         self.sweep()?;
@@ -374,7 +374,7 @@ impl Rounds<'_> {
     }
 
     fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Halt> {
-        // SAFETY: both are twins of one node, held by the component, and nobody changes their values.
+        // SAFETY: both are twins of one node, held by the component, and no strand changes their values.
         match catch_unwind(AssertUnwindSafe(|| unsafe { one.task_fn.same(one, other) })) {
             Ok(same) => Ok(same),
             Err(payload) => {

@@ -3,9 +3,9 @@
 //! Two strands that have entered a component wait for each other. The one that would close the circle gives up all its claims on
 //! it, as if they had been cancelled, waits until the task that it came to is no longer claimed, and then asks again. Meanwhile
 //! the other one finds what was given up unclaimed, and resolves the component by itself. A strand that makes way has nothing left
-//! on the circle as it was known; should a larger circle close later, whoever closes it gives up more.
+//! on the circle as it was known; should a larger circle close later, the strand that closes it gives up more.
 //!
-//! The same is done within a strand
+//! It is done within a strand, too
 //! * to take back the claims on a resolved component that is being verified (`resolved.rs`), when something that it reads turns out
 //!   to be a part of it now;
 //! * when a cycle has closed on which there is no fixpoint task, but a node that was claimed as the origin of a wave, ahead of the
@@ -30,7 +30,7 @@ pub(crate) fn give_way(
     closes_at: NodeRef,
     patience: Patience,
 ) -> Option<Stop> {
-    // What this strand was told before it does not do again; another one goes on when this one has made way.
+    // A strand does not do again what it was told before; another one goes on when this one has made way.
     let goes_on = |node| !is_own(local, node) && local.beneath.borrow().is_none();
     let hides = |node| was_leapt_to(node) && (!node.flag(BROKEN) || goes_on(node));
     let may_resolve = path.iter().any(|node| node.task_fn.has_initial() || hides(*node));
@@ -42,14 +42,14 @@ pub(crate) fn give_way(
         return None;
     }
     if patience == Patience::GivesWay {
-        // What waits is verified on behalf of a flight: its body runs, and waits as a thread does.
+        // The waiting node is verified on behalf of a flight: its body runs, and waits as a thread does.
         return Some(Stop::Parked);
     }
     let low = lowest(local, closes_at)?;
     Some(clear_for(local, low, Some(on)))
 }
 
-/// Whether a node has been claimed ahead of tasks that lie between it and who claimed it: they are missing in the ways that are
+/// Whether a node has been claimed ahead of tasks that lie between it and the one that claimed it: they are missing in the ways that are
 /// told by claims.
 pub(super) fn was_leapt_to(node: NodeRef) -> bool {
     node.flag(AHEAD)
@@ -79,7 +79,7 @@ fn lowest(local: &Local, node: NodeRef) -> Option<usize> {
     Some(depth - others.count())
 }
 
-/// Gives up all claims from a depth on, and waits for nobody.
+/// Gives up all claims from a depth on, and waits for none.
 pub(super) fn clear(local: &Local, low: usize) -> Stop {
     clear_for(local, low, None)
 }
@@ -94,7 +94,7 @@ fn clear_for(local: &Local, low: usize, wait_for: Option<NodeRef>) -> Stop {
     Stop::MakesWay
 }
 
-/// Whether the claims that are to be given up begin at a depth or further in, and nobody has to be waited for. Then they have
+/// Whether the claims that are to be given up begin at a depth or further in, and there is nothing to wait for. Then they have
 /// been given up.
 pub(super) fn is_cleared_from(local: &Local, depth: usize) -> bool {
     let mut cycles = local.cycles.borrow_mut();
@@ -124,7 +124,7 @@ pub(crate) fn wait_for_way(local: &Local) -> Result<(), Stop> {
             Ok(crate::evaluate::demand::Waited::Never) => break,
             Ok(crate::evaluate::demand::Waited::Over) => {}
             Err(stop) if stop.is_given_up() => return Err(stop),
-            // How it failed is told to those who ask for it.
+            // The failure is told to the strands that ask for it.
             Err(_) => break,
         }
     }

@@ -67,7 +67,7 @@ impl Visit {
         if self.phase == Phase::Empty
             && let Some(extra) = self.node.extra()
         {
-            // It may be from before a change: those who waited for this claim must not take it for why there is no value.
+            // It may be from before a change: strands that waited for this claim must not take it for why there is no value.
             extra.failure.lock().take();
         }
         release(local, self.node, self.phase, marks);
@@ -87,8 +87,8 @@ impl Visit {
         end_restored(local, self.node);
     }
 
-    /// What this visit had to await has failed. If that is a read of the node, the body has to run, whatever the other reads
-    /// are. The origin of the node's wave is no read: somebody between may have caught the failure, so the reads decide.
+    /// The task that this visit had to await has failed. If that is a read of the node, the body has to run, whatever the other reads
+    /// are. The origin of the node's wave is no read: a task between may have caught the failure, so the reads decide.
     /// Neither is what the store is asked about.
     pub(crate) fn awaited_failed(&mut self, awaited: NodeRef) {
         if let Store::Asked(check) = &mut self.store {
@@ -150,7 +150,7 @@ impl Visit {
                     }
                     return step;
                 }
-                // What the node read before tells nothing of the rounds that led to its value.
+                // The reads before do not say anything about the rounds that led to the node's value.
                 Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
                 Look::Changed | Look::Unchanged => {
                     if !node.state.is_fresh()
@@ -174,7 +174,7 @@ impl Visit {
             && let Some(origin) = single.origin()
             && is_in_wave_of(self.node, origin)
         {
-            // Whoever goes straight to what it does not read leaves out whoever lies between (see `cycle/way.rs`).
+            // A claim that goes straight to a node which the claimant does not read leaves out the tasks between (see `cycle/way.rs`).
             let nearby = single.place().range(reads.len());
             let leaps = !reads[nearby].contains(&Edge::value_of(origin));
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
@@ -215,7 +215,7 @@ impl Visit {
 
     /// Whether a read has changed since the node was last verified, or what has to be done first to know.
     ///
-    /// If it `leaps`, this is no read, but the origin of the node's wave. Nobody waits for another strand's work on that: should it
+    /// If it `leaps`, this is no read, but the origin of the node's wave. No visit waits for another strand's work on that: should it
     /// come to wait for this node, the way between the two would not be known. It counts as changed.
     fn look_at(&self, local: &Local, patience: Patience, read: Edge, leaps: bool) -> Look {
         let node = read.node();
@@ -274,7 +274,7 @@ impl Visit {
     }
 }
 
-/// What a look at one read says.
+/// The outcome of a look at one read.
 enum Look {
     Unchanged,
     Changed,

@@ -1,7 +1,7 @@
 //! The flight of one async task function: the steering and the body in one allocation.
 //!
 //! The body stands in the flight from its first piece to its end, and a flight, being in an `Arc`, stays where it is: so the
-//! body is pinned. What is compiled per task function is in this file, and kept small.
+//! body is pinned. This file is compiled per task function, and kept small.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use crate::graph::stop::Thrown;
 
 /// How a body goes on that is run in pieces and ends with an `O`.
 pub trait Deferred<O>: 'static {
-    /// What is kept between the pieces.
+    /// The state between two pieces.
     type Body: Send + 'static;
 
     /// Goes on until there is the output, or nothing more to do now: `waker` is woken when there is.
@@ -35,12 +35,12 @@ pub trait Deferred<O>: 'static {
 struct Flight<K, O, D: Deferred<O>> {
     head: Head,
     core: Core,
-    /// Locked by the driver, or by who ended the flight: nobody ever waits for it.
+    /// Locked by the driver, or by the waiter that ended the flight: nothing ever waits for it.
     body: Mutex<Option<D::Body>>,
     types: PhantomData<fn(&K) -> O>,
 }
 
-/// Makes a flight that has not begun, in the box of a call, or of nobody.
+/// Makes a flight that has not begun, in the box of a call, or in one of its own.
 pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(call: Option<Call>) -> Booking {
     let flight = Flight::<K, O, D> {
         head: Head::new(Flight::<K, O, D>::OPS, call),
@@ -58,7 +58,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
     const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
 
     /// # Safety
-    /// As for [`Begin`](crate::evaluate::booking::Begin).
+    /// See [`Begin`](crate::evaluate::booking::Begin).
     unsafe fn begin(head: NonNull<Head>, state: State) -> Arc<dyn Fly> {
         let flight = head.cast::<Self>().as_ptr().cast_const();
         // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the booking holds its share of it.
@@ -71,7 +71,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
     }
 
     /// # Safety
-    /// As for [`Ops::release`].
+    /// See [`Ops::release`].
     unsafe fn release(head: NonNull<Head>) {
         // SAFETY: as in `begin`; the share is that of the booking.
         drop(unsafe { Arc::from_raw(head.cast::<Self>().as_ptr().cast_const()) });

@@ -19,13 +19,13 @@
 //! * A waiter becomes unfit once at most. When none but unfit ones are left they drive, and what they throw is the task's failure.
 //! * A cycle and a cancellation are no panics of the body.
 //!
-//! Executors say such things in words only: these are tokio's, the one that has them. What a body makes of the *error* of a socket
+//! Executors say such things in words only: these are tokio's, the one that has them. A body's reaction to the *error* of a socket
 //! whose executor has gone is its output, like any other.
 
 use crate::graph::failure::{TaskError, message_of};
 use crate::graph::stop::Stop;
 
-/// What a panic says of the executor.
+/// The message of a panic about the executor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Says {
     Nothing,
@@ -35,7 +35,7 @@ pub(crate) enum Says {
     Gone,
 }
 
-/// What becomes of a panic.
+/// The verdict on a panic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     /// It is the task's failure.

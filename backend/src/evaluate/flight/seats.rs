@@ -1,4 +1,4 @@
-//! Seats: who waits for a flight, and how they are woken.
+//! Seats: the waiters of a flight, and how they are woken.
 
 use std::task::Waker;
 
@@ -7,16 +7,16 @@ use crate::base::wakes;
 
 use super::lost::{Drivers, Says, Verdict};
 
-/// The seats of a flight that its waiters drive. Held for moments; nothing is locked, and nobody woken, under it.
+/// The seats of a flight that its waiters drive. Held for moments; nothing is locked or woken under it.
 #[derive(Default)]
 pub(crate) struct Seats(Mutex<Waiters>);
 
-/// What a waiter may do now.
+/// The next step of a waiter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Boarded {
     /// It drives, until it calls [`Seats::alight`].
     Drives,
-    /// Somebody else does; it is woken.
+    /// Another waiter drives; it is woken.
     Waits,
     /// The flight is over.
     Over,
@@ -28,7 +28,7 @@ impl Seats {
         self.0.lock().join()
     }
 
-    /// Becomes the driver, if nobody is.
+    /// Becomes the driver, if there is none.
     pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
         let (_replaced, mut waiters) = with_waker(&self.0, seat, waker);
         if waiters.over { Boarded::Over } else { waiters.board(seat) }

@@ -27,7 +27,7 @@ pub fn block_on<R>(poll: impl FnMut(&Waker) -> Option<R>) -> R {
     block_on_until(None, poll)
 }
 
-/// As [`block_on`], waking up at `deadline` in any case; from then on, `poll` is expected to return something.
+/// Waits as [`block_on`] does, waking up at `deadline` in any case; from then on, `poll` is expected to return something.
 fn block_on_until<R>(deadline: Option<Instant>, mut poll: impl FnMut(&Waker) -> Option<R>) -> R {
     let waker = waker_of_this_thread();
     loop {

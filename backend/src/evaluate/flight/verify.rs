@@ -14,7 +14,7 @@ use crate::graph::stop::Stop;
 
 use super::State;
 
-/// What came of verification.
+/// The outcome of verification.
 pub(super) enum Verified {
     Waits,
     Current,
@@ -34,7 +34,7 @@ impl State {
                     }
                     Asked::Holds(_) => {}
                     Asked::Failed(stop) if stop.is_given_up() => return self.abort(local, stop),
-                    // A read that failed counts as changed; the body meets the failure itself. Whoever read it and was put
+                    // A read that failed counts as changed; the body meets the failure itself. A task that read it and was put
                     // back meanwhile is looked at anew.
                     Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
                         let failed = awaited.node();

@@ -60,13 +60,13 @@ impl Check {
         Self { frames: vec![Frame::new(task, known)], fingerprints: FxHashMap::default(), epoch }
     }
 
-    /// The same for a task whose current trace is known to hold.
+    /// Begins the check of a task whose current trace is known to hold.
     pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
         known.older.clear();
         Self { frames: vec![Frame::trusted(task, known)], fingerprints: FxHashMap::default(), epoch }
     }
 
-    /// The same for a task of which memory knows the reads: `clean` are those that have not changed.
+    /// Begins the check of a task of which memory knows the reads: `clean` are those that have not changed.
     pub(crate) fn begin_in_memory(
         task: TaskKey,
         known: Known,

@@ -1,6 +1,6 @@
 //! Emitted values out of the store, and the way to those of tasks that are only stored.
 //!
-//! What a stored task emitted is part of its trace, by *channel*, which stands for the type. Each value begins with the build that
+//! The emitted values of a stored task are part of its trace, by *channel*, which stands for the type. Each value begins with the build that
 //! wrote it: the type behind a channel may be another one in another build, and then the trace is a miss.
 
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Persistence {
         if self.functions.knows_types() { Channels::ByType } else { Channels::ByName }
     }
 
-    /// What a trace emitted; none if another build wrote it.
+    /// Returns the values that a trace emitted; none if another build wrote it.
     pub(super) fn emitted_of(&self, trace: &Trace<'_>) -> Option<Vec<EmittedValue>> {
         let value = |emitted: larder_storage::record::Emitted<'_>| {
             let (build, bytes) = emitted.value.split_at_checked(BUILD_BYTES)?;

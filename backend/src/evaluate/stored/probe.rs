@@ -1,5 +1,5 @@
 //! Probe: a call that memory does not know, with a store behind it. The arguments stay on the caller's stack until the
-//! store has been asked; whoever loses the race for the node has allocated nothing.
+//! store has been asked; a thread that loses the race for the node has allocated nothing.
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::SeqCst;
@@ -35,7 +35,7 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// What a probe found.
+/// The outcome of a probe.
 struct Probed {
     buffers: Buffers,
     /// The task's key, if it has one.
@@ -52,7 +52,7 @@ impl Drop for Probed {
     }
 }
 
-/// What can be done with what was found.
+/// The use of a record that was found.
 enum Taken {
     /// The node has its value.
     Restored,
@@ -135,7 +135,7 @@ impl Persistence {
         if probed.found && self.functions.is_restore_due(node.function) && !self.check_key(node) {
             return Taken::Nothing;
         }
-        // From here on who changes something finds the node, so what was read before must not have changed since.
+        // From here on a change finds the node, so the reads before must not have changed since.
         let Probed { buffers, found, changes, .. } = &mut probed;
         let check = |known| Check::begin(task, known, local.engine().epoch());
         if self.pending.concerns(task) || self.changes_in_sessions.load(SeqCst) != *changes {
@@ -165,7 +165,7 @@ impl Persistence {
         self.name(node, key)
     }
 
-    /// The same for a new node of which a record was found.
+    /// Makes a new node of which a record was found.
     fn own_restored(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
         let key = key.filter(|key| {
             self.nodes.restore(*key, node) || self.make_way(*key) && self.nodes.restore(*key, node)
@@ -194,7 +194,7 @@ impl Persistence {
         extra.persisted.lock().get_or_insert(named).key.map(TaskKey)
     }
 
-    /// What is stored of nodes is to be forgotten. Those that read them stay: they would come to the same again.
+    /// Forgets the records of nodes. Their readers stay: they would come to the same again.
     pub(crate) fn forget(&self, nodes: &[NodeRef]) {
         let mut group = Group::new();
         let mut changes = Vec::new();

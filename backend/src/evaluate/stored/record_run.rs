@@ -1,4 +1,4 @@
-//! What a run leaves in the store: handed over when the run completes, before its node is FRESH.
+//! The records of a run: handed over when the run completes, before its node is FRESH.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -169,7 +169,7 @@ impl Persistence {
             None => self.own(node, Some(TaskKey::of(&encoded).0)),
         };
         let task = task.ok_or(Reason::AmbiguousKey)?;
-        // A key that does not encode to the same twice would be stored where nobody finds it.
+        // A key that encodes to other bytes the second time would be stored where no lookup finds it.
         if task == TaskKey::of(&encoded) { Ok((task, encoded)) } else { Err(Reason::NotEncoded) }
     }
 

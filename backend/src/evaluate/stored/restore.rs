@@ -51,7 +51,7 @@ impl Persistence {
         let persisted = Persisted::of(node);
         let (task, encoded) = match persisted {
             Some(persisted) => (TaskKey(persisted.key?), None),
-            // A handle made it, so that nobody has asked the store for it.
+            // A handle made it, so that no call has asked the store for it.
             None => {
                 let encoded = self.encoded_key(node);
                 let key = encoded.as_ref().map(|encoded| TaskKey::of(encoded).0);
@@ -72,7 +72,7 @@ impl Persistence {
         Some(Check::begin_in_memory(task, known, clean, epoch))
     }
 
-    /// What a node is called in the store, if it can be stored.
+    /// Returns a node's key in the store, if it can be stored.
     pub(crate) fn key_of(&self, node: NodeRef) -> Option<Digest> {
         match Persisted::of(node) {
             Some(persisted) => persisted.key,
@@ -196,7 +196,7 @@ impl Persistence {
         if is_new || node.flag(FAILED) {
             node.changed_at.store(epoch, Relaxed);
         }
-        // What it depends on may emit other values than before, even if its own are the same.
+        // Its dependencies may emit other values than before, even if its own are the same.
         node.effects_at.store(epoch, Relaxed);
         node.verified_at.store(epoch, Relaxed);
         if node.flag(FAILED) {

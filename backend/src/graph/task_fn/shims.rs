@@ -44,7 +44,7 @@ pub(crate) unsafe fn resolved_key<'a, K: Key, O: Send + Sync + 'static>(
 }
 
 /// # Safety
-/// As for [`RawTaskFn::run`]; `K`, `O` and `B` are the types of `task_fn`.
+/// See [`RawTaskFn::run`]; `K`, `O` and `B` are the types of `task_fn`.
 pub(super) unsafe fn run<K: Key, O: Send + Sync + 'static, B: Fn(&K) -> O + Copy>(
     task_fn: &RawTaskFn,
     node: NodeRef,
@@ -64,7 +64,7 @@ pub(super) unsafe fn run_leaf(_: &RawTaskFn, _: NodeRef, _: &mut dyn FnMut(Ran))
 }
 
 /// # Safety
-/// As for [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
+/// See [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
 pub(super) unsafe fn run_apart<K: Key, O: Send + Sync + 'static>(
     task_fn: &RawTaskFn,
     node: NodeRef,

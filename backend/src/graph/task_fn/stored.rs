@@ -15,13 +15,13 @@ use larder_storage::record::{SourceKind, Stamp};
 pub struct Seen {
     /// The digest of what dependents compare: of the content, or of the error in its place.
     pub content: Digest,
-    /// What can be had without reading the content; none if there is no such thing.
+    /// The stamp that can be had without reading the content; none if there is no such thing.
     pub stamp: Option<Stamp>,
     /// Whether the stamp proves nothing: see [`Stamp::is_racy`].
     pub racy: bool,
 }
 
-/// What a look at a source found.
+/// The outcome of a look at a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nothing can have changed.
@@ -30,7 +30,7 @@ pub enum Look {
     Seen(Seen),
 }
 
-/// How a source of a kind is looked at by those who know nothing but its name.
+/// How a source of a kind is looked at by code that knows nothing but its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Observer {
     /// The kind.
@@ -49,9 +49,9 @@ pub trait Leaf {
     const KIND: SourceKind;
     /// The source's name, from which an [`Observer`] finds it in another process; none if there is no such name.
     fn name(key: &Self::Key) -> Option<Vec<u8>>;
-    /// What an observation saw.
+    /// The outcome of an observation.
     fn seen(output: &Self::Output) -> Seen;
-    /// What to hand out when the source is not any more as tasks of this session have already seen it: `known` is how they
+    /// The value to hand out when the source is no longer as tasks of this session have already seen it: `known` is how they
     /// saw it. None if the new observation is to be handed out nevertheless.
     fn changed(key: &Self::Key, known: Digest) -> Option<Self::Output>;
 }
@@ -98,7 +98,7 @@ unsafe fn put_changed<L: Leaf>(node: NodeRef, known: Digest) -> Option<Replaced>
     old.map(|old| Box::new(old) as Replaced)
 }
 
-/// The same without the types: they are those of the node's task function.
+/// The stored part without its types: they are those of the node's task function.
 #[derive(Clone, Copy)]
 pub(crate) struct RawStored {
     /// Appends the key's part of the persistent key.
@@ -115,7 +115,7 @@ pub(crate) struct RawStored {
     pub(crate) type_names: fn() -> (&'static str, &'static str),
 }
 
-/// What became of a decoded output.
+/// The outcome of decoding an output.
 pub(crate) enum Put {
     /// It is in place; this is the one that it has replaced.
     New(Option<Replaced>),

@@ -68,7 +68,7 @@ impl Code {
     }
 }
 
-/// What is digested: parts that cannot run into one another.
+/// The digested bytes: parts that cannot run into one another.
 #[derive(Default)]
 struct Text(Vec<u8>);
 
@@ -94,7 +94,7 @@ impl Hasher for Text {
     }
 }
 
-/// What it takes, beside its name, to tell a function with a declared version from all others of the package.
+/// The parts, beside its name, that tell a function with a declared version from all others of the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     /// Nothing.
@@ -167,7 +167,7 @@ impl Told {
     }
 }
 
-/// What follows the module in a path that begins with it.
+/// Returns the rest of a path that begins with the module.
 fn inside<'p>(module: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(module)?.strip_prefix("::")
 }

@@ -224,7 +224,7 @@ mod linux {
         }
     }
 
-    /// What changes when a file's content does, unless that was a moment ago.
+    /// Metadata that changes when a file's content does, unless that was a moment ago.
     #[derive(Clone, Copy, PartialEq)]
     struct FileState {
         place: (u64, u64),

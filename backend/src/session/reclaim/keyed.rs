@@ -51,7 +51,7 @@ struct Keys {
     are_unreachable: bool,
 }
 
-/// What a search of keys has found.
+/// The findings of a search of keys.
 #[derive(Default)]
 pub(super) struct Found {
     /// Inputs, tasks, and how many handles to the one are in the key of the other.

@@ -47,7 +47,7 @@ struct Search {
     origins: Vec<NodeRef>,
     /// The shards before this one are done.
     shard: usize,
-    /// What is left of it. None of these is freed meanwhile.
+    /// The rest of the list. None of these is freed meanwhile.
     nodes: Vec<NodeRef>,
 }
 

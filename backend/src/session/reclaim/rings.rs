@@ -28,7 +28,7 @@ const PAID: usize = NODES / 4;
 /// The largest ring that goes: it goes in one slice.
 const LARGEST: usize = 1 << 18;
 
-/// What may lie on a ring.
+/// Nodes that may lie on a ring.
 #[derive(Default)]
 pub(super) struct Rings {
     /// Unwanted nodes that are read.

@@ -1,4 +1,4 @@
-//! What one encoding or decoding may still use: depth and elements.
+//! Limits that one encoding or decoding may still use: depth and elements.
 
 use std::cell::Cell;
 

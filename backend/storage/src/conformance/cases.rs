@@ -1,4 +1,4 @@
-//! What one thread can see.
+//! Duties that one thread can see.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What threads can see of each other.
+//! Duties that threads can see of each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

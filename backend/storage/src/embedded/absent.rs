@@ -21,7 +21,7 @@ pub(super) struct Absent {
     after: u32,
     in_vain: AtomicU32,
     begun: AtomicBool,
-    /// The stored tasks are still to be noted, and nobody is at it.
+    /// The stored tasks are still to be noted, and no thread is at it.
     to_fill: AtomicBool,
     filter: Filter,
 }

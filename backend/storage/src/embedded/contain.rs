@@ -1,4 +1,4 @@
-//! What redb can do to us, sorted by what to do about it.
+//! Failures and panics of redb, sorted by the reaction to them.
 
 use std::any::Any;
 use std::error::Error;
@@ -14,7 +14,7 @@ pub(super) enum Trouble {
     Held,
     /// Something around the file: no space, no permission, no such folder.
     Failed(Box<dyn Error + Send + Sync>),
-    /// What is there is not ours, and not to be touched.
+    /// The file is not ours, and not to be touched.
     NotAStore(Box<str>),
     /// The file system has no locks.
     Unlockable(io::Error),

@@ -26,7 +26,7 @@ const MARK_AT: usize = 512;
 const MARK: &[u8; 16] = b"larder store 1\n\0";
 const BEGUN: &[u8] = b"larder store, not complete yet\n";
 
-/// What a file is, by its first page.
+/// The kind of a file, by its first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
     /// Empty, or of a creation that did not come to its end: to be made a store.

@@ -59,7 +59,7 @@ pub(super) struct Pointer {
     pub(super) sum: u64,
 }
 
-/// What stands in the pages of one tree.
+/// The content of the pages of one tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tree {
     key_bytes: Option<u32>,

@@ -29,7 +29,7 @@ use crate::{Operation, StorageError};
 pub struct SetAside {
     /// Where it is now.
     pub path: PathBuf,
-    /// What was wrong with it.
+    /// The fault of the file.
     pub reason: Box<str>,
 }
 

@@ -10,7 +10,7 @@
 //!             then the pointers in it are noted, with their checksums                                   (`merkle`)
 //! own page    was written by this process: the hash of what was written is noted
 //! ```
-//! A page is reached through a pointer only, so the page with the pointer was read or written before. What does not agree is an
+//! A page is reached through a pointer only, so the page with the pointer was read or written before. A page that does not agree is an
 //! error of the file (`InvalidData`), and redb never sees it. The only state that an old page can bring back is that of a whole
 //! older commit, by an older header; that is a state in which the store once was, like after a crash.
 //!
@@ -23,7 +23,7 @@
 //! # Cost
 //! A hash of each page that is read from the file (about 0.4 us of 4 KiB) or written to it, and 9 bytes of memory per 4 KiB of file.
 //!
-//! # Who may touch what
+//! # Which part may touch what
 //! `sums` is locked for the look at one page at a time; it is taken last, after whatever redb holds.
 
 use std::fmt;
@@ -56,7 +56,7 @@ struct Aside {
     written: FxHashMap<u64, Box<[u8]>>,
 }
 
-/// What is known of the pages, by their number in the file.
+/// The knowledge about the pages, by their number in the file.
 struct Sums {
     sums: Vec<u64>,
     /// Nothing is known; the hash of the whole page as written; or the checksum of a page of the tree `kind - TREES`.
@@ -267,7 +267,7 @@ impl Sums {
     fn note(&mut self, header: &Header, pointer: Pointer, tree: Tree) {
         let Some((offset, _)) = header.place(pointer) else { return };
         let page = usize::try_from(offset / PAGE).unwrap_or(usize::MAX);
-        // What this process has written is known better: a page above it may name it by a checksum that is still to be made.
+        // A page that this process has written is known better: a page above it may name it by a checksum that is still to be made.
         if self.kinds.get(page).is_none_or(|kind| *kind == OWN) {
             return;
         }
@@ -301,7 +301,7 @@ impl Sums {
     }
 }
 
-/// What redb is given.
+/// The file that redb is given.
 pub(super) struct Handed(pub(super) Arc<Pages>);
 
 impl StorageBackend for Handed {

@@ -51,7 +51,7 @@ impl StoreFile {
         // Each round, another process has put something else in its place between two looks.
         for _ in 0..16 {
             let target = behind_links(&asked).map_err(Trouble::failed)?;
-            // What another process may have changed since: there is a file now, or none any more.
+            // Another process may have changed this since: there is a file now, or none any more.
             let (opened, race) = match (fs::symlink_metadata(&target), access) {
                 (Err(error), Access::Write { mode }) if error.kind() == io::ErrorKind::NotFound => {
                     (create(&target, mode), io::ErrorKind::AlreadyExists)

@@ -1,4 +1,4 @@
-//! What a store in memory is told to do wrong.
+//! Faults that a store in memory is told to make.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,7 +24,7 @@ struct Plan {
     always: Outcome,
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Outcome {
     #[default]
@@ -47,7 +47,7 @@ impl Faults {
         self.plan.lock()[operation as usize].always = Outcome::Fail;
     }
 
-    /// The `nth` commit from now fails with half of its writes made. As the trait promises, none of them is seen.
+    /// The `nth` commit from now fails with half of its writes made. None of them is seen, which the trait promises.
     pub fn tear_nth_commit(&self, nth: u64) {
         self.at(Operation::Commit, nth, Outcome::Tear);
     }

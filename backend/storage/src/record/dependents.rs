@@ -1,4 +1,4 @@
-//! Reverse edges: who read a task, source or input.
+//! Reverse edges: the readers of a task, source or input.
 //!
 //! ```text
 //! at (target), the head:
@@ -13,7 +13,7 @@
 //! 16 each dependent
 //! ```
 //! Runs only ever add dependents, so the list may name tasks that no longer read the target: they are marked
-//! stale for nothing, verified, and found fresh. What must not happen is that one is missing. So a head exists from the
+//! stale for nothing, verified, and found fresh. None may be missing. So a head exists from the
 //! moment its target is stored, and count and sum tell whether all segments are there. A head that is lost and has to
 //! be made again is marked incomplete for good.
 

@@ -1,4 +1,4 @@
-//! What becomes of a stored task when runs, marks and reverts are written to it.
+//! The effect of runs, marks and reverts on a stored task.
 //!
 //! Runs on the writer's thread only, and on what is committed: what is still in the queue comes in order as `ops`.
 
@@ -56,7 +56,7 @@ impl Held {
     }
 }
 
-/// What became of a task.
+/// The effect on a task.
 pub(crate) enum Merged {
     /// It is stored, and was not before.
     New,
@@ -144,7 +144,7 @@ pub(crate) fn merge_task(
         (false, true) => Merged::New,
         (false, false) => Merged::Known,
         (true, _) => {
-            // What it read as of late. Lists of what it read before name it in vain.
+            // The latest reads. Lists of earlier reads name it in vain.
             reads.extend(known);
             reads.sort_unstable();
             reads.dedup();

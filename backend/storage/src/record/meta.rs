@@ -1,4 +1,4 @@
-//! What the store is, and since when which build has written to it.
+//! The identity of the store, and since when which build has written to it.
 //!
 //! ```text
 //! at "store":                                   at "sources":
@@ -24,7 +24,7 @@ pub(in super::super) const SOURCES: &[u8] = b"sources";
 pub(in super::super) const SINCE: &[u8] = b"since";
 const ORDER: u32 = 0x0102_0304;
 
-/// What the store is, who wrote it, and how often.
+/// The identity of the store, the build that wrote it, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetaRecord<'a> {
     /// The machine's byte order, as its `0x01020304` looks.
@@ -97,7 +97,7 @@ impl<'a> MetaRecord<'a> {
 /// 16      build
 /// 8       the generation of its first run, of those without another build's in between
 /// ```
-/// What was stored in an earlier run, by a task function with a declared version, may have read functions of another build.
+/// A record of an earlier run, by a task function with a declared version, may have read functions of another build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinceRecord {
     /// The build.

@@ -16,7 +16,7 @@ use super::super::Digest;
 use super::super::wire::{Malformed, Put, Reader};
 use super::{NotARecord, Stamp};
 
-/// What kind of leaf a name is a name of.
+/// The kind of leaf that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -46,7 +46,7 @@ pub fn source_key(kind: SourceKind, name: &[u8]) -> Digest {
 /// A source as it was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceRecord<'a> {
-    /// What it is.
+    /// The kind.
     pub kind: SourceKind,
     /// Its path or name.
     pub name: &'a [u8],

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! At 10.001 the time of change is less than a step of that clock old. Such a stamp is *racy*: it proves nothing, and the next
-//! look reads the content again. The same holds for a young time of modification, for file systems whose time of change is only
+//! look reads the content again. So does a young time of modification, for file systems whose time of change is only
 //! a copy of it.
 
 use std::fs::{File, Metadata};
@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 #[cfg(windows)]
 mod windows;
 
-/// What a file system tells of a file without reading it.
+/// The metadata that a file system tells of a file without reading it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes.

@@ -25,7 +25,7 @@ pub struct NewTask<'a> {
     pub encoded_key: &'a [u8],
     /// The generation of this run of the program: it counts as a use.
     pub generation: u64,
-    /// What the run of the task read and returned.
+    /// The reads and the output of the task's run.
     pub trace: NewTrace<'a>,
 }
 

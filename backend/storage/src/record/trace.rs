@@ -152,7 +152,7 @@ pub struct Output<'a> {
 /// A trace as it stands in a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
-    /// What the run returned.
+    /// The output of the run.
     pub output: Output<'a>,
     /// Reads, or the chunks that hold them.
     reads: &'a [u8],
@@ -260,7 +260,7 @@ pub fn output<'b>(
     }
 }
 
-/// What a search among the traces of a task found.
+/// The outcome of a search among the traces of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceSearch {
     /// The trace at this place of the list: all its reads are current. No body needs to run.

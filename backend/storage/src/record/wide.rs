@@ -1,4 +1,4 @@
-//! What becomes of the chunks of a stored task when its runs are written: new ones are put, those that no trace of the task names
+//! The chunks of a stored task when its runs are written: new ones are put, those that no trace of the task names
 //! any more are deleted.
 
 use rustc_hash::{FxHashMap, FxHashSet};

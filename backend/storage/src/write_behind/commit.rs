@@ -87,7 +87,7 @@ impl Committer {
                 Merged::Known => {}
                 Merged::Removed { was_new, reads } => {
                     if was_new {
-                        // What has read it in between is in this batch, and lists it.
+                        // A task that has read it in between is in this batch, and lists it.
                         edges.new_target(task.0);
                     }
                     self.gone.push((task.0, reads));

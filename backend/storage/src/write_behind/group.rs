@@ -1,4 +1,4 @@
-//! What is handed over together.
+//! Groups: records that are handed over together.
 
 use std::ops::Range;
 
@@ -138,7 +138,7 @@ impl Group {
         self.batch.seal(Table::Functions, &key, |out| function.encode_into(out));
     }
 
-    /// What the task function stores does not come back as it was: nothing of it is to be used.
+    /// Values of the task function do not come back as they were: no record of it is to be used.
     pub fn lossy_function(&mut self, function: &FunctionRecord<'_>) {
         let key = lossy_key(function.id());
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));

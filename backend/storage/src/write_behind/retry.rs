@@ -1,4 +1,4 @@
-//! What becomes of a batch that cannot be committed.
+//! Batches that cannot be committed.
 //!
 //! ```text
 //!            fails                 fails, attempts used up              pause over, or a flush

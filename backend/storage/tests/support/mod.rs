@@ -1,4 +1,4 @@
-//! What the storage tests share: a small, fully known world of tasks.
+//! Shared by the storage tests: a small, fully known world of tasks.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;

@@ -64,7 +64,7 @@ impl From<io::Error> for SourceError {
     }
 }
 
-/// What the file system holds, looked at anew by every call.
+/// Reads of the file system, looked at anew by every call.
 pub mod fs {
     use std::io;
     use std::path::Path;

@@ -6,7 +6,7 @@ use super::super::super::{Batch, Digest, Guarded, ReadFailure, Table};
 use super::{Head, IN_HEAD, segment_key};
 use crate::TaskKey;
 
-/// What was taken out.
+/// The entries that were taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Swept {
     /// All of them, and the list itself if its target is not stored.
