@@ -1,4 +1,4 @@
-//! A store of another kind: results in SQLite, through rusqlite. `cargo run --example custom_storage`
+//! A store of another kind: results in SQLite, through rusqlite. `cargo run -p sqlite-store`
 //!
 //! Four methods make a store. The engine seals and checks every record itself, so that a store has to be no more than
 //! atomic and durable; the conformance suite says whether it is.

@@ -3,19 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
 #![expect(unreachable_pub, dead_code, reason = "the program's modules offer more than is asked of them here")]
 
-#[path = "../../examples/linkcheck/fetch.rs"]
+#[path = "../../src/fetch.rs"]
 mod fetch;
-#[path = "../../examples/linkcheck/markdown.rs"]
+#[path = "../../src/markdown.rs"]
 mod markdown;
-#[path = "../../examples/linkcheck/progress.rs"]
+#[path = "../../src/progress.rs"]
 mod progress;
-#[path = "../../examples/linkcheck/stand_in.rs"]
+#[path = "../../src/stand_in.rs"]
 mod stand_in;
-#[path = "../../examples/linkcheck/target.rs"]
+#[path = "../../src/target.rs"]
 mod target;
-#[path = "../../examples/linkcheck/tasks.rs"]
+#[path = "../../src/tasks.rs"]
 mod tasks;
-#[path = "../../examples/linkcheck/url.rs"]
+#[path = "../../src/url.rs"]
 mod url;
 
 mod files;
@@ -198,10 +198,8 @@ fn the_program_tells_what_is_broken() {
     );
     folder.write("other.md", "");
     let run = |arguments: &[&str]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["run", "--quiet", "--example", "linkcheck", "--manifest-path"]);
-        cargo.args([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--"]);
-        cargo.args(arguments).current_dir(folder.dir.path()).output().unwrap()
+        let mut linkcheck = Command::new(env!("CARGO_BIN_EXE_linkcheck"));
+        linkcheck.args(arguments).current_dir(folder.dir.path()).output().unwrap()
     };
     let output = run(&["--stand-in", "list.txt", "."]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

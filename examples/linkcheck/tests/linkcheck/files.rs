@@ -195,10 +195,8 @@ fn a_file_may_be_given_and_what_is_none_is_an_error() {
     folder.write("index.md", "[a](other.md)\n[b](missing.md)\n");
     folder.write("notes.txt", "[b](missing.md)\n");
     let run = |arguments: &[&str]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["run", "--quiet", "--example", "linkcheck", "--manifest-path"]);
-        cargo.args([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--"]);
-        let output = cargo.args(arguments).current_dir(folder.dir.path()).output().unwrap();
+        let mut linkcheck = Command::new(env!("CARGO_BIN_EXE_linkcheck"));
+        let output = linkcheck.args(arguments).current_dir(folder.dir.path()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
