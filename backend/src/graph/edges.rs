@@ -80,6 +80,7 @@ impl Deps {
     }
 
     /// The position of `edge`, given where a reverse edge says that it is.
+    #[cfg(target_pointer_width = "64")]
     #[inline]
     fn find(&self, edge: Edge, place: Place) -> Option<usize> {
         let edges = self.as_slice();
