@@ -57,6 +57,11 @@ mod write_behind;
 // A thread that idles.
 mod signal;
 
+/// The page's example runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 use std::ops::Deref;
 
 pub use self::batch::{Batch, Write, Writes};
