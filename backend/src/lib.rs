@@ -15,40 +15,50 @@ mod entry;
 #[cfg(all(test, larder_model))]
 mod model;
 
+// Items that programs meet through the `larder` crate, which exports each of them.
 pub use call::storable::{Persist, PersistInput, PersistKey};
-pub use call::{args, slot};
-pub use context::engine::{Config, Engine};
 pub use context::gate::UpdatePolicy;
 pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
 pub use entry::aside::{Ask, ask};
-pub use entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
-pub use entry::call::{call, call_async, with};
 pub use entry::stats::{FunctionStats, Stats};
 pub use entry::store::{StorageStats, Unstored};
-pub use evaluate::asker::{Called, Pending};
 pub use evaluate::emit::emit;
-pub use evaluate::flight::{Deferred, block_on};
 pub use evaluate::handle::Task;
 pub use graph::emitted::Emitted;
 pub use graph::failure::{CycleError, FixpointError, TaskError};
 pub use graph::reason::Reason;
-pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
-pub use graph::task_type::CachedTaskType;
-pub use inventory::submit;
-pub use larder_storage::{self as storage, codec};
-pub use parallel::carry::{Carried, Stint, current};
 pub use parallel::jobs::{Scope, scope};
 pub use parallel::scope::{par_each, par_map, try_par_map};
-pub use persist::identity::Registered;
-pub use persist::{Opened, StorageConfig, stored};
-pub use session::futures::{AsyncSession, UpdateRequest};
+pub use persist::Opened;
 pub use session::input::{Input, InputValue, Update};
-pub use session::source::{Refreshed, lose_source};
+pub use session::source::Refreshed;
+
+/// Items for the `larder` crate and for generated code. They have no stable interface.
+mod internal {
+    pub use crate::call::{args, slot};
+    pub use crate::context::engine::{Config, Engine};
+    pub use crate::entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
+    pub use crate::entry::call::{call, call_async, with};
+    pub use crate::evaluate::asker::{Called, Pending};
+    pub use crate::evaluate::flight::{Deferred, block_on};
+    pub use crate::graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
+    pub use crate::graph::task_type::CachedTaskType;
+    pub use crate::parallel::carry::{Carried, Stint, current};
+    pub use crate::persist::identity::Registered;
+    pub use crate::persist::{StorageConfig, stored};
+    pub use crate::session::futures::{AsyncSession, UpdateRequest};
+    pub use crate::session::source::lose_source;
+    pub use inventory::submit;
+    pub use larder_storage::{self as storage, codec};
+}
+#[doc(hidden)]
+pub use internal::*;
 
 /// Descriptors of task functions, and what their constructors pick by the abilities of types.
+#[doc(hidden)]
 pub mod task_fn {
     pub use crate::call::exact::{Exact, same_by_sign};
     pub use crate::entry::picks::*;
@@ -58,6 +68,7 @@ pub mod task_fn {
 }
 
 /// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
+#[doc(hidden)]
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u128 {
     xxhash_rust::xxh3::xxh3_128(bytes)
