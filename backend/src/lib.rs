@@ -36,26 +36,37 @@ pub use persist::Opened;
 pub use session::input::{Input, InputValue, Update};
 pub use session::source::Refreshed;
 
-/// Items for the `larder` crate and for generated code. They have no stable interface.
-mod internal {
-    pub use crate::call::{args, slot};
-    pub use crate::context::engine::{Config, Engine};
-    pub use crate::entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
-    pub use crate::entry::call::{call, call_async, with};
-    pub use crate::evaluate::asker::{Called, Pending};
-    pub use crate::evaluate::flight::{Deferred, block_on};
-    pub use crate::graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
-    pub use crate::graph::task_type::CachedTaskType;
-    pub use crate::parallel::carry::{Carried, Stint, current};
-    pub use crate::persist::identity::Registered;
-    pub use crate::persist::{StorageConfig, stored};
-    pub use crate::session::futures::{AsyncSession, UpdateRequest};
-    pub use crate::session::source::lose_source;
-    pub use inventory::submit;
-    pub use larder_storage::{self as storage, codec};
-}
+// Items for the `larder` crate and for generated code. They have no stable interface.
 #[doc(hidden)]
-pub use internal::*;
+pub use call::{args, slot};
+#[doc(hidden)]
+pub use context::engine::{Config, Engine};
+#[doc(hidden)]
+pub use entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
+#[doc(hidden)]
+pub use entry::call::{call, call_async, with};
+#[doc(hidden)]
+pub use evaluate::asker::{Called, Pending};
+#[doc(hidden)]
+pub use evaluate::flight::{Deferred, block_on};
+#[doc(hidden)]
+pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
+#[doc(hidden)]
+pub use graph::task_type::CachedTaskType;
+#[doc(hidden)]
+pub use inventory::submit;
+#[doc(hidden)]
+pub use larder_storage::{self as storage, codec};
+#[doc(hidden)]
+pub use parallel::carry::{Carried, Stint, current};
+#[doc(hidden)]
+pub use persist::identity::Registered;
+#[doc(hidden)]
+pub use persist::{StorageConfig, stored};
+#[doc(hidden)]
+pub use session::futures::{AsyncSession, UpdateRequest};
+#[doc(hidden)]
+pub use session::source::lose_source;
 
 /// Descriptors of task functions, and what their constructors pick by the abilities of types.
 #[doc(hidden)]
