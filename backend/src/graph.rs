@@ -8,6 +8,7 @@
 
 pub(crate) mod task_type;
 pub(crate) mod task_fn;
+pub(crate) mod flags;
 pub(crate) mod node;
 pub(crate) mod edges;
 pub(crate) mod extra;

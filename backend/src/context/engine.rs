@@ -21,8 +21,9 @@ use crate::context::waits::WaitGraph;
 use crate::context::watch::Watch;
 use crate::graph::claim::Lot;
 use crate::graph::expiry::Expiries;
+use crate::graph::flags::Flags;
 use crate::graph::held::Released;
-use crate::graph::node::{DROP_QUEUED, NodeRef, TIDY_QUEUED};
+use crate::graph::node::NodeRef;
 use crate::graph::table::Table;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Persistence, StorageConfig};
@@ -211,8 +212,8 @@ impl Engine {
     /// Lists a node whose reverse edges are to be tidied when the gate is next held exclusively.
     pub(crate) fn queue_tidying(&self, node: NodeRef) {
         let mut untidy = self.untidy.lock();
-        if !node.flag(TIDY_QUEUED) {
-            node.set_flag(TIDY_QUEUED);
+        if !node.flag(Flags::TIDY_QUEUED) {
+            node.set_flag(Flags::TIDY_QUEUED);
             untidy.push(node);
             self.chores.list_tidying();
         }
@@ -251,8 +252,8 @@ impl Engine {
     /// Lists a node whose output is to be dropped when the gate is next held exclusively.
     pub(crate) fn queue_drop(&self, node: NodeRef) {
         let mut drops = self.drops.lock();
-        if !node.flag(DROP_QUEUED) {
-            node.set_flag(DROP_QUEUED);
+        if !node.flag(Flags::DROP_QUEUED) {
+            node.set_flag(Flags::DROP_QUEUED);
             drops.push(node);
             self.chores.list_prompt();
         }

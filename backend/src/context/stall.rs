@@ -33,8 +33,9 @@ use crate::context::local::Local;
 use crate::context::strand::ancestors;
 use crate::graph::claim::Phase;
 use crate::graph::failure::TaskError;
+use crate::graph::flags::Flags;
 use crate::graph::marks;
-use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 /// For how long nothing is said of a task that cannot be run apart.
@@ -139,7 +140,7 @@ fn trust(engine: &Engine, node: NodeRef) -> Duration {
 }
 
 fn can_run_apart(local: &Local, node: NodeRef) -> bool {
-    !node.task_fn.has_initial() && !node.flag(ON_CYCLE | RESOLVED) && !local.needs_node()
+    !node.task_fn.has_initial() && !node.flag(Flags::ON_CYCLE | Flags::RESOLVED) && !local.needs_node()
 }
 
 /// Whether this strand runs a task apart that the owner of `node` holds as well: it has waited for that owner already.

@@ -8,7 +8,8 @@ use crate::evaluate::handle::Task;
 use crate::evaluate::lookup::{insert, inside, known, peek};
 use crate::graph::claim::Phase;
 use crate::graph::emitted::Emitted;
-use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::flags::Leaving;
+use crate::graph::node::NodeRef;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::hash_of;
@@ -44,7 +45,7 @@ fn node_of(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut Arg
     match insert(local, task_fn, hash, slot, Phase::Empty) {
         Inserted::New(node) => {
             // Unless it is asked for its value, nothing keeps it but handles.
-            node.put_on(ABANDONED);
+            node.put_on(Leaving::ABANDONED);
             node
         }
         Inserted::Existing(node) => node,

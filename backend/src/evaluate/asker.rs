@@ -20,8 +20,9 @@ use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_de
 use crate::evaluate::flight::try_launch;
 use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
 use crate::graph::claim::Phase;
+use crate::graph::flags::Flags;
 use crate::graph::held::Held;
-use crate::graph::node::{NodeRef, RESOLVED};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
@@ -83,7 +84,7 @@ impl Asker {
                     if let Err(stop) = check_cancelled(local) {
                         return Asked::Failed(stop);
                     }
-                    if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(RESOLVED) {
+                    if !(node.task_fn.is_async() || node.task_fn.heavy) || node.flag(Flags::RESOLVED) {
                         return match demand(local, node) {
                             Ok(holder) => Asked::Holds(holder),
                             Err(stop) => Asked::Failed(stop),

@@ -47,7 +47,8 @@ use crate::context::strand::Gathered;
 use crate::evaluate::execute::unfinished;
 use crate::graph::edges::Edge;
 use crate::graph::failure::TaskError;
-use crate::graph::node::{AHEAD, NodeRef, ON_CYCLE};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 /// The node that holds the value of `node`, which has been run with this outcome by the current strand.
@@ -97,7 +98,7 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
             component.fail(error, None);
         }
     }
-    node.clear_flag(AHEAD);
+    node.clear_flag(Flags::AHEAD);
     local.pop_claim(node);
 }
 
@@ -116,7 +117,7 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, stop: &Stop) {
         component.note_reads(node, &reads);
         component.fail(error, None);
     }
-    node.clear_flag(AHEAD);
+    node.clear_flag(Flags::AHEAD);
     local.pop_claim(node);
 }
 
@@ -143,7 +144,7 @@ pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), 
 /// A member whose body has not run is about to be released.
 #[cold]
 pub(crate) fn give_up(local: &Local, node: NodeRef) {
-    node.clear_flag(ON_CYCLE);
+    node.clear_flag(Flags::ON_CYCLE);
     let depth = local.claimed.borrow().len() - 1;
     local.cycles.borrow_mut().innermost(depth).leave(node);
 }

@@ -29,8 +29,9 @@ use crate::evaluate::flight::{drive, try_launch_here};
 use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
 use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::marks::{self, Marks};
-use crate::graph::node::{ABANDONED, AHEAD, NodeRef, RESOLVED};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::{Stop, Thrown};
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
@@ -60,7 +61,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
                     return Err(Stop::from(error));
                 }
                 check_cancelled(local)?;
-                if node.flag(RESOLVED) {
+                if node.flag(Flags::RESOLVED) {
                     if cycle::verify_resolved(local, node)? == Waited::Never {
                         return run_apart(local, node);
                     }
@@ -124,14 +125,14 @@ pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> 
 
 /// Ends a claim without a run.
 pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
-    node.clear_flag(AHEAD);
+    node.clear_flag(Flags::AHEAD);
     if phase == Phase::Fresh {
         // It was asked for, so it is wanted again.
-        node.take_off(ABANDONED);
+        node.take_off(Leaving::ABANDONED);
     }
     marks::put(&node.work, marks);
     local.pop_claim(node);
-    node.state.publish(phase, &local.engine().lot, node.address());
+    node.end_claim(phase, &local.engine().lot);
 }
 
 /// Sleeps until `node` is not claimed any more, or drives it until then.

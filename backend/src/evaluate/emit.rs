@@ -10,7 +10,8 @@ use crate::evaluate::execute::rehearse;
 use crate::evaluate::stored::{Collected, Finding, Search};
 use crate::graph::edges::Edge;
 use crate::graph::emitted::{Emitted, EmittedValue, value_of};
-use crate::graph::node::{NodeRef, RESTORED, TWIN};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use larder_storage::Digest;
 
@@ -54,7 +55,7 @@ fn itself(local: &Local, root: NodeRef) -> NodeRef {
 /// The emitted values of a task are known when its owner has finished it, and a twin is made where that cannot be waited for.
 fn refuse_twin(node: NodeRef) {
     assert!(
-        !node.flag(TWIN),
+        !node.flag(Flags::TWIN),
         "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, as part of a \
          cycle or of what a stolen job interrupted; collect them outside of the cycle or the job",
         node.task_fn.site().name
@@ -176,7 +177,7 @@ impl<'a> Collecting<'a> {
         self.local.record(Edge::effects_of(node), true);
         match self.local.needing_nodes(|| demand(self.local, node)) {
             Ok(holder) => {
-                let is_apart = node == self.root && holder.flag(TWIN);
+                let is_apart = node == self.root && holder.flag(Flags::TWIN);
                 refuse_twin(if is_apart { itself(self.local, holder) } else { holder });
                 let visit = self.visit(node)?;
                 Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
@@ -196,7 +197,7 @@ impl<'a> Collecting<'a> {
 
     /// A node that is fresh.
     fn visit(&self, node: NodeRef) -> Result<Visit, Lost> {
-        if !node.flag(RESTORED) {
+        if !node.flag(Flags::RESTORED) {
             return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
         }
         if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {

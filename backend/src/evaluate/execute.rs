@@ -15,11 +15,9 @@ use crate::graph::edges::{Dependent, Deps, Edge};
 use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Failure;
 use crate::graph::failure::TaskError;
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::marks;
-use crate::graph::node::{
-    ABANDONED, AHEAD, FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED, SOURCE,
-    UNREACHABLE, WAS_READ,
-};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 use crate::persist::reads_changed;
@@ -154,47 +152,47 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     }
     let engine = local.engine();
     if !local.settle_carried() {
-        node.set_flag(FAILED);
+        node.set_flag(Flags::FAILED);
         unfinished(node).throw();
     }
     if let Some(stop) = local.poison_of_innermost() {
         // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
         // dependents have seen.
-        node.set_flag(FAILED);
+        node.set_flag(Flags::FAILED);
         stop.throw();
     }
     let lasts = lasts(node);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
-    node.clear_flag(RESTORED);
+    node.clear_flag(Flags::RESTORED);
     let emitted_changed = keep_emitted(local, node);
     let epoch = engine.epoch();
-    let unchanged = !node.flag(FAILED)
+    let unchanged = !node.flag(Flags::FAILED)
         && match ran {
             Ran::Equal => true,
             Ran::Changed | Ran::Provisional(_) => false,
             // A forgotten output that is computed again from unchanged reads is what it was.
-            Ran::First => node.flag(FORGOTTEN) && !node.flag(MARKED),
+            Ran::First => node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED),
         };
     if !unchanged {
         node.changed_at.store(epoch, Relaxed);
     }
     // A failed run had no effects that anybody could collect.
-    if reads_changed || emitted_changed || node.flag(FAILED) {
+    if reads_changed || emitted_changed || node.flag(Flags::FAILED) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
-    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | AHEAD);
+    node.clear_flag(Flags::MUST_RUN | Flags::MARKED | Flags::FORGOTTEN | Flags::FAILED | Flags::AHEAD);
     // It was asked for, so it is wanted again.
-    node.take_off(ABANDONED);
+    node.take_off(Leaving::ABANDONED);
     if !lasts {
         list_to_run_again(local, node);
     }
     if let Some(ttl) = node.task_fn.ttl {
         engine.expiries.set(node, ttl);
     }
-    if node.task_fn.observe.is_some() && !node.flag(SOURCE) {
-        node.set_flag(SOURCE);
+    if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {
+        node.set_flag(Flags::SOURCE);
         engine.sources.lock().push(node);
     }
     // The store is told before the node is FRESH: a reader then hands its own run over later.
@@ -226,7 +224,7 @@ pub(crate) fn unfinished(node: NodeRef) -> TaskError {
 #[cold]
 #[inline(never)]
 pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
-    if node.flag(ON_CYCLE) {
+    if node.flag(Flags::ON_CYCLE) {
         return cycle::park_failed(local, node, stop);
     }
     // Work that still runs can add nothing any more; the task has failed already.
@@ -239,27 +237,27 @@ pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
         if let Some(extra) = node.extra() {
             extra.failure.lock().take();
         }
-        if !node.flag(HAS_VALUE) {
+        if !node.flag(Flags::HAS_VALUE) {
             // It has never ended, so it is kept only for what has read it before, or asks again.
-            node.put_on(ABANDONED);
+            node.put_on(Leaving::ABANDONED);
             local.engine().queue_tidying(node);
         }
     } else {
         local.with_reads(|reads| relink(local, node, reads));
-        node.clear_flag(RESTORED);
+        node.clear_flag(Flags::RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let (demand, head) = (local.demand.get(), local.head_of_innermost());
         *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
-        node.set_flag(FAILED);
+        node.set_flag(Flags::FAILED);
         // Its reads are current now.
-        node.clear_flag(MARKED | FORGOTTEN);
+        node.clear_flag(Flags::MARKED | Flags::FORGOTTEN);
         if node.task_fn.volatile {
             list_to_run_again(local, node);
         }
     }
     // A run that failed has to be made up for even if nothing else changes.
-    node.set_flag(MUST_RUN);
-    node.clear_flag(AHEAD);
+    node.set_flag(Flags::MUST_RUN);
+    node.clear_flag(Flags::AHEAD);
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     counters.failed.add(1);
@@ -275,12 +273,12 @@ fn lasts(node: NodeRef) -> bool {
 #[inline(never)]
 fn keeps(node: NodeRef) -> bool {
     // The judgement is the user's code. Should it panic, the run has failed, with the output in place.
-    let before = node.flag(FAILED);
-    node.set_flag(FAILED);
+    let before = node.flag(Flags::FAILED);
+    node.set_flag(Flags::FAILED);
     // SAFETY: the claim is held, and the output is in place.
     let keeps = unsafe { node.task_fn.keeps(node) };
     if !before {
-        node.clear_flag(FAILED);
+        node.clear_flag(Flags::FAILED);
     }
     keeps
 }
@@ -296,7 +294,7 @@ pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
     local.pop_claim(node);
     drop(marks::take(&node.work, 0));
-    node.state.publish(phase, &local.engine().lot, node.address());
+    node.end_claim(phase, &local.engine().lot);
 }
 
 /// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether those that can emit are
@@ -308,7 +306,7 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
         return false;
     }
     // The reads of a restored run are not known.
-    let emitters_changed = node.flag(RESTORED) || !same_emitters(before, reads);
+    let emitters_changed = node.flag(Flags::RESTORED) || !same_emitters(before, reads);
     reads_changed(node, before.len());
     for (position, &read) in reads.iter().enumerate() {
         if before.get(position) != Some(&read) {
@@ -345,14 +343,14 @@ fn unlink(local: &Local, read: NodeRef) {
         let live = all.saturating_sub(usize::from(dead));
         ((dead == 1).then_some(all), dead == u16::MAX || usize::from(dead) > live.max(8))
     });
-    if read.flag(SOURCE) {
-        read.put_on(WAS_READ);
+    if read.flag(Flags::SOURCE) {
+        read.put_on(Leaving::WAS_READ);
     }
     if let Some(edges) = first {
         local.engine().note_dead_edges(read, edges);
     }
     // One that is not wanted any more may have lost its last reader.
-    if crowded || read.has(ABANDONED | UNREACHABLE) {
+    if crowded || read.has(Leaving::ABANDONED | Leaving::UNREACHABLE) {
         local.engine().queue_tidying(read);
     }
 }

@@ -17,8 +17,9 @@ use crate::evaluate::emit::collect;
 use crate::evaluate::lookup::hand_out;
 use crate::graph::emitted::Emitted;
 use crate::graph::failure::TaskError;
+use crate::graph::flags::Leaving;
 use crate::graph::held::{Held, Shared};
-use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 use larder_storage::Digest;
 
@@ -44,7 +45,8 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         let cell = match &*place {
             Some(shared) => shared.hold(),
             None => {
-                let (shared, cell) = Shared::new(engine.id, &engine.released, node, node.has(ABANDONED));
+                let (shared, cell) =
+                    Shared::new(engine.id, &engine.released, node, node.has(Leaving::ABANDONED));
                 *place = Some(shared);
                 cell
             }

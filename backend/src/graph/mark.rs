@@ -20,8 +20,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Place};
+use crate::graph::flags::Flags;
 use crate::graph::marks::{self, Marks, Single};
-use crate::graph::node::{BROKEN, MARKED, MUST_RUN, NodeRef, ORIGIN};
+use crate::graph::node::NodeRef;
 
 /// Marks what depends on `changed`, transitively, in the pass of `epoch`.
 ///
@@ -55,8 +56,8 @@ impl Marking {
         match node.state.phase() {
             // No mark is needed: it is verified by its record.
             Phase::Fresh => self.0.begin_stale(node),
-            Phase::Empty if !node.flag(MARKED) => {
-                node.set_flag(MARKED);
+            Phase::Empty if !node.flag(Flags::MARKED) => {
+                node.set_flag(Flags::MARKED);
                 self.0.mark_behind(node);
             }
             // No claim skips a node without marks, so the node behind this one is not FRESH either.
@@ -80,11 +81,11 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
     match node.state.phase() {
         Phase::Fresh => {
             // No mark is needed: it must run.
-            node.set_flag(MUST_RUN);
+            node.set_flag(Flags::MUST_RUN);
             pass.begin_stale(node);
         }
         Phase::Stale => {
-            node.set_flag(MUST_RUN);
+            node.set_flag(Flags::MUST_RUN);
             if let Some(single) = marks::single(&node.work) {
                 if node.marked_at.load(Relaxed) != epoch {
                     // It may have been skipped, so that nodes behind it are FRESH.
@@ -92,13 +93,13 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
                     pass.mark_behind(node);
                 } else if let Some(origin) = single.origin() {
                     // An unchanged origin says nothing about the nodes behind this one any more.
-                    origin.set_flag(BROKEN);
+                    origin.set_flag(Flags::BROKEN);
                 }
             }
         }
         // It failed, and a reader that caught that must ask again.
-        Phase::Empty if !node.flag(MARKED) => {
-            node.set_flag(MARKED);
+        Phase::Empty if !node.flag(Flags::MARKED) => {
+            node.set_flag(Flags::MARKED);
             pass.mark_behind(node);
         }
         Phase::Empty => {}
@@ -125,7 +126,7 @@ impl Pass {
         while let Some(node) = self.worklist.pop() {
             let origin = marks::single(&node.work).and_then(Single::origin);
             if origin.is_none() {
-                node.set_flag(ORIGIN);
+                node.set_flag(Flags::ORIGIN);
             }
             self.mark_readers(node, origin.or(Some(node)));
         }
@@ -139,7 +140,7 @@ impl Pass {
     /// Goes on behind `node`, as a possible origin of a new wave.
     fn mark_behind(&mut self, node: NodeRef) {
         node.marked_at.store(self.epoch, Relaxed);
-        node.clear_flag(BROKEN);
+        node.clear_flag(Flags::BROKEN);
         self.worklist.push(node);
         if let Some(reached) = &mut self.reached {
             reached.push(node);
@@ -173,8 +174,8 @@ impl Pass {
                 self.begin_stale(reader);
             }
             Phase::Stale => self.mark_stale_reader(read, reader, position, single),
-            Phase::Empty if !reader.flag(MARKED) => {
-                reader.set_flag(MARKED);
+            Phase::Empty if !reader.flag(Flags::MARKED) => {
+                reader.set_flag(Flags::MARKED);
                 self.mark_behind(reader);
             }
             Phase::Empty => {}
@@ -192,7 +193,7 @@ impl Pass {
         if same_read {
             // A node that has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
             let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
-            let is_one = really_stale || reader.flag(MUST_RUN);
+            let is_one = really_stale || reader.flag(Flags::MUST_RUN);
             marks::put(&reader.work, Marks::One(if is_one { single.without_origin() } else { single }));
             self.mark_behind(reader);
             return;
@@ -203,7 +204,7 @@ impl Pass {
         match before {
             Some(before) if in_this_pass => {
                 if let Some(origin) = before.origin() {
-                    origin.set_flag(BROKEN);
+                    origin.set_flag(Flags::BROKEN);
                 }
             }
             Some(_) => self.mark_behind(reader),
@@ -214,7 +215,7 @@ impl Pass {
 
 /// Whether all staleness of a claimed node came from `origin` alone, in a wave that is intact.
 pub(crate) fn is_in_wave_of(node: NodeRef, origin: NodeRef) -> bool {
-    node.marked_at.load(Relaxed) == origin.marked_at.load(Relaxed) && !origin.flag(BROKEN)
+    node.marked_at.load(Relaxed) == origin.marked_at.load(Relaxed) && !origin.flag(Flags::BROKEN)
 }
 
 /// Drops the dead reverse edges of a node.

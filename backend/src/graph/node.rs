@@ -30,65 +30,13 @@ use lock_api::RawMutex as _;
 
 use crate::base::stack::on_enough_stack;
 use crate::call::args::ArgsSlot;
-use crate::graph::claim::StateWord;
+use crate::graph::claim::{Lot, Phase, StateWord};
 use crate::graph::edges::{Dependents, Deps};
 use crate::graph::extra::Extra;
+use crate::graph::flags::{self, Flags, Leaving};
 use crate::graph::task_fn::RawTaskFn;
 
 pub(crate) use self::typed::{Node, Ops, replace_value};
-
-/// The output is initialised.
-pub(crate) const HAS_VALUE: u16 = 1;
-/// The body has to run, whatever verification would say (volatile, expired, failed half-way).
-pub(crate) const MUST_RUN: u16 = 2;
-/// An EMPTY node whose dependents have been marked since it was last claimed.
-pub(crate) const MARKED: u16 = 4;
-/// Waiting to have its dead reverse edges purged, or what memory these have too much given back.
-pub(crate) const TIDY_QUEUED: u16 = 8;
-/// The output was dropped to save memory or on request; the edges stay.
-pub(crate) const FORGOTTEN: u16 = 32;
-/// The last run failed: its readers saw the failure, so a success counts as a change.
-pub(crate) const FAILED: u16 = 64;
-/// Listed among the engine's sources.
-pub(crate) const SOURCE: u16 = 128;
-/// The wave of which this node is the origin is not intact (see `mark.rs`).
-pub(crate) const BROKEN: u16 = 256;
-/// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
-pub(crate) const ORIGIN: u16 = 512;
-/// A node apart from the graph that holds another one's value (`apart.rs`).
-pub(crate) const TWIN: u16 = 1024;
-/// Listed among the nodes to drop when the gate is next held exclusively.
-pub(crate) const DROP_QUEUED: u16 = 16;
-
-/// The reads of the last run are known to the store alone, not to `deps` (see `persist.rs`).
-pub(crate) const RESTORED: u16 = 2048;
-/// A source whose content cannot be had any more as it was observed.
-pub(crate) const LOST: u16 = 4096;
-/// Claimed, and a member of a component that is being resolved: what its body returns is provisional (see `cycle.rs`).
-pub(crate) const ON_CYCLE: u16 = 8192;
-/// A member of a resolved component, which is verified as one (see `cycle/resolved.rs`).
-pub(crate) const RESOLVED: u16 = 16384;
-/// Claimed as the origin of a wave, ahead of the tasks between it and the strand that verifies (see `demand.rs`).
-pub(crate) const AHEAD: u16 = 32768;
-
-// Of `more`, which reclaim alone looks at (see `reclaim.rs`). Set and cleared with the gate held exclusively, but for `ABANDONED`.
-
-/// The program does not want the task any more: it goes when nothing reads or holds it.
-pub(crate) const ABANDONED: u8 = 1;
-/// Out of the table and of the edges, and waiting to be freed.
-pub(crate) const LIMBO: u8 = 2;
-/// Listed among those that may have to go.
-pub(crate) const LISTED: u8 = 4;
-/// All marks are being searched for its name.
-pub(crate) const SOUGHT: u8 = 8;
-/// It was a member of a component, whose members read each other.
-pub(crate) const MEMBER: u8 = 16;
-/// An input that was removed: its name is free.
-pub(crate) const NAMELESS: u8 = 32;
-/// A source that a task has read, which does not read it any more.
-pub(crate) const WAS_READ: u8 = 64;
-/// Its arguments hold handles to inputs that were removed, and that nothing else holds: no call can ask for it.
-pub(crate) const UNREACHABLE: u8 = 128;
 
 /// The type-erased part of a node.
 #[repr(C)]
@@ -116,7 +64,7 @@ pub(crate) struct Header {
     lock: parking_lot::RawMutex,
     /// A copy of [`Persisted::is_stored`](crate::graph::persisted::Persisted), next to fields that a pass over many reads looks at anyway.
     stored: AtomicBool,
-    more: AtomicU8,
+    leaving: AtomicU8,
     pub(crate) hash: u64,
     // Fields that a hit reads, next to the key and the value that it reads, too.
     pub(crate) state: StateWord,
@@ -146,15 +94,16 @@ impl std::ops::Deref for NodeRef {
 }
 
 impl Header {
-    pub(crate) fn flag(&self, flag: u16) -> bool {
-        self.flags.load(Relaxed) & flag != 0
+    /// Whether any of `flags` is set.
+    pub(crate) fn flag(&self, flags: Flags) -> bool {
+        self.flags.load(Relaxed) & flags.bits() != 0
     }
-    pub(crate) fn set_flag(&self, flag: u16) {
-        self.flags.fetch_or(flag, Relaxed);
+    pub(crate) fn set_flag(&self, flags: Flags) {
+        self.flags.fetch_or(flags.bits(), Relaxed);
     }
-    pub(crate) fn clear_flag(&self, flag: u16) {
-        if self.flag(flag) {
-            self.flags.fetch_and(!flag, Relaxed);
+    pub(crate) fn clear_flag(&self, flags: Flags) {
+        if self.flag(flags) {
+            self.flags.fetch_and(!flags.bits(), Relaxed);
         }
     }
     /// Whether store and queue hold its current value and what it read.
@@ -168,15 +117,15 @@ impl Header {
     }
     /// Whether reclaim has any of these bits on the node.
     #[inline]
-    pub(crate) fn has(&self, bits: u8) -> bool {
-        self.more.load(Relaxed) & bits != 0
+    pub(crate) fn has(&self, flags: Leaving) -> bool {
+        self.leaving.load(Relaxed) & flags.bits() != 0
     }
-    pub(crate) fn put_on(&self, bits: u8) {
-        self.more.fetch_or(bits, Relaxed);
+    pub(crate) fn put_on(&self, flags: Leaving) {
+        self.leaving.fetch_or(flags.bits(), Relaxed);
     }
-    pub(crate) fn take_off(&self, bits: u8) {
-        if self.has(bits) {
-            self.more.fetch_and(!bits, Relaxed);
+    pub(crate) fn take_off(&self, flags: Leaving) {
+        if self.has(flags) {
+            self.leaving.fetch_and(!flags.bits(), Relaxed);
         }
     }
     pub(crate) fn extra(&self) -> Option<&Extra> {
@@ -221,6 +170,12 @@ impl Header {
 }
 
 impl NodeRef {
+    /// Ends the claim of the node: the one place where it becomes FRESH, STALE or EMPTY while sessions are open.
+    pub(crate) fn end_claim(self, phase: Phase, lot: &Lot) {
+        flags::check(phase, Flags::from_bits_retain(self.flags.load(Relaxed)));
+        self.state.publish(phase, lot, self.address());
+    }
+
     /// Allocates a node for the arguments in `slot`, which are moved into it. Its value is not initialised.
     ///
     /// # Safety
@@ -316,10 +271,10 @@ impl NodeRef {
     /// # Safety
     /// The caller holds the gate exclusively (no session can see the output).
     pub(crate) unsafe fn take_value(self) -> Option<Box<dyn Any + Send>> {
-        if !self.flag(HAS_VALUE) {
+        if !self.flag(Flags::HAS_VALUE) {
             return None;
         }
-        self.clear_flag(HAS_VALUE);
+        self.clear_flag(Flags::HAS_VALUE);
         // SAFETY: the flag said that the output is initialised; it is cleared, so it is moved out once.
         Some(unsafe { (self.task_fn.ops.take_value)(self) })
     }
@@ -369,7 +324,7 @@ impl Header {
             verified_at: AtomicU32::new(0),
             effects_at: AtomicU32::new(0),
             lock: parking_lot::RawMutex::INIT,
-            more: AtomicU8::new(0),
+            leaving: AtomicU8::new(0),
             flags: AtomicU16::new(0),
             dead: AtomicU16::new(0),
             marked_at: AtomicU32::new(0),

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::call::args::{Args, ArgsSlot, ByKey, Key};
 use crate::call::slot::StackMagicAnySlot;
 use crate::call::storable::{Persist, PersistInput};
-use crate::graph::node::{HAS_VALUE, NodeRef, replace_value};
+use crate::graph::flags::Flags;
+use crate::graph::node::{NodeRef, replace_value};
 use crate::graph::task_fn::{Put, RawStored, RawTaskFn, Replaced, Stored};
 use crate::graph::task_type::hash_of;
 use larder_storage::codec::{self, DecodeError, EncodeError, RoundTripError};
@@ -75,7 +76,7 @@ unsafe fn put_value<K: Key, O: Persist + Send + Sync + 'static>(
 ) -> Result<Put, DecodeError> {
     let value = codec::decode::<O>(encoded)?;
     // SAFETY: passed on to the caller; there is a value.
-    if node.flag(HAS_VALUE) && unsafe { node.task_fn.is_equal(node.value::<K, O>(), &value) } {
+    if node.flag(Flags::HAS_VALUE) && unsafe { node.task_fn.is_equal(node.value::<K, O>(), &value) } {
         return Ok(Put::Equal);
     }
     // SAFETY: passed on to the caller.

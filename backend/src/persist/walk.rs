@@ -23,7 +23,8 @@ use rustc_hash::FxHashSet;
 
 use super::{Change, Persistence};
 use crate::graph::claim::Phase;
-use crate::graph::node::{NodeRef, RESTORED};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use larder_storage::record::{Incomplete, read_dependents};
 use larder_storage::{Digest, Group, ReadFailure, Table, TaskKey, Visit};
@@ -122,7 +123,8 @@ impl<'a> Walk<'a> {
             let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
                 if goes
-                    && let Some(node) = self.persistence.nodes.get(task.0).filter(|node| node.flag(RESTORED))
+                    && let Some(node) =
+                        self.persistence.nodes.get(task.0).filter(|node| node.flag(Flags::RESTORED))
                 {
                     self.readers.push(node);
                 }
@@ -249,7 +251,7 @@ impl<'a> Walk<'a> {
 /// Whether it may be that memory does not know what a node read: it is restored, or has no value. One of which there is but a
 /// handle has never known, and others that are restored may be linked to it.
 fn reads_are_stored_alone(node: NodeRef) -> bool {
-    node.flag(RESTORED) || node.state.phase() == Phase::Empty
+    node.flag(Flags::RESTORED) || node.state.phase() == Phase::Empty
 }
 
 /// Whether the store holds, or will hold, what the node's last run came to.

@@ -25,8 +25,9 @@ use crate::context::token::CancelToken;
 use crate::context::watch::UpdateError;
 use crate::evaluate::handle::Task;
 use crate::graph::claim::{Phase, StateWord};
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::mark::Marking;
-use crate::graph::node::{HAS_VALUE, Header, NAMELESS, NodeRef, name_of, replace_value};
+use crate::graph::node::{Header, NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{Change, Site, TaskFn, type_id};
 use crate::persist::{Moved, Touched, recognised};
 use crate::session::reclaim::Garbage;
@@ -129,7 +130,7 @@ impl<T> serde::Serialize for Input<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (engine, node) = self.task.place();
         let local = Local::current().filter(|local| local.engine_id() == engine);
-        if local.is_some() && node.has(NAMELESS) {
+        if local.is_some() && node.has(Leaving::NAMELESS) {
             return Err(serde::ser::Error::custom("the input has been removed"));
         }
         serializer.serialize_str(&self.name)
@@ -287,7 +288,8 @@ impl Engine {
     /// # Panics
     /// If an input that was removed is set, and there is a new one of its name.
     fn check_names(&self, changes: &[Box<dyn Change>]) {
-        let revived = changes.iter().filter(|change| !change.removes() && change.node().has(NAMELESS));
+        let revived =
+            changes.iter().filter(|change| !change.removes() && change.node().has(Leaving::NAMELESS));
         let mut names = FxHashSet::default();
         let inputs = self.inputs.lock();
         for change in revived {
@@ -312,7 +314,7 @@ impl Engine {
 
     /// An input that may have been removed before has been set.
     fn give_name_back(&self, node: NodeRef) {
-        if node.has(NAMELESS) {
+        if node.has(Leaving::NAMELESS) {
             self.inputs.lock().insert(name_of(node).into(), node);
             self.reclaim.revive_input(node);
         }
@@ -341,7 +343,7 @@ impl Engine {
                 marking.mark_dependents(node);
             }
             if removes {
-                if !node.has(NAMELESS) {
+                if !node.has(Leaving::NAMELESS) {
                     self.take_name(node);
                     removed.push(node);
                 }
@@ -392,7 +394,7 @@ impl<T: InputValue> Change for Set<T> {
         self.node
     }
     fn differs(&self) -> bool {
-        if !self.node.flag(HAS_VALUE) {
+        if !self.node.flag(Flags::HAS_VALUE) {
             return true;
         }
         // SAFETY: 1. `Update::set` took node and value from an `Input<T>`; 2. the gate is held exclusively.
@@ -418,7 +420,7 @@ impl Change for Remove {
         true
     }
     fn differs(&self) -> bool {
-        self.0.flag(HAS_VALUE)
+        self.0.flag(Flags::HAS_VALUE)
     }
     fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
         self.0.state.set_exclusively(Phase::Empty);

@@ -44,8 +44,9 @@ use self::lists::Lists;
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::graph::edges::Dependents;
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::mark::{Marking, mark_must_run, purge_dead};
-use crate::graph::node::{ABANDONED, NodeRef, TIDY_QUEUED, UNREACHABLE};
+use crate::graph::node::NodeRef;
 use crate::session::Exclusive;
 
 /// How many nodes a slice forgets, retires or frees, and how many edges or marks it looks at instead.
@@ -161,12 +162,12 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     let mut lists = engine.reclaim.0.lock();
     let untidy = std::mem::take(&mut *engine.untidy.lock());
     for node in untidy {
-        node.clear_flag(TIDY_QUEUED);
+        node.clear_flag(Flags::TIDY_QUEUED);
         if is_crowded(node) {
             purge_dead(node);
         }
         node.with_dependents(Dependents::fit);
-        if node.has(ABANDONED | UNREACHABLE) {
+        if node.has(Leaving::ABANDONED | Leaving::UNREACHABLE) {
             lists.list(node);
         }
     }

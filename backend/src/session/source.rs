@@ -18,8 +18,9 @@ use crate::context::token::CancelToken;
 use crate::context::watch::{GLANCE, UpdateError};
 use crate::evaluate::lookup::known;
 use crate::graph::claim::Phase;
+use crate::graph::flags::Flags;
 use crate::graph::mark::mark_dependents;
-use crate::graph::node::{LOST, MARKED, NodeRef, replace_value};
+use crate::graph::node::{NodeRef, replace_value};
 use crate::graph::task_fn::{Change, Erased, RawTaskFn, TaskFn};
 
 /// The findings of a refresh.
@@ -114,8 +115,8 @@ impl Engine {
             }
             let epoch = if failed.is_empty() { self.epoch() } else { self.advance() };
             for node in failed {
-                if node.state.phase() == Phase::Empty && !node.flag(MARKED) {
-                    node.set_flag(MARKED);
+                if node.state.phase() == Phase::Empty && !node.flag(Flags::MARKED) {
+                    node.set_flag(Flags::MARKED);
                     mark_dependents(node, epoch);
                 }
             }
@@ -134,7 +135,7 @@ impl Engine {
 /// stored; and the next refresh takes it for changed, even if it is what it was: what was made of its loss must not stay.
 pub fn lose_source<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
     let Some((local, node)) = known(task_fn, args) else { return };
-    node.set_flag(LOST);
+    node.set_flag(Flags::LOST);
     if let Some(persistence) = local.engine().persistence() {
         persistence.lose(node);
     }
@@ -156,7 +157,7 @@ impl<O: Send + Sync + 'static> Change for Observed<O> {
         self.differs
     }
     fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
-        self.node.clear_flag(LOST);
+        self.node.clear_flag(Flags::LOST);
         // SAFETY: `put` was made for the node's types; the gate is held exclusively.
         let old = unsafe { (self.put)(self.node, self.value) };
         old.map(|old| Box::new(old) as Box<dyn Any + Send>)
@@ -173,7 +174,7 @@ pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
 ) -> Option<Box<dyn Change>> {
     // SAFETY: passed on to the caller.
     let (key, value) = unsafe { (node.key::<K, O>(), node.value::<K, O>()) };
-    let lost = node.flag(LOST);
+    let lost = node.flag(Flags::LOST);
     let (value, differs) =
         if lost { task_fn.observe_anew(key)? } else { task_fn.observe_again(key, value)? };
     Some(Box::new(Observed { node, value, differs, put: replace_value::<K, O> }))

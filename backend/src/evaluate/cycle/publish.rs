@@ -13,10 +13,9 @@ use crate::evaluate::execute::{list_to_run_again, relink, replace_emitted};
 use crate::graph::claim::Phase;
 use crate::graph::extra::Failure;
 use crate::graph::failure::TaskError;
+use crate::graph::flags::Flags;
 use crate::graph::marks;
-use crate::graph::node::{
-    FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED,
-};
+use crate::graph::node::NodeRef;
 use crate::graph::resolved::Resolved;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
@@ -75,7 +74,7 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
 }
 
 fn judge(node: NodeRef, twin: NodeRef) -> Judged {
-    let ran = if !node.flag(HAS_VALUE) {
+    let ran = if !node.flag(Flags::HAS_VALUE) {
         Ran::First
     } else {
         // SAFETY: the claim is held and there is a value; the twin's is held by the component. The descriptor is the node's.
@@ -99,16 +98,24 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     let extra = node.extra_or_insert();
     let emitted_changed = replace_emitted(node, run.emitted);
     let epoch = engine.epoch();
-    let unchanged = !node.flag(FAILED)
-        && (ran == Ran::Equal || ran == Ran::First && node.flag(FORGOTTEN) && !node.flag(MARKED));
+    let unchanged = !node.flag(Flags::FAILED)
+        && (ran == Ran::Equal
+            || ran == Ran::First && node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED));
     if !unchanged {
         node.changed_at.store(epoch, Relaxed);
     }
-    if reads_changed || emitted_changed || node.flag(FAILED) {
+    if reads_changed || emitted_changed || node.flag(Flags::FAILED) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
-    node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED | RESTORED | ON_CYCLE);
+    node.clear_flag(
+        Flags::MUST_RUN
+            | Flags::MARKED
+            | Flags::FORGOTTEN
+            | Flags::FAILED
+            | Flags::RESTORED
+            | Flags::ON_CYCLE,
+    );
     if !judged.lasts {
         list_to_run_again(local, node);
     }
@@ -120,7 +127,7 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     }
     extra.failure.lock().take();
     *extra.resolved.lock() = Some(resolved.clone());
-    node.set_flag(RESOLVED);
+    node.set_flag(Flags::RESOLVED);
     if ran == Ran::Equal {
         local.counters.of(node.function).cut_off.add(1);
     }
@@ -147,24 +154,24 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
         extra.failure.lock().take();
     } else {
         relink(local, node, &member.reads);
-        node.clear_flag(RESTORED);
+        node.clear_flag(Flags::RESTORED);
         node.effects_at.store(local.engine().epoch(), Relaxed);
         let failure = Failure { error: error.clone(), demand: local.demand.get(), head: None };
         *extra.failure.lock() = Some(Box::new(failure));
-        node.set_flag(FAILED);
-        node.clear_flag(MARKED | FORGOTTEN);
+        node.set_flag(Flags::FAILED);
+        node.clear_flag(Flags::MARKED | Flags::FORGOTTEN);
         if node.task_fn.volatile {
             list_to_run_again(local, node);
         }
     }
-    node.set_flag(MUST_RUN);
-    node.clear_flag(ON_CYCLE);
+    node.set_flag(Flags::MUST_RUN);
+    node.clear_flag(Flags::ON_CYCLE);
     release(local, node, Phase::Empty);
 }
 
 fn release(local: &Local, node: NodeRef, phase: Phase) {
     drop(marks::take(&node.work, 0));
-    node.state.publish(phase, &local.engine().lot, node.address());
+    node.end_claim(phase, &local.engine().lot);
 }
 
 /// Frees twins of a component. No body that could have been lent their values runs any more.

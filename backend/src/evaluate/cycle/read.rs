@@ -8,8 +8,9 @@ use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::unfinished;
 use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::flags::Flags;
 use crate::graph::marks;
-use crate::graph::node::{NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 /// Whether the current strand has claimed a node that is RUNNING.
@@ -72,7 +73,7 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         },
     };
     let on_the_way = claimed.get(low..)?;
-    if let Some(offset) = on_the_way.iter().position(|node| node.flag(RESOLVED)) {
+    if let Some(offset) = on_the_way.iter().position(|node| node.flag(Flags::RESOLVED)) {
         return Some(Answer::ClaimAnew(low + offset));
     }
     let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
@@ -127,13 +128,13 @@ fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
 
 /// A cycle has closed at depth `low`: all claims from there on become members of one component.
 fn join(cycles: &mut Cycles, on_the_way: &[NodeRef], low: usize) {
-    let covered = on_the_way.first().is_some_and(|node| node.flag(ON_CYCLE));
+    let covered = on_the_way.first().is_some_and(|node| node.flag(Flags::ON_CYCLE));
     let id = cycles.merge(low, covered).id;
     let is_in_rounds = cycles.runs.iter().any(|run| run.component == id);
     if let Some(component) = cycles.by_id(id) {
         component.grown |= is_in_rounds;
     }
-    on_the_way.iter().for_each(|node| node.set_flag(ON_CYCLE));
+    on_the_way.iter().for_each(|node| node.set_flag(Flags::ON_CYCLE));
 }
 
 /// The value of round 0 of a member.

@@ -18,8 +18,9 @@ use crate::context::local::Local;
 use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::marks::Marks;
-use crate::graph::node::{MEMBER, MUST_RUN, NodeRef, RESOLVED};
+use crate::graph::node::NodeRef;
 use crate::graph::resolved::Resolved;
 use crate::graph::stop::Stop;
 
@@ -188,7 +189,7 @@ impl<'a> Verification<'a> {
     /// Whether nothing has changed that the members have read of others.
     fn is_current(&self, asked: NodeRef) -> Result<bool, Stop> {
         let members = &self.resolved.members;
-        if members.iter().any(|member| member.flag(MUST_RUN))
+        if members.iter().any(|member| member.flag(Flags::MUST_RUN))
             || self.before.iter().any(|(phase, _)| *phase == Phase::Empty)
         {
             return Ok(false);
@@ -224,7 +225,7 @@ impl<'a> Verification<'a> {
     fn dissolve(self) {
         for member in self.resolved.members.iter().rev() {
             leave(*member);
-            member.set_flag(MUST_RUN);
+            member.set_flag(Flags::MUST_RUN);
             release(self.local, *member, Phase::Empty, Marks::None);
         }
     }
@@ -237,7 +238,7 @@ impl<'a> Verification<'a> {
 }
 
 fn leave(node: NodeRef) {
-    node.clear_flag(RESOLVED);
+    node.clear_flag(Flags::RESOLVED);
     if let Some(extra) = node.extra() {
         extra.resolved.lock().take();
     }
@@ -252,7 +253,7 @@ pub(crate) fn whole_components(nodes: &mut Vec<NodeRef>) {
         let Some(resolved) = of(node) else { continue };
         for member in &resolved.members {
             leave(*member);
-            member.put_on(MEMBER);
+            member.put_on(Leaving::MEMBER);
         }
         // Some may stand here twice now.
         nodes.extend(resolved.members.iter().copied());

@@ -17,7 +17,8 @@ use crate::context::component::Way;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Patience, wait_for};
 use crate::graph::claim::Phase;
-use crate::graph::node::{AHEAD, BROKEN, NodeRef, ON_CYCLE, RESOLVED};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 /// Waiting for `on` would close a cycle along `path`, at `closes_at`. If it can be resolved, the current strand makes way; the
@@ -32,7 +33,7 @@ pub(crate) fn give_way(
 ) -> Option<Stop> {
     // A strand does not do again what it was told before; another one goes on when this one has made way.
     let goes_on = |node| !is_own(local, node) && local.beneath.borrow().is_none();
-    let hides = |node| was_leapt_to(node) && (!node.flag(BROKEN) || goes_on(node));
+    let hides = |node| was_leapt_to(node) && (!node.flag(Flags::BROKEN) || goes_on(node));
     let may_resolve = path.iter().any(|node| node.task_fn.has_initial() || hides(*node));
     path.iter().for_each(bar_leaps);
     if !may_resolve || path.iter().any(|node| node.task_fn.is_async()) {
@@ -52,13 +53,13 @@ pub(crate) fn give_way(
 /// Whether a node has been claimed ahead of tasks that lie between it and the one that claimed it: they are missing in the ways that are
 /// told by claims.
 pub(super) fn was_leapt_to(node: NodeRef) -> bool {
-    node.flag(AHEAD)
+    node.flag(Flags::AHEAD)
 }
 
 /// From now on the way to a node that has been leapt to is gone link by link.
 pub(super) fn bar_leaps(node: &NodeRef) {
     if was_leapt_to(*node) {
-        node.set_flag(BROKEN);
+        node.set_flag(Flags::BROKEN);
     }
 }
 
@@ -70,12 +71,14 @@ fn lowest(local: &Local, node: NodeRef) -> Option<usize> {
         return Some(component.low);
     }
     let depth = claimed.iter().position(|other| *other == node)?;
-    if node.flag(ON_CYCLE) {
+    if node.flag(Flags::ON_CYCLE) {
         return Some(cycles.innermost(depth).low);
     }
     // The members of a resolved component are claimed together.
-    let others =
-        claimed[..depth].iter().rev().take_while(|other| node.flag(RESOLVED) && other.flag(RESOLVED));
+    let others = claimed[..depth]
+        .iter()
+        .rev()
+        .take_while(|other| node.flag(Flags::RESOLVED) && other.flag(Flags::RESOLVED));
     Some(depth - others.count())
 }
 

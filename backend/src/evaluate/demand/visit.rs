@@ -10,9 +10,10 @@ use crate::evaluate::flight::try_launch_here;
 use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::flags::Flags;
 use crate::graph::mark::is_in_wave_of;
 use crate::graph::marks::Marks;
-use crate::graph::node::{AHEAD, MUST_RUN, NodeRef, ON_CYCLE, RESOLVED, RESTORED};
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 /// A claimed node whose stale reads are being looked at.
@@ -61,7 +62,7 @@ impl Visit {
     /// The node goes back to where it was before it was claimed.
     pub(crate) fn put_back(&mut self, local: &Local) {
         let marks = std::mem::replace(&mut self.marks, Marks::None);
-        if self.node.flag(ON_CYCLE) {
+        if self.node.flag(Flags::ON_CYCLE) {
             cycle::give_up(local, self.node);
         }
         if self.phase == Phase::Empty
@@ -112,7 +113,7 @@ impl Visit {
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
-        if self.runs || self.node.flag(ON_CYCLE) {
+        if self.runs || self.node.flag(Flags::ON_CYCLE) {
             return Step::Run;
         }
         if matches!(self.store, Store::Asked(_)) {
@@ -146,12 +147,12 @@ impl Visit {
             match self.look_at(local, patience, Edge::value_of(node), leaps) {
                 Look::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
-                        node.set_flag(AHEAD);
+                        node.set_flag(Flags::AHEAD);
                     }
                     return step;
                 }
                 // The reads before do not say anything about the rounds that led to the node's value.
-                Look::Changed if self.node.flag(ON_CYCLE) => return Step::Run,
+                Look::Changed if self.node.flag(Flags::ON_CYCLE) => return Step::Run,
                 Look::Changed | Look::Unchanged => {
                     if !node.state.is_fresh()
                         && let Store::Asked(check) = &mut self.store
@@ -165,7 +166,7 @@ impl Visit {
 
     /// Looks at the stale reads.
     fn look(&mut self, local: &Local, patience: Patience) -> Step {
-        if self.phase == Phase::Empty || self.node.flag(MUST_RUN | RESTORED) {
+        if self.phase == Phase::Empty || self.node.flag(Flags::MUST_RUN | Flags::RESTORED) {
             return Step::Run;
         }
         // SAFETY: the claim is held.
@@ -187,7 +188,7 @@ impl Visit {
                 Look::Changed => {}
                 Look::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
-                        origin.set_flag(AHEAD);
+                        origin.set_flag(Flags::AHEAD);
                     }
                     return step;
                 }
@@ -231,7 +232,7 @@ impl Visit {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
                         return Look::Changed;
                     }
-                    if node.flag(RESOLVED) {
+                    if node.flag(Flags::RESOLVED) {
                         match cycle::verify_resolved(local, node) {
                             Ok(Waited::Over) => continue,
                             Err(stop) if stop.is_given_up() => {

@@ -20,7 +20,8 @@ mod frame;
 
 use self::frame::{Frame, Next};
 use crate::context::local::Local;
-use crate::graph::node::{BROKEN, HAS_VALUE, NodeRef};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::persist::pending::Known;
 use crate::persist::wide::CleanChunks;
@@ -90,7 +91,7 @@ impl Check {
                     Current::Needs(node) => match self.recall(local, persistence) {
                         Some(between) => return between,
                         None if self.frames.len() == 1 => return Progress::Needs(node),
-                        None if node.flag(BROKEN) => self.agree(persistence, key, None),
+                        None if node.flag(Flags::BROKEN) => self.agree(persistence, key, None),
                         None => return Progress::Leaps(node),
                     },
                     Current::Verify(known) => self.frames.push(Frame::new(TaskKey(key), known)),
@@ -130,7 +131,7 @@ impl Check {
             self.frames[*at].is_unknown = node.is_none();
         }
         let (at, node) = nodes.into_iter().find_map(|(at, node)| Some((at, node?)))?;
-        if at > 1 && node.flag(BROKEN) {
+        if at > 1 && node.flag(Flags::BROKEN) {
             return None;
         }
         self.frames.truncate(at);
@@ -206,7 +207,7 @@ impl Persistence {
 
     /// No trace of a task holds, and its body is about to run: notes what the last one came to.
     fn note_recorded(&self, task: TaskKey, known: &Known) {
-        let Some(node) = self.nodes.get(task.0).filter(|node| !node.flag(HAS_VALUE)) else { return };
+        let Some(node) = self.nodes.get(task.0).filter(|node| !node.flag(Flags::HAS_VALUE)) else { return };
         let last = known.traces.first().map(|trace| trace.trace().output.fingerprint);
         if let (Some(last), Some(extra)) = (last, node.extra())
             && let Some(persisted) = extra.persisted.lock().as_mut()

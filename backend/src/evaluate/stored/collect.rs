@@ -9,7 +9,8 @@ use super::Check;
 use super::Progress;
 use crate::context::local::Local;
 use crate::graph::emitted::{Channels, EmittedValue, StoredEmitted};
-use crate::graph::node::{NodeRef, RESTORED};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::persist::{Known, Persistence, StoredTrace};
 use larder_storage::record::Trace;
@@ -109,7 +110,7 @@ impl Persistence {
 
     /// The keys of what a restored node read, which is FRESH. None if the store has lost them.
     pub(crate) fn reads_of_restored(&self, node: NodeRef) -> Option<Vec<Digest>> {
-        debug_assert!(node.flag(RESTORED));
+        debug_assert!(node.flag(Flags::RESTORED));
         let persisted = Persisted::of(node)?;
         let task = TaskKey(persisted.key?);
         let known = self.pending.known(&self.store, task, |_| true)?;

@@ -13,7 +13,8 @@ use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::lookup::{insert, peek};
 use crate::graph::claim::Phase;
-use crate::graph::node::{ABANDONED, NodeRef};
+use crate::graph::flags::Leaving;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
 use crate::persist::Persistence;
@@ -58,7 +59,7 @@ impl Persistence {
                 match insert(local, task_fn, hash, slot, Phase::Empty) {
                     Inserted::New(node) => {
                         // Unless it is asked for its value, nothing keeps it but handles.
-                        node.put_on(ABANDONED);
+                        node.put_on(Leaving::ABANDONED);
                         node
                     }
                     Inserted::Existing(node) => node,

@@ -12,7 +12,8 @@ use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Extra;
-use crate::graph::node::{FAILED, FORGOTTEN, HAS_VALUE, MARKED, MUST_RUN, NodeRef, ON_CYCLE, RESTORED};
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Put, Replaced};
@@ -35,7 +36,7 @@ impl Drop for Restored {
 /// that it was claimed in.
 pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
     let persistence = local.engine().persistence()?;
-    if node.flag(MUST_RUN | FORGOTTEN | ON_CYCLE) || !lasts(node) {
+    if node.flag(Flags::MUST_RUN | Flags::FORGOTTEN | Flags::ON_CYCLE) || !lasts(node) {
         return None;
     }
     persistence.consult(local, node, from)
@@ -64,7 +65,7 @@ impl Persistence {
         if from == Phase::Empty && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));
         }
-        if from != Phase::Stale || node.flag(RESTORED) {
+        if from != Phase::Stale || node.flag(Flags::RESTORED) {
             return Some(Check::begin(task, known, epoch));
         }
         // SAFETY: the claim is held.
@@ -162,7 +163,7 @@ impl Persistence {
         let emitted = self.emitted_of(trace)?;
         let fingerprint = trace.output.fingerprint;
         let extra = node.extra_or_insert();
-        let has_this = node.flag(HAS_VALUE)
+        let has_this = node.flag(Flags::HAS_VALUE)
             && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
         let put = if has_this {
             Put::Equal
@@ -178,11 +179,11 @@ impl Persistence {
         };
         relink(local, node, reads.unwrap_or_default());
         match reads {
-            Some(_) => node.clear_flag(RESTORED),
+            Some(_) => node.clear_flag(Flags::RESTORED),
             None => {
                 // From here on the store alone knows whose dependent it is.
                 self.nodes.explore_anew();
-                node.set_flag(RESTORED);
+                node.set_flag(Flags::RESTORED);
             }
         }
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
@@ -193,16 +194,16 @@ impl Persistence {
             Put::New(replaced) => (replaced, true),
             Put::Equal => (None, false),
         };
-        if is_new || node.flag(FAILED) {
+        if is_new || node.flag(Flags::FAILED) {
             node.changed_at.store(epoch, Relaxed);
         }
         // Its dependencies may emit other values than before, even if its own are the same.
         node.effects_at.store(epoch, Relaxed);
         node.verified_at.store(epoch, Relaxed);
-        if node.flag(FAILED) {
+        if node.flag(Flags::FAILED) {
             extra.failure.lock().take();
         }
-        node.clear_flag(MUST_RUN | MARKED | FORGOTTEN | FAILED);
+        node.clear_flag(Flags::MUST_RUN | Flags::MARKED | Flags::FORGOTTEN | Flags::FAILED);
         Persisted { fingerprint, is_stored: true, ..Persisted::named(Some(task.0)) }.put(node);
         self.counts.restored.add();
         self.note_use(task);

@@ -5,9 +5,10 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
-use super::{HAS_VALUE, Header, NodeRef, TWIN};
+use super::{Header, NodeRef};
 use crate::call::args::{ArgsSlot, Key};
 use crate::graph::claim::{Phase, StateWord};
+use crate::graph::flags::Flags;
 use crate::graph::held::Seeker;
 use crate::graph::marks;
 
@@ -96,7 +97,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         unsafe {
             drop(marks::take(&node.work, 0));
             let mut node = Box::from_raw(node.0.as_ptr().cast::<Self>());
-            if node.header.flag(HAS_VALUE) {
+            if node.header.flag(Flags::HAS_VALUE) {
                 node.value.get_mut().assume_init_drop();
             }
             drop(node);
@@ -106,7 +107,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
     /// A node without a key that holds `value`, for readers of `node` that cannot wait for it (`apart.rs`).
     pub(crate) fn twin(node: NodeRef, value: O) -> NodeRef {
         let header = Header::new(node.task_fn, node.function, node.hash, StateWord::new(Phase::Fresh));
-        header.set_flag(TWIN | HAS_VALUE);
+        header.set_flag(Flags::TWIN | Flags::HAS_VALUE);
         let mut twin: Box<MaybeUninit<Self>> = Box::new_uninit();
         let place = twin.as_mut_ptr();
         // SAFETY: a fresh allocation of the node's layout. The key stays uninitialised: nothing looks for a twin by its key,
@@ -124,7 +125,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         unsafe {
             let twin = node.0.as_ptr().cast::<MaybeUninit<Self>>();
             let place = (*twin).as_mut_ptr();
-            if (*place).header.flag(HAS_VALUE) {
+            if (*place).header.flag(Flags::HAS_VALUE) {
                 (*place).value.get_mut().assume_init_drop();
             }
             ptr::drop_in_place(&raw mut (*place).header);
@@ -138,12 +139,12 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         unsafe {
             let place = UnsafeCell::raw_get(&raw const (*node.0.as_ptr().cast::<Self>()).value);
             let other = UnsafeCell::raw_get(&raw const (*twin.0.as_ptr().cast::<Self>()).value);
-            if node.flag(HAS_VALUE) {
+            if node.flag(Flags::HAS_VALUE) {
                 ptr::swap(place, other);
             } else {
                 ptr::copy_nonoverlapping(other, place, 1);
-                twin.clear_flag(HAS_VALUE);
-                node.set_flag(HAS_VALUE);
+                twin.clear_flag(Flags::HAS_VALUE);
+                node.set_flag(Flags::HAS_VALUE);
             }
         }
     }
@@ -161,12 +162,12 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
 pub(crate) unsafe fn replace_value<K, O>(node: NodeRef, new: O) -> Option<O> {
     // SAFETY: passed on to the caller; no reader holds a reference, as none sees a claimed node's value.
     let place = unsafe { &mut *(*node.0.as_ptr().cast::<Node<K, O>>()).value.get() };
-    if node.flag(HAS_VALUE) {
+    if node.flag(Flags::HAS_VALUE) {
         // SAFETY: the flag says that it is initialised.
         Some(std::mem::replace(unsafe { place.assume_init_mut() }, new))
     } else {
         place.write(new);
-        node.set_flag(HAS_VALUE);
+        node.set_flag(Flags::HAS_VALUE);
         None
     }
 }

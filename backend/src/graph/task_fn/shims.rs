@@ -5,7 +5,8 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use crate::call::args::Key;
-use crate::graph::node::{HAS_VALUE, Node, NodeRef, ON_CYCLE, replace_value};
+use crate::graph::flags::Flags;
+use crate::graph::node::{Node, NodeRef, replace_value};
 
 use super::{Erased, Ran, RawTaskFn};
 
@@ -96,10 +97,10 @@ pub(crate) unsafe fn put<K: Key, O: Send + Sync + 'static>(
     new: O,
     done: &mut dyn FnMut(Ran),
 ) {
-    if node.flag(ON_CYCLE) {
+    if node.flag(Flags::ON_CYCLE) {
         return done(Ran::Provisional(Node::<K, O>::twin(node, new)));
     }
-    if !node.flag(HAS_VALUE) {
+    if !node.flag(Flags::HAS_VALUE) {
         // SAFETY: the claim is held, the types are the node's.
         unsafe { replace_value::<K, O>(node, new) };
         return done(Ran::First);

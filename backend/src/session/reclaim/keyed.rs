@@ -21,8 +21,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lists::Lists;
 use crate::context::local::OutOfSight;
+use crate::graph::flags::Leaving;
 use crate::graph::held::Seeker;
-use crate::graph::node::{NodeRef, UNREACHABLE};
+use crate::graph::node::NodeRef;
 
 /// The most tasks that are searched: a removal that reaches more leaves them as they are.
 const MOST: usize = 1 << 18;
@@ -198,7 +199,7 @@ impl Lists {
         if !std::mem::replace(&mut keys.are_unreachable, true) {
             let tasks: Vec<_> = keys.handles.keys().copied().collect();
             for task in tasks {
-                task.put_on(UNREACHABLE);
+                task.put_on(Leaving::UNREACHABLE);
                 self.list(task);
             }
         }

@@ -10,11 +10,9 @@ use super::{Garbage, LOOKS, NODES};
 use crate::context::engine::{Engine, new_generation};
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
+use crate::graph::flags::{Flags, Leaving};
 use crate::graph::marks::{self, Marks};
-use crate::graph::node::{
-    ABANDONED, DROP_QUEUED, FORGOTTEN, LIMBO, LISTED, NAMELESS, NodeRef, ORIGIN, SOUGHT, SOURCE, UNREACHABLE,
-    WAS_READ,
-};
+use crate::graph::node::NodeRef;
 
 #[derive(Default)]
 pub(super) struct Lists {
@@ -81,7 +79,7 @@ impl Lists {
         let mut inputs = FxHashSet::default();
         for handle in engine.released.take() {
             let node = handle.into_node();
-            if node.has(NAMELESS) {
+            if node.has(Leaving::NAMELESS) {
                 inputs.insert(node);
             }
             self.list(node);
@@ -103,15 +101,15 @@ impl Lists {
 
     /// Lists a node that may have to go.
     pub(super) fn list(&mut self, node: NodeRef) {
-        if !node.has(LISTED | LIMBO) {
-            node.put_on(LISTED);
+        if !node.has(Leaving::LISTED | Leaving::LIMBO) {
+            node.put_on(Leaving::LISTED);
             self.candidates.push(node);
         }
     }
 
     pub(super) fn remove_input(&mut self, node: NodeRef) {
         self.nameless.insert(node);
-        node.put_on(NAMELESS);
+        node.put_on(Leaving::NAMELESS);
         abandon(node);
         self.list(node);
         let mut live = Vec::new();
@@ -136,9 +134,11 @@ impl Lists {
     /// Sources that tasks have read before, and none does any more, go. Should one read them again, they are observed then: a
     /// refresh has come in between.
     pub(super) fn drop_unread(&mut self, sources: &[NodeRef], garbage: &mut Garbage) {
-        for node in sources.iter().copied().filter(|node| node.has(WAS_READ) && !node.has(LIMBO)) {
+        for node in
+            sources.iter().copied().filter(|node| node.has(Leaving::WAS_READ) && !node.has(Leaving::LIMBO))
+        {
             if is_read(node) {
-                node.take_off(WAS_READ);
+                node.take_off(Leaving::WAS_READ);
             } else if !is_held(node) {
                 abandon(node);
                 node.state.set_exclusively(Phase::Empty);
@@ -152,7 +152,7 @@ impl Lists {
     pub(super) fn revive_input(&mut self, node: NodeRef) {
         self.nameless.remove(&node);
         self.keyed.forget_input(node);
-        node.take_off(NAMELESS | ABANDONED);
+        node.take_off(Leaving::NAMELESS | Leaving::ABANDONED);
     }
 
     pub(super) fn take_all(&mut self) -> Vec<NodeRef> {
@@ -169,17 +169,17 @@ impl Lists {
             if rest == 0 { (std::mem::take(&mut *drops), true) } else { (drops.split_off(rest), false) }
         };
         // Some may have been forgotten before, as members of a component.
-        nodes.retain(|node| node.flag(DROP_QUEUED));
+        nodes.retain(|node| node.flag(Flags::DROP_QUEUED));
         cycle::whole_components(&mut nodes);
         if let Some(persistence) = engine.persistence().filter(|_| !nodes.is_empty()) {
             persistence.forget(&nodes);
         }
         *left = left.saturating_sub(nodes.len());
         for node in nodes {
-            node.clear_flag(DROP_QUEUED);
+            node.clear_flag(Flags::DROP_QUEUED);
             abandon(node);
             if node.state.phase() == Phase::Fresh {
-                node.set_flag(FORGOTTEN);
+                node.set_flag(Flags::FORGOTTEN);
             }
             drop(marks::take(&node.work, 0));
             node.state.set_exclusively(Phase::Empty);
@@ -200,7 +200,7 @@ impl Lists {
             while *left > 0
                 && let Some(node) = self.candidates.pop()
             {
-                node.take_off(LISTED);
+                node.take_off(Leaving::LISTED);
                 *left -= 1;
                 if !is_unwanted(node) || is_held(node) {
                 } else if is_read(node) {
@@ -233,7 +233,7 @@ impl Lists {
         self.rings = rings;
         *left = left.saturating_sub(going.len() + looks / (LOOKS / NODES));
         // All at once, so that none of them is listed for having lost a reader.
-        going.iter().for_each(|node| node.put_on(LIMBO));
+        going.iter().for_each(|node| node.put_on(Leaving::LIMBO));
         going.into_iter().for_each(|node| self.retire(engine, node, garbage));
     }
 
@@ -244,22 +244,22 @@ impl Lists {
 
     /// Whether marks may name a node; then it is seen to that it is looked at when they do not.
     fn waits_as_origin(&mut self, node: NodeRef) -> bool {
-        if node.flag(ORIGIN) && !node.has(LISTED) {
-            node.put_on(LISTED);
+        if node.flag(Flags::ORIGIN) && !node.has(Leaving::LISTED) {
+            node.put_on(Leaving::LISTED);
             self.origins.push(node);
         }
-        node.flag(ORIGIN) || node.has(SOUGHT)
+        node.flag(Flags::ORIGIN) || node.has(Leaving::SOUGHT)
     }
 
     fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
-        node.put_on(LIMBO);
+        node.put_on(Leaving::LIMBO);
         self.rings.forget(node);
         drop(marks::take(&node.work, 0));
         node.state.set_exclusively(Phase::Empty);
         if let Some(persistence) = engine.persistence() {
             persistence.disown(node);
         }
-        if node.has(NAMELESS) {
+        if node.has(Leaving::NAMELESS) {
             self.nameless.remove(&node);
             self.keyed.forget_input(node);
         } else {
@@ -278,17 +278,17 @@ impl Lists {
             if let Some(edges) = first {
                 engine.note_dead_edges(read, edges);
             }
-            if read.has(ABANDONED | UNREACHABLE) {
+            if read.has(Leaving::ABANDONED | Leaving::UNREACHABLE) {
                 self.list(read);
             }
-            if read.flag(SOURCE) {
-                read.put_on(WAS_READ);
+            if read.flag(Flags::SOURCE) {
+                read.put_on(Leaving::WAS_READ);
             }
         }
         if node.task_fn.ttl.is_some() {
             engine.expiries.forget(&[node]);
         }
-        self.has_sources |= node.flag(SOURCE);
+        self.has_sources |= node.flag(Flags::SOURCE);
         if node.task_fn.ops.value_needs_drop {
             // SAFETY: the gate is held exclusively.
             garbage.values.extend(unsafe { node.take_value() });
@@ -309,8 +309,8 @@ impl Lists {
             let origins = std::mem::take(&mut self.origins);
             for node in &origins {
                 // A pass that reaches it from here on says so again.
-                node.clear_flag(ORIGIN);
-                node.put_on(SOUGHT);
+                node.clear_flag(Flags::ORIGIN);
+                node.put_on(Leaving::SOUGHT);
             }
             self.search = Some(Search { origins, shard: 0, nodes: Vec::new() });
         }
@@ -318,7 +318,7 @@ impl Lists {
         while search.go_on(engine) {
             while let Some(node) = search.nodes.pop() {
                 if let Some(single) = marks::single(&node.work)
-                    && single.origin().is_some_and(|origin| origin.has(SOUGHT))
+                    && single.origin().is_some_and(|origin| origin.has(Leaving::SOUGHT))
                 {
                     // From here on, its own read is looked at.
                     marks::put(&node.work, Marks::One(single.without_origin()));
@@ -332,7 +332,7 @@ impl Lists {
         let found = self.search.take().map(|search| search.origins).unwrap_or_default();
         self.rings.remit();
         for node in found {
-            node.take_off(SOUGHT | LISTED);
+            node.take_off(Leaving::SOUGHT | Leaving::LISTED);
             self.list(node);
         }
         false
@@ -363,8 +363,10 @@ impl Lists {
             }
             purge.edges = None;
             purge.reads.pop();
-            if read.has(ABANDONED | UNREACHABLE) && !read.has(LISTED | LIMBO) {
-                read.put_on(LISTED);
+            if read.has(Leaving::ABANDONED | Leaving::UNREACHABLE)
+                && !read.has(Leaving::LISTED | Leaving::LIMBO)
+            {
+                read.put_on(Leaving::LISTED);
                 self.candidates.push(read);
             }
             if *looks == 0 {
@@ -390,10 +392,10 @@ impl Lists {
     fn begin_purge(&mut self, engine: &Engine) {
         let leaving = std::mem::take(&mut self.limbo);
         if std::mem::take(&mut self.has_sources) {
-            engine.sources.lock().retain(|node| !node.has(LIMBO));
+            engine.sources.lock().retain(|node| !node.has(Leaving::LIMBO));
         }
-        engine.untidy.lock().retain(|node| !node.has(LIMBO));
-        engine.volatiles.lock().retain(|node| !node.has(LIMBO));
+        engine.untidy.lock().retain(|node| !node.has(Leaving::LIMBO));
+        engine.volatiles.lock().retain(|node| !node.has(Leaving::LIMBO));
         self.purge = Some(Purge { leaving, reads: engine.take_dead_edges(), edges: None });
     }
 }
@@ -414,7 +416,7 @@ impl Search {
 
 /// The program does not want the task any more.
 fn abandon(node: NodeRef) {
-    node.put_on(ABANDONED);
+    node.put_on(Leaving::ABANDONED);
     if let Some(extra) = node.extra()
         && let Some(shared) = &*extra.handle.lock()
     {
@@ -423,8 +425,9 @@ fn abandon(node: NodeRef) {
 }
 
 pub(super) fn is_unwanted(node: NodeRef) -> bool {
-    let is_unwanted = node.has(UNREACHABLE) || node.has(ABANDONED) && !node.state.is_fresh();
-    is_unwanted && !node.has(LIMBO)
+    let is_unwanted =
+        node.has(Leaving::UNREACHABLE) || node.has(Leaving::ABANDONED) && !node.state.is_fresh();
+    is_unwanted && !node.has(Leaving::LIMBO)
 }
 
 pub(super) fn is_held(node: NodeRef) -> bool {

@@ -20,7 +20,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lists::{is_held, is_unwanted};
 use super::{LOOKS, NODES};
-use crate::graph::node::{FAILED, MEMBER, MUST_RUN, NodeRef};
+use crate::graph::flags::{Flags, Leaving};
+use crate::graph::node::NodeRef;
 
 /// How many looks in vain a slice pays for.
 const PAID: usize = NODES / 4;
@@ -39,7 +40,7 @@ pub(super) struct Rings {
 
 /// Whether a node may be among those that read each other: tasks of a cycle have failed, or were members of a component.
 pub(super) fn may_lie_on_one(node: NodeRef) -> bool {
-    node.flag(FAILED | MUST_RUN) || node.has(MEMBER)
+    node.flag(Flags::FAILED | Flags::MUST_RUN) || node.has(Leaving::MEMBER)
 }
 
 impl Rings {
