@@ -16,6 +16,7 @@
 pub(crate) mod lookup;
 pub(crate) mod demand;
 pub(crate) mod execute;
+pub(crate) mod publish;
 pub(crate) mod apart;
 pub(crate) mod cycle;
 pub(crate) mod flight;

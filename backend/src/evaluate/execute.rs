@@ -10,10 +10,10 @@ use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
 use crate::evaluate::cycle;
+use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Deps, Edge};
 use crate::graph::emitted::EmittedValue;
-use crate::graph::extra::Failure;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::marks;
@@ -166,31 +166,8 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
     node.clear_flag(Flags::RESTORED);
     let emitted_changed = keep_emitted(local, node);
-    let epoch = engine.epoch();
-    let unchanged = !node.flag(Flags::FAILED)
-        && match ran {
-            Ran::Equal => true,
-            Ran::Changed | Ran::Provisional(_) => false,
-            // A forgotten output that is computed again from unchanged reads is what it was.
-            Ran::First => node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED),
-        };
-    if !unchanged {
-        node.changed_at.store(epoch, Relaxed);
-    }
-    // A failed run had no effects that anybody could collect.
-    if reads_changed || emitted_changed || node.flag(Flags::FAILED) {
-        node.effects_at.store(epoch, Relaxed);
-    }
-    node.verified_at.store(epoch, Relaxed);
-    node.clear_flag(Flags::MUST_RUN | Flags::MARKED | Flags::FORGOTTEN | Flags::FAILED | Flags::AHEAD);
-    // It was asked for, so it is wanted again.
-    node.take_off(Leaving::ABANDONED);
-    if !lasts {
-        list_to_run_again(local, node);
-    }
-    if let Some(ttl) = node.task_fn.ttl {
-        engine.expiries.set(node, ttl);
-    }
+    let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
+    publish_run(local, node, changes, lasts);
     if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {
         node.set_flag(Flags::SOURCE);
         engine.sources.lock().push(node);
@@ -198,9 +175,6 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     // The store is told before the node is FRESH: a reader then hands its own run over later.
     let replaced =
         engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
-    if let Some(extra) = node.extra() {
-        extra.failure.lock().take();
-    }
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     if ran == Ran::Equal {
@@ -243,17 +217,8 @@ pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
             local.engine().queue_tidying(node);
         }
     } else {
-        local.with_reads(|reads| relink(local, node, reads));
-        node.clear_flag(Flags::RESTORED);
-        node.effects_at.store(local.engine().epoch(), Relaxed);
-        let (demand, head) = (local.demand.get(), local.head_of_innermost());
-        *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
-        node.set_flag(Flags::FAILED);
-        // Its reads are current now.
-        node.clear_flag(Flags::MARKED | Flags::FORGOTTEN);
-        if node.task_fn.volatile {
-            list_to_run_again(local, node);
-        }
+        let head = local.head_of_innermost();
+        local.with_reads(|reads| publish_failure(local, node, reads, error, head));
     }
     // A run that failed has to be made up for even if nothing else changes.
     node.set_flag(Flags::MUST_RUN);

@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
         phase: Some(Phase::Fresh),
         given: Flags::empty(),
         has: Flags::HAS_VALUE,
-        lacks: Flags::FORGOTTEN.union(Flags::FAILED).union(Flags::MARKED),
+        lacks: Flags::FORGOTTEN.union(Flags::FAILED).union(Flags::MARKED).union(Flags::MUST_RUN),
     },
     // Claims on the way through a cycle, or ahead of other tasks, end with these taken off.
     Rule {

@@ -2,16 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::parting;
 use super::rounds::Stopped;
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Member};
 use crate::context::local::Local;
-use crate::evaluate::execute::{list_to_run_again, relink, replace_emitted};
+use crate::evaluate::execute::{relink, replace_emitted};
+use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::graph::claim::Phase;
-use crate::graph::extra::Failure;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::Flags;
 use crate::graph::marks;
@@ -97,35 +96,12 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     let reads_changed = relink(local, node, &reads);
     let extra = node.extra_or_insert();
     let emitted_changed = replace_emitted(node, run.emitted);
-    let epoch = engine.epoch();
-    let unchanged = !node.flag(Flags::FAILED)
-        && (ran == Ran::Equal
-            || ran == Ran::First && node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED));
-    if !unchanged {
-        node.changed_at.store(epoch, Relaxed);
-    }
-    if reads_changed || emitted_changed || node.flag(Flags::FAILED) {
-        node.effects_at.store(epoch, Relaxed);
-    }
-    node.verified_at.store(epoch, Relaxed);
-    node.clear_flag(
-        Flags::MUST_RUN
-            | Flags::MARKED
-            | Flags::FORGOTTEN
-            | Flags::FAILED
-            | Flags::RESTORED
-            | Flags::ON_CYCLE,
-    );
-    if !judged.lasts {
-        list_to_run_again(local, node);
-    }
-    if let Some(ttl) = node.task_fn.ttl {
-        engine.expiries.set(node, ttl);
-    }
+    node.clear_flag(Flags::RESTORED);
+    let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
+    publish_run(local, node, changes, judged.lasts);
     if let Some(persistence) = engine.persistence() {
         persistence.resolved(node, ran);
     }
-    extra.failure.lock().take();
     *extra.resolved.lock() = Some(resolved.clone());
     node.set_flag(Flags::RESOLVED);
     if ran == Ran::Equal {
@@ -153,16 +129,7 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
     if matches!(error, TaskError::Cancelled) {
         extra.failure.lock().take();
     } else {
-        relink(local, node, &member.reads);
-        node.clear_flag(Flags::RESTORED);
-        node.effects_at.store(local.engine().epoch(), Relaxed);
-        let failure = Failure { error: error.clone(), demand: local.demand.get(), head: None };
-        *extra.failure.lock() = Some(Box::new(failure));
-        node.set_flag(Flags::FAILED);
-        node.clear_flag(Flags::MARKED | Flags::FORGOTTEN);
-        if node.task_fn.volatile {
-            list_to_run_again(local, node);
-        }
+        publish_failure(local, node, &member.reads, error.clone(), None);
     }
     node.set_flag(Flags::MUST_RUN);
     node.clear_flag(Flags::ON_CYCLE);

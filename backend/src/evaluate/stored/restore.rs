@@ -8,6 +8,7 @@ use super::Check;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::execute::relink;
+use crate::evaluate::publish::{Changes, publish_value};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
@@ -189,21 +190,12 @@ impl Persistence {
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
         let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
         let had_emitted = if same_emitted { None } else { keep_emitted(extra, emitted) };
-        let epoch = local.engine().epoch();
         let (replaced, is_new) = match put {
             Put::New(replaced) => (replaced, true),
             Put::Equal => (None, false),
         };
-        if is_new || node.flag(Flags::FAILED) {
-            node.changed_at.store(epoch, Relaxed);
-        }
         // Its dependencies may emit other values than before, even if its own are the same.
-        node.effects_at.store(epoch, Relaxed);
-        node.verified_at.store(epoch, Relaxed);
-        if node.flag(Flags::FAILED) {
-            extra.failure.lock().take();
-        }
-        node.clear_flag(Flags::MUST_RUN | Flags::MARKED | Flags::FORGOTTEN | Flags::FAILED);
+        publish_value(local, node, Changes { value: is_new, effects: true });
         Persisted { fingerprint, is_stored: true, ..Persisted::named(Some(task.0)) }.put(node);
         self.counts.restored.add();
         self.note_use(task);
