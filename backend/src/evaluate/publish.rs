@@ -34,7 +34,7 @@ const ENDED: Flags = Flags::MUST_RUN
     .union(Flags::ON_CYCLE);
 
 /// Whether a run came to another value than readers have seen.
-#[inline]
+#[inline(always)]
 pub(crate) fn changes_value(node: NodeRef, ran: Ran) -> bool {
     match ran {
         Ran::Equal => false,
@@ -45,7 +45,7 @@ pub(crate) fn changes_value(node: NodeRef, ran: Ran) -> bool {
 }
 
 /// Notes that a value is in place: when it changed, that nothing is left to do about it, and that it is wanted.
-#[inline]
+#[inline(always)]
 pub(crate) fn publish_value(local: &Local, node: NodeRef, changes: Changes) {
     let epoch = local.engine().epoch();
     // Readers have seen the failure, and no effects.
@@ -66,7 +66,7 @@ pub(crate) fn publish_value(local: &Local, node: NodeRef, changes: Changes) {
 }
 
 /// Publishes the value of a run, which `lasts` or is to be computed again in the next session.
-#[inline]
+#[inline(always)]
 pub(crate) fn publish_run(local: &Local, node: NodeRef, changes: Changes, lasts: bool) {
     publish_value(local, node, changes);
     if !lasts {

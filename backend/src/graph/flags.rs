@@ -94,6 +94,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Asserts, in debug builds, that a claim which ends with `phase` leaves a legal combination behind.
+#[inline(always)]
 pub(crate) fn check(phase: Phase, flags: Flags) {
     if cfg!(debug_assertions) {
         for rule in

@@ -171,6 +171,7 @@ impl Header {
 
 impl NodeRef {
     /// Ends the claim of the node: the one place where it becomes FRESH, STALE or EMPTY while sessions are open.
+    #[inline(always)]
     pub(crate) fn end_claim(self, phase: Phase, lot: &Lot) {
         flags::check(phase, Flags::from_bits_retain(self.flags.load(Relaxed)));
         self.state.publish(phase, lot, self.address());
