@@ -179,7 +179,7 @@ impl Runtime {
     /// With a body's panic that nothing caught; on a cycle; if an update cancelled the session.
     #[track_caller]
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.session().run(work)
+        self.engine.run(None, work)
     }
 
     /// Runs `work` in a session, and returns its failure instead of panicking.
@@ -188,7 +188,7 @@ impl Runtime {
     /// If a body panicked, on a cycle (with its path), or if an update cancelled the session.
     #[track_caller]
     pub fn try_run<R>(&self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.session().try_run(work)
+        self.engine.try_run(None, work)
     }
 
     /// Runs a future, or an async closure, in a session that stays open across its awaits. It may be polled on any executor, and on
