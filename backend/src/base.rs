@@ -10,5 +10,5 @@ pub(crate) mod alarm;
 pub(crate) mod wakes;
 pub(crate) mod counters;
 pub(crate) mod stack;
-pub(crate) mod thin;
+pub(crate) mod thin_list;
 pub(crate) mod crew;

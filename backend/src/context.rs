@@ -11,7 +11,7 @@ pub(crate) mod local;
 pub(crate) mod outside;
 pub(crate) mod thread_cache;
 pub(crate) mod strand;
-pub(crate) mod flights;
+pub(crate) mod async_runs;
 pub(crate) mod waits;
 pub(crate) mod stall;
 pub(crate) mod gate;

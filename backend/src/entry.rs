@@ -1,12 +1,12 @@
 //! Entry: the functions that generated code and the `larder` crate call.
 //!
 //! - The only folder that is public as a whole. It has types where the engine below has erased them.
-//! - A call outside of a session is told apart here, before anything else: a mistake, a question (`aside`), or a call that is made later.
+//! - A call outside of a session is told apart here, before anything else: a mistake, a question (`question`), or a call that is made later.
 
 pub(crate) mod ask;
-pub(crate) mod aside;
+pub(crate) mod question;
 pub(crate) mod activity;
 pub(crate) mod stats;
-pub(crate) mod picks;
+pub(crate) mod abilities;
 pub(crate) mod store;
 pub(crate) mod call;

@@ -5,9 +5,9 @@
 //!   lookup ──► demand ──► execute ──► the body, which calls lookup again
 //!                │  ▲          │
 //!                ▼  │          └──► cycle     tasks that depend on each other, by iteration
-//!              stored           └─► flight    async executions, driven by any waiter (asker, booking)
+//!              stored           └─► async run    async executions, driven by any waiter (node wait, call box)
 //! ```
-//! - A claim is taken in `demand`, `flight` or `cycle`, and given back by the one that took it, also when a body unwinds.
+//! - A claim is taken in `demand`, `async_run` or `cycle`, and given back by the one that took it, also when a body unwinds.
 //! - A body runs at most once at a time for a node, by its claim. A second run is apart from the node, and counted (`apart`).
 //! - Bodies nest on a stack that grows; verification and marking do not recurse.
 //! - No lock is held while a body runs, but that of its own async execution, which other threads only try.
@@ -19,10 +19,10 @@ pub(crate) mod execute;
 pub(crate) mod publish;
 pub(crate) mod apart;
 pub(crate) mod cycle;
-pub(crate) mod flight;
+pub(crate) mod async_run;
 pub(crate) mod heavy;
-pub(crate) mod asker;
-pub(crate) mod booking;
+pub(crate) mod node_wait;
+pub(crate) mod call_box;
 pub(crate) mod deferred;
 pub(crate) mod emit;
 pub(crate) mod handle;

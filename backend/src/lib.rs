@@ -22,7 +22,7 @@ pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
-pub use entry::aside::{Ask, ask};
+pub use entry::question::{Ask, ask};
 pub use entry::stats::{FunctionStats, Stats};
 pub use entry::store::{StorageStats, Unstored};
 pub use evaluate::emit::emit;
@@ -46,9 +46,9 @@ pub use entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
 #[doc(hidden)]
 pub use entry::call::{call, call_async, with};
 #[doc(hidden)]
-pub use evaluate::asker::{Called, Pending};
+pub use evaluate::async_run::{Deferred, block_on};
 #[doc(hidden)]
-pub use evaluate::flight::{Deferred, block_on};
+pub use evaluate::node_wait::{Called, Pending};
 #[doc(hidden)]
 pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
 #[doc(hidden)]
@@ -72,7 +72,7 @@ pub use session::source::lose_source;
 #[doc(hidden)]
 pub mod task_fn {
     pub use crate::call::exact::{Exact, same_by_sign};
-    pub use crate::entry::picks::*;
+    pub use crate::entry::abilities::*;
     pub use crate::graph::task_fn::{
         Definition, RawTaskFn, Site, TaskFn, Written, instance_of, name_of, type_id, type_id_of,
     };

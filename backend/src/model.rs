@@ -1,9 +1,9 @@
-//! The protocols of `claim`, `gate`, `waits`, `held`, flights and lookups, explored by shuttle: many schedules of a few threads, a
+//! The protocols of `claim`, `gate`, `waits`, `held`, async runs and lookups, explored by shuttle: many schedules of a few threads, a
 //! deadlock being a failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
 
 mod claims;
 mod components;
-mod flight;
+mod async_run;
 mod gate;
 mod held;
 mod lookup;

@@ -6,7 +6,7 @@
 
 pub(crate) mod scope;
 pub(crate) mod share;
-pub(crate) mod left;
+pub(crate) mod outcomes;
 pub(crate) mod jobs;
 pub(crate) mod carry;
 

@@ -58,7 +58,7 @@ pub(crate) use self::leaves::{LeafState, Leaves};
 use self::nodes::Nodes;
 pub(crate) use self::observe::{Moved, Touched};
 pub use self::open::{Opened, StorageConfig};
-pub(crate) use self::pending::{Change, Known, Pending};
+pub(crate) use self::pending::{Known, Pending, PendingChange};
 pub(crate) use self::stored_trace::StoredTrace;
 pub use self::types::stored;
 pub(crate) use self::types::{recall_key, recognised};
@@ -120,7 +120,7 @@ pub(crate) struct Persistence {
 
 impl Persistence {
     /// Hands a group over, whose changes to tasks are `changes`. Returns whether it will be committed.
-    pub(crate) fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, Change)>) -> bool {
+    pub(crate) fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, PendingChange)>) -> bool {
         let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
         if first {
             group.run_since(self.functions.build(), self.generation, self.since);

@@ -144,8 +144,8 @@ impl Engine {
 
     /// Wakes all threads and futures that wait for a task or for the gate, to see whether they are cancelled.
     pub(crate) fn wake_waiting(&self) {
-        for flight in self.waits.awaited(&self.flights) {
-            flight.wake_waiters();
+        for async_run in self.waits.awaited(&self.async_runs) {
+            async_run.wake_waiters();
         }
         self.lot.wake_everybody();
         self.runners.wake();

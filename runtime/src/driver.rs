@@ -9,7 +9,7 @@ use larder_backend::Deferred;
 use larder_backend::args::Key;
 use larder_backend::task_fn::{Site, TaskFn};
 
-/// A body that is a future. It is kept in the flight of its task, which is the one box of an async miss.
+/// A body that is a future. It is kept in the async run of its task, which is the one box of an async miss.
 struct Polled<F>(PhantomData<F>);
 
 impl<F: Future<Output = O> + Send + 'static, O> Deferred<O> for Polled<F> {

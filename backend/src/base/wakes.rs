@@ -1,10 +1,10 @@
 //! Wakes: waking wakers without recursion.
 //!
-//! The waker that an async body is polled with is its flight; waking it wakes the waiters of the flight, which are bodies of other
-//! flights. So a wake of the innermost of 100,000 nested tasks goes up 100,000 steps. Each step is taken from one loop:
+//! The waker that an async body is polled with is its async run; waking it wakes the waiters of the async run, which are bodies of other
+//! async runs. So a wake of the innermost of 100,000 nested tasks goes up 100,000 steps. Each step is taken from one loop:
 //!
 //! ```text
-//!   timer ── wake ──► flight of `leaf` ── wake_all ──► loop: the waker of `down(1)` ── wake ──► its flight ── wake_all: deferred
+//!   timer ── wake ──► async run of `leaf` ── wake_all ──► loop: the waker of `down(1)` ── wake ──► its async run ── wake_all: deferred
 //!                                                       ▲                                                        │
 //!                                                       └──────────────── next ◄─────────────────────────────────┘
 //! ```

@@ -11,8 +11,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::base::crew::Crew;
 use crate::base::stack::on_enough_stack;
 use crate::context::aparts::Aparts;
+use crate::context::async_runs::AsyncRuns;
 use crate::context::chores::Chores;
-use crate::context::flights::Flights;
 use crate::context::gate::Gate;
 use crate::context::local::Local;
 use crate::context::runners::Runners;
@@ -63,7 +63,7 @@ pub struct Engine {
     pub(crate) lot: Lot,
     pub(crate) waits: WaitGraph,
     pub(crate) crew: Crew,
-    pub(crate) flights: Flights,
+    pub(crate) async_runs: AsyncRuns,
     pub(crate) runners: Runners,
     pub(crate) expiries: Expiries,
     pub(crate) gate: Arc<Gate>,
@@ -140,7 +140,7 @@ impl Engine {
             lot: Lot::default(),
             waits: WaitGraph::default(),
             crew: Crew::new(config.threads),
-            flights: Flights::default(),
+            async_runs: AsyncRuns::default(),
             runners: Runners::default(),
             expiries: Expiries::default(),
             gate: Gate::new(config.patience),

@@ -113,7 +113,7 @@ pub(crate) struct Local {
     emitted_count: Cell<usize>,
     functions: RefCell<hashbrown::HashMap<std::any::TypeId, u32, FxBuildHasher>>,
     seen: RefCell<FxHashSet<Edge>>,
-    /// Empty lists for the claims of flights that are put on.
+    /// Empty lists for the claims of async runs that are put on.
     pub(crate) spare_claims: RefCell<Vec<Vec<NodeRef>>>,
 }
 

@@ -34,8 +34,8 @@ use crate::context::strand::ancestors;
 use crate::graph::claim::Phase;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::Flags;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 
 /// For how long nothing is said of a task that cannot be run apart.
@@ -113,7 +113,7 @@ impl Stall {
                 return Verdict::Wait;
             }
         }
-        if engine.flights.of(node).is_some_and(|flight| !flight.is_driven()) {
+        if engine.async_runs.of(node).is_some_and(|async_run| !async_run.is_driven()) {
             // The body waits for an event, which running it once more would wait for as well.
             self.is_judged = false;
             self.since = Instant::now();
@@ -145,9 +145,11 @@ fn can_run_apart(local: &Local, node: NodeRef) -> bool {
 
 /// Whether this strand runs a task apart that the owner of `node` holds as well: it has waited for that owner already.
 fn is_owner_stalled(local: &Local, node: NodeRef) -> bool {
-    let Some(owner) = marks::owner(&node.work) else { return false };
+    let Some(owner) = stale_reads::owner(&node.work) else { return false };
     let is_held = |other: &NodeRef| {
-        other.state.phase() == Phase::Running && marks::owner(&other.work) == Some(owner) && *other != node
+        other.state.phase() == Phase::Running
+            && stale_reads::owner(&other.work) == Some(owner)
+            && *other != node
     };
     local.claimed.borrow().iter().any(is_held)
         || ancestors(local.lineage.borrow().as_ref()).any(|above| above.claimed.iter().any(is_held))

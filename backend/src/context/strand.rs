@@ -20,7 +20,7 @@ use crate::graph::node::NodeRef;
 
 static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
 
-/// The name of a new strand: a multiple of four, as claims need it (`marks.rs`).
+/// The name of a new strand: a multiple of four, as claims need it (`stale_reads.rs`).
 pub(crate) fn new_strand() -> u64 {
     NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4
 }

@@ -16,7 +16,7 @@ use std::cell::Cell;
 
 use self::far::Far;
 use self::sets::Sets;
-use self::tagged::{Place, Tagged};
+use self::tagged::{Tagged, TaggedCell};
 use crate::graph::node::NodeRef;
 
 /// The sizes, in sets: for when it is left alone, and 128 KiB. A thousand keys with random hashes lose 1 % of their hits to the far
@@ -26,7 +26,7 @@ const LEFT_ALONE: usize = 0;
 const IN_USE: usize = 1;
 
 pub(crate) struct Entry {
-    node: Place,
+    node: TaggedCell,
     /// The execution that last recorded the node.
     recorded_by: Cell<u64>,
 }

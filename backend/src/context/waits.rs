@@ -1,6 +1,6 @@
 //! The wait graph: which strand waits for which, so that a cycle is an error and never a hang.
 //!
-//! A *strand* is one sequential thread of control (`strand.rs`). A claimed node names its owner strand (`marks.rs`).
+//! A *strand* is one sequential thread of control (`strand.rs`). A claimed node names its owner strand (`stale_reads.rs`).
 //! Before a strand sleeps (or, if it is a future, before it gives way) it registers here, under one lock, and follows the
 //! waits: the node's owner, the nodes for which that owner waits, their owners, and so on. A strand waits
 //!
@@ -21,11 +21,11 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::base::sync::Mutex;
-use crate::context::flights::{Flights, Fly};
+use crate::context::async_runs::{AsyncRuns, DriveAsyncRun};
 use crate::context::strand::{Lineage, Link, ancestors};
 use crate::graph::claim::Phase;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 
 /// A strand that waits for nodes.
 struct Blocked {
@@ -44,7 +44,7 @@ impl Blocked {
     }
 }
 
-/// A list of nodes. The list of a flight has one, and most others are short: these need no allocation.
+/// A list of nodes. The list of an async run has one, and most others are short: these need no allocation.
 enum Claims {
     Few([Option<NodeRef>; 3]),
     Many(Vec<NodeRef>),
@@ -144,7 +144,7 @@ pub(crate) struct WaitGraph(Mutex<Graph>);
 
 fn owner(node: NodeRef) -> Option<u64> {
     match node.state.phase() {
-        Phase::Running => marks::owner(&node.work),
+        Phase::Running => stale_reads::owner(&node.work),
         _ => None,
     }
 }
@@ -171,15 +171,15 @@ impl WaitGraph {
         Ok(())
     }
 
-    /// Returns the flights that have waiters.
-    pub(crate) fn awaited(&self, flights: &Flights) -> Vec<Arc<dyn Fly>> {
+    /// Returns the async runs that have waiters.
+    pub(crate) fn awaited(&self, async_runs: &AsyncRuns) -> Vec<Arc<dyn DriveAsyncRun>> {
         // Under the lock: every waiter is in an open session, so the nodes are there.
         let graph = self.0.lock();
         graph
             .blocked
             .values()
             .flat_map(|blocked| blocked.on.nodes())
-            .filter_map(|node| flights.of(node))
+            .filter_map(|node| async_runs.of(node))
             .collect()
     }
 

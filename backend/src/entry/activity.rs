@@ -16,7 +16,7 @@ pub struct Activity {
     /// Tasks that are being computed or verified.
     pub running: usize,
     /// Async executions that have begun and not ended.
-    pub flights: usize,
+    pub async_runs: usize,
     /// Threads and futures that wait for a task.
     pub waiting: usize,
     /// The sessions and updates that are under way, the oldest first.
@@ -32,20 +32,20 @@ impl Engine {
         let held_by = self.gate_holders();
         let at_gate = self.gate_waits(&held_by);
         let waiting = self.waits.len();
-        let Some(_visit) = Visit::begin(self) else {
+        let Some(_visit) = Survey::begin(self) else {
             // Beside an update, nothing runs.
             return Activity { tasks: self.len(), waiting, held_by, at_gate, ..Activity::default() };
         };
         let nodes = self.table.nodes();
         let running = nodes.iter().filter(|node| node.state.phase() == Phase::Running).count();
-        Activity { tasks: nodes.len(), running, flights: self.flights.len(), waiting, held_by, at_gate }
+        Activity { tasks: nodes.len(), running, async_runs: self.async_runs.len(), waiting, held_by, at_gate }
     }
 }
 
 /// A look at what is there, past all that wait at the gate.
-struct Visit<'a>(&'a Engine);
+struct Survey<'a>(&'a Engine);
 
-impl<'a> Visit<'a> {
+impl<'a> Survey<'a> {
     fn begin(engine: &'a Engine) -> Option<Self> {
         let mut slices = 0;
         loop {
@@ -61,7 +61,7 @@ impl<'a> Visit<'a> {
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for Survey<'_> {
     fn drop(&mut self) {
         self.0.gate.close();
     }

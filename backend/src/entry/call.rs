@@ -1,12 +1,12 @@
 //! A call as generated code makes it: typed, and inlined where it is made.
 //!
-//! Where the thread has no session, the call may be the one that `larder::ask` asks about (`aside.rs`); else it is a mistake.
+//! Where the thread has no session, the call may be the one that `larder::ask` asks about (`question.rs`); else it is a mistake.
 
 use crate::call::args::{Args, ByKey};
 use crate::context::local::Local;
-use crate::entry::aside::{is_asked_about, meet};
-use crate::evaluate::asker::{Called, DeferredCall, Pending, find_async};
+use crate::entry::question::{is_asked_about, meet};
 use crate::evaluate::lookup::find;
+use crate::evaluate::node_wait::{Called, DeferredCall, Pending, find_async};
 use crate::graph::task_fn::TaskFn;
 
 /// Calls a task: from memory, from the store, or by running its body.

@@ -25,7 +25,7 @@
 //!   bodies of members only, by twins (`node.rs`); no thread cache and no prediction answers with it, as the node is not FRESH.
 //! * A member's edges are what it read in all rounds: each of them may have led to the fixpoint that it was.
 //! * Two strands that enter one component wait for each other; the one that closes the circle gives its part of it up
-//!   (`way.rs`), so that one strand resolves the whole.
+//!   (`make_way.rs`), so that one strand resolves the whole.
 //! * The members of a resolved component are verified as one (`resolved.rs`).
 //! * If one fails in any round, all fail.
 //! * Where a value does not settle, those that have settled and do not depend on it any more are published without it (`parting.rs`).
@@ -35,11 +35,11 @@ mod publish;
 mod read;
 mod resolved;
 mod rounds;
-mod way;
+mod make_way;
 
+pub(crate) use self::make_way::{give_way, is_giving_way, wait_for_way};
 pub(crate) use self::read::{is_own, read_claimed};
 pub(crate) use self::resolved::{verify_resolved, whole_components};
-pub(crate) use self::way::{give_way, is_giving_way, wait_for_way};
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Run};
 use crate::context::local::Local;
@@ -130,7 +130,7 @@ pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), 
     match end_of_head(local) {
         None => Err(stop),
         Some(None) => match on_enough_stack(|| rounds::resolve(local))?.contains(&node) {
-            true => Err(way::clear(local, local.claimed.borrow().len())),
+            true => Err(make_way::clear(local, local.claimed.borrow().len())),
             false => Ok(()),
         },
         Some(Some(error)) => {

@@ -6,8 +6,8 @@ use std::pin::pin;
 use crate::call::args::Key;
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
-use crate::evaluate::booking::Book;
-use crate::evaluate::flight::{Deferred, block_on, book};
+use crate::evaluate::async_run::{Deferred, block_on, book};
+use crate::evaluate::call_box::Book;
 use crate::graph::node::{Node, NodeRef};
 use crate::graph::task_fn::{Erased, Ran, RawTaskFn, Site, TaskFn, put, resolved_key};
 
@@ -15,14 +15,14 @@ impl<K: Key, O: Clone + Send + Sync + 'static> TaskFn<K, O> {
     /// Describes the async function whose body `body` makes.
     pub const fn new_async<D: Deferred<O>>(id: TypeId, site: Site, body: fn(&K) -> D::Body) -> Self {
         let mut descriptor = Self::leaf(id, site);
-        // SAFETY: as in `new`; `start_deferred`, `run` and `run_apart` cast it back to this type.
+        // SAFETY: as in `new`; `start_deferred`, `run` and `run_into_twin` cast it back to this type.
         descriptor.raw.body =
             Some(Erased(unsafe { std::mem::transmute::<fn(&K) -> D::Body, unsafe fn()>(body) }));
         // SAFETY: as above; `RawTaskFn::book_fn` casts it back.
         descriptor.raw.book =
             Some(Erased(unsafe { std::mem::transmute::<Book, unsafe fn()>(book::<K, O, D>) }));
         descriptor.raw.run = run_deferred::<K, O, D>;
-        descriptor.raw.run_apart = run_deferred_apart::<K, O, D>;
+        descriptor.raw.run_into_twin = run_deferred_into_twin::<K, O, D>;
         descriptor
     }
 }
@@ -80,8 +80,8 @@ fn run_through<O, D: Deferred<O>>(body: D::Body) -> O {
 }
 
 /// # Safety
-/// See [`RawTaskFn::run_apart`]; the types are those that `task_fn` was made for by `new_async`.
-unsafe fn run_deferred_apart<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
+/// See [`RawTaskFn::run_into_twin`]; the types are those that `task_fn` was made for by `new_async`.
+unsafe fn run_deferred_into_twin<K: Key, O: Send + Sync + 'static, D: Deferred<O>>(
     _task_fn: &RawTaskFn,
     node: NodeRef,
 ) -> NodeRef {

@@ -6,7 +6,7 @@
 //! last verified, its body runs; if there is none, the node is fresh again.
 //!
 //! Invariant: if a node is not FRESH, every node that has a live edge to it is not FRESH either and has a mark for that
-//! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `mark.rs` establishes
+//! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `invalidate.rs` establishes
 //! it, and it is why unmarked reads need no look.
 //!
 //! The work on one node is in `demand/visit.rs`.
@@ -23,15 +23,15 @@ use crate::context::stall::{Stall, Verdict};
 use crate::context::token::CancelToken;
 use crate::context::waits::{Refused, Waiter};
 use crate::evaluate::apart::run_apart;
+use crate::evaluate::async_run::{drive, try_launch_here};
 use crate::evaluate::cycle;
 use crate::evaluate::execute::execute;
-use crate::evaluate::flight::{drive, try_launch_here};
 use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::marks::{self, Marks};
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads::{self, StaleReads};
 use crate::graph::stop::{Stop, Thrown};
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
@@ -50,7 +50,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
     if local.begins_demand() {
         local.begin_demand();
     }
-    // A flight that was launched here ends with this demand, if nothing else waits for it.
+    // An async run that was launched here ends with this demand, if nothing else waits for it.
     let mut seat = None;
     loop {
         match node.state.phase() {
@@ -66,7 +66,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
                         return run_apart(local, node);
                     }
                 } else if node.task_fn.is_async() {
-                    // It runs as a flight, so that others can take it over, and this thread can leave it.
+                    // It runs as an async run, so that others can take it over, and this thread can leave it.
                     seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
                     return verify(local, Visit::new(node, phase, marks)).map(|()| node);
@@ -108,29 +108,29 @@ pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), St
 
 /// Ends the claim of a node that has got its value from the store.
 pub(crate) fn end_restored(local: &Local, node: NodeRef) {
-    release(local, node, Phase::Fresh, Marks::None);
+    release(local, node, Phase::Fresh, StaleReads::None);
 }
 
 /// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
 pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
-    node.state.try_claim(from).then(|| Visit::new(node, from, marks::take(&node.work, strand as usize)))
+    node.state.try_claim(from).then(|| Visit::new(node, from, stale_reads::take(&node.work, strand as usize)))
 }
 
-pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<Marks> {
+pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<StaleReads> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
-        marks::take(&node.work, local.strand.get() as usize)
+        stale_reads::take(&node.work, local.strand.get() as usize)
     })
 }
 
 /// Ends a claim without a run.
-pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) {
+pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: StaleReads) {
     node.clear_flag(Flags::AHEAD);
     if phase == Phase::Fresh {
         // It was asked for, so it is wanted again.
         node.take_off(Leaving::ABANDONED);
     }
-    marks::put(&node.work, marks);
+    stale_reads::put(&node.work, marks);
     local.pop_claim(node);
     node.end_claim(phase, &local.engine().lot);
 }
@@ -138,7 +138,7 @@ pub(crate) fn release(local: &Local, node: NodeRef, phase: Phase, marks: Marks) 
 /// Sleeps until `node` is not claimed any more, or drives it until then.
 ///
 /// # Errors
-/// The cycle that waiting would close; the panic that ended the node's flight.
+/// The cycle that waiting would close; the panic that ended the node's async run.
 pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Stop> {
     let engine = local.engine();
     check_cancelled(local)?;
@@ -163,17 +163,17 @@ pub(crate) fn wait_for(local: &Local, node: NodeRef) -> Result<Waited, Stop> {
     outcome.unwrap_or_else(|thrown| Err(local.take_over(thrown)))
 }
 
-/// Sleeps until `node` is not claimed any more, the session is to end or the stall is to be judged; drives the node's flight until
-/// then, if it has one. Returns the panic that ended the flight.
+/// Sleeps until `node` is not claimed any more, the session is to end or the stall is to be judged; drives the node's async run until
+/// then, if it has one. Returns the panic that ended the async run.
 fn sleep(local: &Local, node: NodeRef, stall: Option<&Stall>) -> Option<Thrown> {
     let engine = local.engine();
     let deadline = local.token.borrow().as_ref().and_then(CancelToken::deadline);
     let until = deadline.into_iter().chain(stall.and_then(Stall::until)).min();
     // Only the task that throws is poisoned: the node may be finished all the same.
     let stop = || is_to_end(local) || stall.is_some_and(|stall| stall.is_due(engine, node));
-    match engine.flights.of(node) {
+    match engine.async_runs.of(node) {
         // Perhaps no other waiter drives it any more.
-        Some(flight) if drive(&flight, until, stop) => flight.take_failure(),
+        Some(async_run) if drive(&async_run, until, stop) => async_run.take_failure(),
         _ => {
             node.state.wait(&engine.lot, node.address(), until, stop);
             None

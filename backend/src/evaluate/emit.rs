@@ -81,7 +81,7 @@ struct Lost {
 }
 
 /// A task on the way, whose reads are looked at before its own values.
-struct Visit {
+struct Passage {
     task: Visited,
     /// Its reads, those that are left last first; those of a plain node are its `Deps`, of which so many are done.
     left: Vec<Read>,
@@ -103,7 +103,7 @@ enum Read {
     Key(Digest),
 }
 
-impl Visit {
+impl Passage {
     fn new(task: Visited, reads: impl DoubleEndedIterator<Item = Read>) -> Self {
         Self { task, left: reads.rev().collect(), done: 0 }
     }
@@ -146,14 +146,14 @@ impl<'a> Collecting<'a> {
     fn collect<D: Emitted>(&mut self) -> Result<Vec<D>, Lost> {
         let root = self.root;
         let mut found = Vec::new();
-        let mut path: Vec<Visit> = self.enter(root)?.into_iter().collect();
+        let mut path: Vec<Passage> = self.enter(root)?.into_iter().collect();
         while let Some(visit) = path.last_mut() {
             let next = match visit.next_read() {
                 Some(Read::Node(node)) => self.enter(node)?,
                 Some(Read::Key(key)) => match self.find(key) {
-                    Found::Task(visit) => visit,
-                    Found::Node(node) => self.enter(node)?,
-                    Found::Lost => return Err(Lost { behind: innermost_restored(&path, root) }),
+                    Behind::Task(visit) => visit,
+                    Behind::Node(node) => self.enter(node)?,
+                    Behind::Lost => return Err(Lost { behind: innermost_restored(&path, root) }),
                 },
                 None => {
                     found.extend(visit.emitted().iter().filter_map(|value| value_of::<D>(&**value)));
@@ -167,7 +167,7 @@ impl<'a> Collecting<'a> {
     }
 
     /// A node that was read, made fresh.
-    fn enter(&mut self, node: NodeRef) -> Result<Option<Visit>, Lost> {
+    fn enter(&mut self, node: NodeRef) -> Result<Option<Passage>, Lost> {
         // No collecting task depends on a read that emits nothing.
         if !node.task_fn.emits() || !self.seen.insert(node) {
             return Ok(None);
@@ -196,12 +196,12 @@ impl<'a> Collecting<'a> {
     }
 
     /// A node that is fresh.
-    fn visit(&self, node: NodeRef) -> Result<Visit, Lost> {
+    fn visit(&self, node: NodeRef) -> Result<Passage, Lost> {
         if !node.flag(Flags::RESTORED) {
-            return Ok(Visit::new(Visited::Node(node), std::iter::empty()));
+            return Ok(Passage::new(Visited::Node(node), std::iter::empty()));
         }
         if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
-            return Ok(Visit::new(
+            return Ok(Passage::new(
                 Visited::Stored(emitted.clone()),
                 reads.iter().map(|edge| Read::Node(edge.node())),
             ));
@@ -209,25 +209,25 @@ impl<'a> Collecting<'a> {
         let reads =
             self.local.engine().persistence().and_then(|persistence| persistence.reads_of_restored(node));
         let reads = reads.ok_or(Lost { behind: node })?;
-        Ok(Visit::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
+        Ok(Passage::new(Visited::Restored(node), reads.into_iter().map(Read::Key)))
     }
 
     /// The reads of a restored or stored task. They are not recorded unless they are in memory: a task that depends on the effects of a
     /// restored task runs again whenever something changes behind that.
-    fn find(&mut self, key: Digest) -> Found {
+    fn find(&mut self, key: Digest) -> Behind {
         let Some(persistence) = self.local.engine().persistence().filter(|_| self.seen_stored.insert(key))
         else {
-            return Found::Task(None);
+            return Behind::Task(None);
         };
         let mut search = Search::of(key);
         loop {
             match search.advance(self.local, persistence) {
-                Finding::Leaf => return Found::Task(None),
-                Finding::Found(Collected::Node(node)) => return Found::Node(node),
+                Finding::Leaf => return Behind::Task(None),
+                Finding::Found(Collected::Node(node)) => return Behind::Node(node),
                 Finding::Found(Collected::Stored(task)) => {
                     self.told.insert(key);
                     let reads = task.reads.into_iter().map(Read::Key);
-                    return Found::Task(Some(Visit::new(Visited::Stored(task.emitted), reads)));
+                    return Behind::Task(Some(Passage::new(Visited::Stored(task.emitted), reads)));
                 }
                 Finding::Needs(node) => match demand(self.local, node) {
                     Ok(holder) if holder == node => {}
@@ -235,20 +235,20 @@ impl<'a> Collecting<'a> {
                     Err(stop) if stop.is_given_up() => stop.throw(),
                     Err(_) => search.failed(node),
                 },
-                Finding::Lost => return Found::Lost,
+                Finding::Lost => return Behind::Lost,
             }
         }
     }
 }
 
-enum Found {
+enum Behind {
     Node(NodeRef),
     /// None if it has been visited, or emits nothing.
-    Task(Option<Visit>),
+    Task(Option<Passage>),
     Lost,
 }
 
-fn innermost_restored(path: &[Visit], root: NodeRef) -> NodeRef {
+fn innermost_restored(path: &[Passage], root: NodeRef) -> NodeRef {
     let restored = path.iter().rev().find_map(|visit| match visit.task {
         Visited::Restored(node) => Some(node),
         Visited::Node(_) | Visited::Stored(_) => None,

@@ -16,8 +16,8 @@ use crate::graph::edges::{Dependent, Deps, Edge};
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 use crate::persist::reads_changed;
@@ -96,7 +96,7 @@ pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
 #[cold]
 pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Stop> {
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
-    let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }));
+    let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }));
     on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught)
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn run_beside(
     let frame = local.begin_frame(predicted, true);
     let outcome = on_enough_stack(|| {
         // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
-        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_apart(node) }))
+        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }))
     });
     let has_ended = local.settle_carried();
     let stop = local.poison_of_innermost().or_else(|| (!has_ended).then(|| unfinished(node).into()));
@@ -258,7 +258,7 @@ pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
     local.pop_claim(node);
-    drop(marks::take(&node.work, 0));
+    drop(stale_reads::take(&node.work, 0));
     node.end_claim(phase, &local.engine().lot);
 }
 

@@ -15,8 +15,8 @@ use crate::evaluate::demand::demand;
 use crate::evaluate::execute::execute_in_place;
 use crate::evaluate::{cycle, stored};
 use crate::graph::claim::{Phase, StateWord};
-use crate::graph::marks;
 use crate::graph::node::{Header, NodeRef};
+use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
@@ -151,7 +151,7 @@ fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSl
     {
         return (stored::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
     }
-    // An async body runs as a flight, which makes its own claim.
+    // An async body runs as an async run, which makes its own claim.
     let (phase, then) =
         if task_fn.is_async() { (Phase::Empty, Then::Demand) } else { (Phase::Running, Then::Run) };
     match insert(local, task_fn, hash, slot, phase) {
@@ -264,7 +264,7 @@ fn insert_plain(
     let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(phase));
     let is_claim = phase == Phase::Running;
     if is_claim {
-        drop(marks::take(&header.work, local.strand.get() as usize));
+        drop(stale_reads::take(&header.work, local.strand.get() as usize));
     }
     let slot = std::cell::RefCell::new(slot);
     let inserted = local.engine().table.find_or_insert(

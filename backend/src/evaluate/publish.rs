@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
 use crate::graph::extra::Failure;
-use crate::graph::failure::{Head, TaskError};
+use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
@@ -83,7 +83,7 @@ pub(crate) fn publish_failure(
     node: NodeRef,
     reads: &[Edge],
     error: TaskError,
-    head: Option<Head>,
+    head: Option<CycleHead>,
 ) {
     relink(local, node, reads);
     node.clear_flag(Flags::RESTORED);

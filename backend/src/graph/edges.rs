@@ -11,7 +11,7 @@
 
 use std::ptr;
 
-use crate::base::thin::ThinList;
+use crate::base::thin_list::ThinList;
 use crate::graph::node::{Header, NodeRef};
 
 const LIST: usize = 0b10;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::graph::emitted::EmittedValue;
-use crate::graph::failure::{Head, TaskError};
+use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::held::Shared;
 use crate::graph::persisted::{Persisted, WideTrace};
 use crate::graph::resolved::Resolved;
@@ -34,5 +34,5 @@ pub(crate) struct Failure {
     /// The demand (see `Local::demand`) in which it happened: the failure is thrown again within it, not run again.
     pub(crate) demand: u64,
     /// Where its cycle closes, if it is on one that leads further out.
-    pub(crate) head: Option<Head>,
+    pub(crate) head: Option<CycleHead>,
 }

@@ -157,7 +157,7 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
 
 /// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct CycleHead {
     pub(crate) depth: usize,
     pub(crate) node: NodeRef,
 }

@@ -24,9 +24,9 @@ bitflags! {
         const FAILED = 1 << 6;
         /// Listed among the engine's sources.
         const SOURCE = 1 << 7;
-        /// The wave of which this node is the origin is not intact (see `mark.rs`).
+        /// The wave of which this node is the origin is not intact (see `invalidate.rs`).
         const BROKEN = 1 << 8;
-        /// Marks may name this node as their origin, so it must not be freed (see `mark.rs`).
+        /// Marks may name this node as their origin, so it must not be freed (see `invalidate.rs`).
         const ORIGIN = 1 << 9;
         /// A node apart from the graph that holds another one's value (`apart.rs`).
         const TWIN = 1 << 10;

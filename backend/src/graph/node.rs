@@ -44,7 +44,7 @@ pub(crate) struct Header {
     // Fields that marking, verifying and running touch.
     /// Claim: what the last run read, in order.
     pub(crate) deps: UnsafeCell<Deps>,
-    /// STALE: which reads are stale (`marks.rs`). RUNNING: the owner's strand. Otherwise 0.
+    /// STALE: which reads are stale (`stale_reads.rs`). RUNNING: the owner's strand. Otherwise 0.
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: the readers of this node.
     dependents: UnsafeCell<Dependents>,
@@ -56,7 +56,7 @@ pub(crate) struct Header {
     pub(crate) verified_at: AtomicU32,
     /// The epoch in which the emitted values or the set of reads last changed.
     pub(crate) effects_at: AtomicU32,
-    /// The epoch of the pass that last marked the node (see `mark.rs`).
+    /// The epoch of the pass that last marked the node (see `invalidate.rs`).
     pub(crate) marked_at: AtomicU32,
     /// Under `lock`: how many entries of `dependents` are known to be dead.
     pub(crate) dead: AtomicU16,

@@ -107,5 +107,5 @@ impl From<TaskError> for Stop {
     }
 }
 
-/// A panic that ended a flight: the payload, and how it was named, with where its payload lies.
+/// A panic that ended an async run: the payload, and how it was named, with where its payload lies.
 pub(crate) type Thrown = (Stop, Option<(usize, TaskError)>);

@@ -16,7 +16,7 @@ use crate::call::args::Key;
 use crate::graph::node::{Node, NodeRef, Ops};
 
 use self::shims::{
-    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_apart, run_leaf, same,
+    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_into_twin, run_leaf, same,
 };
 pub(crate) use self::shims::{put, resolved_key};
 pub use self::stored::{Leaf, Look, Observer, Seen, Stored};
@@ -64,7 +64,7 @@ pub struct RawTaskFn {
     pub(crate) site: Site,
     pub(crate) ops: &'static Ops,
     pub(crate) run: unsafe fn(&RawTaskFn, NodeRef, &mut dyn FnMut(Ran)),
-    pub(crate) run_apart: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
+    pub(crate) run_into_twin: unsafe fn(&RawTaskFn, NodeRef) -> NodeRef,
     pub(crate) body: Option<Erased>,
     pub(crate) cutoff: Option<Erased>,
     pub(crate) describe: Option<Erased>,
@@ -81,7 +81,7 @@ pub struct RawTaskFn {
     pub(crate) same_stamp: Option<Erased>,
     /// For a source: looks again.
     pub(crate) observe: Option<Observe>,
-    /// For an async function: makes the box of a call, with its execution (`evaluate/booking.rs` knows its type).
+    /// For an async function: makes the box of a call, with its execution (`evaluate/call_box.rs` knows its type).
     pub(crate) book: Option<Erased>,
     pub(crate) full_name: Option<fn() -> &'static str>,
     /// How results are stored, if they are.
@@ -99,7 +99,7 @@ pub struct RawTaskFn {
 }
 
 /// Looks at a source again: `session::source::observe` for its types.
-type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn Change>>;
+type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn LeafChange>>;
 
 /// How a function on a cycle is resolved.
 pub(crate) struct Cycle {
@@ -251,7 +251,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             site,
             ops: Node::<K, O>::OPS,
             run: run_leaf,
-            run_apart: run_apart::<K, O>,
+            run_into_twin: run_into_twin::<K, O>,
             body: None,
             cutoff: None,
             describe: None,
@@ -499,9 +499,9 @@ impl RawTaskFn {
     ///
     /// # Safety
     /// `node` is alive, this is its task function, and it is not a leaf.
-    pub(crate) unsafe fn run_apart(&self, node: NodeRef) -> NodeRef {
+    pub(crate) unsafe fn run_into_twin(&self, node: NodeRef) -> NodeRef {
         // SAFETY: passed on to the caller.
-        unsafe { (self.run_apart)(self, node) }
+        unsafe { (self.run_into_twin)(self, node) }
     }
 
     /// Observes a source again, whatever its stamp says. The new value counts as another one.
@@ -551,7 +551,7 @@ impl RawTaskFn {
 }
 
 /// A new value for a leaf, not in place yet.
-pub(crate) trait Change: Send {
+pub(crate) trait LeafChange: Send {
     fn node(&self) -> NodeRef;
     /// Whether the leaf is to go.
     fn removes(&self) -> bool {

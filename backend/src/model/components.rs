@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Nodes, explore, on_threads};
 use crate::context::waits::{Refused, Waiter};
 use crate::graph::claim::Phase;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 
-/// A strand that resolves cycles, as `cycle.rs` and `cycle/way.rs` do: it claims what it meets, keeps what depends on a task that it
+/// A strand that resolves cycles, as `cycle.rs` and `cycle/make_way.rs` do: it claims what it meets, keeps what depends on a task that it
 /// has claimed until that has ended, and makes way for another strand where it would wait for itself.
 struct Walk<'a> {
     nodes: &'a Nodes,
@@ -33,7 +33,7 @@ impl Walk<'_> {
         loop {
             match node.state.phase() {
                 Phase::Fresh => return Ok(None),
-                Phase::Running if marks::owner(&node.work) == Some(self.strand) => {
+                Phase::Running if stale_reads::owner(&node.work) == Some(self.strand) => {
                     return Ok(self.depth_of(node));
                 }
                 Phase::Running => self.wait_for(node)?,
@@ -41,7 +41,10 @@ impl Walk<'_> {
                     if node.state.try_claim(phase) {
                         let depth = self.claimed.len();
                         self.claimed.push(node);
-                        marks::take(&node.work, usize::try_from(self.strand).expect("strands are small"));
+                        stale_reads::take(
+                            &node.work,
+                            usize::try_from(self.strand).expect("strands are small"),
+                        );
                         match self.run(number, depth) {
                             Err(GivesUp { low, on }) if low == depth => self.wait_for_way(on)?,
                             outcome => return outcome,
@@ -86,7 +89,7 @@ impl Walk<'_> {
         self.parked = others;
         let with_it: Vec<(NodeRef, usize)> = with_it;
         for node in with_it.into_iter().map(|(node, _)| node).chain([node]) {
-            marks::take(&node.work, 0);
+            stale_reads::take(&node.work, 0);
             node.state.publish(phase, &self.nodes.lot, node.address());
         }
     }
@@ -111,7 +114,7 @@ impl Walk<'_> {
     }
 
     fn wait_for_way(&mut self, on: NodeRef) -> Result<(), GivesUp> {
-        while on.state.phase() == Phase::Running && marks::owner(&on.work) != Some(self.strand) {
+        while on.state.phase() == Phase::Running && stale_reads::owner(&on.work) != Some(self.strand) {
             self.wait_for(on)?;
         }
         Ok(())

@@ -9,8 +9,8 @@ use super::{Nodes, explore, on_threads};
 use crate::context::strand::Lineage;
 use crate::context::waits::{Refused, Waiter};
 use crate::graph::claim::Phase;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 
 impl Nodes {
     /// Claims the first of `path` and needs the rest, one through the other, as nested calls do.
@@ -36,10 +36,10 @@ impl Nodes {
                 phase => {
                     if node.state.try_claim(phase) {
                         claimed.push(node);
-                        marks::take(&node.work, usize::try_from(strand).expect("strands are small"));
+                        stale_reads::take(&node.work, usize::try_from(strand).expect("strands are small"));
                         self.compute(strand, claimed, rest);
                         claimed.pop();
-                        marks::take(&node.work, 0);
+                        stale_reads::take(&node.work, 0);
                         node.state.publish(Phase::Fresh, &self.lot, node.address());
                         return;
                     }
@@ -87,7 +87,7 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
             let other = shared.nodes[1 - number];
             let strand = (number as u64 + 1) * 4;
             assert!(own.state.try_claim(Phase::Empty));
-            marks::take(&own.work, usize::try_from(strand).expect("strands are small"));
+            stale_reads::take(&own.work, usize::try_from(strand).expect("strands are small"));
             let lineage = Arc::new(Lineage {
                 strand,
                 claimed: vec![own],
@@ -117,7 +117,7 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
                 })
             };
             helper.join().expect("no thread panics");
-            marks::take(&own.work, 0);
+            stale_reads::take(&own.work, 0);
             own.state.publish(Phase::Fresh, &shared.lot, own.address());
         });
         assert!(nodes.cycles.load(SeqCst) <= 1, "one of the two is told, the other goes on");

@@ -15,7 +15,7 @@ use crate::context::outside::outside_of_session;
 use crate::context::strand::Lineage;
 use crate::graph::stop::Stop;
 use crate::parallel::crew_of;
-use crate::parallel::left::Left;
+use crate::parallel::outcomes::Outcomes;
 
 /// Where jobs are started that may borrow from outside of the [`scope`]. Stays on the thread that opened it, so that the
 /// order of the jobs is the order in which they were started.
@@ -33,7 +33,7 @@ struct Jobs {
     engine: Arc<Engine>,
     lineage: Arc<Lineage>,
     recording: bool,
-    left: Left,
+    left: Outcomes,
 }
 
 /// Runs `body`, which may start jobs by [`Scope::spawn`], and waits for all of them.
@@ -55,7 +55,7 @@ pub fn scope<'env, R>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
         engine: local.engine_arc(),
         lineage: local.lineage(),
         recording: local.is_recording(),
-        left: Left::default(),
+        left: Outcomes::default(),
     };
     let offer = crew_of(&jobs.engine).offer_later(&jobs);
     let scope =

@@ -15,7 +15,7 @@ use crate::context::local::Local;
 use crate::context::outside::outside_of_session;
 use crate::context::strand::Gathered;
 use crate::graph::stop::Stop;
-use crate::parallel::left::Failed;
+use crate::parallel::outcomes::Failed;
 use crate::parallel::share::{Ended, Finished, OnFailure, Share};
 
 /// Maps `items` by `f` on several threads; the results are in the order of the items.

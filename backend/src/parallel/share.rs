@@ -19,7 +19,7 @@ use crate::context::local::{Local, SavedFrame};
 use crate::context::strand::Lineage;
 use crate::graph::stop::Stop;
 use crate::parallel::crew_of;
-use crate::parallel::left::{Failed, Left};
+use crate::parallel::outcomes::{Failed, Outcomes};
 
 /// How an item ended, if it did not panic.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) struct Share<'a> {
     lanes: Box<[Lane]>,
     /// No item from this number on is begun.
     pub(crate) limit: AtomicUsize,
-    pub(crate) left: Left,
+    pub(crate) left: Outcomes,
     pub(crate) finished: Option<&'a Finished>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Share<'a> {
             next: AtomicUsize::new(0),
             lanes: (0..threads).map(|_| Lane::default()).collect(),
             limit: AtomicUsize::new(usize::MAX),
-            left: Left::default(),
+            left: Outcomes::default(),
             finished: None,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::walk::{MarkInMemory, Walk};
 use super::{LeafState, Persistence};
 use crate::graph::claim::Phase;
-use crate::graph::mark::Marking;
+use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of};
 use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::{Look, RawLeaf, Replaced, Seen};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::LeafState;
 use super::{Counts, Leaves, Persistence};
-use crate::graph::mark::Marking;
+use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use larder_storage::{

@@ -33,7 +33,7 @@ pub(crate) struct Known {
 }
 
 /// A change to a task that is handed over.
-pub(crate) enum Change {
+pub(crate) enum PendingChange {
     Ran(StoredTrace),
     Stale,
     Fresh,
@@ -72,7 +72,7 @@ impl Pending {
         &self,
         writer: &WriteBehind,
         group: &mut Group,
-        changes: Vec<(Digest, Change)>,
+        changes: Vec<(Digest, PendingChange)>,
     ) -> bool {
         let keys: Vec<(Digest, Option<Digest>)> =
             changes.into_iter().map(|(key, change)| (key, self.expect(key, change))).collect();
@@ -99,7 +99,7 @@ impl Pending {
     }
 
     /// Notes changes that are not handed over: this process goes by them all the same.
-    pub(crate) fn withhold(&self, changes: Vec<(Digest, Change)>) {
+    pub(crate) fn withhold(&self, changes: Vec<(Digest, PendingChange)>) {
         for (key, change) in changes {
             let run = self.expect(key, change);
             if let Some(entry) = self.entries.shard(key).get_mut(&key) {
@@ -110,7 +110,7 @@ impl Pending {
     }
 
     /// Notes a change before it is handed over; of a run, the digest of its trace.
-    fn expect(&self, key: Digest, change: Change) -> Option<Digest> {
+    fn expect(&self, key: Digest, change: PendingChange) -> Option<Digest> {
         // SeqCst, before the entry is there: pairs with the load in `concerns`.
         self.count.fetch_add(1, SeqCst);
         let mut shard = self.entries.shard(key);
@@ -123,7 +123,7 @@ impl Pending {
         };
         entry.in_flight += 1;
         match change {
-            Change::Ran(run) => {
+            PendingChange::Ran(run) => {
                 let digest = run.digest();
                 entry.runs.retain(|other| other.digest() != digest);
                 entry.runs.insert(0, run);
@@ -132,13 +132,13 @@ impl Pending {
                 entry.current = Some(digest);
                 return Some(digest);
             }
-            Change::Stale => entry.is_stale = Some(true),
-            Change::Fresh => entry.is_stale = Some(false),
-            Change::Reverted(digest) => {
+            PendingChange::Stale => entry.is_stale = Some(true),
+            PendingChange::Fresh => entry.is_stale = Some(false),
+            PendingChange::Reverted(digest) => {
                 entry.is_stale = Some(false);
                 entry.current = Some(digest);
             }
-            Change::Removed => {
+            PendingChange::Removed => {
                 *entry = Entry {
                     removed: true,
                     in_flight: entry.in_flight,

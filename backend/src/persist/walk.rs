@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashSet;
 
-use super::{Change, Persistence};
+use super::{PendingChange, Persistence};
 use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
@@ -39,7 +39,7 @@ pub(crate) trait MarkInMemory {
 pub(crate) struct Walk<'a> {
     persistence: &'a Persistence,
     pub(crate) group: Group,
-    changes: Vec<(Digest, Change)>,
+    changes: Vec<(Digest, PendingChange)>,
     seen: FxHashSet<Digest>,
     /// Whose dependents are to be found.
     queue: Vec<Digest>,
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
 
     fn stale(&mut self, key: Digest) {
         self.group.stale(TaskKey(key));
-        self.changes.push((key, Change::Stale));
+        self.changes.push((key, PendingChange::Stale));
     }
 
     /// Walks on until nothing new is found.

@@ -26,9 +26,9 @@ use crate::context::watch::UpdateError;
 use crate::evaluate::handle::Task;
 use crate::graph::claim::{Phase, StateWord};
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::mark::Marking;
+use crate::graph::invalidate::Marking;
 use crate::graph::node::{Header, NodeRef, name_of, replace_value};
-use crate::graph::task_fn::{Change, Site, TaskFn, type_id};
+use crate::graph::task_fn::{LeafChange, Site, TaskFn, type_id};
 use crate::persist::{Moved, Touched, recognised};
 use crate::session::reclaim::Garbage;
 
@@ -287,7 +287,7 @@ impl Engine {
 
     /// # Panics
     /// If an input that was removed is set, and there is a new one of its name.
-    fn check_names(&self, changes: &[Box<dyn Change>]) {
+    fn check_names(&self, changes: &[Box<dyn LeafChange>]) {
         let revived =
             changes.iter().filter(|change| !change.removes() && change.node().has(Leaving::NAMELESS));
         let mut names = FxHashSet::default();
@@ -322,7 +322,7 @@ impl Engine {
 
     /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
     /// caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn Change>>, moved: Vec<Moved>) -> Garbage {
+    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn LeafChange>>, moved: Vec<Moved>) -> Garbage {
         self.check_names(changes);
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
@@ -369,7 +369,7 @@ impl Engine {
 /// The settings of an update, gathered before any of them is put in place.
 struct Gathered {
     update: Update,
-    changes: Vec<Box<dyn Change>>,
+    changes: Vec<Box<dyn LeafChange>>,
 }
 
 impl Gathered {
@@ -389,7 +389,7 @@ struct Set<T> {
     value: T,
 }
 
-impl<T: InputValue> Change for Set<T> {
+impl<T: InputValue> LeafChange for Set<T> {
     fn node(&self) -> NodeRef {
         self.node
     }
@@ -412,7 +412,7 @@ impl<T: InputValue> Change for Set<T> {
 
 struct Remove(NodeRef);
 
-impl Change for Remove {
+impl LeafChange for Remove {
     fn node(&self) -> NodeRef {
         self.0
     }
@@ -432,7 +432,7 @@ impl Change for Remove {
 /// A batch of input changes, given to the closure of an update.
 pub struct Update {
     engine: u64,
-    changes: FxHashMap<usize, Box<dyn Change>>,
+    changes: FxHashMap<usize, Box<dyn LeafChange>>,
 }
 
 impl Update {

@@ -39,13 +39,13 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use self::keyed::Found;
+use self::keyed::Findings;
 use self::lists::Lists;
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::graph::edges::Dependents;
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::mark::{Marking, mark_must_run, purge_dead};
+use crate::graph::invalidate::{Marking, mark_must_run, purge_dead};
 use crate::graph::node::NodeRef;
 use crate::session::Exclusive;
 
@@ -113,7 +113,7 @@ impl Reclaim {
     pub(crate) fn remove_inputs(&self, engine: &Engine, removed: &[NodeRef], readers: &[NodeRef]) {
         let due = self.0.lock().keyed.take_due(removed, !readers.is_empty());
         // Without the lock, as this runs the user's `Hash`.
-        let found = Found::search(&due, readers);
+        let found = Findings::search(&due, readers);
         let mut lists = self.0.lock();
         removed.iter().for_each(|node| lists.remove_input(*node));
         lists.abandon_readers(readers);

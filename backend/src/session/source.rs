@@ -19,9 +19,9 @@ use crate::context::watch::{GLANCE, UpdateError};
 use crate::evaluate::lookup::known;
 use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
-use crate::graph::mark::mark_dependents;
+use crate::graph::invalidate::mark_dependents;
 use crate::graph::node::{NodeRef, replace_value};
-use crate::graph::task_fn::{Change, Erased, RawTaskFn, TaskFn};
+use crate::graph::task_fn::{Erased, LeafChange, RawTaskFn, TaskFn};
 
 /// The findings of a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Engine {
         token: Option<&CancelToken>,
     ) -> Result<Option<Refreshed>, UpdateError> {
         let mut refreshed = Refreshed::default();
-        let mut changes: Vec<Box<dyn Change>> = Vec::new();
+        let mut changes: Vec<Box<dyn LeafChange>> = Vec::new();
         let mut failed = Vec::new();
         let mut moved = Vec::new();
         let looked = self.catch(token, || {
@@ -149,7 +149,7 @@ struct Observed<O> {
     put: unsafe fn(NodeRef, O) -> Option<O>,
 }
 
-impl<O: Send + Sync + 'static> Change for Observed<O> {
+impl<O: Send + Sync + 'static> LeafChange for Observed<O> {
     fn node(&self) -> NodeRef {
         self.node
     }
@@ -171,7 +171,7 @@ impl<O: Send + Sync + 'static> Change for Observed<O> {
 pub(crate) unsafe fn observe<K: Key, O: Send + Sync + 'static>(
     task_fn: &RawTaskFn,
     node: NodeRef,
-) -> Option<Box<dyn Change>> {
+) -> Option<Box<dyn LeafChange>> {
     // SAFETY: passed on to the caller.
     let (key, value) = unsafe { (node.key::<K, O>(), node.value::<K, O>()) };
     let lost = node.flag(Flags::LOST);

@@ -219,9 +219,9 @@ impl RedbStorage {
         // Closing writes; on a damaged file that may panic as well.
         let _ = contain(|| drop(before));
         if !self.options.read_only
-            && let Ok(aside) = self.file.set_aside(reason)
+            && let Ok(question) = self.file.set_aside(reason)
         {
-            *self.set_aside.lock() = Some(aside);
+            *self.set_aside.lock() = Some(question);
         }
     }
 

@@ -207,7 +207,7 @@ fn check(damage: Damage) {
         }
     }
     // redb sees no page that is not as it was written.
-    assert_eq!(PANICS_IN_REDB.load(Relaxed), 0, "redb panicked, {misses} with misses, {cold} set aside");
+    assert_eq!(PANICS_IN_REDB.load(Relaxed), 0, "redb panicked, {misses} with misses, {cold} set question");
     assert!(misses + cold > 0, "no damage had any effect: the test tests nothing");
 }
 

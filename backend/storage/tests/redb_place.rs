@@ -106,22 +106,22 @@ fn through_a_link_the_target_is_created_used_and_set_aside() {
 fn a_damaged_file_never_replaces_another() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let aside = |number: u32| folder.path().join(format!("store.redb.damaged-{number}"));
-    fs::write(aside(1), "mine").unwrap();
-    symlink("/nowhere", aside(3)).unwrap();
-    fs::create_dir(aside(5)).unwrap();
+    let question = |number: u32| folder.path().join(format!("store.redb.damaged-{number}"));
+    fs::write(question(1), "mine").unwrap();
+    symlink("/nowhere", question(3)).unwrap();
+    fs::create_dir(question(5)).unwrap();
     for expected in [2, 4, 6, 7, 8] {
         fill(&open(RedbStorage::open(&path).unwrap()).0, 5, expected);
         damage(&path);
-        assert_eq!(RedbStorage::open(&path).unwrap().set_aside().unwrap().path, aside(expected));
+        assert_eq!(RedbStorage::open(&path).unwrap().set_aside().unwrap().path, question(expected));
     }
     damage(&path);
     let before = fs::read(&path).unwrap();
     let error = RedbStorage::open(&path).unwrap_err();
     assert!(error.to_string().contains("remove some"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
-    assert_eq!(fs::read_to_string(aside(1)).unwrap(), "mine");
-    assert!(aside(5).is_dir() && fs::read_link(aside(3)).unwrap() == Path::new("/nowhere"));
+    assert_eq!(fs::read_to_string(question(1)).unwrap(), "mine");
+    assert!(question(5).is_dir() && fs::read_link(question(3)).unwrap() == Path::new("/nowhere"));
 }
 
 #[test]

@@ -180,8 +180,8 @@ impl std::hash::Hash for Once {
     }
 }
 
-/// Of two that waited for a flight one was told that it had failed, and a third began anew. The second still had its seat in the first
-/// flight, which said that it was over, while the task was being computed: it asked again, and again.
+/// Of two that waited for an async run one was told that it had failed, and a third began anew. The second still had its seat in the first
+/// async run, which said that it was over, while the task was being computed: it asked again, and again.
 #[test]
 fn a_waiter_whose_flight_was_begun_anew_by_another_goes_on_with_that() {
     in_time(|| {

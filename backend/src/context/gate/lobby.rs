@@ -13,7 +13,7 @@ use super::state::{GRACE, replace};
 #[derive(Default)]
 pub(super) struct Lobby {
     threads: usize,
-    futures: BTreeMap<u64, Place>,
+    futures: BTreeMap<u64, Waiter>,
     next_place: u64,
     /// How often those that waited have been called.
     calls: u64,
@@ -25,7 +25,7 @@ pub(super) struct Lobby {
 }
 
 #[derive(Default)]
-struct Place {
+struct Waiter {
     waker: Option<Waker>,
     called: bool,
 }
@@ -47,7 +47,7 @@ impl Lobby {
     /// Gives a place to a future.
     pub(super) fn join(&mut self, time: Instant) -> u64 {
         self.next_place += 1;
-        self.futures.insert(self.next_place, Place::default());
+        self.futures.insert(self.next_place, Waiter::default());
         self.since.get_or_insert(time);
         self.next_place
     }

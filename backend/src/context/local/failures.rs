@@ -3,7 +3,7 @@
 use std::cell::Ref;
 use std::sync::Arc;
 
-use crate::graph::failure::{CycleError, Head, TaskError};
+use crate::graph::failure::{CycleError, CycleHead, TaskError};
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Payload, Stop, Thrown};
 
@@ -56,8 +56,8 @@ impl Local {
 
     /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
     /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
-    pub(crate) fn poison_through(&self, head: Option<Head>, error: &TaskError) {
-        if let (Some(Head { depth, node }), TaskError::Cycle(_)) = (head, error)
+    pub(crate) fn poison_through(&self, head: Option<CycleHead>, error: &TaskError) {
+        if let (Some(CycleHead { depth, node }), TaskError::Cycle(_)) = (head, error)
             && self.claimed.borrow().get(depth) == Some(&node)
         {
             self.poison_from(depth, &error.clone().into());
@@ -94,13 +94,13 @@ impl Local {
     }
 
     /// Where the cycle of the innermost claimed node closes, if that is further out.
-    pub(crate) fn head_of_innermost(&self) -> Option<Head> {
+    pub(crate) fn head_of_innermost(&self) -> Option<CycleHead> {
         let (poison, innermost) = self.innermost_poison()?;
         let depth = poison.low;
-        (depth < innermost).then(|| Head { depth, node: self.claimed.borrow()[depth] })
+        (depth < innermost).then(|| CycleHead { depth, node: self.claimed.borrow()[depth] })
     }
 
-    /// A flight that the current strand waited for has thrown: the payload, to go on with here.
+    /// An async run that the current strand waited for has thrown: the payload, to go on with here.
     pub(crate) fn take_over(&self, (stop, named): Thrown) -> Stop {
         *self.last_panic.borrow_mut() = named;
         match &stop {
@@ -116,7 +116,7 @@ impl Local {
         stop
     }
 
-    /// A flight that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
+    /// An async run that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
     /// keep either, even if this strand never comes to look whether its own session is to end. The session is not touched.
     fn share_cancellation(&self) {
         self.poison_from(0, &Stop::Cancelled);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hint::select_unpredictable;
 
 use super::sets::{Set, Sets};
-use super::tagged::{Place, Tagged};
+use super::tagged::{Tagged, TaggedCell};
 use crate::graph::node::NodeRef;
 
 /// The nodes of a set: one line of the processor's cache.
@@ -18,7 +18,7 @@ const LARGEST: usize = SIZES.len() - 1;
 const REST: u32 = 32;
 
 #[repr(align(64))]
-struct FarSet([Place; WAYS]);
+struct FarSet([TaggedCell; WAYS]);
 
 impl Set for FarSet {
     fn empty() -> Self {

@@ -59,4 +59,4 @@ impl Tagged {
 }
 
 /// The place of one.
-pub(super) type Place = Cell<Tagged>;
+pub(super) type TaggedCell = Cell<Tagged>;

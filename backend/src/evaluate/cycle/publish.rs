@@ -13,9 +13,9 @@ use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_
 use crate::graph::claim::Phase;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::Flags;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
 use crate::graph::resolved::Resolved;
+use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 
@@ -137,7 +137,7 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
 }
 
 fn release(local: &Local, node: NodeRef, phase: Phase) {
-    drop(marks::take(&node.work, 0));
+    drop(stale_reads::take(&node.work, 0));
     node.end_claim(phase, &local.engine().lot);
 }
 

@@ -3,19 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{rounds, run_beside, way};
+use super::{make_way, rounds, run_beside};
 use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::unfinished;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::flags::Flags;
-use crate::graph::marks;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 
 /// Whether the current strand has claimed a node that is RUNNING.
 pub(crate) fn is_own(local: &Local, node: NodeRef) -> bool {
-    marks::owner(&node.work) == Some(local.strand.get())
+    stale_reads::owner(&node.work) == Some(local.strand.get())
 }
 
 /// The answer to a reader of a claimed task.
@@ -50,7 +50,7 @@ pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRe
         Answer::Evaluated { component, number } => rounds::evaluated(local, component, number),
         Answer::Restart => Err(Stop::Restart),
         Answer::Failed(error) => Err(Stop::from(error)),
-        Answer::ClaimAnew(low) => Err(way::clear(local, low)),
+        Answer::ClaimAnew(low) => Err(make_way::clear(local, low)),
     })
 }
 
@@ -89,9 +89,9 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
     if !can_begin {
         // A fixpoint task may be among those that were leapt over.
         let is_leapt_to =
-            |at: &usize| way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
+            |at: &usize| make_way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
         let leapt_to = (low + 1..claimed.len()).find(is_leapt_to)?;
-        on_the_way.iter().for_each(way::bar_leaps);
+        on_the_way.iter().for_each(make_way::bar_leaps);
         return Some(Answer::ClaimAnew(leapt_to - 1));
     }
     join(cycles, on_the_way, low);

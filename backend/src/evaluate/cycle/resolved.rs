@@ -11,17 +11,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::make_way;
 use super::read::is_own;
-use super::way;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::marks::Marks;
 use crate::graph::node::NodeRef;
 use crate::graph::resolved::Resolved;
+use crate::graph::stale_reads::StaleReads;
 use crate::graph::stop::Stop;
 
 /// The reads that the members of a component made of others, in the order in which they come to it when `asked` is asked first: in
@@ -127,7 +127,7 @@ pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, St
         Phase::Running if is_own(local, first) => {
             let depth = local.claimed.borrow().iter().position(|claimed| *claimed == first);
             // All members are claimed with the first, so this one has been released since it was looked at.
-            Err(way::clear(local, depth.unwrap_or_default()))
+            Err(make_way::clear(local, depth.unwrap_or_default()))
         }
         Phase::Running => wait_for(local, first),
         phase => {
@@ -146,11 +146,11 @@ struct Verification<'a> {
     /// The depth of the first member.
     depth: usize,
     /// The state of the claimed members before.
-    before: Vec<(Phase, Marks)>,
+    before: Vec<(Phase, StaleReads)>,
 }
 
 impl<'a> Verification<'a> {
-    fn of(local: &'a Local, resolved: &'a Arc<Resolved>, phase: Phase, marks: Marks) -> Self {
+    fn of(local: &'a Local, resolved: &'a Arc<Resolved>, phase: Phase, marks: StaleReads) -> Self {
         let depth = local.claimed.borrow().len() - 1;
         Self { local, resolved, depth, before: vec![(phase, marks)] }
     }
@@ -173,7 +173,7 @@ impl<'a> Verification<'a> {
         match self.is_current(asked) {
             Ok(true) => self.confirm(),
             Ok(false) => self.dissolve(),
-            Err(stop) if stop.is_given_up() && way::is_cleared_from(self.local, self.depth) => {
+            Err(stop) if stop.is_given_up() && make_way::is_cleared_from(self.local, self.depth) => {
                 // One of its reads has come to depend on it.
                 drop(stop);
                 self.dissolve();
@@ -218,7 +218,7 @@ impl<'a> Verification<'a> {
         for member in self.resolved.members.iter().rev() {
             member.verified_at.store(epoch, Relaxed);
             self.local.counters.of(member.function).verified.add(1);
-            release(self.local, *member, Phase::Fresh, Marks::None);
+            release(self.local, *member, Phase::Fresh, StaleReads::None);
         }
     }
 
@@ -226,7 +226,7 @@ impl<'a> Verification<'a> {
         for member in self.resolved.members.iter().rev() {
             leave(*member);
             member.set_flag(Flags::MUST_RUN);
-            release(self.local, *member, Phase::Empty, Marks::None);
+            release(self.local, *member, Phase::Empty, StaleReads::None);
         }
     }
 

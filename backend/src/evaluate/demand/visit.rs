@@ -5,22 +5,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
+use crate::evaluate::async_run::try_launch_here;
 use crate::evaluate::cycle;
-use crate::evaluate::flight::try_launch_here;
 use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::Flags;
-use crate::graph::mark::is_in_wave_of;
-use crate::graph::marks::Marks;
+use crate::graph::invalidate::is_in_wave_of;
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads::StaleReads;
 use crate::graph::stop::Stop;
 
 /// A claimed node whose stale reads are being looked at.
 pub(crate) struct Visit {
     pub(crate) node: NodeRef,
     phase: Phase,
-    marks: Marks,
+    marks: StaleReads,
     /// The stale positions in order, once they are looked at one by one.
     positions: Option<Vec<u32>>,
     next: usize,
@@ -61,7 +61,7 @@ pub(crate) enum Patience {
 impl Visit {
     /// The node goes back to where it was before it was claimed.
     pub(crate) fn put_back(&mut self, local: &Local) {
-        let marks = std::mem::replace(&mut self.marks, Marks::None);
+        let marks = std::mem::replace(&mut self.marks, StaleReads::None);
         if self.node.flag(Flags::ON_CYCLE) {
             cycle::give_up(local, self.node);
         }
@@ -79,7 +79,7 @@ impl Visit {
     pub(crate) fn confirm(&mut self, local: &Local) {
         self.node.verified_at.store(local.engine().epoch(), Relaxed);
         local.counters.of(self.node.function).verified.add(1);
-        release(local, self.node, Phase::Fresh, Marks::None);
+        release(local, self.node, Phase::Fresh, StaleReads::None);
     }
 
     /// The node has got its value from the store.
@@ -103,13 +103,13 @@ impl Visit {
         }
     }
 
-    pub(super) fn new(node: NodeRef, phase: Phase, marks: Marks) -> Self {
+    pub(super) fn new(node: NodeRef, phase: Phase, marks: StaleReads) -> Self {
         Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
     }
 
     /// A node without a value that the store has answers for.
     pub(super) fn asking(node: NodeRef, check: Check) -> Self {
-        Self { store: Store::Asked(Box::new(check)), ..Self::new(node, Phase::Empty, Marks::None) }
+        Self { store: Store::Asked(Box::new(check)), ..Self::new(node, Phase::Empty, StaleReads::None) }
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
@@ -145,15 +145,15 @@ impl Visit {
                 Progress::Leaps(node) => (node, true),
             };
             match self.look_at(local, patience, Edge::value_of(node), leaps) {
-                Look::Step(step) => {
+                ReadState::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
                         node.set_flag(Flags::AHEAD);
                     }
                     return step;
                 }
                 // The reads before do not say anything about the rounds that led to the node's value.
-                Look::Changed if self.node.flag(Flags::ON_CYCLE) => return Step::Run,
-                Look::Changed | Look::Unchanged => {
+                ReadState::Changed if self.node.flag(Flags::ON_CYCLE) => return Step::Run,
+                ReadState::Changed | ReadState::Unchanged => {
                     if !node.state.is_fresh()
                         && let Store::Asked(check) = &mut self.store
                     {
@@ -171,22 +171,22 @@ impl Visit {
         }
         // SAFETY: the claim is held.
         let reads = unsafe { self.node.deps() }.as_slice();
-        if let (&Marks::One(single), None) = (&self.marks, &self.positions)
+        if let (&StaleReads::One(single), None) = (&self.marks, &self.positions)
             && let Some(origin) = single.origin()
             && is_in_wave_of(self.node, origin)
         {
-            // A claim that goes straight to a node which the claimant does not read leaves out the tasks between (see `cycle/way.rs`).
+            // A claim that goes straight to a node which the claimant does not read leaves out the tasks between (see `cycle/make_way.rs`).
             let nearby = single.place().range(reads.len());
             let leaps = !reads[nearby].contains(&Edge::value_of(origin));
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
-                Look::Unchanged => {
+                ReadState::Unchanged => {
                     if let Some(persistence) = local.engine().persistence() {
                         persistence.verified(self.node, [Edge::value_of(origin)]);
                     }
                     return Step::Current;
                 }
-                Look::Changed => {}
-                Look::Step(step) => {
+                ReadState::Changed => {}
+                ReadState::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
                         origin.set_flag(Flags::AHEAD);
                     }
@@ -201,9 +201,9 @@ impl Visit {
                 break Step::Current;
             };
             match self.look_at(local, patience, *read, false) {
-                Look::Unchanged => self.next += 1,
-                Look::Changed => break Step::Run,
-                Look::Step(step) => break step,
+                ReadState::Unchanged => self.next += 1,
+                ReadState::Changed => break Step::Run,
+                ReadState::Step(step) => break step,
             }
         };
         if let (Step::Current, Some(persistence)) = (&step, local.engine().persistence()) {
@@ -218,7 +218,7 @@ impl Visit {
     ///
     /// If it `leaps`, this is no read, but the origin of the node's wave. No visit waits for another strand's work on that: should it
     /// come to wait for this node, the way between the two would not be known. It counts as changed.
-    fn look_at(&self, local: &Local, patience: Patience, read: Edge, leaps: bool) -> Look {
+    fn look_at(&self, local: &Local, patience: Patience, read: Edge, leaps: bool) -> ReadState {
         let node = read.node();
         let mut seat = None;
         loop {
@@ -226,48 +226,50 @@ impl Visit {
                 Phase::Fresh => {
                     let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
                     let is_changed = changed.load(Relaxed) > self.node.verified_at.load(Relaxed);
-                    return if is_changed { Look::Changed } else { Look::Unchanged };
+                    return if is_changed { ReadState::Changed } else { ReadState::Unchanged };
                 }
                 phase @ (Phase::Empty | Phase::Stale) => {
                     if node.task_fn.is_leaf() || failed_in_this_demand(local, node).is_some() {
-                        return Look::Changed;
+                        return ReadState::Changed;
                     }
                     if node.flag(Flags::RESOLVED) {
                         match cycle::verify_resolved(local, node) {
                             Ok(Waited::Over) => continue,
                             Err(stop) if stop.is_given_up() => {
-                                return Look::Step(Step::Abort(stop));
+                                return ReadState::Step(Step::Abort(stop));
                             }
-                            Ok(Waited::Never) | Err(_) => return Look::Changed,
+                            Ok(Waited::Never) | Err(_) => return ReadState::Changed,
                         }
                     }
                     if patience == Patience::GivesWay && (node.task_fn.is_async() || node.task_fn.heavy) {
-                        return Look::Step(Step::Await(node));
+                        return ReadState::Step(Step::Await(node));
                     }
                     if let Err(stop) = check_cancelled(local) {
-                        return Look::Step(Step::Abort(stop));
+                        return ReadState::Step(Step::Abort(stop));
                     }
                     if node.task_fn.is_async() {
                         seat = try_launch_here(local, node, phase).or(seat);
                     } else if let Some(marks) = claim(local, node, phase) {
-                        return Look::Step(Step::Descend(Self::new(node, phase, marks)));
+                        return ReadState::Step(Step::Descend(Self::new(node, phase, marks)));
                     }
                 }
                 // The body runs, and meets the cycle itself.
-                Phase::Running if cycle::is_own(local, node) => return Look::Changed,
-                Phase::Running if leaps && !node.task_fn.is_async() => return Look::Changed,
-                Phase::Running if patience == Patience::GivesWay => return Look::Step(Step::Await(node)),
+                Phase::Running if cycle::is_own(local, node) => return ReadState::Changed,
+                Phase::Running if leaps && !node.task_fn.is_async() => return ReadState::Changed,
+                Phase::Running if patience == Patience::GivesWay => {
+                    return ReadState::Step(Step::Await(node));
+                }
                 Phase::Running => {
                     match wait_for(local, node) {
                         Ok(Waited::Over) => {}
                         // The body runs, and meets this read itself.
-                        Ok(Waited::Never) => return Look::Changed,
-                        Err(stop) if stop.is_given_up() => return Look::Step(Step::Abort(stop)),
+                        Ok(Waited::Never) => return ReadState::Changed,
+                        Err(stop) if stop.is_given_up() => return ReadState::Step(Step::Abort(stop)),
                         // A cycle is for the body to meet: released unrun, this node would leave the poison behind.
-                        Err(_) => return Look::Changed,
+                        Err(_) => return ReadState::Changed,
                     }
                     if failed_meanwhile(local, node).is_some() {
-                        return Look::Changed;
+                        return ReadState::Changed;
                     }
                 }
             }
@@ -276,7 +278,7 @@ impl Visit {
 }
 
 /// The outcome of a look at one read.
-enum Look {
+enum ReadState {
     Unchanged,
     Changed,
     Step(Step),

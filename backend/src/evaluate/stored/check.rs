@@ -25,7 +25,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::persist::pending::Known;
 use crate::persist::wide::CleanChunks;
-use crate::persist::{Change, Code, Persistence, StoredTrace};
+use crate::persist::{Code, PendingChange, Persistence, StoredTrace};
 use larder_storage::{Digest, Group, TaskKey};
 
 /// A verification under way.
@@ -196,11 +196,11 @@ impl Persistence {
         if !is_current {
             group.reverted(task, digest);
             self.counts.reverted.add();
-            self.hand_over(&mut group, vec![(task.0, Change::Reverted(digest))]);
+            self.hand_over(&mut group, vec![(task.0, PendingChange::Reverted(digest))]);
         } else if known.is_stale {
             group.fresh(task);
             self.counts.verified.add();
-            self.hand_over(&mut group, vec![(task.0, Change::Fresh)]);
+            self.hand_over(&mut group, vec![(task.0, PendingChange::Fresh)]);
         }
         self.trust(task, known);
     }

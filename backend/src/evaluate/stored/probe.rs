@@ -19,7 +19,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
-use crate::persist::{Change, Known, Origin, Persistence, wide};
+use crate::persist::{Known, Origin, PendingChange, Persistence, wide};
 use larder_storage::record::{claim, output};
 use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 
@@ -202,7 +202,7 @@ impl Persistence {
             let Some(mut persisted) = Persisted::of(*node) else { continue };
             let Some(key) = persisted.key else { continue };
             group.remove_task(TaskKey(key));
-            changes.push((key, Change::Removed));
+            changes.push((key, PendingChange::Removed));
             persisted.is_stored = false;
             persisted.put(*node);
             wide::forget(*node);

@@ -11,7 +11,7 @@ use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Ran, Replaced};
 use crate::persist::wide::{self, WideReads, is_wide, read_all};
-use crate::persist::{Change, Persistence, StoredTrace};
+use crate::persist::{PendingChange, Persistence, StoredTrace};
 use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
 use larder_storage::{Digest, Group, TaskKey};
 
@@ -127,7 +127,7 @@ impl Persistence {
         let explored = before.map_or(0, |before| before.explored);
         let persisted =
             Persisted { fingerprint, is_stored: true, explored, ..Persisted::named(Some(task.0)) };
-        if !self.hand_over(group, vec![(task.0, Change::Ran(run))]) {
+        if !self.hand_over(group, vec![(task.0, PendingChange::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);
         }

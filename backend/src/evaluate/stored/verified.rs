@@ -3,7 +3,7 @@
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
-use crate::persist::{Change, Persistence};
+use crate::persist::{PendingChange, Persistence};
 use larder_storage::{Group, TaskKey};
 
 impl Persistence {
@@ -23,7 +23,7 @@ impl Persistence {
         } else if persisted.is_marked {
             let mut group = Group::new();
             group.fresh(TaskKey(key));
-            persisted.is_marked = !self.hand_over(&mut group, vec![(key, Change::Fresh)]);
+            persisted.is_marked = !self.hand_over(&mut group, vec![(key, PendingChange::Fresh)]);
         }
         persisted.put(node);
     }

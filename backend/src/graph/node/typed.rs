@@ -10,7 +10,7 @@ use crate::call::args::{ArgsSlot, Key};
 use crate::graph::claim::{Phase, StateWord};
 use crate::graph::flags::Flags;
 use crate::graph::held::Seeker;
-use crate::graph::marks;
+use crate::graph::stale_reads;
 
 /// A node with its types.
 #[repr(C)]
@@ -95,7 +95,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         // SAFETY: 1. the caller is the last user; 2. the type is that of the allocation; 3. the value is dropped iff it is
         // initialised.
         unsafe {
-            drop(marks::take(&node.work, 0));
+            drop(stale_reads::take(&node.work, 0));
             let mut node = Box::from_raw(node.0.as_ptr().cast::<Self>());
             if node.header.flag(Flags::HAS_VALUE) {
                 node.value.get_mut().assume_init_drop();

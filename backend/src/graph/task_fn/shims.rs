@@ -65,8 +65,8 @@ pub(super) unsafe fn run_leaf(_: &RawTaskFn, _: NodeRef, _: &mut dyn FnMut(Ran))
 }
 
 /// # Safety
-/// See [`RawTaskFn::run_apart`]; `K` and `O` are the types of `task_fn`.
-pub(super) unsafe fn run_apart<K: Key, O: Send + Sync + 'static>(
+/// See [`RawTaskFn::run_into_twin`]; `K` and `O` are the types of `task_fn`.
+pub(super) unsafe fn run_into_twin<K: Key, O: Send + Sync + 'static>(
     task_fn: &RawTaskFn,
     node: NodeRef,
 ) -> NodeRef {

@@ -54,13 +54,13 @@ struct Keys {
 
 /// The findings of a search of keys.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct Findings {
     /// Inputs, tasks, and how many handles to the one are in the key of the other.
     handles: Vec<(NodeRef, NodeRef, usize)>,
     looks: usize,
 }
 
-impl Found {
+impl Findings {
     /// Searches all that depends on inputs, which were removed and have been marked, beginning with `readers`.
     ///
     /// Runs the user's `Hash`, with the gate held exclusively, inside of an update. One that panics has shown nothing.
@@ -174,7 +174,7 @@ impl Keyed {
 
 impl Lists {
     /// Notes what the keys of tasks hold of inputs that were removed.
-    pub(super) fn note_keys(&mut self, found: Found, inputs: &[NodeRef]) {
+    pub(super) fn note_keys(&mut self, found: Findings, inputs: &[NodeRef]) {
         self.keyed.debt += found.looks;
         for (input, task, count) in found.handles {
             let keys = self.keyed.by_input.entry(input).or_default();

@@ -11,8 +11,8 @@ use crate::context::engine::{Engine, new_generation};
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Leaving};
-use crate::graph::marks::{self, Marks};
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads::{self, StaleReads};
 
 #[derive(Default)]
 pub(super) struct Lists {
@@ -181,7 +181,7 @@ impl Lists {
             if node.state.phase() == Phase::Fresh {
                 node.set_flag(Flags::FORGOTTEN);
             }
-            drop(marks::take(&node.work, 0));
+            drop(stale_reads::take(&node.work, 0));
             node.state.set_exclusively(Phase::Empty);
             if !may_lie_on_one(node) && self.can_go(node) {
                 self.retire(engine, node, garbage);
@@ -254,7 +254,7 @@ impl Lists {
     fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         node.put_on(Leaving::LIMBO);
         self.rings.forget(node);
-        drop(marks::take(&node.work, 0));
+        drop(stale_reads::take(&node.work, 0));
         node.state.set_exclusively(Phase::Empty);
         if let Some(persistence) = engine.persistence() {
             persistence.disown(node);
@@ -317,11 +317,11 @@ impl Lists {
         let Some(search) = &mut self.search else { return true };
         while search.go_on(engine) {
             while let Some(node) = search.nodes.pop() {
-                if let Some(single) = marks::single(&node.work)
+                if let Some(single) = stale_reads::single(&node.work)
                     && single.origin().is_some_and(|origin| origin.has(Leaving::SOUGHT))
                 {
                     // From here on, its own read is looked at.
-                    marks::put(&node.work, Marks::One(single.without_origin()));
+                    stale_reads::put(&node.work, StaleReads::One(single.without_origin()));
                 }
                 *looks = looks.saturating_sub(1);
                 if *looks == 0 {

@@ -54,12 +54,12 @@ pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, Storage
     match open_file(&file, options) {
         Ok((db, snapshot)) => Ok(Opened { file, db, snapshot, set_aside: None }),
         Err(Trouble::Damaged(reason)) if !options.read_only => {
-            let aside =
+            let question =
                 file.set_aside(&reason).map_err(|source| StorageError::failed(Operation::Open, source))?;
             drop(file);
             let file = begin(path, access).map_err(error)?;
             let (db, snapshot) = open_file(&file, options).map_err(error)?;
-            Ok(Opened { file, db, snapshot, set_aside: Some(aside) })
+            Ok(Opened { file, db, snapshot, set_aside: Some(question) })
         }
         Err(trouble) => Err(error(trouble)),
     }

@@ -47,7 +47,7 @@ pub(super) struct Pages {
     commit: Slot,
     sums: RwLock<Sums>,
     /// Of a file that is not to be written: what is written to it, in memory.
-    aside: Option<Mutex<Aside>>,
+    question: Option<Mutex<Aside>>,
     found: OnceLock<Box<str>>,
 }
 
@@ -77,11 +77,11 @@ impl Pages {
             file.read(0, &mut bytes).map_err(Trouble::failed)?;
         }
         let header = Header::read(bytes).ok_or_else(|| Trouble::damaged("the header cannot be read"))?;
-        let aside =
+        let question =
             (!file.is_writable()).then(|| Mutex::new(Aside { length, written: FxHashMap::default() }));
         let sums = RwLock::new(Sums::of(length));
         let nothing = Slot { transaction: 0, user: None, system: None };
-        let mut pages = Self { file, header, commit: nothing, sums, aside, found: OnceLock::new() };
+        let mut pages = Self { file, header, commit: nothing, sums, question, found: OnceLock::new() };
         pages.commit = pages.settle(whole)?;
         Ok(pages)
     }
@@ -173,8 +173,8 @@ impl Pages {
     }
 
     fn length(&self) -> io::Result<u64> {
-        match &self.aside {
-            Some(aside) => Ok(aside.lock().length),
+        match &self.question {
+            Some(question) => Ok(question.lock().length),
             None => self.file.length(),
         }
     }
@@ -208,8 +208,8 @@ impl Pages {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if let Some(aside) = &self.aside
-            && let Some(written) = aside.lock().written.get(&offset)
+        if let Some(question) = &self.question
+            && let Some(written) = question.lock().written.get(&offset)
             && let Some(written) = written.get(..out.len())
         {
             out.copy_from_slice(written);
@@ -221,19 +221,19 @@ impl Pages {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        match &self.aside {
-            Some(aside) => drop(aside.lock().written.insert(offset, data.into())),
+        match &self.question {
+            Some(question) => drop(question.lock().written.insert(offset, data.into())),
             None => self.file.write(offset, data)?,
         }
-        if offset >= PAGE && self.aside.is_none() {
+        if offset >= PAGE && self.question.is_none() {
             self.sums.write().own(offset, xxh3_64(data));
         }
         Ok(())
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        match &self.aside {
-            Some(aside) => aside.lock().length = length,
+        match &self.question {
+            Some(question) => question.lock().length = length,
             None => self.file.set_length(length)?,
         }
         self.sums.write().resize(length);
@@ -318,7 +318,7 @@ impl StorageBackend for Handed {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.0.aside.is_some() { Ok(()) } else { self.0.file.sync() }
+        if self.0.question.is_some() { Ok(()) } else { self.0.file.sync() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -132,13 +132,13 @@ impl StoreFile {
         for number in 1..=KEPT_ASIDE {
             let mut name = self.path.as_os_str().to_owned();
             name.push(format!(".damaged-{number}"));
-            let aside = PathBuf::from(name);
+            let question = PathBuf::from(name);
             // Ours from here on, so that the renaming replaces an empty file of our own.
-            match File::create_new(&aside) {
+            match File::create_new(&question) {
                 Ok(_) => {
-                    fs::rename(&self.path, &aside).inspect_err(|_| drop(fs::remove_file(&aside)))?;
+                    fs::rename(&self.path, &question).inspect_err(|_| drop(fs::remove_file(&question)))?;
                     sync_folder(&self.path);
-                    return Ok(SetAside { path: aside, reason: reason.into() });
+                    return Ok(SetAside { path: question, reason: reason.into() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),

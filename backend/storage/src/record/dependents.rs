@@ -39,7 +39,7 @@ const INCOMPLETE: u8 = 1;
 pub enum Incomplete {
     /// The target's head is missing, though every stored target has one.
     NoHead,
-    /// Head or segments do not add up.
+    /// ListHead or segments do not add up.
     Lost,
     /// A record could not be read.
     Unread(ReadFailure),
@@ -58,7 +58,7 @@ impl fmt::Display for Incomplete {
 impl std::error::Error for Incomplete {}
 
 #[derive(Default)]
-struct Head {
+struct ListHead {
     incomplete: bool,
     segments: u32,
     count: u64,
@@ -66,7 +66,7 @@ struct Head {
     here: Vec<[u8; 16]>,
 }
 
-impl Head {
+impl ListHead {
     fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
         let flags = reader.u8()?;
@@ -108,7 +108,7 @@ pub fn read_dependents(
 ) -> Result<(), Incomplete> {
     let mut buffer = Vec::new();
     let head = store.read(Table::Dependents, &target.to_bytes(), &mut buffer).map_err(Incomplete::Unread)?;
-    let head = Head::decode(head.ok_or(Incomplete::NoHead)?).map_err(|_| Incomplete::Lost)?;
+    let head = ListHead::decode(head.ok_or(Incomplete::NoHead)?).map_err(|_| Incomplete::Lost)?;
     let (mut count, mut sum) = (0, 0_u64);
     let mut add = |keys: &[[u8; 16]]| {
         count += keys.len() as u64;
@@ -168,9 +168,9 @@ impl EdgeWriter {
         for edges in self.edges.chunk_by(|a, b| a.target == b.target) {
             let target = edges[0].target;
             let mut head = match store.read(Table::Dependents, &target.to_bytes(), &mut buffer) {
-                Ok(Some(payload)) => Head::decode(payload).unwrap_or_else(|NotARecord| Head::lost()),
-                Ok(None) if edges[0].what == What::NewTarget => Head::default(),
-                Ok(None) | Err(ReadFailure::Rejected(_)) => Head::lost(),
+                Ok(Some(payload)) => ListHead::decode(payload).unwrap_or_else(|NotARecord| ListHead::lost()),
+                Ok(None) if edges[0].what == What::NewTarget => ListHead::default(),
+                Ok(None) | Err(ReadFailure::Rejected(_)) => ListHead::lost(),
                 Err(failure) => return Err(failure),
             };
             for edge in edges {
@@ -196,7 +196,7 @@ impl EdgeWriter {
     }
 }
 
-impl Head {
+impl ListHead {
     fn lost() -> Self {
         Self { incomplete: true, ..Self::default() }
     }

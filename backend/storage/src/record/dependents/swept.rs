@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::super::{Batch, Digest, Guarded, ReadFailure, Table};
-use super::{Head, IN_HEAD, segment_key};
+use super::{IN_HEAD, ListHead, segment_key};
 use crate::TaskKey;
 
 /// The entries that were taken out.
@@ -24,7 +24,7 @@ const IN_SEGMENT: usize = 4096;
 pub(crate) fn dependents_count(store: &Guarded, target: Digest) -> Result<u64, ReadFailure> {
     let mut buffer = Vec::new();
     let head = store.read(Table::Dependents, &target.to_bytes(), &mut buffer)?;
-    Ok(head.and_then(|head| Head::decode(head).ok()).map_or(0, |head| head.count))
+    Ok(head.and_then(|head| ListHead::decode(head).ok()).map_or(0, |head| head.count))
 }
 
 /// Whether a task, source or input has a record. One that cannot be read is one.
@@ -50,7 +50,7 @@ pub(crate) fn sweep_dependents(
     let is_stored = is_target_stored(store, target)?;
     let mut buffer = Vec::new();
     let head = match store.read(Table::Dependents, &target.to_bytes(), &mut buffer)? {
-        Some(head) => Head::decode(head),
+        Some(head) => ListHead::decode(head),
         None => return Ok(Swept::All),
     };
     // Some are missing: it stays as it is.
@@ -70,7 +70,7 @@ pub(crate) fn sweep_dependents(
         return Ok(Swept::Nothing);
     }
     let left = if kept.is_empty() { Swept::All } else { Swept::Some };
-    let mut new = Head { count: kept.len() as u64, ..Head::default() };
+    let mut new = ListHead { count: kept.len() as u64, ..ListHead::default() };
     new.sum = kept.iter().fold(0, |sum, key| sum.wrapping_add(xxh3_64(key)));
     new.here = kept.split_off(kept.len() - kept.len() % IN_SEGMENT);
     if new.here.len() > IN_HEAD {

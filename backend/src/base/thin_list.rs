@@ -34,7 +34,7 @@ const SHORT: usize = match usize::BITS {
     _ => 0,
 };
 /// The length, where it stands before the elements.
-type Head = u64;
+type ListHead = u64;
 /// Beyond this length a list grows by little, and is worth fitting.
 const LONG: usize = 64;
 
@@ -67,14 +67,14 @@ impl<T: Copy> ThinList<T> {
         if from.is_empty() {
             return Self::default();
         }
-        let place = Place::<T>::allocate(from.len());
+        let place = Elements::<T>::allocate(from.len());
         // SAFETY: there is room for as many, in an allocation that was made just now.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), place.elements(), from.len()) };
         Self::at(place, from.len(), EXACT)
     }
 
     /// The list of the first `length` elements of a place that is as large as `exact` and the length say.
-    fn at(place: Place<T>, length: usize, exact: usize) -> Self {
+    fn at(place: Elements<T>, length: usize, exact: usize) -> Self {
         let tags = if place.headed { HEADED | exact } else { length << LENGTH | exact };
         let word = place.raw.cast::<()>().map_addr(|address| address | tags);
         let mut list = Self { word, elements: PhantomData };
@@ -90,17 +90,17 @@ impl<T: Copy> ThinList<T> {
         self.word.addr() & EXACT != 0
     }
 
-    fn place(&self) -> Place<T> {
+    fn place(&self) -> Elements<T> {
         let headed = self.is_headed();
         let address = if headed { usize::MAX } else { usize::MAX >> 16 };
         let raw = self.word.map_addr(|word| word & address & !TAGS).cast();
-        Place { raw, headed, elements: PhantomData }
+        Elements { raw, headed, elements: PhantomData }
     }
 
     fn len(&self) -> usize {
         if self.is_headed() {
             // SAFETY: a headed place begins with its head, which is written when the list is made.
-            return unsafe { self.place().raw.cast::<Head>().read() } as usize;
+            return unsafe { self.place().raw.cast::<ListHead>().read() } as usize;
         }
         self.word.addr() >> LENGTH
     }
@@ -109,7 +109,7 @@ impl<T: Copy> ThinList<T> {
     fn set_length(&mut self, length: usize) {
         if self.is_headed() {
             // SAFETY: a headed place begins with its head; `&mut self` makes it ours.
-            unsafe { self.place().raw.cast::<Head>().write(length as Head) };
+            unsafe { self.place().raw.cast::<ListHead>().write(length as ListHead) };
         } else {
             self.word = self.word.map_addr(|word| word & (usize::MAX >> 16) | length << LENGTH);
         }
@@ -206,7 +206,7 @@ impl<T: Copy> ThinList<T> {
         let before = self.room();
         let list = std::mem::take(self);
         let place = if list.word.is_null() {
-            Place::allocate(room)
+            Elements::allocate(room)
         } else {
             // SAFETY: 1. `before` is what the word said before it was taken; 2. the list is forgotten with its place.
             unsafe { list.place().moved(before, length, room) }
@@ -240,20 +240,20 @@ impl<T: Copy> Drop for ThinList<T> {
 
 /// Where the elements of a list stand.
 #[derive(Clone, Copy)]
-struct Place<T> {
+struct Elements<T> {
     raw: *mut u8,
-    /// Whether a [`Head`] stands before them.
+    /// Whether a [`ListHead`] stands before them.
     headed: bool,
     elements: PhantomData<T>,
 }
 
-impl<T: Copy> Place<T> {
-    const FITS: () = assert!(align_of::<T>() <= align_of::<Head>() && size_of::<T>() > 0);
+impl<T: Copy> Elements<T> {
+    const FITS: () = assert!(align_of::<T>() <= align_of::<ListHead>() && size_of::<T>() > 0);
 
     fn layout(room: usize, headed: bool) -> Layout {
         let () = Self::FITS;
         let elements = Layout::array::<T>(room).expect("a node has fewer than 2^32 edges");
-        let head = if headed { size_of::<Head>() } else { 0 };
+        let head = if headed { size_of::<ListHead>() } else { 0 };
         Layout::from_size_align(head + elements.size(), TAGS + 1).expect("as above")
     }
 
@@ -284,7 +284,7 @@ impl<T: Copy> Place<T> {
     }
 
     fn elements(self) -> *mut T {
-        self.raw.wrapping_add(if self.headed { size_of::<Head>() } else { 0 }).cast()
+        self.raw.wrapping_add(if self.headed { size_of::<ListHead>() } else { 0 }).cast()
     }
 
     /// A place for `room` elements, with the first `length` of this one.
@@ -313,7 +313,7 @@ impl<T: Copy> Place<T> {
     /// The same, always in another place.
     ///
     /// # Safety
-    /// See [`Place::moved`].
+    /// See [`Elements::moved`].
     unsafe fn copied(self, before: usize, length: usize, room: usize) -> Self {
         let place = Self::allocate(room);
         // SAFETY: 1. both have room for as many; 2. the new place is another allocation; 3. the old one is not used after.

@@ -43,7 +43,7 @@ pub(crate) fn give_way(
         return None;
     }
     if patience == Patience::GivesWay {
-        // The waiting node is verified on behalf of a flight: its body runs, and waits as a thread does.
+        // The waiting node is verified on behalf of an async run: its body runs, and waits as a thread does.
         return Some(Stop::Parked);
     }
     let low = lowest(local, closes_at)?;

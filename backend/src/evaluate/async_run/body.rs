@@ -1,6 +1,6 @@
-//! The flight of one async task function: the steering and the body in one allocation.
+//! The async run of one async task function: the steering and the body in one allocation.
 //!
-//! The body stands in the flight from its first piece to its end, and a flight, being in an `Arc`, stays where it is: so the
+//! The body stands in the async run from its first piece to its end, and an async run, being in an `Arc`, stays where it is: so the
 //! body is pinned. This file is compiled per task function, and kept small.
 
 use std::marker::PhantomData;
@@ -11,13 +11,13 @@ use std::task::{Wake, Waker};
 
 use crate::base::sync::Mutex;
 use crate::call::args::Key;
-use crate::evaluate::booking::{Booking, Call, Head, Ops};
+use crate::evaluate::call_box::{BoxHead, Call, CallBox, Ops};
 use crate::evaluate::deferred::{finish_deferred, start_deferred};
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
 
 use super::{Core, Parts, State};
-use crate::context::flights::Fly;
+use crate::context::async_runs::DriveAsyncRun;
 use crate::graph::stop::Thrown;
 
 /// How a body goes on that is run in pieces and ends with an `O`.
@@ -29,58 +29,58 @@ pub trait Deferred<O>: 'static {
     fn go_on(body: Pin<&mut Self::Body>, waker: &Waker) -> Option<O>;
 }
 
-/// A flight of a task function from `K` to `O` whose body goes on as `D` says.
+/// An async run of a task function from `K` to `O` whose body goes on as `D` says.
 // Its layout is fixed, so that a pointer to the head is one to the whole.
 #[repr(C)]
-struct Flight<K, O, D: Deferred<O>> {
-    head: Head,
+struct AsyncRun<K, O, D: Deferred<O>> {
+    head: BoxHead,
     core: Core,
-    /// Locked by the driver, or by the waiter that ended the flight: nothing ever waits for it.
+    /// Locked by the driver, or by the waiter that ended the async run: nothing ever waits for it.
     body: Mutex<Option<D::Body>>,
     types: PhantomData<fn(&K) -> O>,
 }
 
-/// Makes a flight that has not begun, in the box of a call, or in one of its own.
-pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(call: Option<Call>) -> Booking {
-    let flight = Flight::<K, O, D> {
-        head: Head::new(Flight::<K, O, D>::OPS, call),
+/// Makes an async run that has not begun, in the box of a call, or in one of its own.
+pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(call: Option<Call>) -> CallBox {
+    let async_run = AsyncRun::<K, O, D> {
+        head: BoxHead::new(AsyncRun::<K, O, D>::OPS, call),
         core: Core::waiting(),
         body: Mutex::new(None),
         types: PhantomData,
     };
-    let flight = Arc::into_raw(Arc::new(flight)).cast_mut();
-    let head = NonNull::new(flight.cast()).expect("an `Arc` does not point to null");
-    // SAFETY: a flight is `repr(C)` and begins with its head, whose `Ops` are those of this type.
-    unsafe { Booking::of_raw(head) }
+    let async_run = Arc::into_raw(Arc::new(async_run)).cast_mut();
+    let head = NonNull::new(async_run.cast()).expect("an `Arc` does not point to null");
+    // SAFETY: an async run is `repr(C)` and begins with its head, whose `Ops` are those of this type.
+    unsafe { CallBox::of_raw(head) }
 }
 
-impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Flight<K, O, D> {
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> AsyncRun<K, O, D> {
     const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
 
     /// # Safety
-    /// See [`Begin`](crate::evaluate::booking::Begin).
-    unsafe fn begin(head: NonNull<Head>, state: State) -> Arc<dyn Fly> {
-        let flight = head.cast::<Self>().as_ptr().cast_const();
-        // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the booking holds its share of it.
-        let flight = unsafe {
-            Arc::increment_strong_count(flight);
-            Arc::from_raw(flight)
+    /// See [`Begin`](crate::evaluate::call_box::Begin).
+    unsafe fn begin(head: NonNull<BoxHead>, state: State) -> Arc<dyn DriveAsyncRun> {
+        let async_run = head.cast::<Self>().as_ptr().cast_const();
+        // SAFETY: the pointer is from `Arc::into_raw` in `book`, and the call box holds its share of it.
+        let async_run = unsafe {
+            Arc::increment_strong_count(async_run);
+            Arc::from_raw(async_run)
         };
-        flight.core.begin(state);
-        flight
+        async_run.core.begin(state);
+        async_run
     }
 
     /// # Safety
     /// See [`Ops::release`].
-    unsafe fn release(head: NonNull<Head>) {
-        // SAFETY: as in `begin`; the share is that of the booking.
+    unsafe fn release(head: NonNull<BoxHead>) {
+        // SAFETY: as in `begin`; the share is that of the call box.
         drop(unsafe { Arc::from_raw(head.cast::<Self>().as_ptr().cast_const()) });
     }
 }
 
-impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<K, O, D> {
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for AsyncRun<K, O, D> {
     unsafe fn start(&self, node: NodeRef) {
-        // SAFETY: the flight was made for these types together with the node's task function.
+        // SAFETY: the async run was made for these types together with the node's task function.
         let body = unsafe { start_deferred::<K, O, D>(node) };
         *self.body.lock() = Some(body);
     }
@@ -88,10 +88,10 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<
     unsafe fn go_on(&self, node: NodeRef, waker: &Waker, done: &mut dyn FnMut(Ran)) -> bool {
         let output = {
             let mut body = self.body.lock();
-            // SAFETY: 1. `book` alone makes flights, in an `Arc` that is never unwrapped, so the place never moves; 2. nothing
-            // moves a body out of it: it is dropped where it is, here in `clear` or with the flight.
+            // SAFETY: 1. `book` alone makes async runs, in an `Arc` that is never unwrapped, so the place never moves; 2. nothing
+            // moves a body out of it: it is dropped where it is, here in `clear` or with the async run.
             let body = unsafe { Pin::new_unchecked(&mut *body) }.as_pin_mut();
-            D::go_on(body.expect("a flight that goes on has begun and is not over"), waker)
+            D::go_on(body.expect("a async_run that goes on has begun and is not over"), waker)
         };
         let Some(output) = output else { return false };
         // SAFETY: the caller holds the claim; the types are the node's.
@@ -106,7 +106,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for Flight<
     }
 }
 
-impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K, O, D> {
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> DriveAsyncRun for AsyncRun<K, O, D> {
     fn join(&self) -> Option<u64> {
         self.core.seats.join()
     }
@@ -132,7 +132,7 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Fly for Flight<K,
     }
 }
 
-impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Wake for Flight<K, O, D> {
+impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Wake for AsyncRun<K, O, D> {
     fn wake(self: Arc<Self>) {
         self.core.seats.wake();
     }

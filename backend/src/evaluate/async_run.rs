@@ -1,24 +1,24 @@
-//! Flight: an async execution under way, driven by any of its waiters.
+//! Async run: an async execution under way, driven by any of its waiters.
 //!
 //! ```text
-//!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, its flight in `flights.rs`
+//!   EMPTY/STALE ── claim by the first waiter's poll ──► RUNNING, its async run in `async_runs.rs`
 //!        ▲                                                 │ each poll of any waiter drives it: verifies, then goes on
 //!        │ the last waiter leaves: the body is dropped,    │ with the body
 //!        └ the claim released as it was                    ▼
 //!                                                     FRESH, or EMPTY with the failure
 //! ```
 //!
-//! * A flight is a strand of its own (`strand.rs`). Whichever thread polls puts it on for the length of the poll, with a frame
-//!   of its own: reads are kept in the flight between polls.
-//! * A *waiter* has a seat from its first poll until it is dropped. One waiter drives at a time. When the body wakes the flight,
+//! * An async run is a strand of its own (`strand.rs`). Whichever thread polls puts it on for the length of the poll, with a frame
+//!   of its own: reads are kept in the async run between polls.
+//! * A *waiter* has a seat from its first poll until it is dropped. One waiter drives at a time. When the body wakes the async run,
 //!   all waiters are woken: any of them may be held by a future that does not poll it again. The first to come drives.
-//! * Threads wait by driving, too. So no flight depends on one executor, nor on one waiter.
-//! * A flight holds the gate: while it is under way, its inputs stand still.
+//! * Threads wait by driving, too. So no async run depends on one executor, nor on one waiter.
+//! * An async run holds the gate: while it is under way, its inputs stand still.
 //! * `state` is held while the body runs, by the driver alone: the seats say that there is one, so nothing waits for that lock. The
 //!   same goes for the body.
 //! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
 //! * A body whose executor has gone is begun again by another waiter (`lost.rs`).
-//! * A flight and its body are one allocation (`body.rs`), the only one of an async miss beside the node. The steering
+//! * An async run and its body are one allocation (`body.rs`), the only one of an async miss beside the node. The steering
 //!   is a [`Core`], compiled once; the types come in through [`Parts`].
 
 mod body;
@@ -33,15 +33,15 @@ use std::task::Waker;
 use crate::base::stack::on_enough_stack;
 use crate::base::sync::Mutex;
 use crate::base::wakes;
+use crate::context::async_runs::Seat;
 use crate::context::engine::Hold;
-use crate::context::flights::Seat;
 use crate::context::local::{Local, Suspended};
 use crate::context::strand::Strand;
-use crate::evaluate::asker::Asker;
-use crate::evaluate::booking::Booking;
+use crate::evaluate::call_box::CallBox;
 use crate::evaluate::demand::{Visit, try_claim_for};
 use crate::evaluate::execute::{cause, complete, fail};
 use crate::evaluate::heavy::launch_heavy;
+use crate::evaluate::node_wait::NodeWait;
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Stop, Thrown};
@@ -55,12 +55,12 @@ pub use thread::block_on;
 pub(crate) use thread::drive;
 use verify::Verified;
 
-/// The body of a flight, whatever its types. Its methods are called by the driver alone, or by the waiter that ended the flight.
+/// The body of an async run, whatever its types. Its methods are called by the driver alone, or by the waiter that ended the async run.
 trait Parts {
     /// Makes the body, which runs no part of it.
     ///
     /// # Safety
-    /// `node` is that of the flight, and its claim is held.
+    /// `node` is that of the async run, and its claim is held.
     unsafe fn start(&self, node: NodeRef);
     /// Goes on with the body; puts its output in place, if there is one now, and calls `done`. Returns whether it did.
     ///
@@ -71,7 +71,7 @@ trait Parts {
     fn clear(&self);
 }
 
-/// The parts of a flight but for its body.
+/// The parts of an async run but for its body.
 struct Core {
     seats: Seats,
     state: Mutex<Option<State>>,
@@ -83,19 +83,19 @@ pub(crate) struct State {
     hold: Hold,
     /// Its claim between polls is that of `root`, which is named while the strand is put on.
     strand: Strand,
-    /// The visit of the flight's own node.
+    /// The visit of the async run's own node.
     root: Visit,
     /// The reads that are being verified, outermost first. None between polls.
     visits: Vec<Visit>,
     /// The async read that verification waits for.
-    awaited: Option<Asker>,
-    /// Whether that is a read of the flight's own node.
+    awaited: Option<NodeWait>,
+    /// Whether that is a read of the async run's own node.
     awaits_own_read: bool,
     stage: Stage,
     frame: Suspended,
 }
 
-/// How far a flight has come.
+/// How far an async run has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Verifies,
@@ -105,48 +105,48 @@ enum Stage {
     HasBegun,
 }
 
-// SAFETY: the raw pointers in it (marks, predicted reads) lead into nodes that the strand has claimed, and follow the flight: one
+// SAFETY: the raw pointers in it (marks, predicted reads) lead into nodes that the strand has claimed, and follow the async run: one
 // thread at a time has the state locked.
 unsafe impl Send for State {}
 
-/// Claims a node that is async or heavy and launches its flight: a heavy one on the crew, another one in the box `own`, if it is
+/// Claims a node that is async or heavy and launches its async run: a heavy one on the crew, another one in the box `own`, if it is
 /// given. `None` if another strand was faster.
 ///
-/// The launcher has the first seat at once: should it be cancelled before it waits, the flight ends with it. A flight without a
+/// The launcher has the first seat at once: should it be cancelled before it waits, the async run ends with it. An async run without a
 /// seat would have no owner, and hold the gate for ever.
-pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&Booking>) -> Option<Seat> {
-    launch_at(local, node, from, if node.task_fn.heavy { Place::Crew } else { Place::Waiters(own) })
+pub(crate) fn try_launch(local: &Local, node: NodeRef, from: Phase, own: Option<&CallBox>) -> Option<Seat> {
+    launch_at(local, node, from, if node.task_fn.heavy { Runner::Crew } else { Runner::Waiters(own) })
 }
 
-/// Claims an async node and launches a flight that its waiters drive, heavy or not. `None` if another strand was faster.
+/// Claims an async node and launches an async run that its waiters drive, heavy or not. `None` if another strand was faster.
 pub(crate) fn try_launch_here(local: &Local, node: NodeRef, from: Phase) -> Option<Seat> {
-    launch_at(local, node, from, Place::Waiters(None))
+    launch_at(local, node, from, Runner::Waiters(None))
 }
 
-/// The runner of a flight's body.
-enum Place<'a> {
-    Waiters(Option<&'a Booking>),
+/// The runner of an async run's body.
+enum Runner<'a> {
+    Waiters(Option<&'a CallBox>),
     Crew,
 }
 
-fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Place<'_>) -> Option<Seat> {
+fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Runner<'_>) -> Option<Seat> {
     let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
     let mut work = None;
-    let launched = engine.flights.launch(node, || {
+    let launched = engine.async_runs.launch(node, || {
         let visit = try_claim_for(strand.id, node, from)?;
         let hold = Hold::join(local.engine_arc());
-        if let (Place::Waiters(own), Some(book)) = (place, node.task_fn.book_fn()) {
+        if let (Runner::Waiters(own), Some(book)) = (place, node.task_fn.book_fn()) {
             let state = State::new(hold, strand, visit);
             return Some(match own.filter(|own| own.has_flight()) {
                 Some(own) => own.begin(state),
                 None => book(None).begin(state),
             });
         }
-        let (flight, for_the_crew) = launch_heavy(hold, strand, visit);
+        let (async_run, for_the_crew) = launch_heavy(hold, strand, visit);
         work = Some(for_the_crew);
-        Some(flight)
+        Some(async_run)
     });
     if let Some(work) = work {
         engine.crew.push(work);
@@ -160,17 +160,17 @@ enum Driven {
 }
 
 impl State {
-    /// Makes the state for the flight of a node that has just been claimed by `strand`.
+    /// Makes the state for the async run of a node that has just been claimed by `strand`.
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
         let (awaited, awaits_own_read, stage) = (None, false, Stage::Verifies);
         Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame }
     }
 
-    /// Puts the flight's strand on, runs `work` and takes the strand off again.
+    /// Puts the async run's strand on, runs `work` and takes the strand off again.
     fn as_strand<R>(&mut self, local: &Local, work: impl FnOnce(&mut Self) -> R) -> R {
         let mut claimed = local.spare_claims.borrow_mut().pop().unwrap_or_default();
-        debug_assert!(self.visits.is_empty(), "a flight that gives way keeps its own claim only");
+        debug_assert!(self.visits.is_empty(), "a async_run that gives way keeps its own claim only");
         claimed.push(self.root.node);
         self.strand.claimed = claimed;
         local.switch(&mut self.strand);
@@ -184,7 +184,7 @@ impl State {
 }
 
 impl Core {
-    /// Makes the state for a flight that has not begun: no other strand knows of it.
+    /// Makes the state for an async run that has not begun: no other strand knows of it.
     fn waiting() -> Self {
         Self { seats: Seats::default(), state: Mutex::default(), failure: Mutex::default() }
     }
@@ -193,7 +193,7 @@ impl Core {
         *self.state.lock() = Some(state);
     }
 
-    /// See [`Fly::poll`]; `own` makes the flight's own waker.
+    /// See [`Fly::poll`]; `own` makes the async run's own waker.
     fn poll(&self, parts: &dyn Parts, seat: u64, waker: &Waker, own: impl FnOnce() -> Waker) -> bool {
         match self.seats.board(seat, waker) {
             Boarded::Drives => {}
@@ -257,7 +257,7 @@ impl Core {
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
                     // Making the body runs no part of it, but `Clone` of the key.
-                    // SAFETY: the node is the flight's; the claim is held.
+                    // SAFETY: the node is the async run's; the claim is held.
                     let made = catch_unwind(AssertUnwindSafe(|| unsafe { parts.start(node) }));
                     if let Err(payload) = made {
                         return self.failed(local, node, Stop::caught(payload));
@@ -288,12 +288,12 @@ impl Core {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut done = |ran| {
                 local.recall(frame);
-                let this = local.engine().flights.land(node);
+                let this = local.engine().async_runs.land(node);
                 complete(local, node, ran);
                 published = true;
                 drop(this);
             };
-            // SAFETY: the node is the flight's; the claim is held.
+            // SAFETY: the node is the async run's; the claim is held.
             unsafe { parts.go_on(node, waker, &mut done) }
         }));
         match outcome {
@@ -344,7 +344,7 @@ impl Core {
 
     fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop) {
         let (stop, unseen) = cause(local, stop);
-        let this = local.engine().flights.land(node);
+        let this = local.engine().async_runs.land(node);
         // First the failure: strands that see the claim's end look for it.
         let mut place = self.failure.lock();
         fail(local, node, &stop);
@@ -366,7 +366,7 @@ fn give_up_run(parts: &dyn Parts, local: &Local, stop: Stop) {
     local.begin_demand();
 }
 
-/// Ends a flight early: drops the body and releases the claims.
+/// Ends an async run early: drops the body and releases the claims.
 fn abandon(parts: &dyn Parts, mut state: State) {
     let engine = state.hold.engine().clone();
     let local = Local::of(&engine);
@@ -375,7 +375,7 @@ fn abandon(parts: &dyn Parts, mut state: State) {
         // The frame is that of the session: reads and panics of drops belong to no task.
         drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
         drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));
-        let this = engine.flights.land(state.root.node);
+        let this = engine.async_runs.land(state.root.node);
         state.put_back(&local);
         this
     });

@@ -1,6 +1,6 @@
-//! Asker: one wait for a node, in pieces: what a `TaskCall` is when it is no hit.
+//! Node wait: one wait for a node, in pieces: what a `TaskCall` is when it is no hit.
 //!
-//! An asker looks at the node's state at every poll, and does what its phase asks for: launches a flight, takes a seat in
+//! A node wait looks at the node's state at every poll, and does what its phase asks for: launches an async run, takes a seat in
 //! one, registers with the lot if a thread computes the node, or takes the value. From its first poll on it holds the gate, and
 //! its strand is registered in the wait graph. Dropping it undoes all of that.
 
@@ -10,14 +10,14 @@ use std::task::Waker;
 
 use crate::call::args::{Args, ArgsSlot};
 use crate::call::slot::StackMagicAnySlot;
+use crate::context::async_runs::Seat;
 use crate::context::cancelled::{check_cancelled, check_process};
 use crate::context::engine::{Engine, Hold};
-use crate::context::flights::Seat;
 use crate::context::local::Local;
 use crate::evaluate::apart::run_apart;
-use crate::evaluate::booking::Booking;
+use crate::evaluate::async_run::try_launch;
+use crate::evaluate::call_box::CallBox;
 use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_demand, failed_meanwhile};
-use crate::evaluate::flight::try_launch;
 use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
 use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
@@ -38,17 +38,17 @@ pub(crate) enum Asked {
 }
 
 /// One wait for a node.
-pub(crate) struct Asker {
+pub(crate) struct NodeWait {
     node: NodeRef,
     hold: Option<Hold>,
     seat: Option<Seat>,
     /// The strand that is registered as waiting, whose name is not 0; 0 if none is.
     registered: u64,
-    /// Whether the flight in the asker's own box has begun.
+    /// Whether the async run in the node wait's own box has begun.
     has_launched: bool,
 }
 
-impl Asker {
+impl NodeWait {
     pub(crate) fn new(node: NodeRef) -> Self {
         Self { node, hold: None, seat: None, registered: 0, has_launched: false }
     }
@@ -62,8 +62,8 @@ impl Asker {
         self.hold.as_ref().map(|hold| &**hold.engine())
     }
 
-    /// Asks, on behalf of the current strand of `local`. `own` is the box in which the asker stands, if its flight may be used.
-    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker, own: Option<&Booking>) -> Asked {
+    /// Asks, on behalf of the current strand of `local`. `own` is the box in which the node wait stands, if its async run may be used.
+    pub(crate) fn poll(&mut self, local: &Local, waker: &Waker, own: Option<&CallBox>) -> Asked {
         let node = self.node;
         if local.begins_demand() && self.hold.is_none() {
             local.begin_demand();
@@ -116,23 +116,23 @@ impl Asker {
             self.stop_waiting();
             return Some(asked);
         }
-        // The asker that launched the flight has a seat.
+        // The node wait that launched the async run has a seat.
         if self.seat.is_none() {
             if let Err(stop) = check_process(local.engine()) {
                 self.stop_waiting();
                 return Some(Asked::Failed(stop));
             }
-            self.seat = local.engine().flights.of(node).and_then(Seat::take);
+            self.seat = local.engine().async_runs.of(node).and_then(Seat::take);
         }
-        let Some(Seat { flight, seat }) = &self.seat else {
+        let Some(Seat { async_run, seat }) = &self.seat else {
             let waits = node.state.wait_with(&local.engine().lot, node.address(), waker);
             return if waits { Some(waits_unless_cancelled(local)) } else { None };
         };
-        if !flight.clone().poll(*seat, waker) {
+        if !async_run.clone().poll(*seat, waker) {
             return Some(waits_unless_cancelled(local));
         }
         if node.state.phase() == Phase::Running {
-            // Another strand has begun a new execution: the flight that this asker waited for does not say anything about that.
+            // Another strand has begun a new execution: the async run that this node wait waited for does not say anything about that.
             return self.failure(local).map(Asked::Failed);
         }
         None
@@ -141,7 +141,7 @@ impl Asker {
     /// Ends a wait, if there was one; the failure that it ended with.
     fn failure(&mut self, local: &Local) -> Option<Stop> {
         let waited = self.registered != 0;
-        let thrown = self.seat.as_ref().and_then(|seat| seat.flight.take_failure());
+        let thrown = self.seat.as_ref().and_then(|seat| seat.async_run.take_failure());
         self.stop_waiting();
         if !waited {
             return None;
@@ -195,7 +195,7 @@ fn waits_unless_cancelled(local: &Local) -> Asked {
     }
 }
 
-impl Drop for Asker {
+impl Drop for NodeWait {
     fn drop(&mut self) {
         self.stop_waiting();
     }
@@ -213,8 +213,8 @@ pub enum Called<O> {
 pub struct Pending<O>(State<O>);
 
 enum State<O> {
-    Booked(Booking, PhantomData<fn() -> O>),
-    // One word, as a booking is: calls are moved more often than they are deferred.
+    Booked(CallBox, PhantomData<fn() -> O>),
+    // One word, as a call box is: calls are moved more often than they are deferred.
     Deferred(Box<DeferredCall<O>>),
 }
 
@@ -297,7 +297,7 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
     #[inline(never)]
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
-        Self(State::Booked(Booking::new(local, node, handle), PhantomData))
+        Self(State::Booked(CallBox::new(local, node, handle), PhantomData))
     }
 
     /// A call that is looked up when it is first polled.
@@ -319,8 +319,8 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
                 Called::Miss(pending) => *self = pending,
             }
         }
-        let State::Booked(booking, _) = &mut self.0 else { self.lost() };
-        let Some((node, asked)) = booking.poll(local, waker) else { self.lost() };
+        let State::Booked(call_box, _) = &mut self.0 else { self.lost() };
+        let Some((node, asked)) = call_box.poll(local, waker) else { self.lost() };
         let outcome = match asked {
             Asked::Waits => return None,
             Asked::Holds(holder) => Ok(holder),

@@ -1,7 +1,7 @@
 //! Marks: which reads of a STALE node are stale. One word in the node: one read in place, a list, or "any".
 //!
 //! A single mark also names the mark's *origin*: the node in which the staleness began, if all of it came from there. If
-//! the origin turns out unchanged, so is everything that was marked from it alone (`mark.rs` says when that holds).
+//! the origin turns out unchanged, so is everything that was marked from it alone (`invalidate.rs` says when that holds).
 //!
 //! Written by marking (which holds the gate exclusively) and by the strand that holds the node's claim. While the node is
 //! RUNNING the same word names the claim's owner instead, so a mark word is taken out when a claim is taken.
@@ -15,7 +15,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::base::thin::ThinList;
+use crate::base::thin_list::ThinList;
 use crate::graph::edges::Place;
 use crate::graph::node::{Header, NodeRef};
 
@@ -30,7 +30,7 @@ const PLACE_SHIFT: u32 = usize::BITS - 16;
 pub(crate) struct Single(*mut ());
 
 /// The stale reads of a node, as positions in its `Deps`.
-pub(crate) enum Marks {
+pub(crate) enum StaleReads {
     None,
     One(Single),
     Some(ThinList<u32>),
@@ -66,7 +66,7 @@ impl Single {
     }
 }
 
-impl Marks {
+impl StaleReads {
     fn from_word(word: *mut ()) -> Self {
         match word.addr() & TAG {
             ONE => Self::One(Single(word)),
@@ -126,16 +126,16 @@ impl Marks {
 }
 
 /// Takes the marks out of a word, leaving `owner` (0 or a strand) in it.
-pub(crate) fn take(word: &AtomicPtr<()>, owner: usize) -> Marks {
+pub(crate) fn take(word: &AtomicPtr<()>, owner: usize) -> StaleReads {
     debug_assert_eq!(owner & TAG, 0, "strands are multiples of four");
     // Relaxed, and a load and a store: the claim (an acquire) or the gate makes this thread the only writer.
-    let marks = Marks::from_word(word.load(Ordering::Relaxed));
+    let marks = StaleReads::from_word(word.load(Ordering::Relaxed));
     word.store(ptr::without_provenance_mut(owner), Ordering::Relaxed);
     marks
 }
 
 /// Puts marks into a word that holds none.
-pub(crate) fn put(word: &AtomicPtr<()>, marks: Marks) {
+pub(crate) fn put(word: &AtomicPtr<()>, marks: StaleReads) {
     word.store(marks.into_word(), Ordering::Relaxed);
 }
 
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_further_mark_keeps_those_before_it() {
-        assert_eq!(Marks::None.add(3, 10).in_order(10), [3]);
-        assert_eq!(Marks::None.add(3, 10).add(1, 10).add(3, 10).in_order(10), [1, 3]);
+        assert_eq!(StaleReads::None.add(3, 10).in_order(10), [3]);
+        assert_eq!(StaleReads::None.add(3, 10).add(1, 10).add(3, 10).in_order(10), [1, 3]);
         // From 4,096 on a place stands for two positions and more.
-        assert_eq!(Marks::None.add(4097, 5000).add(2, 5000).in_order(5000), [2, 4096, 4097]);
+        assert_eq!(StaleReads::None.add(4097, 5000).add(2, 5000).in_order(5000), [2, 4096, 4097]);
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn more_marks_than_reads_are_any() {
-        let marks = (0..6).fold(Marks::None, |marks, _| marks.add(1, 3));
-        assert!(matches!(marks, Marks::Any));
+        let marks = (0..6).fold(StaleReads::None, |marks, _| marks.add(1, 3));
+        assert!(matches!(marks, StaleReads::Any));
         assert_eq!(marks.in_order(3), [0, 1, 2]);
     }
 }

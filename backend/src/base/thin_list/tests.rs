@@ -149,7 +149,7 @@ fn lifted<T: Copy>(list: ThinList<T>) -> ThinList<T> {
     if list.word.is_null() {
         return list;
     }
-    let place = Place::allocate_as(list.room(), true);
+    let place = Elements::allocate_as(list.room(), true);
     // SAFETY: both have room for as many, in two allocations.
     unsafe { ptr::copy_nonoverlapping(list.place().elements(), place.elements(), list.len()) };
     ThinList::at(place, list.len(), list.word.addr() & EXACT)

@@ -21,8 +21,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Place};
 use crate::graph::flags::Flags;
-use crate::graph::marks::{self, Marks, Single};
 use crate::graph::node::NodeRef;
+use crate::graph::stale_reads::{self, Single, StaleReads};
 
 /// Marks what depends on `changed`, transitively, in the pass of `epoch`.
 ///
@@ -86,10 +86,10 @@ pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
         }
         Phase::Stale => {
             node.set_flag(Flags::MUST_RUN);
-            if let Some(single) = marks::single(&node.work) {
+            if let Some(single) = stale_reads::single(&node.work) {
                 if node.marked_at.load(Relaxed) != epoch {
                     // It may have been skipped, so that nodes behind it are FRESH.
-                    drop(marks::take(&node.work, 0));
+                    drop(stale_reads::take(&node.work, 0));
                     pass.mark_behind(node);
                 } else if let Some(origin) = single.origin() {
                     // An unchanged origin says nothing about the nodes behind this one any more.
@@ -124,7 +124,7 @@ impl Pass {
 
     fn finish(&mut self) {
         while let Some(node) = self.worklist.pop() {
-            let origin = marks::single(&node.work).and_then(Single::origin);
+            let origin = stale_reads::single(&node.work).and_then(Single::origin);
             if origin.is_none() {
                 node.set_flag(Flags::ORIGIN);
             }
@@ -170,7 +170,7 @@ impl Pass {
         let single = Single::new(Place::of(position), origin);
         match reader.state.phase() {
             Phase::Fresh => {
-                marks::put(&reader.work, Marks::One(single));
+                stale_reads::put(&reader.work, StaleReads::One(single));
                 self.begin_stale(reader);
             }
             Phase::Stale => self.mark_stale_reader(read, reader, position, single),
@@ -184,7 +184,7 @@ impl Pass {
     }
 
     fn mark_stale_reader(&mut self, read: NodeRef, reader: NodeRef, position: usize, single: Single) {
-        let before = marks::single(&reader.work);
+        let before = stale_reads::single(&reader.work);
         let same_read = before.is_some_and(|before| before.place().exactly() == Some(position));
         let in_this_pass = reader.marked_at.load(Relaxed) == self.epoch;
         if same_read && in_this_pass {
@@ -194,13 +194,16 @@ impl Pass {
             // A node that has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
             let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
             let is_one = really_stale || reader.flag(Flags::MUST_RUN);
-            marks::put(&reader.work, Marks::One(if is_one { single.without_origin() } else { single }));
+            stale_reads::put(
+                &reader.work,
+                StaleReads::One(if is_one { single.without_origin() } else { single }),
+            );
             self.mark_behind(reader);
             return;
         }
         // SAFETY: the gate is held exclusively.
         let reads = unsafe { reader.deps() }.as_slice().len();
-        marks::add(&reader.work, position, reads);
+        stale_reads::add(&reader.work, position, reads);
         match before {
             Some(before) if in_this_pass => {
                 if let Some(origin) = before.origin() {

@@ -1,15 +1,15 @@
-//! Verification by a flight: it gives way where a thread would wait.
+//! Verification by an async run: it gives way where a thread would wait.
 //!
-//! A flight that gives way keeps the claim of its own node only. Threads that wait for that one find the flight by it, and drive
-//! it; for a node that was claimed on the way they could only sleep, perhaps on the very thread that has to drive the flight.
+//! An async run that gives way keeps the claim of its own node only. Threads that wait for that one find the async run by it, and drive
+//! it; for a node that was claimed on the way they could only sleep, perhaps on the very thread that has to drive the async run.
 
 use std::task::Waker;
 
 use crate::context::local::Local;
-use crate::evaluate::asker::{Asked, Asker};
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
 use crate::evaluate::execute::execute;
+use crate::evaluate::node_wait::{Asked, NodeWait};
 use crate::graph::stop::Stop;
 
 use super::State;
@@ -23,7 +23,7 @@ pub(super) enum Verified {
 }
 
 impl State {
-    /// Goes on verifying the flight's node; async reads are awaited, others verified and run in place.
+    /// Goes on verifying the async run's node; async reads are awaited, others verified and run in place.
     pub(super) fn verify(&mut self, local: &Local, waker: &Waker) -> Verified {
         loop {
             if let Some(awaited) = &mut self.awaited {
@@ -49,11 +49,11 @@ impl State {
             match visit.step(local, Patience::GivesWay) {
                 Step::Descend(next) => self.visits.push(next),
                 Step::Await(node) => {
-                    self.awaited = Some(Asker::new(node));
+                    self.awaited = Some(NodeWait::new(node));
                     self.awaits_own_read = is_root;
                 }
                 Step::Current if is_root => {
-                    let this = local.engine().flights.land(visit.node);
+                    let this = local.engine().async_runs.land(visit.node);
                     visit.confirm(local);
                     drop(this);
                     return Verified::Current;
@@ -63,7 +63,7 @@ impl State {
                     self.visits.pop();
                 }
                 Step::Restored(replaced) if is_root => {
-                    let this = local.engine().flights.land(visit.node);
+                    let this = local.engine().async_runs.land(visit.node);
                     visit.end_restored(local);
                     drop(this);
                     drop(replaced);
@@ -119,7 +119,7 @@ impl State {
 
     /// Ends verification without an outcome: all visited nodes go back to where they were.
     fn abort(&mut self, local: &Local, stop: Stop) -> Verified {
-        let this = local.engine().flights.land(self.root.node);
+        let this = local.engine().async_runs.land(self.root.node);
         self.put_back(local);
         drop(this);
         Verified::Failed(stop)

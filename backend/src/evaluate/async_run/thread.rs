@@ -1,4 +1,4 @@
-//! Threads that drive: a thread that waits for a flight goes on with it, and sleeps when its body does.
+//! Threads that drive: a thread that waits for an async run goes on with it, and sleeps when its body does.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::base::wakes::wake_before_sleep;
-use crate::context::flights::{Fly, Seat};
+use crate::context::async_runs::{DriveAsyncRun, Seat};
 
 thread_local! {
     /// Wakes this thread. Made once, as each wait would else allocate one.
@@ -42,11 +42,15 @@ fn block_on_until<R>(deadline: Option<Instant>, mut poll: impl FnMut(&Waker) -> 
     }
 }
 
-/// Drives the flight of a node on this thread until it is over or `stop` says so, which is asked when the thread is woken and
-/// at `deadline`. `false` if the flight is ending already.
-pub(crate) fn drive(flight: &Arc<dyn Fly>, deadline: Option<Instant>, stop: impl Fn() -> bool) -> bool {
-    let Some(taken) = Seat::take(flight.clone()) else { return false };
-    block_on_until(deadline, |waker| (flight.clone().poll(taken.seat, waker) || stop()).then_some(()));
+/// Drives the async run of a node on this thread until it is over or `stop` says so, which is asked when the thread is woken and
+/// at `deadline`. `false` if the async run is ending already.
+pub(crate) fn drive(
+    async_run: &Arc<dyn DriveAsyncRun>,
+    deadline: Option<Instant>,
+    stop: impl Fn() -> bool,
+) -> bool {
+    let Some(taken) = Seat::take(async_run.clone()) else { return false };
+    block_on_until(deadline, |waker| (async_run.clone().poll(taken.seat, waker) || stop()).then_some(()));
     true
 }
 

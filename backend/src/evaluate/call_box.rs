@@ -1,12 +1,12 @@
-//! Booking: the one box of an async call that was no hit. It holds the caller's wait and, if the call may turn out to be the one
-//! that runs the body, the flight with the body.
+//! Call box: the one box of an async call that was no hit. It holds the caller's wait and, if the call may turn out to be the one
+//! that runs the body, the async run with the body.
 //!
 //! A call cannot hold these itself: it would be large, and moving it is most of what an async hit costs (bench `hit-async`:
 //! 10 ns more with 72 bytes than with 16). So it holds a pointer of one word, and what that points to knows its type.
 //!
 //! ```text
-//!   Booking ──► Head │ Core │ body        in an `Arc`, the flight (`flight/body.rs`), shared with its waiters
-//!   Booking ──► Head                      where the body is run by others, or elsewhere
+//!   Call box ──► BoxHead │ Core │ body        in an `Arc`, the async run (`async_run/body.rs`), shared with its waiters
+//!   Call box ──► BoxHead                      where the body is run by others, or elsewhere
 //! ```
 
 use std::ptr::NonNull;
@@ -15,25 +15,25 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 use crate::base::sync::Mutex;
+use crate::context::async_runs::DriveAsyncRun;
 use crate::context::engine::Engine;
-use crate::context::flights::Fly;
 use crate::context::local::Local;
-use crate::evaluate::asker::{Asked, Asker};
-use crate::evaluate::flight::State;
+use crate::evaluate::async_run::State;
+use crate::evaluate::node_wait::{Asked, NodeWait};
 use crate::graph::claim::Phase;
 use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::{Erased, RawTaskFn};
 
-/// The beginning of every box that a booking points to.
+/// The beginning of every box that a call box points to.
 #[repr(C)]
-pub(crate) struct Head {
+pub(crate) struct BoxHead {
     ops: &'static Ops,
-    /// Used by the booking's owner alone, so nothing waits for the lock. `None` once the booking is gone.
+    /// Used by the call box's owner alone, so nothing waits for the lock. `None` once the call box is gone.
     call: Mutex<Option<Call>>,
 }
 
-impl Head {
+impl BoxHead {
     pub(crate) fn new(ops: &'static Ops, call: Option<Call>) -> Self {
         Self { ops, call: Mutex::new(call) }
     }
@@ -41,32 +41,32 @@ impl Head {
 
 /// The operations of the boxes of one type.
 pub(crate) struct Ops {
-    /// For a box with a flight.
+    /// For a box with an async run.
     pub(crate) begin: Option<Begin>,
-    /// Gives up the booking's share of the box.
+    /// Gives up the call box's share of the box.
     ///
     /// # Safety
-    /// See [`Begin`]; the booking is not used any more.
-    pub(crate) release: unsafe fn(NonNull<Head>),
+    /// See [`Begin`]; the call box is not used any more.
+    pub(crate) release: unsafe fn(NonNull<BoxHead>),
 }
 
-/// Begins the flight that is in a box, which happens once.
+/// Begins the async run that is in a box, which happens once.
 ///
 /// # Safety
-/// The pointer is that of a booking of a box with the `Ops` that hold this.
-pub(crate) type Begin = unsafe fn(NonNull<Head>, State) -> Arc<dyn Fly>;
+/// The pointer is that of a call box of a box with the `Ops` that hold this.
+pub(crate) type Begin = unsafe fn(NonNull<BoxHead>, State) -> Arc<dyn DriveAsyncRun>;
 
 /// A call's wait.
 pub(crate) struct Call {
-    asker: Asker,
+    node_wait: NodeWait,
     /// The engine's `departures` when the call was made: while it is the same, it is the same engine, and no node has left it.
-    generation: u64,
+    departures: u64,
     /// The handle that was read, which keeps the node.
     handle: Option<Held>,
 }
 
 /// Makes the box of a call, with its execution.
-pub(crate) type Book = fn(Option<Call>) -> Booking;
+pub(crate) type Book = fn(Option<Call>) -> CallBox;
 
 impl RawTaskFn {
     /// For an async function: makes the box of a call, with its execution.
@@ -77,65 +77,66 @@ impl RawTaskFn {
 }
 
 /// An owning pointer to a box.
-pub(crate) struct Booking(NonNull<Head>);
+pub(crate) struct CallBox(NonNull<BoxHead>);
 
-// SAFETY: a booking is a share of an `Arc`, of a flight, which has to be `Send` and `Sync` to be an `Arc<dyn Fly>`, or of a `Head`
+// SAFETY: a call box is a share of an `Arc`, of an async run, which has to be `Send` and `Sync` to be an `Arc<dyn Fly>`, or of a `BoxHead`
 // alone, which is both (`Ticket::OPS` asks the compiler).
-unsafe impl Send for Booking {}
+unsafe impl Send for CallBox {}
 // SAFETY: as above.
-unsafe impl Sync for Booking {}
+unsafe impl Sync for CallBox {}
 
-impl Booking {
+impl CallBox {
     /// Books a wait for a node that is not fresh.
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
-        let generation = local.engine().departures.load(Relaxed);
-        let call = Call { asker: Asker::new(node), generation, handle };
+        let departures = local.engine().departures.load(Relaxed);
+        let call = Call { node_wait: NodeWait::new(node), departures, handle };
         match node.task_fn.book_fn() {
             Some(book) if !node.task_fn.heavy && node.state.phase() != Phase::Running => book(Some(call)),
             _ => Ticket::book(call),
         }
     }
 
-    /// A booking of a box.
+    /// A call box of a box.
     ///
     /// # Safety
-    /// The pointer is from `Arc::into_raw` of a type that begins with a `Head` and has its layout fixed, and whose `Ops` are in that
+    /// The pointer is from `Arc::into_raw` of a type that begins with a `BoxHead` and has its layout fixed, and whose `Ops` are in that
     /// head.
-    pub(crate) unsafe fn of_raw(head: NonNull<Head>) -> Self {
+    pub(crate) unsafe fn of_raw(head: NonNull<BoxHead>) -> Self {
         Self(head)
     }
 
-    fn head(&self) -> &Head {
-        // SAFETY: the booking holds a share of the box.
+    fn head(&self) -> &BoxHead {
+        // SAFETY: the call box holds a share of the box.
         unsafe { self.0.as_ref() }
     }
 
-    /// Whether there is a flight in the box; or else it is a wait only.
+    /// Whether there is an async run in the box; or else it is a wait only.
     pub(crate) fn has_flight(&self) -> bool {
         self.head().ops.begin.is_some()
     }
 
-    /// Begins the flight in the box.
-    pub(crate) fn begin(&self, state: State) -> Arc<dyn Fly> {
-        let begin = self.head().ops.begin.expect("only boxes with a flight are asked to begin it");
-        // SAFETY: the pointer is that of this booking.
+    /// Begins the async run in the box.
+    pub(crate) fn begin(&self, state: State) -> Arc<dyn DriveAsyncRun> {
+        let begin = self.head().ops.begin.expect("only boxes with a async_run are asked to begin it");
+        // SAFETY: the pointer is that of this call box.
         unsafe { begin(self.0, state) }
     }
 
     /// Goes on waiting; `None` if that is not possible here: outside of the session that the call was made in.
     pub(crate) fn poll(&mut self, local: &Local, waker: &Waker) -> Option<(NodeRef, Asked)> {
         let mut call = self.head().call.lock();
-        let call = call.as_mut().expect("the booking is there");
-        call.is_of(local.engine()).then(|| (call.asker.node(), call.asker.poll(local, waker, Some(self))))
+        let call = call.as_mut().expect("the call_box is there");
+        call.is_of(local.engine())
+            .then(|| (call.node_wait.node(), call.node_wait.poll(local, waker, Some(self))))
     }
 }
 
-impl Drop for Booking {
+impl Drop for CallBox {
     fn drop(&mut self) {
-        // The seat in it may be one in the box's own flight.
+        // The seat in it may be one in the box's own async run.
         let call = self.head().call.lock().take();
         drop(call);
-        // SAFETY: the pointer is that of this booking, which ends here.
+        // SAFETY: the pointer is that of this call box, which ends here.
         unsafe { (self.head().ops.release)(self.0) };
     }
 }
@@ -143,10 +144,10 @@ impl Drop for Booking {
 impl Call {
     /// Whether `engine`, whose session is open here, is the call's, and the node is sure to be there still.
     fn is_of(&self, engine: &Engine) -> bool {
-        match (self.asker.engine(), &self.handle) {
+        match (self.node_wait.engine(), &self.handle) {
             (Some(held), _) => std::ptr::eq(held, engine),
             (None, Some(handle)) => handle.engine == engine.id,
-            (None, None) => engine.departures.load(Relaxed) == self.generation,
+            (None, None) => engine.departures.load(Relaxed) == self.departures,
         }
     }
 }
@@ -157,20 +158,20 @@ struct Ticket;
 impl Ticket {
     const OPS: &'static Ops = {
         const fn is_shared<T: Send + Sync>() {}
-        is_shared::<Head>();
+        is_shared::<BoxHead>();
         &Ops { begin: None, release: Self::release }
     };
 
-    fn book(call: Call) -> Booking {
-        let head = Arc::into_raw(Arc::new(Head::new(Self::OPS, Some(call))));
+    fn book(call: Call) -> CallBox {
+        let head = Arc::into_raw(Arc::new(BoxHead::new(Self::OPS, Some(call))));
         let head = NonNull::new(head.cast_mut()).expect("an `Arc` does not point to null");
-        // SAFETY: it is a `Head` in an `Arc`, with the `Ops` for that.
-        unsafe { Booking::of_raw(head) }
+        // SAFETY: it is a `BoxHead` in an `Arc`, with the `Ops` for that.
+        unsafe { CallBox::of_raw(head) }
     }
 
     /// # Safety
-    /// See [`Ops::release`]; the box is a `Head` alone.
-    unsafe fn release(head: NonNull<Head>) {
+    /// See [`Ops::release`]; the box is a `BoxHead` alone.
+    unsafe fn release(head: NonNull<BoxHead>) {
         // SAFETY: the pointer is from `Arc::into_raw` in `book`.
         drop(unsafe { Arc::from_raw(head.as_ptr()) });
     }

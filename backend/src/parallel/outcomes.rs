@@ -14,7 +14,7 @@ use crate::graph::stop::Stop;
 
 /// The results and failures that participants leave behind.
 #[derive(Default)]
-pub(crate) struct Left {
+pub(crate) struct Outcomes {
     stretches: Mutex<Vec<(usize, Gathered)>>,
     /// Where what was carried out of items arrives, by the stretches' first items.
     sinks: Mutex<Vec<(usize, Arc<Sink>)>>,
@@ -23,7 +23,7 @@ pub(crate) struct Left {
     cancelled: AtomicBool,
 }
 
-impl Left {
+impl Outcomes {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed)
     }

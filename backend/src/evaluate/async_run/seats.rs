@@ -1,4 +1,4 @@
-//! Seats: the waiters of a flight, and how they are woken.
+//! Seats: the waiters of an async run, and how they are woken.
 
 use std::task::Waker;
 
@@ -7,7 +7,7 @@ use crate::base::wakes;
 
 use super::lost::{Drivers, Says, Verdict};
 
-/// The seats of a flight that its waiters drive. Held for moments; nothing is locked or woken under it.
+/// The seats of an async run that its waiters drive. Held for moments; nothing is locked or woken under it.
 #[derive(Default)]
 pub(crate) struct Seats(Mutex<Waiters>);
 
@@ -18,12 +18,12 @@ pub(crate) enum Boarded {
     Drives,
     /// Another waiter drives; it is woken.
     Waits,
-    /// The flight is over.
+    /// The async run is over.
     Over,
 }
 
 impl Seats {
-    /// Takes a seat; `None` if the flight is over.
+    /// Takes a seat; `None` if the async run is over.
     pub(crate) fn join(&self) -> Option<u64> {
         self.0.lock().join()
     }
@@ -43,7 +43,7 @@ impl Seats {
         verdict
     }
 
-    /// Ends driving, and perhaps the flight. Wakes the others if it does, or if the flight was woken meanwhile.
+    /// Ends driving, and perhaps the async run. Wakes the others if it does, or if the async run was woken meanwhile.
     pub(crate) fn alight(&self, over: bool) {
         let wakers = {
             let mut waiters = self.0.lock();
@@ -55,7 +55,7 @@ impl Seats {
         wakers.wake();
     }
 
-    /// Gives up a seat. Whether it was the last, so that the flight is over, and the caller has to end it.
+    /// Gives up a seat. Whether it was the last, so that the async run is over, and the caller has to end it.
     #[must_use]
     pub(crate) fn leave(&self, seat: u64) -> bool {
         let (waker, ends, stranded) = {
@@ -91,7 +91,7 @@ impl Seats {
     }
 }
 
-/// The waiters of a flight.
+/// The waiters of an async run.
 #[derive(Default)]
 pub(crate) struct Waiters {
     pub(crate) seats: usize,

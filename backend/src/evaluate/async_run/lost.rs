@@ -14,7 +14,7 @@
 //! with a timer of B.
 //!
 //! * "Driven" counts from when the body was begun last. So a body that panics by a bug of its own does so again when it was begun again,
-//!   in a poll of the waiter that has driven it alone; and that is its failure. A flight begins again at most as often as it has had
+//!   in a poll of the waiter that has driven it alone; and that is its failure. An async run begins again at most as often as it has had
 //!   waiters.
 //! * A waiter becomes unfit once at most. When none but unfit ones are left they drive, and what they throw is the task's failure.
 //! * A cycle and a cancellation are no panics of the body.

@@ -1,7 +1,7 @@
-//! Flights: hand-over, drivers and last waiters that are dropped, cancellation against publication.
+//! Async runs: hand-over, drivers and last waiters that are dropped, cancellation against publication.
 //!
-//! Seats, flights, claims and lots are the real ones. The body is a count of pieces, after each of which it waits for the *world*, a
-//! thread that wakes it; and a waiter goes through its steps as `Asker::poll` does, which needs a whole engine.
+//! Seats, async runs, claims and lots are the real ones. The body is a count of pieces, after each of which it waits for the *world*, a
+//! thread that wakes it; and a waiter goes through its steps as `Node wait::poll` does, which needs a whole engine.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::task::{Wake, Waker};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use crate::base::sync::{Condvar, Mutex};
-use crate::context::flights::Flights;
-use crate::context::flights::Fly;
-use crate::context::flights::Seat;
-use crate::evaluate::flight::{Boarded, Says, Seats, Verdict};
+use crate::context::async_runs::AsyncRuns;
+use crate::context::async_runs::DriveAsyncRun;
+use crate::context::async_runs::Seat;
+use crate::evaluate::async_run::{Boarded, Says, Seats, Verdict};
 use crate::graph::claim::Phase;
 use crate::graph::stop::Thrown;
 
@@ -24,14 +24,14 @@ const PIECES: usize = 2;
 
 struct Sky {
     nodes: Nodes,
-    flights: Flights,
+    async_runs: AsyncRuns,
     world: World,
     cancelled: AtomicBool,
     begun: AtomicUsize,
     ended: AtomicUsize,
     dropped: AtomicUsize,
     failed: AtomicUsize,
-    /// Seats of waiters in whose polls the body panics at its second piece, as they have no executor for it: each with its flight.
+    /// Seats of waiters in whose polls the body panics at its second piece, as they have no executor for it: each with its async run.
     without: Mutex<HashSet<(usize, u64)>>,
 }
 
@@ -96,7 +96,7 @@ impl Wake for Plane {
     }
 }
 
-impl Fly for Plane {
+impl DriveAsyncRun for Plane {
     fn join(&self) -> Option<u64> {
         self.seats.join()
     }
@@ -109,7 +109,7 @@ impl Fly for Plane {
         }
         let over = loop {
             let mut body = self.body.lock();
-            let left = body.as_mut().expect("a flight that can be boarded has its body");
+            let left = body.as_mut().expect("a async_run that can be boarded has its body");
             let is_without = self.sky.without.lock().contains(&(self.address(), seat));
             if *left == 1 && is_without {
                 *left = PIECES;
@@ -149,7 +149,7 @@ impl Fly for Plane {
     fn leave(&self, seat: u64) {
         if self.seats.leave(seat) {
             let body = self.body.lock().take();
-            assert!(body.is_some(), "who ends a flight early finds its body");
+            assert!(body.is_some(), "who ends a async_run early finds its body");
             self.sky.dropped.fetch_add(1, SeqCst);
             self.sky.end(Phase::Empty);
         }
@@ -171,7 +171,7 @@ impl Sky {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             nodes: Nodes::new(1),
-            flights: Flights::default(),
+            async_runs: AsyncRuns::default(),
             world: World::default(),
             cancelled: AtomicBool::new(false),
             begun: AtomicUsize::new(0),
@@ -184,8 +184,8 @@ impl Sky {
 
     fn end(&self, phase: Phase) {
         let node = self.nodes.nodes[0];
-        let this = self.flights.land(node);
-        assert!(this.is_some(), "a flight is listed as long as its claim lasts");
+        let this = self.async_runs.land(node);
+        assert!(this.is_some(), "a async_run is listed as long as its claim lasts");
         node.state.publish(phase, &self.nodes.lot, node.address());
     }
 
@@ -204,11 +204,11 @@ impl Sky {
                     if self.cancelled.load(SeqCst) {
                         return true;
                     }
-                    let launched = self.flights.launch(node, || {
+                    let launched = self.async_runs.launch(node, || {
                         node.state.try_claim(phase).then(|| {
                             self.begun.fetch_add(1, SeqCst);
                             let body = Mutex::new(Some(PIECES));
-                            let plane: Arc<dyn Fly> =
+                            let plane: Arc<dyn DriveAsyncRun> =
                                 Arc::new(Plane { sky: self.clone(), seats: Seats::default(), body });
                             plane
                         })
@@ -222,16 +222,16 @@ impl Sky {
                         return true;
                     }
                     if seat.is_none() {
-                        let flight = self.flights.of(node);
-                        *seat = flight.and_then(Seat::take);
+                        let async_run = self.async_runs.of(node);
+                        *seat = async_run.and_then(Seat::take);
                     }
                     let mut has_landed = false;
                     let waits = match seat {
-                        Some(Seat { flight, seat }) => {
+                        Some(Seat { async_run, seat }) => {
                             if has == Has::Nothing {
-                                self.without.lock().insert((Arc::as_ptr(flight).addr(), *seat));
+                                self.without.lock().insert((Arc::as_ptr(async_run).addr(), *seat));
                             }
-                            let over = flight.clone().poll(*seat, waker);
+                            let over = async_run.clone().poll(*seat, waker);
                             if over && has == Has::Nothing && !node.state.is_fresh() {
                                 // It may be that it was the one to see the failure.
                                 return true;
@@ -285,8 +285,8 @@ impl Sky {
     fn cancel(&self) {
         self.cancelled.store(true, SeqCst);
         let node = self.nodes.nodes[0];
-        if let Some(flight) = self.flights.of(node) {
-            flight.wake_waiters();
+        if let Some(async_run) = self.async_runs.of(node) {
+            async_run.wake_waiters();
         }
         self.nodes.lot.wake_everybody();
     }
@@ -296,7 +296,7 @@ impl Sky {
         let count = |number: &AtomicUsize| number.load(SeqCst);
         assert_eq!(count(&self.begun), count(&self.ended) + count(&self.dropped) + count(&self.failed));
         assert!(count(&self.ended) <= 1, "a body ran to its end twice");
-        assert_eq!(self.flights.len(), 0);
+        assert_eq!(self.async_runs.len(), 0);
         assert_ne!(self.nodes.nodes[0].state.phase(), Phase::Running);
     }
 }
