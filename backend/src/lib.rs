@@ -64,6 +64,8 @@ pub use persist::identity::Registered;
 #[doc(hidden)]
 pub use persist::{StorageConfig, stored};
 #[doc(hidden)]
+pub use session::failed::Failed;
+#[doc(hidden)]
 pub use session::futures::{AsyncSession, UpdateRequest};
 #[doc(hidden)]
 pub use session::source::lose_source;

@@ -4,6 +4,7 @@
 //! - Nodes and outputs are dropped by `reclaim`, while no session is open, and dropped values run the user's `Drop` under no lock.
 //! - Panics and failures of a session end here. They leave as the user's panic, or as a `TaskError`.
 
+pub(crate) mod failed;
 pub(crate) mod futures;
 pub(crate) mod input;
 pub(crate) mod source;
@@ -11,7 +12,7 @@ pub(crate) mod reclaim;
 pub(crate) mod opener;
 
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::base::wakes::wake_before_sleep;
@@ -22,7 +23,8 @@ use crate::context::local::{Entered, Local};
 use crate::context::token::CancelToken;
 use crate::context::watch::{AtGate, GateWaiter, UpdateError};
 use crate::graph::failure::TaskError;
-use crate::graph::stop::{Payload, Stop};
+use crate::graph::stop::Stop;
+use crate::session::failed::Failed;
 use crate::session::opener::Opener;
 use crate::session::reclaim::{Garbage, do_chores};
 
@@ -35,10 +37,7 @@ impl Engine {
     pub fn run<R>(self: &Arc<Self>, token: Option<&CancelToken>, work: impl FnOnce() -> R) -> R {
         match self.within(token, work) {
             Ok(value) => value,
-            Err((_, payload)) if !payload.is::<TaskError>() => resume_unwind(payload),
-            // Inside another session the error goes on as it is, to that session's border.
-            Err((_, payload)) if Local::current().is_some() => resume_unwind(payload),
-            Err((error, _)) => panic!("{error}"),
+            Err(failed) => failed.go_on(Local::current().is_some()),
         }
     }
 
@@ -56,7 +55,7 @@ impl Engine {
         token: Option<&CancelToken>,
         work: impl FnOnce() -> R,
     ) -> Result<R, TaskError> {
-        self.within(token, work).map_err(|(error, _)| error)
+        self.within(token, work).map_err(|failed| failed.error)
     }
 
     #[track_caller]
@@ -64,7 +63,7 @@ impl Engine {
         self: &Arc<Self>,
         token: Option<&CancelToken>,
         work: impl FnOnce() -> R,
-    ) -> Result<R, (TaskError, Payload)> {
+    ) -> Result<R, Failed> {
         let Some(token) = token else { return self.catch(None, work) };
         token.serves(self);
         self.catch(Some(token), || {
@@ -83,18 +82,18 @@ impl Engine {
         self: &Arc<Self>,
         token: Option<&CancelToken>,
         work: impl FnOnce() -> R,
-    ) -> Result<R, (TaskError, Payload)> {
+    ) -> Result<R, Failed> {
         if let Some(local) = Local::current()
             && local.engine_id() == self.id
         {
             return catch_unwind(AssertUnwindSafe(work))
                 .map_err(Stop::caught)
-                .map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
+                .map_err(|stop| Failed::of(local, stop));
         }
         let session = Session::open(self, token)?;
         catch_unwind(AssertUnwindSafe(work))
             .map_err(Stop::caught)
-            .map_err(|stop| (session.local.take_failure(&stop), stop.into_payload()))
+            .map_err(|stop| Failed::of(&session.local, stop))
     }
 
     /// Runs `change` while no session is open.
@@ -234,7 +233,7 @@ struct Session {
 impl Session {
     /// Opens a session, unless `token` is cancelled while it waits.
     #[track_caller]
-    fn open(engine: &Arc<Engine>, token: Option<&CancelToken>) -> Result<Self, (TaskError, Payload)> {
+    fn open(engine: &Arc<Engine>, token: Option<&CancelToken>) -> Result<Self, Failed> {
         let local = Local::of(engine);
         local.assert_no_update();
         let holds_gate = !local.in_session();
@@ -251,17 +250,14 @@ impl Session {
     }
 
     /// Enters the gate, and does the chores that there are, slice by slice, as long as no other session is open.
-    fn enter_gate(
-        engine: &Engine,
-        token: Option<&CancelToken>,
-    ) -> Result<Option<Garbage>, (TaskError, Payload)> {
+    fn enter_gate(engine: &Engine, token: Option<&CancelToken>) -> Result<Option<Garbage>, Failed> {
         let mut slices = 0;
         loop {
             let mut wait = None;
             let mut at_gate = AtGate::new(engine, GateWaiter::Session, Kind::Thread, token, &mut wait);
             let mut opener = Opener::of(engine);
             if engine.gate.open(&mut opener, &mut at_gate).is_err() {
-                return Err(at_gate.session_error());
+                return Err(at_gate.session_error().into());
             }
             if !opener.comes_again(&mut slices) {
                 return Ok(opener.garbage);

@@ -1,22 +1,16 @@
 //! Sessions, updates and carried work as futures. Nothing is spawned, and no executor is named.
 
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use larder_backend::{
-    AsyncSession, CancelToken, Engine, TaskError, Update, UpdateError, UpdatePolicy, UpdateRequest,
+    AsyncSession, CancelToken, Engine, Failed, Update, UpdateError, UpdatePolicy, UpdateRequest,
 };
 
-type Failure = (TaskError, Box<dyn std::any::Any + Send>);
-
 /// Runs `future` in a session, which is held open across its awaits.
-pub(crate) async fn in_session<F: Future>(
-    mut session: AsyncSession,
-    future: F,
-) -> Result<F::Output, Failure> {
+pub(crate) async fn in_session<F: Future>(mut session: AsyncSession, future: F) -> Result<F::Output, Failed> {
     poll_fn(|context| session.poll_open(context.waker()).map_or(Poll::Pending, Poll::Ready)).await?;
     let future = pin!(Some(future));
     let mut inside = Inside { session, future };
@@ -30,7 +24,7 @@ struct Inside<'a, F> {
 }
 
 impl<F: Future> Inside<'_, F> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<F::Output, Failure>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<F::Output, Failed>> {
         let Self { session, future } = self;
         let Some(future) = future.as_mut().as_pin_mut() else { return Poll::Pending };
         match session.go_on(|| future.poll(context)) {
@@ -47,10 +41,10 @@ impl<F: Future> Inside<'_, F> {
 impl<F> Drop for Inside<'_, F> {
     fn drop(&mut self) {
         let future = &mut self.future;
-        if let Err((_, payload)) = self.session.stretch(|| future.set(None))
+        if let Err(failed) = self.session.stretch(|| future.set(None))
             && !std::thread::panicking()
         {
-            resume_unwind(payload);
+            failed.throw();
         }
     }
 }

@@ -1,7 +1,6 @@
 //! How sessions are opened and updates made: what may cancel them, and when they give up.
 
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use larder_backend::{AsyncSession, CancelToken, TaskError, UpdatePolicy};
@@ -96,10 +95,7 @@ impl<'r> Session<'r> {
         let engine = &self.runtime.engine;
         match in_session(self.open(), work.into_work()).await {
             Ok(output) => output,
-            Err((_, payload)) if !payload.is::<TaskError>() || engine.is_in_session() => {
-                resume_unwind(payload)
-            }
-            Err((error, _)) => panic!("{error}"),
+            Err(failed) => failed.go_on(engine.is_in_session()),
         }
     }
 
@@ -109,7 +105,7 @@ impl<'r> Session<'r> {
     /// # Errors
     /// Fails as [`Session::try_run`] does.
     pub async fn try_run_async<K, W: SessionWork<K>>(self, work: W) -> Result<W::Output, TaskError> {
-        in_session(self.open(), work.into_work()).await.map_err(|(error, _)| error)
+        in_session(self.open(), work.into_work()).await.map_err(|failed| failed.error)
     }
 
     fn open(&self) -> AsyncSession {

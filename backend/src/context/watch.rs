@@ -21,7 +21,6 @@ use crate::context::gate::{GaveUp, Kind, Vigil};
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
 use crate::graph::failure::TaskError;
-use crate::graph::stop::Payload;
 
 /// A wait that lasts for so long is reported.
 const LONG: Duration = Duration::from_secs(1);
@@ -237,10 +236,8 @@ impl<'a> AtGate<'a> {
     }
 
     /// Why the session was not opened.
-    pub(crate) fn session_error(self) -> (TaskError, Payload) {
-        let is_forked = !self.engine.is_of_this_process();
-        let error = if is_forked { TaskError::Forked } else { TaskError::Cancelled };
-        (error.clone(), Box::new(error))
+    pub(crate) fn session_error(self) -> TaskError {
+        if self.engine.is_of_this_process() { TaskError::Cancelled } else { TaskError::Forked }
     }
 
     /// The session of another runtime that this thread has open: should it be cancelled, it does not wait here.

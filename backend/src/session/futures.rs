@@ -12,10 +12,10 @@ use crate::context::local::Local;
 use crate::context::strand::Strand;
 use crate::context::token::CancelToken;
 use crate::context::watch::{AtGate, FuturesSession, GateWaiter, UpdateError, Wait};
-use crate::graph::failure::TaskError;
-use crate::graph::stop::{Payload, Stop};
+use crate::graph::stop::Stop;
 use crate::parallel::carry::Stretch;
 use crate::session::GivenToken;
+use crate::session::failed::Failed;
 use crate::session::input::Update;
 use crate::session::opener::Opener;
 
@@ -63,7 +63,7 @@ impl AsyncSession {
     /// # Panics
     /// Inside an update of the same engine.
     #[track_caller]
-    pub fn poll_open(&mut self, waker: &Waker) -> Option<Result<(), (TaskError, Payload)>> {
+    pub fn poll_open(&mut self, waker: &Waker) -> Option<Result<(), Failed>> {
         if self.hold.is_some() || self.is_inside() {
             return Some(Ok(()));
         }
@@ -88,7 +88,7 @@ impl AsyncSession {
                     self.listed = Some(self.engine.watch.open_future());
                     break Ok(());
                 }
-                Some(Err(_)) => break Err(at_gate.session_error()),
+                Some(Err(_)) => break Err(at_gate.session_error().into()),
             }
         };
         self.wait = None;
@@ -116,7 +116,7 @@ impl AsyncSession {
     ///
     /// # Panics
     /// See [`AsyncSession::stretch`].
-    pub fn go_on<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
+    pub fn go_on<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, Failed> {
         self.stretch(|| {
             if let Some(local) = Local::current()
                 && let Err(stop) = check_cancelled(local)
@@ -134,20 +134,19 @@ impl AsyncSession {
     ///
     /// # Panics
     /// If the session was polled first as a part of another, and is not any more.
-    pub fn stretch<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, (TaskError, Payload)> {
+    pub fn stretch<R>(&mut self, work: impl FnOnce() -> R) -> Result<R, Failed> {
         let outer = Local::current().filter(|_| self.is_inside());
         if let Some(local) = outer {
             let _token = self.strand.token.as_ref().map(|token| GivenToken::put(local, token.clone()));
             return catch_unwind(AssertUnwindSafe(work))
                 .map_err(Stop::caught)
-                .map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
+                .map_err(|stop| Failed::of(local, stop));
         }
         assert!(self.hold.is_some(), "a session inside of another one was taken out of it");
         let local = Local::of(&self.engine);
         let stretch = Stretch::of_session(&local, &self.engine, &mut self.strand);
         let outcome = catch_unwind(AssertUnwindSafe(work));
-        let outcome =
-            outcome.map_err(Stop::caught).map_err(|stop| (local.take_failure(&stop), stop.into_payload()));
+        let outcome = outcome.map_err(Stop::caught).map_err(|stop| Failed::of(&local, stop));
         stretch.end(&local, &mut self.strand);
         outcome
     }

@@ -6,7 +6,6 @@
 //! the world stands still.
 
 use std::any::Any;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -99,9 +98,9 @@ impl Engine {
         });
         let generation = match looked {
             Ok(generation) => generation,
-            Err((_, payload)) => {
+            Err(failed) => {
                 self.check_token(token)?;
-                resume_unwind(payload)
+                failed.throw()
             }
         };
         refreshed.observed = changes.len() + moved.len();
