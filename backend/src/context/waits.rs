@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use crate::base::sync::Mutex;
 use crate::context::async_runs::{AsyncRuns, DriveAsyncRun};
@@ -44,31 +45,8 @@ impl Blocked {
     }
 }
 
-/// A list of nodes. The list of an async run has one, and most others are short: these need no allocation.
-enum Claims {
-    Few([Option<NodeRef>; 3]),
-    Many(Vec<NodeRef>),
-}
-
-impl Claims {
-    fn of(nodes: &[NodeRef]) -> Self {
-        let mut few = [None; 3];
-        if nodes.len() > few.len() {
-            return Self::Many(nodes.to_vec());
-        }
-        for (place, node) in few.iter_mut().zip(nodes) {
-            *place = Some(*node);
-        }
-        Self::Few(few)
-    }
-
-    fn to_vec(&self) -> Vec<NodeRef> {
-        match self {
-            Self::Few(few) => few.iter().flatten().copied().collect(),
-            Self::Many(many) => many.clone(),
-        }
-    }
-}
+/// The nodes that a strand has claimed. An async run has claimed one, and most others have few: these need no allocation.
+type Claims = SmallVec<[NodeRef; 3]>;
 
 /// The nodes that a strand waits for, and how many times over. Most wait for one node: that needs no allocation.
 #[derive(Default)]
@@ -217,7 +195,7 @@ impl Graph {
             }
             Blocked {
                 on: Awaited::default(),
-                claimed: Claims::of(claimed),
+                claimed: Claims::from_slice(claimed),
                 lineage: lineage.cloned(),
                 beneath: beneath.cloned(),
             }
@@ -275,7 +253,7 @@ impl Graph {
                         if *waiting != owner && !blocked.works_for(owner, node, counts) {
                             continue;
                         }
-                        let tasks = chain(&blocked.claimed.to_vec(), blocked.lineage.as_ref());
+                        let tasks = chain(&blocked.claimed, blocked.lineage.as_ref());
                         steps.extend(blocked.on.nodes().map(|on| (on, Some(next), from(&tasks, node))));
                     }
                 }
