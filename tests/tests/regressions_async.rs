@@ -113,7 +113,7 @@ fn a_cancelled_launcher_takes_its_execution_along() {
             assert!(outcome.map(|never: ()| never).is_err());
             canceller.join().unwrap();
             let activity = rt.activity();
-            assert_eq!((activity.running, activity.flights, activity.waiting), (0, 0, 0), "round {round}");
+            assert_eq!((activity.running, activity.async_runs, activity.waiting), (0, 0, 0), "round {round}");
             rt.update(|update| update.set(&input, round)).unwrap();
         }
     });

@@ -234,7 +234,7 @@ impl World {
         drop(executor);
         drop(handles);
         let activity = runtime.activity();
-        let busy = (activity.running, activity.flights, activity.waiting);
+        let busy = (activity.running, activity.async_runs, activity.waiting);
         if busy != (0, 0, 0) {
             return Err(format!("{activity:?}, while nobody does anything"));
         }

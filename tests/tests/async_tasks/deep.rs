@@ -140,7 +140,7 @@ fn a_chain_that_is_given_up_does_not_recurse() {
         let ended = |count: usize| {
             assert_eq!(DROPPED.load(SeqCst), count);
             let activity = rt.activity();
-            assert_eq!((activity.running, activity.flights, activity.waiting), (0, 0, 0));
+            assert_eq!((activity.running, activity.async_runs, activity.waiting), (0, 0, 0));
         };
         DROPPED.store(0, SeqCst);
         rt.run(|| assert!(poll_once(pin!(down(DEPTH, Leaf::Never))).is_pending()));
@@ -218,7 +218,7 @@ fn a_chain_each_of_which_looks_at_the_next_does_not_recurse() {
         assert!(poll_once(session.as_mut()).is_pending());
         assert!(rt.activity().waiting > deep as usize, "each waits for the next");
         drop(session);
-        assert_eq!(rt.activity().flights, 0);
+        assert_eq!(rt.activity().async_runs, 0);
         assert_eq!(runs(&rt, "down_beside"), before);
         change(2);
         assert_eq!(ask(), deep + 2);

@@ -56,7 +56,7 @@ fn a_waker_that_is_replaced_may_give_up_another_seat() {
             gate.open();
             assert_eq!(poll_once(kept.as_mut()), Poll::Ready(1));
         });
-        assert_eq!((rt.activity().flights, runs(&rt, "waits")), (0, 1));
+        assert_eq!((rt.activity().async_runs, runs(&rt, "waits")), (0, 1));
     });
 }
 
@@ -91,7 +91,7 @@ fn wakers_that_drop_waiters_or_panic_hold_nobody_up() {
                 assert_eq!(poll_once(third.as_mut()), Poll::Ready(2));
                 assert_eq!(block_on(first), 2);
             });
-            assert_eq!(rt.activity().flights, 0);
+            assert_eq!(rt.activity().async_runs, 0);
             rt.run(|| ask(2, gate.clone())).try_ready().unwrap();
             rt.run(|| assert!(waits::forget(2, gate.clone())));
         }
@@ -118,7 +118,7 @@ fn a_waiter_that_is_dropped_where_it_is_woken_ends_its_execution() {
         assert!(poll_with(session.as_mut(), &Waker::from(me.clone())).is_pending());
         *me.0.lock().unwrap() = Some(session);
         gate.open();
-        assert_eq!((drops.load(SeqCst), rt.activity().flights), (1, 0));
+        assert_eq!((drops.load(SeqCst), rt.activity().async_runs), (1, 0));
         let input = rt.input("input", 1);
         rt.update(|update| update.set(&input, 2)).unwrap();
     });
@@ -257,7 +257,7 @@ fn futures_that_race_and_are_left_agree_with_plain_evaluation() {
                 }
             }
             let activity = rt.activity();
-            assert_eq!((activity.running, activity.flights, activity.waiting), (0, 0, 0), "round {round}");
+            assert_eq!((activity.running, activity.async_runs, activity.waiting), (0, 0, 0), "round {round}");
         }
     });
 }
