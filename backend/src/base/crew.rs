@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::base::sync::{AtomicU32, Condvar, Mutex, Ordering::Relaxed, Signal};
+use crate::base::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering::Relaxed, Signal};
 
 /// Something that several threads can work on.
 pub(crate) trait Work: Sync {
@@ -124,7 +124,7 @@ impl Crew {
                 active: 0,
                 next_helper: 1,
             });
-            self.wake(&mut state, helpers);
+            self.wake(state, helpers);
         }
         Offer { crew: self, id, posted: self.threads > 1 }
     }
@@ -136,21 +136,33 @@ impl Crew {
         }
         let mut state = self.shared.state.lock();
         state.owned.push_back(work);
-        self.wake(&mut state, 1);
+        self.start_missing(&mut state, 1);
         if state.started == 0
             && let Some(work) = state.owned.pop_back()
         {
             // No thread could be started: better late than never.
             drop(state);
-            work();
+            return work();
         }
+        self.notify(state, 1);
     }
 
     /// Wakes up to `count` threads, starting those that are missing.
-    fn wake(&self, state: &mut State, count: usize) {
-        for _ in 0..count.min(state.idle) {
+    fn wake(&self, mut state: MutexGuard<'_, State>, count: usize) {
+        self.start_missing(&mut state, count);
+        self.notify(state, count);
+    }
+
+    fn notify(&self, state: MutexGuard<'_, State>, count: usize) {
+        let idle = count.min(state.idle);
+        // A thread that is woken takes the lock at once.
+        drop(state);
+        for _ in 0..idle {
             self.shared.work.notify_one();
         }
+    }
+
+    fn start_missing(&self, state: &mut State, count: usize) {
         for _ in state.idle..count {
             // A crew thread is needed for moved bodies even if scopes use none.
             if state.started >= (self.threads - 1).max(1) {
@@ -220,7 +232,7 @@ impl Offer<'_> {
         let offer = &mut state.offers[at];
         if offer.tickets + offer.active < self.crew.threads - 1 {
             offer.tickets += 1;
-            self.crew.wake(&mut state, 1);
+            self.crew.wake(state, 1);
         }
     }
 }

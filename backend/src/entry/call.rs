@@ -79,8 +79,6 @@ fn defer<A: Args, O: Clone + Send + Sync + 'static>(
         meet(task_fn, args)
     }
     let key = args.into_key();
-    Called::Miss(Pending::deferred(DeferredCall {
-        name: task_fn.raw().site().name,
-        make: Some(Box::new(move |local| look_up(local, task_fn, ByKey(key)))),
-    }))
+    let make = move |local| look_up(local, task_fn, ByKey(key));
+    Called::Deferred(Box::new(DeferredCall::new(task_fn.raw().site().name, Box::new(make))))
 }

@@ -207,23 +207,44 @@ pub enum Called<O> {
     Hit(O),
     /// It has to be computed, or waited for.
     Miss(Pending<O>),
-}
-
-/// An async call that was no hit. Nothing has begun before the first poll.
-pub struct Pending<O>(State<O>);
-
-enum State<O> {
-    Booked(CallBox, PhantomData<fn() -> O>),
-    // One word, as a call box is: calls are moved more often than they are deferred.
+    /// It was written outside of a session.
+    // In a box: calls are moved more often than they are deferred.
     Deferred(Box<DeferredCall<O>>),
 }
 
+/// An async call that was no hit. Nothing has begun before the first poll.
+pub struct Pending<O> {
+    call_box: CallBox,
+    output: PhantomData<fn() -> O>,
+}
+
 /// A call that was written outside of a session, and is made where it is first polled.
-pub(crate) struct DeferredCall<O> {
+pub struct DeferredCall<O> {
     /// The task function's name.
-    pub(crate) name: &'static str,
-    /// Looks the call up; `None` once it has.
-    pub(crate) make: Option<MakeCall<O>>,
+    name: &'static str,
+    make: MakeCall<O>,
+}
+
+impl<O> DeferredCall<O> {
+    pub(crate) fn new(name: &'static str, make: MakeCall<O>) -> Self {
+        Self { name, make }
+    }
+
+    /// Looks the call up.
+    ///
+    /// # Panics
+    /// Outside of a session.
+    #[track_caller]
+    pub fn make(self) -> Called<O> {
+        match Local::current() {
+            Some(local) => (self.make)(local),
+            None => panic!(
+                "an async call of `{}` was awaited outside of a session; await it in `runtime.run_async(..)`, or, in a future that a \
+                 task or a session spawns, in `larder::current().future(..)`",
+                self.name
+            ),
+        }
+    }
 }
 
 pub(crate) type MakeCall<O> = Box<dyn FnOnce(&'static Local) -> Called<O> + Send + Sync>;
@@ -297,12 +318,7 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// A wait for a node whose output type is `O`: that of a call, or of a handle, which is kept.
     #[inline(never)]
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
-        Self(State::Booked(CallBox::new(local, node, handle), PhantomData))
-    }
-
-    /// A call that is looked up when it is first polled.
-    pub(crate) fn deferred(call: DeferredCall<O>) -> Self {
-        Self(State::Deferred(Box::new(call)))
+        Self { call_box: CallBox::new(local, node, handle), output: PhantomData }
     }
 
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
@@ -311,16 +327,8 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
     /// Panics as a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
-        let Some(local) = Local::current() else { self.lost() };
-        if let State::Deferred(call) = &mut self.0 {
-            let make = call.make.take().expect("a call that was a hit is not polled again");
-            match make(local) {
-                Called::Hit(value) => return Some(value),
-                Called::Miss(pending) => *self = pending,
-            }
-        }
-        let State::Booked(call_box, _) = &mut self.0 else { self.lost() };
-        let Some((node, asked)) = call_box.poll(local, waker) else { self.lost() };
+        let Some(local) = Local::current() else { lost() };
+        let Some((node, asked)) = self.call_box.poll(local, waker) else { lost() };
         let outcome = match asked {
             Asked::Waits => return None,
             Asked::Holds(holder) => Ok(holder),
@@ -331,20 +339,13 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         // twin of it; 3. the clone ends here.
         Some(unsafe { holder.value_by_type::<O>() }.clone())
     }
+}
 
-    #[cold]
-    #[track_caller]
-    fn lost(&self) -> ! {
-        if let State::Deferred(call) = &self.0 {
-            panic!(
-                "an async call of `{}` was awaited outside of a session; await it in `runtime.run_async(..)`, or, in a future that a \
-                 task or a session spawns, in `larder::current().future(..)`",
-                call.name
-            )
-        }
-        panic!(
-            "an async call was awaited outside of the session that it was made in, or by a future that was spawned without its \
-             task; await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
-        )
-    }
+#[cold]
+#[track_caller]
+fn lost() -> ! {
+    panic!(
+        "an async call was awaited outside of the session that it was made in, or by a future that was spawned without its task; \
+         await it in `runtime.run_async(..)`, or wrap the spawned future by `larder::current().future(..)`"
+    )
 }
