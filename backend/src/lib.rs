@@ -48,7 +48,7 @@ pub use entry::call::{call, call_async, with};
 #[doc(hidden)]
 pub use evaluate::async_run::{Deferred, block_on};
 #[doc(hidden)]
-pub use evaluate::node_wait::{Called, DeferredCall, Pending};
+pub use evaluate::node_wait::{Called, Pending};
 #[doc(hidden)]
 pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
 #[doc(hidden)]

@@ -42,7 +42,7 @@ pub use session::{ByClosure, ByFuture, Session, SessionWork, UpdateOptions};
 pub use source_error::SourceError;
 pub use stored::{OpenError, StoredBuilder};
 pub use stream::{Stream, stream};
-pub use task_call::{PendingCall, TaskCall, TaskExt, WrittenCall};
+pub use task_call::{PendingCall, TaskCall, TaskExt};
 
 #[doc(hidden)]
 #[path = "private.rs"]

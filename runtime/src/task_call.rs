@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use larder_backend::{Called, DeferredCall, Pending, Task};
+use larder_backend::{Called, Pending, Task};
 
 /// A call of an async task function: looked up already, and nothing more.
 ///
@@ -34,8 +34,6 @@ pub enum TaskCall<O> {
     Ready(O),
     /// The value has to be computed, or waited for.
     Pending(PendingCall<O>),
-    /// The call was written outside of a session: it is looked up when it is first polled inside of one.
-    Deferred(WrittenCall<O>),
     /// The value has been taken.
     Taken,
 }
@@ -44,16 +42,12 @@ pub enum TaskCall<O> {
 // Not boxed, as the one box of an async miss is the body's.
 pub struct PendingCall<O>(Pending<O>);
 
-/// A call that was written outside of a session, with its arguments.
-pub struct WrittenCall<O>(Box<DeferredCall<O>>);
-
 impl<O> TaskCall<O> {
     #[inline(always)]
     pub(crate) fn new(called: Called<O>) -> Self {
         match called {
             Called::Hit(value) => Self::Ready(value),
             Called::Miss(pending) => Self::Pending(PendingCall(pending)),
-            Called::Deferred(call) => Self::Deferred(WrittenCall(call)),
         }
     }
 
@@ -74,16 +68,6 @@ impl<O> TaskCall<O> {
     where
         O: Clone + Send + Sync + 'static,
     {
-        if matches!(self, Self::Deferred(_))
-            && let Self::Deferred(WrittenCall(call)) = std::mem::replace(self, Self::Taken)
-        {
-            *self = Self::new(call.make());
-            if self.is_ready()
-                && let Self::Ready(value) = std::mem::replace(self, Self::Taken)
-            {
-                return Poll::Ready(value);
-            }
-        }
         let Self::Pending(PendingCall(pending)) = self else {
             panic!("an async call was polled after it had returned its value")
         };
@@ -138,15 +122,8 @@ impl<O: fmt::Debug> fmt::Debug for TaskCall<O> {
         match self {
             Self::Ready(value) => f.debug_tuple("Ready").field(value).finish(),
             Self::Pending(_) => f.write_str("Pending"),
-            Self::Deferred(_) => f.write_str("Deferred"),
             Self::Taken => f.write_str("Taken"),
         }
-    }
-}
-
-impl<O> fmt::Debug for WrittenCall<O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WrittenCall")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::call::args::{Args, ByKey};
 use crate::context::local::Local;
 use crate::entry::question::{is_asked_about, meet};
 use crate::evaluate::lookup::find;
-use crate::evaluate::node_wait::{Called, DeferredCall, Pending, find_async};
+use crate::evaluate::node_wait::{Called, Pending, find_async};
 use crate::graph::task_fn::TaskFn;
 
 /// Calls a task: from memory, from the store, or by running its body.
@@ -80,5 +80,5 @@ fn defer<A: Args, O: Clone + Send + Sync + 'static>(
     }
     let key = args.into_key();
     let make = move |local| look_up(local, task_fn, ByKey(key));
-    Called::Deferred(Box::new(DeferredCall::new(task_fn.raw().site().name, Box::new(make))))
+    Called::Miss(Pending::written(task_fn.raw().site().name, Box::new(make)))
 }

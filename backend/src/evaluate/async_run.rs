@@ -139,7 +139,7 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Runner<'_>) -> Op
         let hold = Hold::join(local.engine_arc());
         if let (Runner::Waiters(own), Some(book)) = (place, node.task_fn.book_fn()) {
             let state = State::new(hold, strand, visit);
-            return Some(match own.filter(|own| own.has_flight()) {
+            return Some(match own.filter(|own| own.has_run()) {
                 Some(own) => own.begin(state),
                 None => book(None).begin(state),
             });

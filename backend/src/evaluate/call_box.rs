@@ -7,6 +7,7 @@
 //! ```text
 //!   Call box ──► BoxHead │ Core │ body        in an `Arc`, the async run (`async_run/body.rs`), shared with its waiters
 //!   Call box ──► BoxHead                      where the body is run by others, or elsewhere
+//!   Call box ──► BoxHead │ name │ make        a call that was written outside of a session (`WrittenCall`)
 //! ```
 
 use std::ptr::NonNull;
@@ -19,7 +20,7 @@ use crate::context::async_runs::DriveAsyncRun;
 use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::evaluate::async_run::State;
-use crate::evaluate::node_wait::{Asked, NodeWait};
+use crate::evaluate::node_wait::{Asked, Called, NodeWait};
 use crate::graph::claim::Phase;
 use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
@@ -48,6 +49,8 @@ pub(crate) struct Ops {
     /// # Safety
     /// See [`Begin`]; the call box is not used any more.
     pub(crate) release: unsafe fn(NonNull<BoxHead>),
+    /// Whether the box is a [`WrittenCall`].
+    pub(crate) is_written: bool,
 }
 
 /// Begins the async run that is in a box, which happens once.
@@ -65,6 +68,35 @@ pub(crate) struct Call {
     handle: Option<Held>,
 }
 
+/// Looks a call up that was written outside of a session.
+pub(crate) type MakeCall<O> = Box<dyn FnOnce(&'static Local) -> Called<O> + Send + Sync>;
+
+/// A call that was written outside of a session, and is made where it is first polled.
+#[repr(C)]
+struct WrittenCall<O> {
+    head: BoxHead,
+    /// The task function's name.
+    name: &'static str,
+    /// `None` once the call has been made.
+    make: Option<MakeCall<O>>,
+}
+
+impl<O: 'static> WrittenCall<O> {
+    const OPS: &'static Ops = {
+        const fn is_shared<T: Send + Sync>() {}
+        is_shared::<BoxHead>();
+        is_shared::<MakeCall<O>>();
+        &Ops { begin: None, release: Self::release, is_written: true }
+    };
+
+    /// # Safety
+    /// See [`Ops::release`]; the box is a `WrittenCall<O>`.
+    unsafe fn release(head: NonNull<BoxHead>) {
+        // SAFETY: the pointer is from `Box::into_raw` in `CallBox::written`.
+        drop(unsafe { Box::from_raw(head.cast::<Self>().as_ptr()) });
+    }
+}
+
 /// Makes the box of a call, with its execution.
 pub(crate) type Book = fn(Option<Call>) -> CallBox;
 
@@ -79,8 +111,8 @@ impl RawTaskFn {
 /// An owning pointer to a box.
 pub(crate) struct CallBox(NonNull<BoxHead>);
 
-// SAFETY: a call box is a share of an `Arc`, of an async run, which has to be `Send` and `Sync` to be an `Arc<dyn Fly>`, or of a `BoxHead`
-// alone, which is both (`Ticket::OPS` asks the compiler).
+// SAFETY: a call box is a share of an `Arc`, of an async run, which has to be `Send` and `Sync` to be an `Arc<dyn DriveAsyncRun>`, of a `BoxHead`
+// alone, or of a `WrittenCall`, which are both (their `OPS` ask the compiler).
 unsafe impl Send for CallBox {}
 // SAFETY: as above.
 unsafe impl Sync for CallBox {}
@@ -105,19 +137,42 @@ impl CallBox {
         Self(head)
     }
 
+    /// A box for a call that is looked up later.
+    pub(crate) fn written<O: 'static>(name: &'static str, make: MakeCall<O>) -> Self {
+        let head = BoxHead::new(WrittenCall::<O>::OPS, None);
+        let written = Box::new(WrittenCall { head, name, make: Some(make) });
+        // The head is the first field, and the layout is fixed.
+        Self(NonNull::from(Box::leak(written)).cast())
+    }
+
+    /// Whether the call has not been looked up yet.
+    pub(crate) fn is_written(&self) -> bool {
+        self.head().ops.is_written
+    }
+
+    /// Takes out what looks a written call up, with the function's name; none if it was taken before.
+    ///
+    /// # Safety
+    /// The box was made by [`CallBox::written`] for `O`.
+    pub(crate) unsafe fn take_written<O>(&mut self) -> (&'static str, Option<MakeCall<O>>) {
+        // SAFETY: 1. the caller vouches for the type; 2. the box is this call's alone, which is borrowed exclusively.
+        let written = unsafe { self.0.cast::<WrittenCall<O>>().as_mut() };
+        (written.name, written.make.take())
+    }
+
     fn head(&self) -> &BoxHead {
         // SAFETY: the call box holds a share of the box.
         unsafe { self.0.as_ref() }
     }
 
     /// Whether there is an async run in the box; or else it is a wait only.
-    pub(crate) fn has_flight(&self) -> bool {
+    pub(crate) fn has_run(&self) -> bool {
         self.head().ops.begin.is_some()
     }
 
     /// Begins the async run in the box.
     pub(crate) fn begin(&self, state: State) -> Arc<dyn DriveAsyncRun> {
-        let begin = self.head().ops.begin.expect("only boxes with a async_run are asked to begin it");
+        let begin = self.head().ops.begin.expect("only boxes with an async run are asked to begin it");
         // SAFETY: the pointer is that of this call box.
         unsafe { begin(self.0, state) }
     }
@@ -125,7 +180,7 @@ impl CallBox {
     /// Goes on waiting; `None` if that is not possible here: outside of the session that the call was made in.
     pub(crate) fn poll(&mut self, local: &Local, waker: &Waker) -> Option<(NodeRef, Asked)> {
         let mut call = self.head().call.lock();
-        let call = call.as_mut().expect("the call_box is there");
+        let call = call.as_mut().expect("a call that is waited for has a wait");
         call.is_of(local.engine())
             .then(|| (call.node_wait.node(), call.node_wait.poll(local, waker, Some(self))))
     }
@@ -159,7 +214,7 @@ impl Ticket {
     const OPS: &'static Ops = {
         const fn is_shared<T: Send + Sync>() {}
         is_shared::<BoxHead>();
-        &Ops { begin: None, release: Self::release }
+        &Ops { begin: None, release: Self::release, is_written: false }
     };
 
     fn book(call: Call) -> CallBox {

@@ -16,7 +16,7 @@ use crate::context::engine::{Engine, Hold};
 use crate::context::local::Local;
 use crate::evaluate::apart::run_apart;
 use crate::evaluate::async_run::try_launch;
-use crate::evaluate::call_box::CallBox;
+use crate::evaluate::call_box::{CallBox, MakeCall};
 use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_demand, failed_meanwhile};
 use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
 use crate::graph::claim::Phase;
@@ -207,9 +207,6 @@ pub enum Called<O> {
     Hit(O),
     /// It has to be computed, or waited for.
     Miss(Pending<O>),
-    /// It was written outside of a session.
-    // In a box: calls are moved more often than they are deferred.
-    Deferred(Box<DeferredCall<O>>),
 }
 
 /// An async call that was no hit. Nothing has begun before the first poll.
@@ -217,37 +214,6 @@ pub struct Pending<O> {
     call_box: CallBox,
     output: PhantomData<fn() -> O>,
 }
-
-/// A call that was written outside of a session, and is made where it is first polled.
-pub struct DeferredCall<O> {
-    /// The task function's name.
-    name: &'static str,
-    make: MakeCall<O>,
-}
-
-impl<O> DeferredCall<O> {
-    pub(crate) fn new(name: &'static str, make: MakeCall<O>) -> Self {
-        Self { name, make }
-    }
-
-    /// Looks the call up.
-    ///
-    /// # Panics
-    /// Outside of a session.
-    #[track_caller]
-    pub fn make(self) -> Called<O> {
-        match Local::current() {
-            Some(local) => (self.make)(local),
-            None => panic!(
-                "an async call of `{}` was awaited outside of a session; await it in `runtime.run_async(..)`, or, in a future that a \
-                 task or a session spawns, in `larder::current().future(..)`",
-                self.name
-            ),
-        }
-    }
-}
-
-pub(crate) type MakeCall<O> = Box<dyn FnOnce(&'static Local) -> Called<O> + Send + Sync>;
 
 /// The fresh node of an async call, recorded as read; or else the node, made if need be. Starts nothing.
 ///
@@ -321,12 +287,22 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         Self { call_box: CallBox::new(local, node, handle), output: PhantomData }
     }
 
+    /// A call that is looked up when it is first polled.
+    pub(crate) fn written(name: &'static str, make: MakeCall<O>) -> Self {
+        Self { call_box: CallBox::written(name, make), output: PhantomData }
+    }
+
     /// Goes on with the call: the value, if there is one now; else `waker` is woken when to come again.
     ///
     /// # Panics
     /// Panics as a call of a sync task function does; outside of the session that the call was made in.
     #[track_caller]
     pub fn poll(&mut self, waker: &Waker) -> Option<O> {
+        if self.call_box.is_written()
+            && let Some(value) = self.make()
+        {
+            return Some(value);
+        }
         let Some(local) = Local::current() else { lost() };
         let Some((node, asked)) = self.call_box.poll(local, waker) else { lost() };
         let outcome = match asked {
@@ -339,6 +315,32 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         // twin of it; 3. the clone ends here.
         Some(unsafe { holder.value_by_type::<O>() }.clone())
     }
+
+    /// Looks a written call up: the value, if it is a hit; else this has become a wait.
+    #[cold]
+    #[track_caller]
+    fn make(&mut self) -> Option<O> {
+        let local = Local::current();
+        // SAFETY: only `written` makes such a box, for this type.
+        let (name, make) = unsafe { self.call_box.take_written::<O>() };
+        let Some(local) = local else { written_outside(name) };
+        match make.expect("a call that was a hit is not polled again")(local) {
+            Called::Hit(value) => Some(value),
+            Called::Miss(pending) => {
+                *self = pending;
+                None
+            }
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn written_outside(name: &str) -> ! {
+    panic!(
+        "an async call of `{name}` was awaited outside of a session; await it in `runtime.run_async(..)`, or, in a future that a task \
+         or a session spawns, in `larder::current().future(..)`"
+    )
 }
 
 #[cold]

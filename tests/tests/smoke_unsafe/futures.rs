@@ -136,3 +136,22 @@ fn carried_futures_and_boxed_calls_record_where_they_belong() {
     assert_eq!(length, 7);
     assert_eq!(runtime.run(|| word::collect::<usize>(&x, 3)), [3]);
 }
+
+/// A call that is written outside of a session stands in a box of its own: dropped there, and left for a hit or for a wait.
+#[test]
+fn written_calls_are_dropped_and_made() {
+    let runtime = Runtime::new();
+    let x = runtime.input("x", String::from("ab"));
+    drop(word(&x, 1));
+    assert_eq!(block_on(runtime.run_async(word(&x, 1))), "a");
+    // A hit, whose box is empty afterwards; and one that is dropped in between.
+    assert_eq!(block_on(runtime.run_async(word(&x, 1))), "a");
+    let mut call = Box::pin(runtime.run_async(word(&x, 2)));
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(call);
+    let mut call = word(&x, 2);
+    let outside = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pin!(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }));
+    assert!(outside.is_err());
+}

@@ -55,7 +55,7 @@ pub(crate) fn book<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>>(cal
 }
 
 impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> AsyncRun<K, O, D> {
-    const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release };
+    const OPS: &'static Ops = &Ops { begin: Some(Self::begin), release: Self::release, is_written: false };
 
     /// # Safety
     /// See [`Begin`](crate::evaluate::call_box::Begin).
