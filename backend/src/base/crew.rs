@@ -12,6 +12,8 @@
 //! * `retire` returns only when no crew thread is inside the work and none can enter it: so work may borrow from its
 //!   caller's stack. It runs on unwinding, too ([`Offer`]'s drop).
 //! * No lock is held while work runs.
+//! * For example, a scope on 3 threads offers 2 tickets. One crew thread takes one and works; the other is busy elsewhere. The caller comes
+//!   to the end of the items, takes the second ticket back, waits for the first thread to leave, and returns.
 //!
 //! This file is the one place where a lifetime is erased.
 

@@ -4,6 +4,9 @@
 //!   thread that last recorded the node as a read, so that recording the same read again is one comparison.
 //! * The *far* part (`far.rs`) takes what has no room there, one word each, and grows with what its thread asks for.
 //!
+//! For example, a loop asks for 64 tasks in turn: all of them stay in the near part, and each hit is one look. With 50,000 tasks the near
+//! part answers few, and the far part the rest.
+//!
 //! A cache is valid for one generation of its engine: it is cleared at session entry if nodes have been freed since (`local.rs`).
 
 mod far;

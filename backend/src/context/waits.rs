@@ -10,7 +10,9 @@
 //!   started: what a thread computes beside the work that it has carried elsewhere does not wait for that.
 //! * for the strand that stands above it on its stack, where a thread waits by running other work (`carry.rs`).
 //!
-//! If the waits lead back to the strand itself, or to one of its lineage, no strand on the way can ever go on.
+//! If the waits lead back to the strand itself, or to one of its lineage, no strand on the way can ever go on. For example, strand 1
+//! computes `a` and waits for `b`; strand 2, which computes `b`, is about to wait for `a`. It follows `a` to strand 1, that to `b`, and
+//! `b` to itself: `a -> b -> a` is the error.
 //!
 //! The last strand of a cycle to register sees all others registered and all claims named (a claim is named before
 //! its owner can wait), so every cycle is found, at the moment when it closes. A cycle that needs a step of the last kind

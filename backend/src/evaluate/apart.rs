@@ -7,6 +7,8 @@
 //!
 //! * The reader depends on the real node, which the owner will finish with an equal value. The owner may also be cancelled, and
 //!   leave the node without reads. So the reader depends on all that the body read apart, too.
+//! * For example, `x` calls `rayon::join`, and while it waits its thread runs a stolen job that asks for `x`. The job cannot wait for a
+//!   frame below itself, so `x` runs once more, as a twin, and the job has its value.
 //! * The first twin of a node serves all others that cannot wait. Twins are freed when no session is open.
 
 use std::sync::Arc;

@@ -18,6 +18,8 @@
 //!   same goes for the body.
 //! * The engine names no future: a body is a [`Deferred`], which the runtime makes of one.
 //! * A body whose executor has gone is begun again by another waiter (`lost.rs`).
+//! * For example, waiter 1 on tokio polls `page` first: it claims the node, and its poll runs the body up to a timer. Waiter 2 on another
+//!   thread takes a seat. The timer wakes both; waiter 2 is polled first, so it drives the body to its end, and waiter 1 finds the value.
 //! * An async run and its body are one allocation (`body.rs`), the only one of an async miss beside the node. The steering
 //!   is a [`Core`], compiled once; the types come in through [`Parts`].
 

@@ -5,6 +5,9 @@
 //! top of the stack of visits), an empty one is run. At the first read whose value changed since the node was
 //! last verified, its body runs; if there is none, the node is fresh again.
 //!
+//! For example, `page` has read `title`, then `body`, and both are stale. `title` is verified, and has not changed. `body` runs, and has:
+//! `page` runs. Had `title` changed, `body` would not have been looked at: the new `page` may not read it.
+//!
 //! Invariant: if a node is not FRESH, every node that has a live edge to it is not FRESH either and has a mark for that
 //! edge, unless the node is EMPTY and unmarked (forgotten or failed, with unchanged reads). `invalidate.rs` establishes
 //! it, and it is why unmarked reads need no look.

@@ -15,6 +15,9 @@
 //!   swaps the state first; if the old state had the bit it takes the bucket and wakes everybody. The bit is
 //!   set under the bucket, so the publisher cannot come between the bit and the sleep: no wake-up is lost.
 //! * Waiting blocks on that node alone: a waiting thread runs nothing.
+//!
+//! For example, threads 1 and 2 ask for one EMPTY node. Thread 1 claims it. Thread 2 finds RUNNING, sets the bit and sleeps. Thread 1
+//! swaps in FRESH, finds the bit in the old state, and wakes thread 2, which sees FRESH and reads the value.
 
 use std::task::Waker;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Mark: after a change, make everything stale that depends on it, along live reverse edges.
+//! Invalidate: after a change, make everything stale that depends on it, along live reverse edges.
 //!
 //! Runs with the gate held exclusively, by one thread: a *pass* is all marking in one epoch. Nothing that is unaffected is
 //! visited. Dead reverse edges met on the way are dropped.
@@ -15,6 +15,10 @@
 //! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
 //!   pass therefore does not stop at a single mark of an older pass.
 //!   A pass does stop at nodes with several marks: no claim skips those, so the nodes behind them are not FRESH.
+//!
+//! For example, `top` reads `b`, that `a`, that `parse`, that the file. The file is touched: `parse` is reached from the leaf, and is the
+//! origin of `a`, `b` and `top`. `top` is asked for: its claim goes straight to `parse`, which runs and stays equal. `top` is current, and
+//! `a` and `b` have not been looked at.
 
 use std::sync::atomic::Ordering::Relaxed;
 

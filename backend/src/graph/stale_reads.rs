@@ -1,4 +1,4 @@
-//! Marks: which reads of a STALE node are stale. One word in the node: one read in place, a list, or "any".
+//! Stale reads: which reads of a STALE node are stale, as marks. One word in the node: one read in place, a list, or "any".
 //!
 //! A single mark also names the mark's *origin*: the node in which the staleness began, if all of it came from there. If
 //! the origin turns out unchanged, so is everything that was marked from it alone (`invalidate.rs` says when that holds).

@@ -5,6 +5,9 @@
 //! before was in vain, too: a session that stays open for hours, or that waits for a thread that opens a session, must not
 //! hold up the others for more than that. Then there is a rest. After a drain that was not in vain it is as long as the
 //! drain took, so that sessions wait for at most half of the time; after one that was, it doubles each time.
+//!
+//! For example, with a `patience` of one second, requests overlap all day and a result expires. A second later new requests wait; the
+//! open ones end after 20 ms, the first that comes in drops the result, and the next drain begins 20 ms later at the earliest.
 
 use std::time::{Duration, Instant};
 
