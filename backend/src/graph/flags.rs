@@ -88,7 +88,7 @@ const RULES: &[Rule] = &[
         has: Flags::empty(),
         lacks: Flags::ON_CYCLE.union(Flags::AHEAD).union(Flags::TWIN),
     },
-    Rule { phase: None, given: Flags::FORGOTTEN, has: Flags::empty(), lacks: Flags::HAS_VALUE },
+    // No rule says that what is FORGOTTEN has no value: a run that is cancelled after its output was in place leaves both.
     Rule { phase: None, given: Flags::LOST, has: Flags::SOURCE, lacks: Flags::empty() },
     Rule { phase: Some(Phase::Stale), given: Flags::empty(), has: Flags::HAS_VALUE, lacks: Flags::empty() },
 ];
