@@ -19,7 +19,10 @@ for model in ${LARDER_MIRI_MODELS:-stacked tree}; do
     [ "$model" = stacked ] || flags="$common -Zmiri-tree-borrows"
     echo "miri: $model borrows, strict provenance"
     export MIRIFLAGS="$flags -Zmiri-strict-provenance"
-    cargo +nightly miri test -p larder-backend -p larder-storage --lib "$@"
+    # The alarm's thread contends for a lock of parking_lot's, whose words are not of strict provenance.
+    strict=("$@")
+    [ $# -gt 0 ] || strict=(--)
+    cargo +nightly miri test -p larder-backend -p larder-storage --lib "${strict[@]}" --skip alarm
     # parking_lot's and dashmap's own words are not of strict provenance.
     echo "miri: $model borrows"
     export MIRIFLAGS="$flags -Zmiri-permissive-provenance"

@@ -51,10 +51,13 @@ impl Alarm {
         let key = (at, set.next);
         set.alarms.insert(key, waker);
         self.0 = Some(key);
-        if set.alarms.first_key_value().is_some_and(|(first, _)| *first == key) {
-            serve(&mut set);
-        }
+        let is_first = set.alarms.first_key_value().is_some_and(|(first, _)| *first == key);
+        let waits = is_first && serve(&mut set);
+        // The thread takes the lock as soon as it is woken.
         drop(set);
+        if waits {
+            CLOCK.earlier.notify_one();
+        }
         drop(before);
     }
 
@@ -73,15 +76,15 @@ impl Drop for Alarm {
     }
 }
 
-/// Makes the thread look at the first alarm; starts it if it does not run in this process.
-fn serve(set: &mut Set) {
+/// Starts the thread if it does not run in this process. Returns whether it waits, and has to look at the first alarm.
+fn serve(set: &mut Set) -> bool {
     let me = std::process::id();
     if set.served_by == Some(me) {
-        CLOCK.earlier.notify_one();
-        return;
+        return true;
     }
     let started = thread::Builder::new().name("larder-alarm".into()).spawn(wait);
     set.served_by = started.is_ok().then_some(me);
+    false
 }
 
 /// The thread's work.
