@@ -132,11 +132,14 @@ impl<'a> Naive<'a> {
             reader.outcome.reads.push(key);
         }
         if let Some(known) = self.known.get(&key) {
-            let (value, head) = (known.value.expect("what is known has a value"), known.head);
-            if let Some((depth, head)) = head
-                && self.stack.get(depth).is_some_and(|frame| frame.key == head)
-            {
-                self.poison(depth);
+            let (value, mut head) = (known.value.expect("what is known has a value"), known.head);
+            // The task at which the cycle closes may itself lie on one that closes further out.
+            while let Some((depth, at)) = head {
+                if self.stack.get(depth).is_some_and(|frame| frame.key == at) {
+                    self.poison(depth);
+                    break;
+                }
+                head = self.known.get(&at).and_then(|known| known.head);
             }
             return value;
         }

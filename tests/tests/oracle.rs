@@ -410,6 +410,31 @@ fn cycles_come_to_the_fixpoint_of_evaluation_from_scratch() {
 
 /// The definition by itself, without the engine.
 #[test]
+fn who_lies_on_a_cycle_does_not_depend_on_where_it_is_entered() {
+    let strategy = program(Flavour { cycles: Cycles::Failing, catching: true, concurrent: false });
+    let inputs = proptest::collection::vec(0..3i64, 16);
+    check_by(
+        1000,
+        (strategy, inputs).prop_map(|(program, inputs)| (Program { inputs, ..program }, Vec::new())),
+        |program, _| {
+            let inputs: Vec<_> = program.inputs.iter().copied().map(Some).collect();
+            let from = |roots: &[usize]| {
+                let mut naive = Naive::new(&program, &inputs, &[0, 0], &[0; FILES]);
+                roots.iter().map(|id| naive.value(*id).ok()).collect::<Vec<_>>()
+            };
+            for asked in 0..program.nodes.len() {
+                let alone = from(&[asked]);
+                for first in 0..program.nodes.len() {
+                    prop_assert_eq!(&from(&[first, asked])[1..], &alone[..], "n{} first", first);
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// The definition by itself, without the engine.
+#[test]
 fn what_a_cycle_comes_to_does_not_depend_on_where_it_is_entered() {
     let strategy = program(Flavour { cycles: Cycles::Fixpoints, catching: false, concurrent: false });
     check_by(1000, strategy.prop_map(|program| (program, Vec::new())), |program, _| {

@@ -228,7 +228,7 @@ pub(crate) fn failed_in_this_demand(local: &Local, node: NodeRef) -> Option<Task
     if failure.demand != local.demand.get() {
         return None;
     }
-    local.poison_through(failure.head, &failure.error);
+    local.poison_through(&failure);
     Some(failure.error)
 }
 

@@ -1,5 +1,6 @@
 //! Cycles that are resolved by iteration: `#[task_fn(cycle_initial = ..)]`.
 
+mod caught;
 mod closing_later;
 mod leaving;
 

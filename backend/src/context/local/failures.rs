@@ -3,6 +3,7 @@
 use std::cell::Ref;
 use std::sync::Arc;
 
+use crate::graph::extra::Failure;
 use crate::graph::failure::{CycleError, CycleHead, TaskError};
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Payload, Stop, Thrown};
@@ -56,11 +57,20 @@ impl Local {
 
     /// A task was read that has failed in this demand. If its cycle closes at a task that is still claimed, all from there on
     /// lie on it, too: whether they do must not depend on the order in which the tasks of a cycle were asked for.
-    pub(crate) fn poison_through(&self, head: Option<CycleHead>, error: &TaskError) {
-        if let (Some(CycleHead { depth, node }), TaskError::Cycle(_)) = (head, error)
-            && self.claimed.borrow().get(depth) == Some(&node)
-        {
-            self.poison_from(depth, &error.clone().into());
+    ///
+    /// The task at which it closes may have failed meanwhile, on a larger cycle that closes further out. For example, `a` has asked for
+    /// `b`, `b` for `c`, and `c` for `b` and for `a`: `c` closes at `b`, and `b` at `a`. If `a` then asks for `d`, and `d` for `c`, `d` lies on the cycle.
+    pub(crate) fn poison_through(&self, failure: &Failure) {
+        let mut next = failure.head.filter(|_| matches!(failure.error, TaskError::Cycle(_)));
+        // Each head stands further out than the last.
+        while let Some(CycleHead { depth, node }) = next {
+            if self.claimed.borrow().get(depth) == Some(&node) {
+                return self.poison_from(depth, &failure.error.clone().into());
+            }
+            next = node.extra().and_then(|extra| {
+                let of_head = extra.failure.lock();
+                of_head.as_ref().filter(|of_head| of_head.demand == failure.demand)?.head
+            });
         }
     }
 
