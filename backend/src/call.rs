@@ -9,4 +9,5 @@ pub mod args;
 pub mod slot;
 pub(crate) mod exact;
 pub(crate) mod print;
+pub(crate) mod weigh;
 pub(crate) mod storable;

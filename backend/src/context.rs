@@ -18,6 +18,7 @@ pub(crate) mod gate;
 pub(crate) mod watch;
 pub(crate) mod token;
 pub(crate) mod chores;
+pub(crate) mod memory;
 pub(crate) mod aparts;
 pub(crate) mod runners;
 pub(crate) mod sink;

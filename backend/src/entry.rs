@@ -6,6 +6,7 @@
 pub(crate) mod ask;
 pub(crate) mod question;
 pub(crate) mod activity;
+pub(crate) mod memory;
 pub(crate) mod stats;
 pub(crate) mod abilities;
 pub(crate) mod store;

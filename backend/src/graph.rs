@@ -9,6 +9,7 @@
 pub(crate) mod task_type;
 pub(crate) mod task_fn;
 pub(crate) mod flags;
+pub(crate) mod footprint;
 pub(crate) mod node;
 pub(crate) mod edges;
 pub(crate) mod extra;
@@ -18,6 +19,7 @@ pub(crate) mod claim;
 pub(crate) mod invalidate;
 pub(crate) mod stale_reads;
 pub(crate) mod expiry;
+pub(crate) mod recents;
 pub(crate) mod table;
 pub(crate) mod reason;
 pub(crate) mod emitted;

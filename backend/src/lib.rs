@@ -17,11 +17,13 @@ mod model;
 
 // Items that programs meet through the `larder` crate, which exports each of them.
 pub use call::storable::{Persist, PersistInput, PersistKey};
+pub use call::weigh::Weigh;
 pub use context::gate::UpdatePolicy;
 pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
+pub use entry::memory::{FunctionMemory, KnownTask, MemoryUse, Swept};
 pub use entry::question::{Ask, ask};
 pub use entry::stats::{FunctionStats, Stats};
 pub use entry::store::{StorageStats, Unstored};
@@ -42,7 +44,7 @@ pub use call::{args, slot};
 #[doc(hidden)]
 pub use context::engine::{Config, Engine};
 #[doc(hidden)]
-pub use entry::ask::{boxed, collect, forget, is_cached, task, unboxed};
+pub use entry::ask::{boxed, clear, collect, forget, forget_all_of, is_cached, task, unboxed};
 #[doc(hidden)]
 pub use entry::call::{call, call_async, with};
 #[doc(hidden)]
@@ -74,6 +76,7 @@ pub use session::source::lose_source;
 #[doc(hidden)]
 pub mod task_fn {
     pub use crate::call::exact::{Exact, same_by_sign};
+    pub use crate::call::weigh::{NoWeight, Weight};
     pub use crate::entry::abilities::*;
     pub use crate::graph::task_fn::{
         Definition, RawTaskFn, Site, TaskFn, Written, instance_of, name_of, type_id, type_id_of,

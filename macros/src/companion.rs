@@ -252,6 +252,13 @@ fn questions(task: &Task<'_>) -> TokenStream {
         generated!(bool),
         false,
     );
+    let forget_all_of = plain(
+        "forget_all_of",
+        "Drops what is kept of the call, and all that only this call has needed; says whether there was anything.",
+        generated!(bool),
+        false,
+    );
+    let clear = clear(task);
     let collect = question(
         task,
         Question {
@@ -265,7 +272,21 @@ fn questions(task: &Task<'_>) -> TokenStream {
         },
     );
     let boxed = boxed(task);
-    generated!(#task_fn #with #is_cached #forget #collect #boxed)
+    generated!(#task_fn #with #is_cached #forget #forget_all_of #clear #collect #boxed)
+}
+
+/// The one question that is about all calls.
+fn clear(task: &Task<'_>) -> TokenStream {
+    let (p, vis, turbofish) = (task.p(), &task.function.vis, task.turbofish());
+    let generics = without_lifetimes(&task.function.sig.generics);
+    let bounds = requirements::where_clause(task, &generics);
+    generated! {
+        #[doc = "Drops what is kept of all calls; says of how many."]
+        #[track_caller]
+        #vis fn clear #generics () -> usize #bounds {
+            #p::clear(Self::__descriptor #turbofish())
+        }
+    }
 }
 
 /// The arguments in a box, and the call with them.

@@ -220,14 +220,55 @@ fn options(task: &Task<'_>) -> TokenStream {
     if options.heavy.is_some() {
         calls.extend(generated!(.heavy()));
     }
-    if let Some(ttl) = &options.ttl {
-        calls.extend(generated!(.ttl(#ttl)));
-    }
+    calls.extend(keeping(task));
     if let Some(span) = options.no_errors {
         calls.extend(quote_spanned!(generated_at(span)=> .uncached_if(|output: &#output| output.is_err())));
     }
     calls.extend(cycle(task));
     calls.extend(resolve(task));
+    calls
+}
+
+/// Returns the calls that say for how long results are kept, and what that takes.
+fn keeping(task: &Task<'_>) -> TokenStream {
+    let (p, options, output) = (task.p(), task.options, task.output());
+    let mut calls = TokenStream::new();
+    if let Some(ttl) = &options.ttl {
+        calls.extend(generated!(.ttl(|| -> ::core::time::Duration { #ttl })));
+    }
+    if let Some(expires) = &options.expires {
+        calls.extend(
+            generated!(.expires(|output: &#output| -> ::core::option::Option<::core::time::Duration> {
+                let expires: fn(&#output) -> _ = #expires;
+                ::core::convert::Into::into(expires(output))
+            })),
+        );
+    }
+    if let Some(keep_if) = &options.keep_if {
+        calls.extend(generated!(.uncached_if(|output: &#output| -> bool {
+            let keep_if: fn(&#output) -> bool = #keep_if;
+            !keep_if(output)
+        })));
+    }
+    if let Some(weight) = &options.weight {
+        calls.extend(generated!(.weight({
+            let weight: fn(&#output) -> usize = #weight;
+            ::core::option::Option::Some(weight)
+        })));
+    } else {
+        let pick = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Weight::<#output>::WEIGH);
+        calls.extend(generated!(.weight({
+            #[allow(unused_imports)]
+            use #p::NoWeight as _;
+            #pick
+        })));
+    }
+    if let Some(lru) = &options.lru {
+        calls.extend(generated!(.lru(#lru)));
+    }
+    if options.keep.is_some() {
+        calls.extend(generated!(.stays()));
+    }
     calls
 }
 

@@ -17,25 +17,35 @@ pub(crate) struct Options {
     pub(crate) no_eq: Option<Span>,
     pub(crate) no_errors: Option<Span>,
     pub(crate) secret_args: Option<Span>,
+    pub(crate) keep: Option<Span>,
     pub(crate) eq: Option<Expr>,
     pub(crate) version: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
+    pub(crate) expires: Option<Expr>,
+    pub(crate) keep_if: Option<Expr>,
+    pub(crate) weight: Option<Expr>,
+    pub(crate) lru: Option<Expr>,
     pub(crate) max_future: Option<Expr>,
     pub(crate) cycle_initial: Option<Expr>,
     pub(crate) cycle_rounds: Option<Expr>,
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 14] = [
+const KNOWN: [(&str, Option<&str>); 19] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
     ("eq", Some("same_meaning")),
     ("skip_unused", None),
     ("no_errors", None),
+    ("keep_if", Some("|value| value.is_some()")),
     ("ttl", Some("Duration::from_secs(60)")),
+    ("expires", Some("|value| value.max_age")),
     ("volatile", None),
     ("heavy", None),
+    ("weight", Some("Page::bytes")),
+    ("lru", Some("128")),
+    ("keep", None),
     ("cycle_initial", Some("Vec::new()")),
     ("cycle_rounds", Some("200")),
     ("secret_args", None),
@@ -44,7 +54,7 @@ const KNOWN: [(&str, Option<&str>); 14] = [
 ];
 
 /// Pairs that cannot stand together, with the reason.
-const CONTRADICTIONS: [(&str, &str, &str); 4] = [
+const CONTRADICTIONS: [(&str, &str, &str); 7] = [
     ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
     (
         "transient",
@@ -56,6 +66,17 @@ const CONTRADICTIONS: [(&str, &str, &str); 4] = [
         "ttl",
         "the body runs again in every session anyway, so that nothing lives to expire; keep one",
     ),
+    (
+        "volatile",
+        "expires",
+        "the body runs again in every session anyway, so that nothing lives to expire; keep one",
+    ),
+    (
+        "no_errors",
+        "keep_if",
+        "`no_errors` is `keep_if = Result::is_ok`; say all that is to be kept in one `keep_if`",
+    ),
+    ("keep", "lru", "one says that all outputs stay in memory, the other how many; keep one"),
     (
         "no_eq",
         "cycle_initial",
@@ -131,6 +152,7 @@ impl Options {
             "no_eq" => &mut self.no_eq,
             "no_errors" => &mut self.no_errors,
             "secret_args" => &mut self.secret_args,
+            "keep" => &mut self.keep,
             _ => unreachable!("`{name}` is listed as a flag in `KNOWN`"),
         }
     }
@@ -140,6 +162,10 @@ impl Options {
             "eq" => &mut self.eq,
             "version" => &mut self.version,
             "ttl" => &mut self.ttl,
+            "expires" => &mut self.expires,
+            "keep_if" => &mut self.keep_if,
+            "weight" => &mut self.weight,
+            "lru" => &mut self.lru,
             "max_future" => &mut self.max_future,
             "cycle_initial" => &mut self.cycle_initial,
             "cycle_rounds" => &mut self.cycle_rounds,

@@ -31,10 +31,10 @@ pub mod storage {
 pub use carry::{Carried, current};
 pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
-    Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionStats, GateHolder, GateStats,
-    GateWait, GateWaiter, Held, Input, InputValue, Opened, Persist, PersistInput, PersistKey, Reason,
-    Refreshed, Scope, Stats, StorageStats, Task, TaskError, Unstored, Update, UpdateError, UpdatePolicy, ask,
-    emit, par_each, par_map, scope, try_par_map,
+    Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionMemory, FunctionStats,
+    GateHolder, GateStats, GateWait, GateWaiter, Held, Input, InputValue, KnownTask, MemoryUse, Opened,
+    Persist, PersistInput, PersistKey, Reason, Refreshed, Scope, Stats, StorageStats, Swept, Task, TaskError,
+    Unstored, Update, UpdateError, UpdatePolicy, Weigh, ask, emit, par_each, par_map, scope, try_par_map,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};

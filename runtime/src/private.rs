@@ -10,11 +10,12 @@ pub mod v1 {
     pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{
         Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn,
-        RawTaskFn, Recall, Signed, Site, TaskFn, Total, Written, first_of, instance_of, name_of, type_id_of,
+        NoWeight, RawTaskFn, Recall, Signed, Site, TaskFn, Total, Weight, Written, first_of, instance_of,
+        name_of, type_id_of,
     };
     pub use larder_backend::{
-        Emitted, Registered, Task, boxed, call, collect, forget, is_cached, stored, submit, task, unboxed,
-        with,
+        Emitted, Registered, Task, boxed, call, clear, collect, forget, forget_all_of, is_cached, stored,
+        submit, task, unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};

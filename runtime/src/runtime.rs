@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
 use larder_backend::{
-    Activity, Config, Engine, Input, InputValue, PersistInput, Refreshed, Stats, TaskError, Update,
-    UpdateError,
+    Activity, Config, Engine, Input, InputValue, KnownTask, MemoryUse, PersistInput, Refreshed, Stats, Swept,
+    TaskError, Update, UpdateError,
 };
 
 use crate::run_async::update;
@@ -87,6 +87,42 @@ impl Builder {
     #[must_use]
     pub fn patience(mut self, patience: impl Into<Option<Duration>>) -> Self {
         self.config.patience = patience.into();
+        self
+    }
+
+    /// The most bytes that tasks may take in memory between sessions: their nodes, arguments and outputs, the edges between them, and
+    /// what hangs on outputs, as far as that is weighed ([`Weigh`](crate::Weigh), `#[task_fn(weight = ..)]`). Default: no limit.
+    ///
+    /// When more is used, and no session is open, there goes, until there is room:
+    /// 1. tasks that no other task reads, that no [`Task`](crate::Task) holds, and that were not asked for lately; and in turn what only they
+    ///    have read;
+    /// 2. if that is not enough, outputs that hang on something and were not used lately, the heaviest first. The task stays.
+    ///
+    /// What is asked for again is computed again, or comes from the store if there is one. No value ever changes by that, and readers stay
+    /// current. One thing is lost: a task that is *not* stored, whose output has gone, and whose inputs have changed since, counts as
+    /// changed when it has run again, whatever it returns, as there is nothing left to compare with. So its readers run, too. Functions for
+    /// which that is too dear say `#[task_fn(keep)]`.
+    ///
+    /// A cap that cannot be met, because handles, `keep`, inputs or edges alone take more, is met as far as possible:
+    /// [`MemoryUse::missed`](crate::MemoryUse) says by how much it was missed, and it is tried again from time to time. While sessions of
+    /// several threads overlap, a moment without any is seen to ([`Builder::patience`]).
+    ///
+    /// Cost: nothing per hit; what goes is paid for when it goes. Inputs are not counted, and stay.
+    #[must_use]
+    pub fn memory_cap(mut self, bytes: usize) -> Self {
+        self.config.memory_cap = Some(bytes);
+        self
+    }
+
+    /// Lets tasks go that no other task reads, that no handle holds, and that were not asked for in so many sessions (or up to twice as
+    /// many), with what only they have read. For example, tasks whose arguments are the contents of a file, of which each edit makes new
+    /// ones, and lookups that failed. Default: they stay.
+    ///
+    /// Results in a store stay there. A task counts as asked for when a session or a task that runs asks for it; a reader that only
+    /// turned out to be current keeps what it has read anyway. Cost: a look at each task, once in so many sessions.
+    #[must_use]
+    pub fn collect_after(mut self, sessions: u32) -> Self {
+        self.config.collect_after = Some(sessions);
         self
     }
 
@@ -389,6 +425,60 @@ impl Runtime {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.stats()
+    }
+
+    /// Returns what the tasks take in memory, by function.
+    ///
+    /// Cost: a look at each task, in short sessions, between which updates may come.
+    ///
+    /// # Panics
+    /// Inside of an update.
+    #[must_use]
+    #[track_caller]
+    pub fn memory(&self) -> MemoryUse {
+        self.engine.memory_use()
+    }
+
+    /// Drops tasks and outputs, those first that were not used lately, until tasks take no more than `bytes`, or nothing is left that may
+    /// go; see [`Builder::memory_cap`] for what goes and what it costs. `shrink_to(0)` keeps what is held, and what `keep` says.
+    ///
+    /// Waits for the open sessions to end; those of other threads go on between its slices, each of which takes a few milliseconds at most.
+    ///
+    /// # Errors
+    /// [`UpdateError::InSession`] if this thread has a session of this runtime open.
+    pub fn shrink_to(&self, bytes: usize) -> Result<Swept, UpdateError> {
+        self.engine.shrink_to(bytes)
+    }
+
+    /// Forgets the tasks that `forgets` says of, as `f::forget(args)` does, as soon as no session is open. Returns how many that are.
+    ///
+    /// ```
+    /// use larder::{Runtime, task_fn};
+    ///
+    /// #[task_fn]
+    /// fn words(page: &str) -> usize {
+    ///     page.split_whitespace().count()
+    /// }
+    ///
+    /// let runtime = Runtime::new();
+    /// runtime.run(|| (words("a b"), words("c")));
+    /// let forgotten = runtime.forget_if(|task| task.function() == "words" && task.to_string().contains("a b"));
+    /// assert_eq!(forgotten, 1);
+    /// ```
+    ///
+    /// Cost: a look at each task. `forgets` runs in a session, under no lock.
+    ///
+    /// # Panics
+    /// Inside of an update, and if `forgets` does.
+    #[track_caller]
+    pub fn forget_if(&self, forgets: impl FnMut(&KnownTask) -> bool) -> usize {
+        self.engine.forget_if(forgets)
+    }
+
+    /// Sets how many outputs a function with `#[task_fn(lru = ..)]` keeps in memory, given its name or its path. What is too much goes as soon
+    /// as no session is open. Returns whether there is such a function that has been called.
+    pub fn set_lru(&self, function: &str, outputs: usize) -> bool {
+        self.engine.set_lru(function, outputs)
     }
 
     /// Returns what this runtime holds and does at the moment: to be watched, to find what is left over, and which sessions an update

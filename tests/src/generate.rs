@@ -150,6 +150,7 @@ pub fn program(flavour: Flavour) -> impl Strategy<Value = Program> {
         nodes,
         cyclic: flavour.cycles != Cycles::No,
         catching: flavour.catching,
+        cap: None,
     })
 }
 

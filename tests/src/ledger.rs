@@ -3,6 +3,8 @@
 //! A body may run if it never did, if its last run failed, if its output was forgotten, if it is volatile; or if
 //! something that its last run read has changed since that run ended. Within a step (sessions with no update between
 //! them) it runs once, unless it fails or is volatile.
+//!
+//! With a cap on memory, what has gone between sessions runs again without another reason; never twice in one session.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -56,6 +58,8 @@ pub struct Ledger {
     now: u64,
     step: u64,
     one_session: bool,
+    /// Whether tasks and outputs go between sessions to save memory.
+    evicts: bool,
     inputs: Vec<u64>,
     tasks: BTreeMap<Key, Record>,
     violations: Vec<(Key, Vec<Read>, String)>,
@@ -66,14 +70,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger.
+    /// An empty ledger. If the runtime `evicts`, a body may run without another reason once in each session.
     #[must_use]
-    pub fn new(inputs: usize) -> Self {
+    pub fn new(inputs: usize, evicts: bool) -> Self {
         let tasks = BTreeMap::new();
         Self {
             now: 1,
             step: 1,
             one_session: true,
+            evicts,
             inputs: vec![0; inputs],
             tasks,
             violations: Vec::new(),
@@ -146,9 +151,9 @@ impl Ledger {
             let changed = record.reads.iter().any(|read| self.changed_at(read) > record.ended_at);
             if record.running {
                 self.violations.push((key, Vec::new(), format!("{key:?} runs twice at once")));
-            } else if record.step == self.step && !excused && (self.one_session || !changed) {
+            } else if record.step == self.step && !excused && (self.one_session || !changed && !self.evicts) {
                 self.violations.push((key, record.reads.clone(), format!("{key:?} runs twice in one step")));
-            } else if !excused && !changed {
+            } else if !excused && !changed && !self.evicts {
                 let text =
                     format!("{key:?} runs though nothing that it read has changed: {:?}", record.reads);
                 self.violations.push((key, record.reads.clone(), text));

@@ -96,6 +96,8 @@ pub struct Program {
     /// Whether nodes catch failures. Which tasks on a cycle others saw fail is a matter of timing between threads, so
     /// that programs with cycles on several threads do not.
     pub catching: bool,
+    /// The cap on the runtime's memory, in bytes. Whatever it is, no value changes.
+    pub cap: Option<usize>,
 }
 
 /// A task: a node, or the task that reads it by a handle.
@@ -335,6 +337,9 @@ impl fmt::Debug for Program {
                 continue;
             }
             writeln!(f, "    {:?} n{id} = {}", node.kind, Shown(self, id, &node.expr))?;
+        }
+        if let Some(cap) = self.cap {
+            writeln!(f, "    cap on memory: {cap}")?;
         }
         write!(f, "}} of {} nodes; those not shown are 0", self.nodes.len())
     }

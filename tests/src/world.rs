@@ -18,6 +18,9 @@ use crate::ledger::{Ledger, Read};
 use crate::program::{FILES, Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial};
 use crate::suspended;
 
+/// What an output weighs, so that a cap on memory drops outputs, too.
+const WEIGHT: usize = 64;
+
 /// A program on a runtime of its own.
 pub struct World {
     /// The number by which its tasks find it.
@@ -97,14 +100,18 @@ impl World {
         files: Arc<TempDir>,
         values: &[Option<i64>],
     ) -> Arc<Self> {
+        let builder = match program.cap {
+            Some(cap) => Runtime::builder().memory_cap(cap),
+            None => Runtime::builder(),
+        };
         let runtime = match &store {
-            Some(store) => Runtime::builder()
+            Some(store) => builder
                 .storage(store.clone())
                 .code_identity("oracle")
                 .max_commit_delay(Duration::from_millis(1))
                 .try_build()
                 .expect("nothing is wrong with the store"),
-            None => Runtime::new(),
+            None => builder.build(),
         };
         let named = values.iter().enumerate();
         let inputs: Vec<_> = named
@@ -116,7 +123,7 @@ impl World {
         runtime.run(|| Receiver(id).method(Receiver::MET));
         Arc::new(Self {
             id,
-            ledger: Mutex::new(Ledger::new(program.inputs.len() + FILES)),
+            ledger: Mutex::new(Ledger::new(program.inputs.len() + FILES, program.cap.is_some())),
             program,
             runtime,
             store,
@@ -425,37 +432,37 @@ fn node(program: u32, id: usize) -> i64 {
 }
 
 /// The nodes of kind [`Kind::Plain`].
-#[task_fn]
+#[task_fn(weight = |_| WEIGHT)]
 pub fn plain(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
 /// The nodes of kind [`Kind::Named`].
-#[task_fn]
+#[task_fn(weight = |_| WEIGHT)]
 pub fn named(program: u32, id: &str) -> i64 {
     node(program, id.parse().expect("nodes are named by numbers"))
 }
 
 /// The nodes of kind [`Kind::NoEq`].
-#[task_fn(no_eq)]
+#[task_fn(no_eq, weight = |_| WEIGHT)]
 pub fn unequal(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
 /// The nodes of kind [`Kind::Volatile`].
-#[task_fn(volatile)]
+#[task_fn(volatile, weight = |_| WEIGHT)]
 pub fn volatile(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
 /// The nodes of kind [`Kind::Async`].
-#[task_fn]
+#[task_fn(weight = |_| WEIGHT)]
 pub async fn asynchronous(program: u32, id: usize) -> i64 {
     suspended::node(program, id).await
 }
 
 /// The nodes of kind [`Kind::Fixpoint`].
-#[task_fn(cycle_initial = initial(id), cycle_rounds = ROUNDS)]
+#[task_fn(cycle_initial = initial(id), cycle_rounds = ROUNDS, weight = |_| WEIGHT)]
 pub fn fixpoint(program: u32, id: usize) -> i64 {
     node(program, id)
 }
@@ -467,14 +474,14 @@ impl Receiver {
     /// A call that no program makes: from then on the process knows the method, and can run tasks of it before their readers.
     const MET: usize = usize::MAX;
 
-    #[task_fn]
+    #[task_fn(weight = |_| WEIGHT)]
     fn method(&self, id: usize) -> i64 {
         if id == Self::MET { 0 } else { node(self.0, id) }
     }
 }
 
 /// Reads the node `id` through a handle.
-#[task_fn]
+#[task_fn(weight = |_| WEIGHT)]
 pub fn through(program: u32, id: usize, of: &Task<i64>) -> i64 {
     body(program, Key::Through(id), |_| {
         note(Read::Value(Key::Node(id)));

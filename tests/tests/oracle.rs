@@ -260,7 +260,7 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             state.set(&sets);
         }
     }
-    if world.is_stored() && !world.program.has_fixpoints() {
+    if world.is_stored() && !world.program.has_fixpoints() && world.program.cap.is_none() {
         let ran = world.ledger().ran();
         state.traces.settle(&world.program, &naive.evaluated(), &ran)?;
     }
@@ -478,4 +478,45 @@ fn async_functions_and_scopes_on_several_threads_agree_with_evaluation_from_scra
 #[test]
 fn cycles_through_async_functions_and_scopes_fail_and_others_do_not() {
     check_concurrent(150, Cycles::Failing, 3);
+}
+
+/// Programs under caps on memory: nothing, a quarter and a half of about what they need.
+fn capped(flavour: Flavour) -> impl Strategy<Value = Program> {
+    let share = prop_oneof![Just(0), Just(1), Just(2)];
+    (program(flavour), share).prop_map(|(program, share)| {
+        let needed = program.nodes.len() * 250;
+        Program { cap: Some(needed * share / 4), ..program }
+    })
+}
+
+#[test]
+fn a_cap_on_memory_changes_no_answer() {
+    let flavour = Flavour { cycles: Cycles::No, catching: true, concurrent: false };
+    check_by(400, (capped(flavour), steps(1, false)), run);
+    check_by(150, (capped(flavour), steps(3, false)), run);
+    check_by(100, (capped(flavour), steps(1, true)), run);
+}
+
+#[test]
+fn a_cap_on_memory_changes_no_answer_on_cycles() {
+    let failing = Flavour { cycles: Cycles::Failing, catching: true, concurrent: false };
+    check_by(200, (capped(failing), steps(1, false)), run);
+    check_by(100, (capped(Flavour { catching: false, ..failing }), steps(3, true)), run);
+    let fixpoints = Flavour { cycles: Cycles::Fixpoints, catching: false, concurrent: false };
+    check_by(200, (capped(fixpoints), steps(1, false)), run);
+}
+
+#[test]
+fn a_cap_on_memory_changes_no_answer_of_async_functions_and_scopes() {
+    let flavour = Flavour { cycles: Cycles::No, catching: true, concurrent: true };
+    check_by(150, (capped(flavour), steps_with_futures(3)), run);
+}
+
+#[test]
+fn over_a_store_a_cap_on_memory_changes_no_answer() {
+    let flavour = Flavour { cycles: Cycles::No, catching: true, concurrent: false };
+    check_by(200, (capped(flavour), steps_over_a_store(1)), run_stored);
+    check_by(100, (capped(flavour), steps_over_a_store(3)), run_stored);
+    let failing = Flavour { cycles: Cycles::Failing, ..flavour };
+    check_by(100, (capped(failing), steps_over_a_store(1)), run_stored);
 }

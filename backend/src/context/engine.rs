@@ -15,6 +15,7 @@ use crate::context::async_runs::AsyncRuns;
 use crate::context::chores::Chores;
 use crate::context::gate::Gate;
 use crate::context::local::Local;
+use crate::context::memory::Memory;
 use crate::context::runners::Runners;
 use crate::context::threads::Threads;
 use crate::context::waits::WaitGraph;
@@ -24,6 +25,7 @@ use crate::graph::expiry::Expiries;
 use crate::graph::flags::Flags;
 use crate::graph::held::Released;
 use crate::graph::node::NodeRef;
+use crate::graph::recents::Recents;
 use crate::graph::table::Table;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Persistence, StorageConfig};
@@ -43,6 +45,10 @@ pub struct Config {
     pub patience: Option<Duration>,
     /// How long carried work trusts the owner of a task to finish it, if nothing is known of such tasks.
     pub apart_after: Duration,
+    /// The most bytes that tasks may take between sessions.
+    pub memory_cap: Option<usize>,
+    /// After how many sessions a task goes that was not asked for.
+    pub collect_after: Option<u32>,
 }
 
 impl Default for Config {
@@ -50,7 +56,14 @@ impl Default for Config {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let patience = Some(Duration::from_millis(50));
         let apart_after = Duration::from_millis(100);
-        Self { shards: (threads * 4).next_power_of_two(), threads, patience, apart_after }
+        Self {
+            shards: (threads * 4).next_power_of_two(),
+            threads,
+            patience,
+            apart_after,
+            memory_cap: None,
+            collect_after: None,
+        }
     }
 }
 
@@ -69,6 +82,7 @@ pub struct Engine {
     pub(crate) gate: Arc<Gate>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) chores: Chores,
+    pub(crate) memory: Memory,
     /// The process that made it. In one that was forked off it, its threads are missing.
     process: u32,
     pub(crate) functions: Functions,
@@ -88,6 +102,10 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) untidy: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Nodes to be dropped with all that they alone have read.
+    pub(crate) deep_drops: Mutex<Vec<NodeRef>>,
+    /// The outputs of functions that keep a number of them.
+    pub(crate) recents: Recents,
     /// Nodes on their way out.
     pub(crate) reclaim: Reclaim,
     /// The last handles of nodes that are not wanted any more.
@@ -146,6 +164,7 @@ impl Engine {
             gate: Gate::new(config.patience),
             watch: Arc::default(),
             chores: Chores::default(),
+            memory: Memory::new(config.memory_cap, config.collect_after),
             process: std::process::id(),
             functions: Functions::default(),
             epoch: AtomicU32::new(1),
@@ -158,6 +177,8 @@ impl Engine {
             refreshing: Mutex::default(),
             untidy: Mutex::default(),
             drops: Mutex::default(),
+            deep_drops: Mutex::default(),
+            recents: Recents::default(),
             reclaim: Reclaim::default(),
             released: Arc::default(),
             apart_after: config.apart_after,
@@ -201,7 +222,21 @@ impl Engine {
 
     /// Whether there is something to do. The caller, which holds the gate exclusively, does it.
     pub(crate) fn take_chores(&self) -> bool {
-        self.chores.take() || self.released.any() || self.expiries.is_due()
+        let is_memory_due = self.memory.is_due_alone();
+        self.chores.take() || self.released.any() || self.expiries.is_due() || is_memory_due
+    }
+
+    /// Notes that tasks take so many bytes more.
+    pub(crate) fn add_memory(&self, bytes: isize) {
+        if self.memory.add(bytes) {
+            self.clear_caches();
+        }
+    }
+
+    /// Lets each thread's cache be cleared when the thread next enters a session.
+    pub(crate) fn clear_caches(&self) {
+        // Release: pairs with the Acquire in `Local::enter`.
+        self.generation.store(new_generation(), Ordering::Release);
     }
 
     /// Whether this is the process that made the engine, and not one that was forked off it.
@@ -251,10 +286,29 @@ impl Engine {
 
     /// Lists a node whose output is to be dropped when the gate is next held exclusively.
     pub(crate) fn queue_drop(&self, node: NodeRef) {
-        let mut drops = self.drops.lock();
+        self.queue(&self.drops, node);
+    }
+
+    /// Lists a node to be dropped with all that it alone has read.
+    pub(crate) fn queue_deep_drop(&self, node: NodeRef) {
+        self.queue(&self.deep_drops, node);
+    }
+
+    fn queue(&self, drops: &Mutex<Vec<NodeRef>>, node: NodeRef) {
+        let mut drops = drops.lock();
         if !node.flag(Flags::DROP_QUEUED) {
             node.set_flag(Flags::DROP_QUEUED);
             drops.push(node);
+            self.chores.list_prompt();
+        }
+    }
+
+    /// Notes that a function that keeps a number of outputs has one in memory, and has those beyond the number dropped.
+    pub(crate) fn note_recent(&self, node: NodeRef) {
+        if self.recents.note(node) {
+            if self.memory.begin_counting() {
+                self.clear_caches();
+            }
             self.chores.list_prompt();
         }
     }

@@ -54,6 +54,10 @@ pub(crate) struct Local {
     cache: ThreadCache,
     reads: UnsafeCell<Vec<Edge>>,
     pub(crate) counters: CounterTable,
+    /// Whether uses of nodes are counted (`memory.rs`).
+    counts_uses: Cell<bool>,
+    /// The bytes that tasks take more than the engine has been told.
+    bytes: Cell<isize>,
     // The frame, continued.
     recording: Cell<bool>,
     predicting: Cell<bool>,
@@ -243,6 +247,8 @@ impl Local {
             cache: ThreadCache::default(),
             reads: UnsafeCell::new(Vec::new()),
             counters: CounterTable::default(),
+            counts_uses: Cell::new(false),
+            bytes: Cell::new(0),
             recording: Cell::new(false),
             predicting: Cell::new(false),
             duplicates: Cell::new(false),
@@ -293,6 +299,7 @@ impl Local {
             self.cache.clear();
         }
         self.cache.take_room();
+        self.counts_uses.set(engine.memory.counts());
         let sessions = self.sessions.replace(self.sessions.get() + 1);
         // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
         let frame = (sessions == 0).then(|| {
@@ -307,8 +314,34 @@ impl Local {
         CURRENT.set(entered.before);
         if let Some(frame) = entered.frame {
             self.end_frame(frame);
+            self.tell_memory();
         }
         self.sessions.set(self.sessions.get() - 1);
+    }
+
+    /// Notes that tasks take so many bytes more.
+    #[inline]
+    pub(crate) fn add_memory(&self, bytes: isize) {
+        const MOST: usize = 1 << 16;
+        self.bytes.set(self.bytes.get() + bytes);
+        if self.bytes.get().unsigned_abs() > MOST {
+            self.tell_memory();
+        }
+    }
+
+    #[inline]
+    fn tell_memory(&self) {
+        if self.bytes.get() != 0 {
+            self.engine().add_memory(self.bytes.take());
+        }
+    }
+
+    /// Notes that a node was used, as far as uses are counted.
+    #[inline]
+    pub(crate) fn note_use(&self, node: NodeRef) {
+        if self.counts_uses.get() {
+            node.note_use();
+        }
     }
 
     /// Whether a session is open on this thread.

@@ -2,6 +2,7 @@
 
 use crate::call::args::{Args, ArgsSlot, Unboxed};
 use crate::call::slot::{OwnedMagicAny, StackMagicAnySlot};
+use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
@@ -10,7 +11,7 @@ use crate::graph::claim::Phase;
 use crate::graph::emitted::Emitted;
 use crate::graph::flags::Leaving;
 use crate::graph::node::NodeRef;
-use crate::graph::table::Inserted;
+use crate::graph::table::{Inserted, Place};
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::hash_of;
 
@@ -77,6 +78,47 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
     let Some((local, node)) = known(task_fn, args) else { return false };
     local.engine().queue_drop(node);
     true
+}
+
+/// Drops the output of a call as [`forget`] does, and all that only this call has needed. Returns whether there was anything to drop.
+///
+/// # Panics
+/// Outside of a session.
+#[track_caller]
+pub fn forget_all_of<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> bool {
+    let Some((local, node)) = known(task_fn, args) else { return false };
+    local.engine().queue_deep_drop(node);
+    true
+}
+
+/// Drops the outputs of all calls of a function as [`forget`] does. Returns how many there were. Cost: a look at each task.
+///
+/// # Panics
+/// Outside of a session.
+#[track_caller]
+pub fn clear<K, O>(task_fn: &'static TaskFn<K, O>) -> usize {
+    let task_fn = task_fn.raw();
+    let engine = inside(task_fn).engine();
+    engine.forget_nodes(|node| node.task_fn.is(task_fn))
+}
+
+impl Engine {
+    /// Has those nodes dropped that `goes` says of, which runs under no lock. Returns how many. A session is open.
+    pub(crate) fn forget_nodes(&self, mut goes: impl FnMut(NodeRef) -> bool) -> usize {
+        const PLACES: usize = 1 << 14;
+        let (mut next, mut nodes, mut count) = (Some(Place::default()), Vec::new(), 0);
+        while let Some(place) = next {
+            next = self.table.nodes_from(place, PLACES, &mut nodes);
+            for node in nodes.drain(..).filter(|node| goes(*node)) {
+                self.queue_drop(node);
+                count += 1;
+            }
+        }
+        count
+    }
 }
 
 /// All values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,

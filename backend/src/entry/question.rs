@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::call::args::Args;
 use crate::context::local::OutOfSight;
-use crate::entry::ask::{forget, is_cached, place, task};
+use crate::entry::ask::{clear, forget, forget_all_of, is_cached, place, task};
 use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
 use crate::evaluate::lookup::{inside, outside};
@@ -36,6 +36,8 @@ struct Asked {
 enum Question {
     IsCached,
     Forget,
+    ForgetAllOf,
+    Clear,
     Task,
     Collect,
     Uncached,
@@ -44,6 +46,7 @@ enum Question {
 /// The answer that unwinds from the call to the question.
 enum Answer {
     Flag(bool),
+    Count(usize),
     /// A `Task<O>`.
     Task(Box<dyn Any + Send>),
     /// The node of the call.
@@ -82,6 +85,26 @@ impl<R, F: FnOnce() -> R> Ask<F> {
     /// Outside of a session, and as [`ask`] says.
     pub fn forget(self) -> bool {
         self.flag(Question::Forget)
+    }
+
+    /// Drops the output of the call as [`Ask::forget`] does, and all that only this call has needed. Returns whether there was anything
+    /// to drop.
+    ///
+    /// # Panics
+    /// Outside of a session, and as [`ask`] says.
+    pub fn forget_all_of(self) -> bool {
+        self.flag(Question::ForgetAllOf)
+    }
+
+    /// Drops the outputs of all calls of the function that the call is one of. Returns how many there were. Cost: a look at each task.
+    ///
+    /// # Panics
+    /// Outside of a session, and as [`ask`] says.
+    pub fn clear(self) -> usize {
+        let Answer::Count(count) = self.put(Question::Clear) else {
+            unreachable!("the answer is to the question")
+        };
+        count
     }
 
     /// A handle to the call. Runs nothing. `T` is the output of the task function: for an `async fn`, what awaiting gives.
@@ -174,6 +197,8 @@ pub(crate) fn meet<A: Args, O: Clone + Send + Sync + 'static>(
     let answer = match question {
         Question::IsCached => Answer::Flag(is_cached::<A, O>(task_fn, args)),
         Question::Forget => Answer::Flag(forget::<A, O>(task_fn, args)),
+        Question::ForgetAllOf => Answer::Flag(forget_all_of::<A, O>(task_fn, args)),
+        Question::Clear => Answer::Count(clear(task_fn)),
         Question::Task => Answer::Task(Box::new(task::<A, O>(task_fn, args))),
         Question::Collect => Answer::Node(task_fn.raw(), place::<A, O>(task_fn, args).1),
         Question::Uncached => {

@@ -15,12 +15,15 @@ use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Deps, Edge};
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::TaskError;
-use crate::graph::flags::{Flags, Leaving};
+use crate::graph::flags::{Flags, Keeping, Leaving};
+use crate::graph::footprint;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
 use crate::persist::reads_changed;
+use larder_storage::Digest;
 
 /// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
 ///
@@ -167,6 +170,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     node.clear_flag(Flags::RESTORED);
     let emitted_changed = keep_emitted(local, node);
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
+    let evicted = Evicted::of(node);
     publish_run(local, node, changes, lasts);
     if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {
         node.set_flag(Flags::SOURCE);
@@ -175,6 +179,9 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     // The store is told before the node is FRESH: a reader then hands its own run over later.
     let replaced =
         engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
+    if let Some(evicted) = evicted {
+        evicted.compare(node);
+    }
     let counters = local.counters.of(node.function);
     counters.runs.add(1);
     if ran == Ran::Equal {
@@ -183,6 +190,30 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     end_claim(local, node, Phase::Fresh);
     drop(replaced);
     Completed::Published
+}
+
+/// What readers have seen of a node whose output was dropped to save memory, and whose body has run again.
+struct Evicted {
+    fingerprint: Digest,
+    changed_at: u32,
+}
+
+impl Evicted {
+    /// None also if readers have seen a failure since.
+    fn of(node: NodeRef) -> Option<Self> {
+        if !node.keeping().contains(Keeping::EVICTED) {
+            return None;
+        }
+        let fingerprint = Persisted::of(node)?.fingerprint;
+        (!node.flag(Flags::FAILED)).then(|| Self { fingerprint, changed_at: node.changed_at.load(Relaxed) })
+    }
+
+    /// The output is in place and stored again, if it can be: by its fingerprint it may be the one that was dropped.
+    fn compare(self, node: NodeRef) {
+        if Persisted::of(node).is_some_and(|now| now.is_stored && now.fingerprint == self.fingerprint) {
+            node.changed_at.store(self.changed_at, Relaxed);
+        }
+    }
 }
 
 #[cold]
@@ -273,6 +304,8 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     // The reads of a restored run are not known.
     let emitters_changed = node.flag(Flags::RESTORED) || !same_emitters(before, reads);
     reads_changed(node, before.len());
+    local
+        .add_memory((reads.len().cast_signed() - before.len().cast_signed()) * footprint::EDGE.cast_signed());
     for (position, &read) in reads.iter().enumerate() {
         if before.get(position) != Some(&read) {
             let reverse = Dependent::new(node, position, read);

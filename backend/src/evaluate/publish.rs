@@ -12,6 +12,7 @@ use crate::graph::edges::Edge;
 use crate::graph::extra::Failure;
 use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::flags::{Flags, Leaving};
+use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
 
@@ -57,6 +58,12 @@ pub(crate) fn publish_value(local: &Local, node: NodeRef, changes: Changes) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
+    if node.task_fn.weight.is_some() && (changes.value || node.weight.load(Relaxed) == 0) {
+        local.add_memory(footprint::weigh(node));
+    }
+    if node.task_fn.most.is_some() {
+        local.engine().note_recent(node);
+    }
     node.clear_flag(ENDED);
     // It was asked for, so it is wanted again.
     node.take_off(Leaving::ABANDONED);
@@ -72,8 +79,9 @@ pub(crate) fn publish_run(local: &Local, node: NodeRef, changes: Changes, lasts:
     if !lasts {
         list_to_run_again(local, node);
     }
-    if let Some(ttl) = node.task_fn.ttl {
-        local.engine().expiries.set(node, ttl);
+    let task_fn = node.task_fn;
+    if task_fn.may_expire() {
+        local.engine().expiries.set(node, task_fn.lifetime(node));
     }
 }
 

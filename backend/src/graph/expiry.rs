@@ -35,13 +35,15 @@ impl Expiries {
         nanos(self.start.elapsed())
     }
 
-    /// The result of `node`, which has just been computed, expires after `ttl`.
-    pub(crate) fn set(&self, node: NodeRef, ttl: Duration) {
-        let at = self.now().saturating_add(nanos(ttl));
+    /// The result of `node`, which has just been computed, expires after `lifetime`; without one, not at all.
+    pub(crate) fn set(&self, node: NodeRef, lifetime: Option<Duration>) {
+        let at = lifetime.map(|lifetime| self.now().saturating_add(nanos(lifetime)));
         let mut state = self.state.lock();
         state.remove(node);
-        state.by_time.insert((at, node.address()), node);
-        state.of_node.insert(node.address(), at);
+        if let Some(at) = at {
+            state.by_time.insert((at, node.address()), node);
+            state.of_node.insert(node.address(), at);
+        }
         self.note_first(&state);
     }
 

@@ -65,6 +65,33 @@ bitflags! {
     }
 }
 
+bitflags! {
+    /// Facts about how a value is kept, and, in the upper bits, a count of uses (`session/reclaim/sweep.rs`).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct Keeping: u8 {
+        /// A copy of [`Persisted::is_stored`](crate::graph::persisted::Persisted), next to fields that a pass over many reads looks at
+        /// anyway.
+        const STORED = 1 << 0;
+        /// The output was dropped to save memory, and readers have seen it: the store has it, by the node's fingerprint.
+        const EVICTED = 1 << 1;
+        /// No sweep has met the node so far.
+        const YOUNG = 1 << 2;
+        /// Its output is one of those that a function with `lru` has in memory.
+        const RECENT = 1 << 3;
+    }
+}
+
+impl Keeping {
+    /// One use, in the bits above the facts.
+    pub(crate) const USE: u8 = 1 << 6;
+    pub(crate) const MOST_USES: u8 = 3;
+
+    /// How often the node was used since sweeps last came by, up to [`Self::MOST_USES`].
+    pub(crate) fn uses(self) -> u8 {
+        self.bits() >> Self::USE.trailing_zeros()
+    }
+}
+
 /// A rule about flags when a claim ends: with `phase` and all of `given`, all of `has` are set and none of `lacks`.
 struct Rule {
     phase: Option<Phase>,

@@ -22,7 +22,7 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32,
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -33,7 +33,7 @@ use crate::call::args::ArgsSlot;
 use crate::graph::claim::{Lot, Phase, StateWord};
 use crate::graph::edges::{Dependents, Deps};
 use crate::graph::extra::Extra;
-use crate::graph::flags::{self, Flags, Leaving};
+use crate::graph::flags::{self, Flags, Keeping, Leaving};
 use crate::graph::task_fn::RawTaskFn;
 
 pub(crate) use self::typed::{Node, Ops, replace_value};
@@ -62,8 +62,10 @@ pub(crate) struct Header {
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
     lock: parking_lot::RawMutex,
-    /// A copy of [`Persisted::is_stored`](crate::graph::persisted::Persisted), next to fields that a pass over many reads looks at anyway.
-    stored: AtomicBool,
+    /// See [`Keeping`].
+    keeping: AtomicU8,
+    /// About how many bytes hang on the value (`footprint.rs`).
+    pub(crate) weight: AtomicU8,
     leaving: AtomicU8,
     pub(crate) hash: u64,
     // Fields that a hit reads, next to the key and the value that it reads, too.
@@ -108,12 +110,41 @@ impl Header {
     }
     /// Whether store and queue hold its current value and what it read.
     pub(crate) fn is_stored(&self) -> bool {
-        self.stored.load(Relaxed)
+        self.keeping.load(Relaxed) & Keeping::STORED.bits() != 0
     }
-    pub(crate) fn set_stored(&self, stored: bool) {
-        if self.is_stored() != stored {
-            self.stored.store(stored, Relaxed);
+    /// The facts about how the value is kept.
+    pub(crate) fn keeping(&self) -> Keeping {
+        Keeping::from_bits_retain(self.keeping.load(Relaxed))
+    }
+    /// Sets or clears some of these facts.
+    pub(crate) fn keep(&self, facts: Keeping, set: bool) {
+        if set && !self.keeping().contains(facts) {
+            self.keeping.fetch_or(facts.bits(), Relaxed);
+        } else if !set && self.keeping().intersects(facts) {
+            self.keeping.fetch_and(!facts.bits(), Relaxed);
         }
+    }
+    /// Notes that the node was used. Past a few uses it writes nothing.
+    #[inline]
+    pub(crate) fn note_use(&self) {
+        if self.keeping().uses() < Keeping::MOST_USES {
+            self.note_another_use();
+        }
+    }
+    #[cold]
+    fn note_another_use(&self) {
+        let _ = self.keeping.fetch_update(Relaxed, Relaxed, |keeping| {
+            let keeping = Keeping::from_bits_retain(keeping);
+            (keeping.uses() < Keeping::MOST_USES).then(|| keeping.bits() + Keeping::USE)
+        });
+    }
+    /// Takes a use off. Returns whether there was one.
+    pub(crate) fn take_use(&self) -> bool {
+        let used = self.keeping().uses() > 0;
+        if used {
+            self.keeping.fetch_sub(Keeping::USE, Relaxed);
+        }
+        used
     }
     /// Whether reclaim has any of these bits on the node.
     #[inline]
@@ -174,6 +205,9 @@ impl NodeRef {
     #[inline(always)]
     pub(crate) fn end_claim(self, phase: Phase, lot: &Lot) {
         flags::check(phase, Flags::from_bits_retain(self.flags.load(Relaxed)));
+        if phase == Phase::Fresh {
+            self.keep(Keeping::EVICTED, false);
+        }
         self.state.publish(phase, lot, self.address());
     }
 
@@ -320,7 +354,8 @@ impl Header {
             deps: UnsafeCell::new(Deps::default()),
             work: AtomicPtr::new(ptr::null_mut()),
             dependents: UnsafeCell::new(Dependents::default()),
-            stored: AtomicBool::new(false),
+            keeping: AtomicU8::new(Keeping::YOUNG.bits()),
+            weight: AtomicU8::new(0),
             changed_at: AtomicU32::new(0),
             verified_at: AtomicU32::new(0),
             effects_at: AtomicU32::new(0),

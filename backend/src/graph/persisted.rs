@@ -2,6 +2,7 @@
 
 use std::sync::Weak;
 
+use crate::graph::flags::Keeping;
 use crate::graph::node::NodeRef;
 use larder_storage::Digest;
 use larder_storage::record::Chunk;
@@ -33,7 +34,7 @@ impl Persisted {
     pub(crate) fn put(self, node: NodeRef) {
         let mut place = node.extra_or_insert().persisted.lock();
         *place = Some(self);
-        node.set_stored(self.is_stored);
+        node.keep(Keeping::STORED, self.is_stored);
     }
 
     /// Changes what is known of a node, if anything is.
@@ -42,7 +43,7 @@ impl Persisted {
             && let Some(persisted) = extra.persisted.lock().as_mut()
         {
             change(persisted);
-            node.set_stored(persisted.is_stored);
+            node.keep(Keeping::STORED, persisted.is_stored);
         }
     }
 

@@ -17,6 +17,13 @@ pub(crate) struct Table {
     map: DashMap<NodeRef, (), FxBuildHasher>,
 }
 
+/// A place in the table.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place {
+    shard: usize,
+    bucket: usize,
+}
+
 /// The outcome of an insertion.
 pub(crate) enum Inserted {
     /// The table did not have the task: the new node.
@@ -103,6 +110,32 @@ impl Table {
         let shard = self.map.shards()[shard].read();
         // SAFETY: the lock is held while the shard is looked at, so it and its buckets stay as they are.
         nodes.extend(unsafe { shard.iter().map(|bucket| bucket.as_ref().0) });
+    }
+
+    /// Appends the nodes in so many places of the table, from one on. Returns the place behind them; `None` at the end.
+    ///
+    /// A node that is added meanwhile, or stands in a shard that grows meanwhile, may be passed over or met again.
+    pub(crate) fn nodes_from(&self, from: Place, places: usize, nodes: &mut Vec<NodeRef>) -> Option<Place> {
+        let Place { mut shard, mut bucket } = from;
+        let mut left = places;
+        while let Some(map) = self.map.shards().get(shard) {
+            let map = map.read();
+            let end = map.buckets().min(bucket.saturating_add(left));
+            for at in bucket..end {
+                // SAFETY: the lock is held, `at` is below the number of buckets, and a bucket is looked at only if it is full.
+                unsafe {
+                    if map.is_bucket_full(at) {
+                        nodes.push(map.bucket(at).as_ref().0);
+                    }
+                }
+            }
+            left -= end.saturating_sub(bucket);
+            if end < map.buckets() {
+                return Some(Place { shard, bucket: end });
+            }
+            (shard, bucket) = (shard + 1, 0);
+        }
+        None
     }
 
     /// All nodes, in no order. For use while the gate is held, or when the engine ends.

@@ -10,13 +10,16 @@ mod stored;
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::base::stack::on_enough_stack;
 use crate::call::args::Key;
 use crate::graph::node::{Node, NodeRef, Ops};
 
 use self::shims::{
-    call_body, describe, initial, is_uncached, key_returns, resolve, run, run_into_twin, run_leaf, same,
+    call_body, describe, expires, initial, is_uncached, key_returns, resolve, run, run_into_twin, run_leaf,
+    same, weigh,
 };
 pub(crate) use self::shims::{put, resolved_key};
 pub use self::stored::{Leaf, Look, Observer, Seen, Stored};
@@ -95,7 +98,18 @@ pub struct RawTaskFn {
     pub(crate) definition: Option<Definition>,
     pub(crate) version: Option<u32>,
     pub(crate) written: Option<Written>,
-    pub(crate) ttl: Option<Duration>,
+    /// How long an output may be used.
+    pub(crate) ttl: Option<fn() -> Duration>,
+    /// The same, said by the output.
+    pub(crate) expires: Option<Erased>,
+    pub(crate) expires_shim: unsafe fn(Erased, NodeRef) -> Option<Duration>,
+    /// How much hangs on an output.
+    pub(crate) weight: Option<Erased>,
+    pub(crate) weight_shim: unsafe fn(Erased, NodeRef) -> usize,
+    /// Whether outputs stay in memory whatever its cap is.
+    pub(crate) stays: bool,
+    /// How many outputs stay in memory.
+    pub(crate) most: Option<usize>,
 }
 
 /// Looks at a source again: `session::source::observe` for its types.
@@ -278,6 +292,12 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             version: None,
             written: None,
             ttl: None,
+            expires: None,
+            expires_shim: expires::<K, O>,
+            weight: None,
+            weight_shim: weigh::<K, O>,
+            stays: false,
+            most: None,
         };
         Self { raw, types: PhantomData }
     }
@@ -360,10 +380,44 @@ impl<K, O> TaskFn<K, O> {
         self
     }
 
-    /// Lets results expire, judged at the start of a session.
+    /// Lets results expire after what `ttl` says when they are computed, judged at the start of a session.
     #[must_use]
-    pub const fn ttl(mut self, ttl: Duration) -> Self {
+    pub const fn ttl(mut self, ttl: fn() -> Duration) -> Self {
         self.raw.ttl = Some(ttl);
+        self
+    }
+
+    /// Lets a result expire after what `expires` says of it, if it says anything.
+    #[must_use]
+    pub const fn expires(mut self, expires: fn(&O) -> Option<Duration>) -> Self {
+        // SAFETY: as in `returns`; the shim casts it back.
+        let erased = unsafe { std::mem::transmute::<fn(&O) -> Option<Duration>, unsafe fn()>(expires) };
+        self.raw.expires = Some(Erased(erased));
+        self
+    }
+
+    /// Weighs outputs by `weight`, if there is one: the bytes that hang on one, beside its own.
+    #[must_use]
+    pub const fn weight(mut self, weight: Option<fn(&O) -> usize>) -> Self {
+        if let Some(weight) = weight {
+            // SAFETY: as in `returns`; the shim casts it back.
+            let erased = unsafe { std::mem::transmute::<fn(&O) -> usize, unsafe fn()>(weight) };
+            self.raw.weight = Some(Erased(erased));
+        }
+        self
+    }
+
+    /// Keeps outputs in memory whatever its cap is.
+    #[must_use]
+    pub const fn stays(mut self) -> Self {
+        self.raw.stays = true;
+        self
+    }
+
+    /// Keeps so many outputs in memory, about those that were used last.
+    #[must_use]
+    pub const fn lru(mut self, most: usize) -> Self {
+        self.raw.most = Some(most);
         self
     }
 
@@ -384,6 +438,31 @@ impl RawTaskFn {
     #[inline(always)]
     pub(crate) fn is(&'static self, other: &'static Self) -> bool {
         std::ptr::eq(self, other) || self.id == other.id
+    }
+
+    /// The bytes that hang on the output of a claimed node, which has one. A weight that panics is none.
+    pub(crate) fn weigh(&self, node: NodeRef) -> usize {
+        let Some(weight) = self.weight else { return 0 };
+        // SAFETY: this is the node's task function, whose types the shim was made for; the callers hold the claim.
+        let weigh = || unsafe { (self.weight_shim)(weight, node) };
+        on_enough_stack(|| catch_unwind(AssertUnwindSafe(weigh))).unwrap_or(0)
+    }
+
+    /// Whether outputs may expire.
+    pub(crate) fn may_expire(&self) -> bool {
+        self.ttl.is_some() || self.expires.is_some()
+    }
+
+    /// Returns how long the output of a claimed node may be used. If what says so panics, not beyond this session.
+    pub(crate) fn lifetime(&self, node: NodeRef) -> Option<Duration> {
+        let lifetime = || {
+            let ttl = self.ttl.map(|ttl| ttl());
+            // SAFETY: this is the node's task function, whose types the shim was made for; the callers hold the claim.
+            let own = self.expires.and_then(|expires| unsafe { (self.expires_shim)(expires, node) });
+            ttl.into_iter().chain(own).min()
+        };
+        let judged = on_enough_stack(|| catch_unwind(AssertUnwindSafe(lifetime)));
+        judged.unwrap_or(Some(Duration::ZERO))
     }
 
     /// Whether it depends on an output if that is kept beyond its session.

@@ -86,6 +86,7 @@ impl AsyncSession {
                 Some(Ok(())) => {
                     self.hold = Some(Hold::of_opened(self.engine.clone()));
                     self.listed = Some(self.engine.watch.open_future());
+                    self.engine.memory.begin_session();
                     break Ok(());
                 }
                 Some(Err(_)) => break Err(at_gate.session_error().into()),

@@ -42,6 +42,9 @@ impl Alone for Opener<'_> {
             // A thread that drops the last handle of a task does not tell when.
             self.engine.chores.list_tidying();
         }
+        if self.engine.memory.due().is_some() {
+            self.engine.chores.list_tidying();
+        }
         let listed = self.engine.chores.due_since();
         match (listed, self.engine.expiries.due_since()) {
             (Some(listed), Some(expired)) => Some(listed.min(expired)),

@@ -33,6 +33,7 @@
 mod keyed;
 mod lists;
 mod rings;
+mod sweep;
 
 use std::any::Any;
 use std::sync::atomic::Ordering;
@@ -130,9 +131,20 @@ impl Reclaim {
     pub(crate) fn drop_unread_sources(&self, engine: &Engine) -> Garbage {
         let sources = engine.sources.lock().clone();
         let mut garbage = Garbage::default();
-        self.0.lock().drop_unread(&sources, &mut garbage);
+        self.0.lock().drop_unread(engine, &sources, &mut garbage);
         engine.chores.list_tidying();
         garbage
+    }
+
+    /// Begins to shrink to so many bytes: chores do it.
+    pub(crate) fn begin_shrinking(&self, engine: &Engine, bytes: usize) {
+        self.0.lock().begin_shrinking(engine, bytes);
+        engine.chores.list_prompt();
+    }
+
+    /// Whether that is not done.
+    pub(crate) fn is_shrinking(&self) -> bool {
+        self.0.lock().is_shrinking()
     }
 
     /// An input that was removed has been set again, by a handle that is left.
@@ -171,12 +183,16 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
             lists.list(node);
         }
     }
-    let mut volatiles = std::mem::take(&mut *engine.volatiles.lock());
-    volatiles.extend(engine.expiries.take_due());
-    if !volatiles.is_empty() {
+    let volatiles = std::mem::take(&mut *engine.volatiles.lock());
+    let expired = engine.expiries.take_due();
+    if !(volatiles.is_empty() && expired.is_empty()) {
         let epoch = engine.advance();
         for node in volatiles {
             mark_must_run(node, epoch);
+        }
+        for node in expired {
+            mark_must_run(node, epoch);
+            lists.expire(node);
         }
     }
     if let Some(persistence) = engine.persistence()

@@ -199,12 +199,14 @@ impl Local {
     #[inline(always)]
     pub(crate) fn record_from_table(&self, node: NodeRef) {
         self.counters.memory_hit(node.function);
+        self.note_use(node);
         self.cache.remember(node, self.execution.get(), || self.counters.near_hits(node.function));
         self.record_again(Edge::value_of(node));
     }
 
     /// Notes a read that was answered through the table, and remembers the node for this thread.
     pub(crate) fn record_and_remember(&self, node: NodeRef) {
+        self.note_use(node);
         let known = self.cache.find(node.hash, |other| other == node);
         match known {
             Some((_, recorded_by, entry)) => {

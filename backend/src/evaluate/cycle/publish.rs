@@ -55,7 +55,7 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
     let (members, left) = parting::part(members, &leaving, &mut later);
     // They have come to what they are by what has left, so they last no longer than that: no session, if it expires.
     let left_lasts = judged_left.iter().all(|left| left.lasts)
-        && left.iter().all(|member| member.node.task_fn.ttl.is_none());
+        && left.iter().all(|member| !member.node.task_fn.may_expire());
     if let Some(first) = judged.first_mut() {
         first.lasts &= left_lasts;
     }

@@ -20,7 +20,8 @@ mod frame;
 
 use self::frame::{Frame, Next};
 use crate::context::local::Local;
-use crate::graph::flags::Flags;
+use crate::graph::claim::Phase;
+use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::persist::pending::Known;
@@ -164,10 +165,14 @@ impl Check {
             return Current::Is(leaf.is_stored.then_some(leaf.seen.content));
         }
         if let Some(node) = persistence.nodes.get(key) {
-            if !node.state.is_fresh() {
+            let persisted = Persisted::of(node);
+            let is_evicted = node.keeping().contains(Keeping::EVICTED)
+                && node.flag(Flags::FORGOTTEN)
+                && !node.flag(Flags::MARKED)
+                && node.state.phase() == Phase::Empty;
+            if !node.state.is_fresh() && !is_evicted {
                 return Current::Needs(node);
             }
-            let persisted = Persisted::of(node);
             return Current::Is(
                 persisted.filter(|persisted| persisted.is_stored).map(|persisted| persisted.fingerprint),
             );

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::restore::lasts;
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
+use crate::graph::flags::Keeping;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
@@ -110,7 +111,9 @@ impl Persistence {
             Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
                 before.fingerprint
             }
-            Some(before) if before.is_recorded => self.fingerprint_after(node, task, before, digest),
+            Some(before) if before.is_recorded || node.keeping().contains(Keeping::EVICTED) => {
+                self.fingerprint_after(node, task, before, digest)
+            }
             _ => digest,
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;

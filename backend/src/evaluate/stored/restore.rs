@@ -13,7 +13,7 @@ use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::extra::Extra;
-use crate::graph::flags::Flags;
+use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
@@ -37,7 +37,9 @@ impl Drop for Restored {
 /// that it was claimed in.
 pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
     let persistence = local.engine().persistence()?;
-    if node.flag(Flags::MUST_RUN | Flags::FORGOTTEN | Flags::ON_CYCLE) || !lasts(node) {
+    // What was dropped to save memory comes back by the store, what was forgotten does not.
+    let is_forgotten = node.flag(Flags::FORGOTTEN) && !node.keeping().contains(Keeping::EVICTED);
+    if is_forgotten || node.flag(Flags::MUST_RUN | Flags::ON_CYCLE) || !lasts(node) {
         return None;
     }
     persistence.consult(local, node, from)
@@ -45,7 +47,7 @@ pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check
 
 /// Whether results of the node's task function are stored at all.
 pub(super) fn lasts(node: NodeRef) -> bool {
-    node.task_fn.stored.is_some() && !node.task_fn.volatile && node.task_fn.ttl.is_none()
+    node.task_fn.stored.is_some() && !node.task_fn.volatile && !node.task_fn.may_expire()
 }
 
 impl Persistence {
@@ -164,6 +166,11 @@ impl Persistence {
         let emitted = self.emitted_of(trace)?;
         let fingerprint = trace.output.fingerprint;
         let extra = node.extra_or_insert();
+        // Readers have seen this value, though it is not here any more; and if nothing was marked since, its effects.
+        let seen = node.keeping().contains(Keeping::EVICTED)
+            && !node.flag(Flags::FAILED)
+            && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
+        let seen_effects = seen && node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED);
         let has_this = node.flag(Flags::HAS_VALUE)
             && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
         let put = if has_this {
@@ -195,7 +202,7 @@ impl Persistence {
             Put::Equal => (None, false),
         };
         // Its dependencies may emit other values than before, even if its own are the same.
-        publish_value(local, node, Changes { value: is_new, effects: true });
+        publish_value(local, node, Changes { value: is_new && !seen, effects: !seen_effects });
         Persisted { fingerprint, is_stored: true, ..Persisted::named(Some(task.0)) }.put(node);
         self.counts.restored.add();
         self.note_use(task);

@@ -48,6 +48,8 @@ impl NodeRef {
 pub(crate) struct Ops {
     pub(crate) key_offset: usize,
     pub(crate) value_offset: usize,
+    /// The bytes of a node.
+    pub(crate) size: usize,
     pub(crate) value_type: fn() -> TypeId,
     pub(super) allocate: unsafe fn(Header, &mut ArgsSlot<'_>) -> NodeRef,
     pub(super) free: unsafe fn(NodeRef),
@@ -64,6 +66,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
     pub(crate) const OPS: &'static Ops = &Ops {
         key_offset: std::mem::offset_of!(Self, key),
         value_offset: std::mem::offset_of!(Self, value),
+        size: size_of::<Self>(),
         value_type: TypeId::of::<O>,
         allocate: Self::allocate,
         free: Self::free,

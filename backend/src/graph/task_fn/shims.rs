@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use crate::call::args::Key;
 use crate::graph::flags::Flags;
@@ -180,4 +181,21 @@ pub(super) unsafe fn same<K: Key, O: Send + Sync + 'static>(
             other.value::<K, O>(),
         )
     }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::weight`] for `O`; the node's types are `K` and `O`, its claim is held, and it has an output.
+pub(super) unsafe fn weigh<K: Key, O: Send + Sync + 'static>(Erased(erased): Erased, node: NodeRef) -> usize {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> usize>(erased)(node.value::<K, O>()) }
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::expires`] for `O`; the node's types are `K` and `O`, its claim is held, and it has an output.
+pub(super) unsafe fn expires<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+) -> Option<Duration> {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> Option<Duration>>(erased)(node.value::<K, O>()) }
 }

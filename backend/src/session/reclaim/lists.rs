@@ -2,15 +2,18 @@
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
 use super::keyed::Keyed;
 use super::rings::{Rings, may_lie_on_one};
+use super::sweep::Sweep;
 use super::{Garbage, LOOKS, NODES};
 use crate::context::engine::{Engine, new_generation};
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
-use crate::graph::flags::{Flags, Leaving};
+use crate::graph::flags::{Flags, Keeping, Leaving};
+use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, StaleReads};
 
@@ -37,6 +40,9 @@ pub(super) struct Lists {
     nameless: FxHashSet<NodeRef>,
     /// Tasks whose arguments hold them.
     pub(super) keyed: Keyed,
+    pub(super) sweep: Sweep,
+    /// While a task is forgotten with all that it alone has read: what that is.
+    forsaken: Option<Vec<NodeRef>>,
 }
 
 /// A search of all marks for the names of origins, one shard of the table after the other. No new mark names one of them: a
@@ -61,6 +67,9 @@ struct Purge {
 impl Lists {
     /// One slice. Returns whether there is something left to do at once.
     pub(super) fn slice(&mut self, engine: &Engine, garbage: &mut Garbage) -> bool {
+        if cfg!(debug_assertions) {
+            self.check_sum(engine);
+        }
         let is_unfinished = self.go_on(engine, garbage);
         if std::mem::take(&mut self.has_departures) {
             // Relaxed: the gate orders it with sessions.
@@ -85,12 +94,15 @@ impl Lists {
             self.list(node);
         }
         inputs.into_iter().for_each(|input| self.look_at_handles(input));
+        let has_trimmed = self.trim_recents(engine, &mut left, garbage);
+        let has_swept = self.sweep(engine, &mut left, garbage) && has_trimmed;
         let mut looks = LOOKS;
         while self.see_through(engine, &mut left, garbage) {
             if self.search(engine, &mut looks) && self.purge(engine, &mut looks) {
                 let take = self.freed.len().min(left);
                 garbage.nodes = self.freed.split_off(self.freed.len() - take);
-                return !self.freed.is_empty() || self.is_worth_a_purge(engine);
+                self.note_freed(engine, &garbage.nodes);
+                return !self.freed.is_empty() || !has_swept || self.is_worth_a_purge(engine);
             }
             if looks == 0 || left == 0 {
                 break;
@@ -99,12 +111,30 @@ impl Lists {
         true
     }
 
+    /// Whether nodes have gone that are not freed.
+    pub(super) fn is_leaving(&self) -> bool {
+        !self.limbo.is_empty() || self.purge.is_some() || !self.freed.is_empty()
+    }
+
+    /// These are freed when the gate has been given back.
+    fn note_freed(&mut self, engine: &Engine, nodes: &[NodeRef]) {
+        let tasks = nodes.iter().filter(|node| !node.has(Leaving::NAMELESS));
+        let bytes: usize = tasks.map(|node| self.sweep.free(*node)).sum();
+        engine.memory.add(-bytes.cast_signed());
+    }
+
     /// Lists a node that may have to go.
     pub(super) fn list(&mut self, node: NodeRef) {
         if !node.has(Leaving::LISTED | Leaving::LIMBO) {
             node.put_on(Leaving::LISTED);
             self.candidates.push(node);
         }
+    }
+
+    /// A value that has expired is of use to readers alone, as what they have seen. Its task goes if there are none.
+    pub(super) fn expire(&mut self, node: NodeRef) {
+        abandon(node);
+        self.list(node);
     }
 
     pub(super) fn remove_input(&mut self, node: NodeRef) {
@@ -133,7 +163,7 @@ impl Lists {
 
     /// Sources that tasks have read before, and none does any more, go. Should one read them again, they are observed then: a
     /// refresh has come in between.
-    pub(super) fn drop_unread(&mut self, sources: &[NodeRef], garbage: &mut Garbage) {
+    pub(super) fn drop_unread(&mut self, engine: &Engine, sources: &[NodeRef], garbage: &mut Garbage) {
         for node in
             sources.iter().copied().filter(|node| node.has(Leaving::WAS_READ) && !node.has(Leaving::LIMBO))
         {
@@ -142,8 +172,7 @@ impl Lists {
             } else if !is_held(node) {
                 abandon(node);
                 node.state.set_exclusively(Phase::Empty);
-                // SAFETY: the gate is held exclusively, and the state says that there is no value.
-                garbage.values.extend(unsafe { node.take_value() });
+                take_value(engine, node, garbage);
                 self.list(node);
             }
         }
@@ -163,11 +192,28 @@ impl Lists {
 
     /// Takes the outputs of nodes that were forgotten. Returns whether that was all of them.
     fn forget(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
-        let (mut nodes, is_all) = {
-            let mut drops = engine.drops.lock();
-            let rest = drops.len().saturating_sub(*left);
-            if rest == 0 { (std::mem::take(&mut *drops), true) } else { (drops.split_off(rest), false) }
-        };
+        let (nodes, is_all) = some_of(&engine.drops, *left);
+        self.forget_these(engine, nodes, left, garbage);
+        let (nodes, is_all_deep) = some_of(&engine.deep_drops, *left);
+        self.forsaken = Some(Vec::new());
+        self.forget_these(engine, nodes, left, garbage);
+        let mut is_done = is_all && is_all_deep;
+        for read in self.forsaken.take().unwrap_or_default() {
+            if !read.task_fn.is_leaf() && read.task_fn.observe.is_none() && !is_held(read) && !is_read(read) {
+                engine.queue_deep_drop(read);
+                is_done = false;
+            }
+        }
+        is_done
+    }
+
+    fn forget_these(
+        &mut self,
+        engine: &Engine,
+        mut nodes: Vec<NodeRef>,
+        left: &mut usize,
+        garbage: &mut Garbage,
+    ) {
         // Some may have been forgotten before, as members of a component.
         nodes.retain(|node| node.flag(Flags::DROP_QUEUED));
         cycle::whole_components(&mut nodes);
@@ -177,21 +223,25 @@ impl Lists {
         *left = left.saturating_sub(nodes.len());
         for node in nodes {
             node.clear_flag(Flags::DROP_QUEUED);
-            abandon(node);
-            if node.state.phase() == Phase::Fresh {
-                node.set_flag(Flags::FORGOTTEN);
-            }
-            drop(stale_reads::take(&node.work, 0));
-            node.state.set_exclusively(Phase::Empty);
-            if !may_lie_on_one(node) && self.can_go(node) {
-                self.retire(engine, node, garbage);
-            } else {
-                // SAFETY: the gate is held exclusively, and the state says that there is no value.
-                garbage.values.extend(unsafe { node.take_value() });
-                self.list(node);
-            }
+            node.keep(Keeping::EVICTED, false);
+            self.drop_output(engine, node, garbage);
         }
-        is_all
+    }
+
+    /// Drops the output of a node, and the node if nothing reads, holds or names it.
+    pub(super) fn drop_output(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
+        abandon(node);
+        if node.state.phase() == Phase::Fresh {
+            node.set_flag(Flags::FORGOTTEN);
+        }
+        drop(stale_reads::take(&node.work, 0));
+        node.state.set_exclusively(Phase::Empty);
+        if !may_lie_on_one(node) && self.can_go(node) {
+            self.retire(engine, node, garbage);
+        } else {
+            take_value(engine, node, garbage);
+            self.list(node);
+        }
     }
 
     /// Retires the candidates that can go. Returns whether all candidates have been looked at.
@@ -268,6 +318,11 @@ impl Lists {
         }
         // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
+        if !node.has(Leaving::NAMELESS) {
+            let bytes = reads.as_slice().len() * footprint::EDGE + footprint::unweigh(node);
+            engine.memory.add(-bytes.cast_signed());
+            self.sweep.retire(node);
+        }
         for read in reads.as_slice() {
             let read = read.node();
             let first = read.with_dependents(|readers| {
@@ -284,8 +339,12 @@ impl Lists {
             if read.flag(Flags::SOURCE) {
                 read.put_on(Leaving::WAS_READ);
             }
+            self.sweep.lose_reader(read);
+            if let Some(forsaken) = &mut self.forsaken {
+                forsaken.push(read);
+            }
         }
-        if node.task_fn.ttl.is_some() {
+        if node.task_fn.may_expire() {
             engine.expiries.forget(&[node]);
         }
         self.has_sources |= node.flag(Flags::SOURCE);
@@ -386,7 +445,9 @@ impl Lists {
             return false;
         }
         let sources = if self.has_sources { engine.sources.lock().len() } else { 0 };
-        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES || gone * 8 >= engine.table.len()
+        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES
+            || gone * 8 >= engine.table.len()
+            || self.sweep.calls_for_purge(engine)
     }
 
     fn begin_purge(&mut self, engine: &Engine) {
@@ -396,6 +457,7 @@ impl Lists {
         }
         engine.untidy.lock().retain(|node| !node.has(Leaving::LIMBO));
         engine.volatiles.lock().retain(|node| !node.has(Leaving::LIMBO));
+        engine.recents.forget_leaving();
         self.purge = Some(Purge { leaving, reads: engine.take_dead_edges(), edges: None });
     }
 }
@@ -424,6 +486,20 @@ fn abandon(node: NodeRef) {
     }
 }
 
+/// Takes so many nodes off a list, and says whether that was all.
+fn some_of(list: &Mutex<Vec<NodeRef>>, most: usize) -> (Vec<NodeRef>, bool) {
+    let mut list = list.lock();
+    let rest = list.len().saturating_sub(most);
+    if rest == 0 { (std::mem::take(&mut *list), true) } else { (list.split_off(rest), false) }
+}
+
+/// Takes the value out of a node whose state says that there is none.
+fn take_value(engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
+    engine.memory.add(-footprint::unweigh(node).cast_signed());
+    // SAFETY: the gate is held exclusively.
+    garbage.values.extend(unsafe { node.take_value() });
+}
+
 pub(super) fn is_unwanted(node: NodeRef) -> bool {
     let is_unwanted =
         node.has(Leaving::UNREACHABLE) || node.has(Leaving::ABANDONED) && !node.state.is_fresh();
@@ -435,7 +511,7 @@ pub(super) fn is_held(node: NodeRef) -> bool {
 }
 
 /// Whether a node has live readers. Looks at all of a list only if that can be short or all of it dead.
-fn is_read(node: NodeRef) -> bool {
+pub(super) fn is_read(node: NodeRef) -> bool {
     const SHORT: usize = 64;
     node.with_dependents(|readers| {
         let (all, dead) = (readers.as_slice().len(), node.dead.load(Relaxed));
