@@ -125,9 +125,9 @@ impl Memory {
         self.cap - self.cap / 16
     }
 
-    /// A sweep for the cap has ended.
-    pub(crate) fn end_sweep(&self) {
-        let missed = self.used().saturating_sub(self.cap);
+    /// A sweep for the cap has ended, and so many bytes are to stay.
+    pub(crate) fn end_sweep(&self, kept: usize) {
+        let missed = kept.saturating_sub(self.cap);
         self.missed.store(missed, Relaxed);
         let in_vain = if missed == 0 { 0 } else { (self.in_vain.load(Relaxed) + 1).min(10) };
         self.in_vain.store(in_vain, Relaxed);

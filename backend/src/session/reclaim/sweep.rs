@@ -93,7 +93,12 @@ impl Sweep {
 
     fn has_room(&self, engine: &Engine) -> bool {
         let Some(round) = &self.round else { return true };
-        round.due != Due::Collection && engine.memory.used().saturating_sub(self.leaving) <= round.target
+        round.due != Due::Collection && self.kept(engine) <= round.target
+    }
+
+    /// The bytes that are used, without those that are on their way out.
+    fn kept(&self, engine: &Engine) -> usize {
+        engine.memory.used().saturating_sub(self.leaving)
     }
 }
 
@@ -105,6 +110,10 @@ impl Lists {
         if self.sweep.round.is_none() {
             match engine.memory.due() {
                 None => return true,
+                // It has gone, and is to be freed.
+                Some(Due::Cap) if self.sweep.kept(engine) <= engine.memory.cap().unwrap_or(usize::MAX) => {
+                    return true;
+                }
                 Some(due) => self.begin_sweep(engine, due, engine.memory.target()),
             }
         }
@@ -124,8 +133,11 @@ impl Lists {
                     self.look_at(engine, read, &mut heavy, garbage);
                 }
             }
-            if next.is_none() && self.ends_round(engine, heavy.is_empty()) {
-                return true;
+            if next.is_none() {
+                self.take_outputs(engine, std::mem::take(&mut heavy), garbage);
+                if self.ends_round(engine) {
+                    return true;
+                }
             }
         }
         self.take_outputs(engine, heavy, garbage);
@@ -191,17 +203,17 @@ impl Lists {
 
     fn end_sweep(&mut self, engine: &Engine) {
         match self.sweep.round.take().map(|round| round.due) {
-            Some(Due::Cap) => engine.memory.end_sweep(),
+            Some(Due::Cap) => engine.memory.end_sweep(self.sweep.kept(engine)),
             Some(Due::Collection) => engine.memory.end_collection(),
             Some(Due::Call) | None => {}
         }
     }
 
     /// The hand has come to the end of the table. Returns whether the sweep ends with that.
-    fn ends_round(&mut self, engine: &Engine, is_idle: bool) -> bool {
+    fn ends_round(&mut self, engine: &Engine) -> bool {
         let Some(round) = &mut self.sweep.round else { return true };
         round.rounds += 1;
-        let has_done = std::mem::take(&mut round.has_done) || !is_idle || round.rounds == 1;
+        let has_done = std::mem::take(&mut round.has_done) || round.rounds == 1;
         let goes_on =
             round.due != Due::Collection && (has_done || !std::mem::replace(&mut round.takes_outputs, true));
         if !goes_on {
@@ -250,21 +262,22 @@ impl Lists {
             if self.sweep.has_room(engine) {
                 return;
             }
-            if let Some(round) = &mut self.sweep.round {
-                round.has_done = true;
-            }
             // It may have lost its readers, and gone, meanwhile.
-            if !node.has(Leaving::LIMBO) {
+            if !node.has(Leaving::LIMBO) && footprint::weight(node) > 0 {
                 engine.memory.dropped.fetch_add(1, Relaxed);
                 self.let_go(engine, node, garbage);
+                if let Some(round) = &mut self.sweep.round {
+                    round.has_done = true;
+                }
             }
         }
     }
 
     /// Evicts a node: it goes if nothing reads it; else it loses its output.
     fn let_go(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
-        let evicts = node.is_stored() && node.flag(Flags::HAS_VALUE) && !node.flag(Flags::FAILED);
-        node.keep(Keeping::EVICTED, evicts);
+        if node.flag(Flags::HAS_VALUE) {
+            node.keep(Keeping::EVICTED, node.is_stored() && !node.flag(Flags::FAILED));
+        }
         self.drop_output(engine, node, garbage);
     }
 }

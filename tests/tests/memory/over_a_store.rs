@@ -1,0 +1,82 @@
+//! A cap on memory with a store: what has gone comes back from there.
+
+use larder::storage::MemoryStorage;
+use larder::{Input, Runtime, task_fn};
+
+use super::{outputs_of, runs_of, tasks_of};
+
+#[task_fn]
+fn shout(text: Input<String>) -> String {
+    text.get().to_uppercase()
+}
+
+#[task_fn]
+fn length(text: Input<String>) -> usize {
+    shout(text).len()
+}
+
+#[task_fn]
+fn page(number: u32) -> String {
+    format!("{number:>1000}")
+}
+
+#[test]
+fn what_has_gone_comes_back_from_the_store() {
+    let runtime = Runtime::builder().memory_cap(20_000).storage(MemoryStorage::new()).build();
+    for round in 0..3 {
+        for batch in 0..20 {
+            runtime.run(|| {
+                (batch * 10..batch * 10 + 10).for_each(|number| assert_eq!(page(number).len(), 1000))
+            });
+            runtime.flush().expect("nothing is wrong with the store");
+        }
+        runtime.run(|| ());
+        assert!(runtime.memory().bytes <= 20_000, "round {round}: {}", runtime.memory());
+    }
+    assert_eq!(runs_of(&runtime, "page"), 200);
+    assert!(tasks_of(&runtime, "page") < 25);
+}
+
+#[test]
+fn an_output_that_was_dropped_is_what_its_readers_have_seen() {
+    let runtime = Runtime::builder().memory_cap(0).storage(MemoryStorage::new()).build();
+    let text = runtime.input("text", "abc".repeat(100));
+    let handle = runtime.run(|| length::task(text.clone()));
+    let ask = || runtime.run(|| handle.with(|length| *length));
+    assert_eq!(ask(), 300);
+    runtime.flush().expect("nothing is wrong with the store");
+    runtime.run(|| ());
+    assert_eq!((outputs_of(&runtime, "shout"), tasks_of(&runtime, "shout")), (0, 1));
+    // It is read by somebody else: from the store, and its reader stays as it is.
+    runtime.run(|| assert_eq!(shout(text.clone()).len(), 300));
+    assert_eq!(ask(), 300);
+    assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (1, 1));
+    // It runs again, and comes to the same as what has gone: its reader does not run.
+    runtime.run(|| ());
+    assert_eq!(outputs_of(&runtime, "shout"), 0);
+    runtime.update(|update| update.set(&text, "ABC".repeat(100))).expect("no session is open");
+    assert_eq!(ask(), 300);
+    assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (2, 1));
+    // And to something else.
+    runtime.update(|update| update.set(&text, "d".to_owned())).expect("no session is open");
+    assert_eq!(ask(), 1);
+    assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (3, 2));
+}
+
+#[test]
+fn a_task_that_has_gone_is_stale_when_what_it_has_read_changes() {
+    let runtime = Runtime::builder().memory_cap(0).storage(MemoryStorage::new()).build();
+    let text = runtime.input("text", "abc".to_owned());
+    runtime.run(|| assert_eq!(length(text.clone()), 3));
+    runtime.flush().expect("nothing is wrong with the store");
+    runtime.run(|| ());
+    assert_eq!(runtime.stats().tasks, 0);
+    runtime.update(|update| update.set(&text, "abcd".to_owned())).expect("no session is open");
+    runtime.run(|| assert_eq!(length(text.clone()), 4));
+    runtime.flush().expect("nothing is wrong with the store");
+    runtime.run(|| ());
+    // Back to before: nothing runs.
+    runtime.update(|update| update.set(&text, "abc".to_owned())).expect("no session is open");
+    runtime.run(|| assert_eq!(length(text.clone()), 3));
+    assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (2, 2));
+}
