@@ -107,6 +107,31 @@ impl Builder {
     /// [`MemoryUse::missed`](crate::MemoryUse) says by how much it was missed, and it is tried again from time to time. While sessions of
     /// several threads overlap, a moment without any is seen to ([`Builder::patience`]).
     ///
+    /// ```
+    /// use larder::{Runtime, Weigh, task_fn};
+    ///
+    /// #[derive(Clone, PartialEq)]
+    /// struct Page { title: String, words: Vec<u32> }
+    ///
+    /// impl Weigh for Page {
+    ///     fn weigh(&self) -> usize {
+    ///         self.title.weigh() + self.words.weigh()
+    ///     }
+    /// }
+    ///
+    /// #[task_fn(transient)]
+    /// fn page(number: u32) -> Page {
+    ///     Page { title: number.to_string(), words: vec![number; 1000] }
+    /// }
+    ///
+    /// let runtime = Runtime::builder().memory_cap(1 << 20).build();
+    /// for number in 0..1000 {
+    ///     runtime.run(|| assert_eq!(page(number).words.len(), 1000));
+    /// }
+    /// runtime.run(|| ());
+    /// assert!(runtime.memory().bytes <= 1 << 20);
+    /// ```
+    ///
     /// Cost: nothing per hit; what goes is paid for when it goes. Inputs are not counted, and stay.
     #[must_use]
     pub fn memory_cap(mut self, bytes: usize) -> Self {

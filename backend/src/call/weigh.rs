@@ -13,21 +13,6 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// Implemented for the types of the standard library. Outputs of a type that implements it are weighed for
 /// `Builder::memory_cap`. What several values share by an `Arc` is counted for each of them.
-///
-/// ```
-/// use larder::Weigh;
-///
-/// struct Page { title: String, words: Vec<u32> }
-///
-/// impl Weigh for Page {
-///     fn weigh(&self) -> usize {
-///         self.title.weigh() + self.words.weigh()
-///     }
-/// }
-///
-/// let page = Page { title: String::with_capacity(100), words: Vec::with_capacity(50) };
-/// assert_eq!(page.weigh(), 300);
-/// ```
 pub trait Weigh {
     /// Returns the bytes. Cost: for most types a look at the value; for a collection of values that have something on the heap, a look
     /// at each.

@@ -31,7 +31,6 @@ use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Place;
-use crate::persist::Persistence;
 use larder_storage::TaskKey;
 
 /// How many places of the table are looked at together.
@@ -162,8 +161,7 @@ impl Lists {
 
     /// Drops outputs of functions that keep a number of them. Returns whether there are no more than that.
     pub(super) fn trim_recents(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
-        let has_committed = |node| engine.persistence().is_none_or(|store| store.has_committed(node));
-        let may_go = |node| may_be_evicted(node) && !is_held(node) && has_committed(node);
+        let may_go = |node| may_be_evicted(node) && !is_held(node) && has_committed(engine, node);
         let (nodes, is_all) = engine.recents.take(left, may_go);
         if !nodes.is_empty() {
             // Uses of the others are counted anew.
@@ -241,15 +239,13 @@ impl Lists {
             Due::Collection if is_asked_for(node) => return,
             Due::Cap | Due::Call | Due::Collection => {}
         }
-        if is_held(node) || is_going(node) {
+        if is_held(node) || is_going(node) || !has_committed(engine, node) {
             return;
         }
         if !is_read(node) {
-            if engine.persistence().is_none_or(|persistence| persistence.has_committed(node)) {
-                round.has_done = true;
-                engine.memory.freed.fetch_add(1, Relaxed);
-                self.let_go(engine, node, garbage);
-            }
+            round.has_done = true;
+            engine.memory.freed.fetch_add(1, Relaxed);
+            self.let_go(engine, node, garbage);
         } else if round.takes_outputs && footprint::weight(node) > 0 && !is_read_lately(node) {
             heavy.push((footprint::weight(node), node));
         }
@@ -316,10 +312,10 @@ fn is_read_lately(node: NodeRef) -> bool {
     })
 }
 
-impl Persistence {
-    /// Whether nothing of a node waits to be committed.
-    fn has_committed(&self, node: NodeRef) -> bool {
-        let key = Persisted::of(node).and_then(|persisted| persisted.key);
-        key.is_none_or(|key| !self.pending.concerns(TaskKey(key)))
-    }
+/// Whether nothing of a node waits to be committed. One of which something does stays, with its output: without that it might go later,
+/// with the readers that it has now.
+fn has_committed(engine: &Engine, node: NodeRef) -> bool {
+    let Some(persistence) = engine.persistence() else { return true };
+    let key = Persisted::of(node).and_then(|persisted| persisted.key);
+    key.is_none_or(|key| !persistence.pending.concerns(TaskKey(key)))
 }
