@@ -237,10 +237,12 @@ fn keeping(task: &Task<'_>) -> TokenStream {
         calls.extend(generated!(.ttl(|| -> ::core::time::Duration { #ttl })));
     }
     if let Some(expires) = &options.expires {
+        let lifetime =
+            quote_spanned!(generated_at(expires.span())=> ::larder::__private::v1::lifetime(expires(output)));
         calls.extend(
             generated!(.expires(|output: &#output| -> ::core::option::Option<::core::time::Duration> {
                 let expires: fn(&#output) -> _ = #expires;
-                ::core::convert::Into::into(expires(output))
+                #lifetime
             })),
         );
     }
@@ -264,7 +266,10 @@ fn keeping(task: &Task<'_>) -> TokenStream {
         })));
     }
     if let Some(lru) = &options.lru {
-        calls.extend(generated!(.lru(#lru)));
+        calls.extend(generated!(.lru({
+            let outputs: usize = #lru;
+            outputs
+        })));
     }
     if options.keep.is_some() {
         calls.extend(generated!(.stays()));

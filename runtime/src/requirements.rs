@@ -4,6 +4,7 @@
 //! even if it can see that it does not hold.
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use larder_backend::args::KeyPart;
 use larder_backend::{Persist, PersistKey};
@@ -114,3 +115,30 @@ requirement!(
     "not `PartialEq`",
     "a cycle is resolved when no result differs from the one before: derive `PartialEq`, or say how to compare by `eq = ..`"
 );
+
+/// What `expires = ..` may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how long a result may be used",
+    label = "`expires` returns a `Duration`, or an `Option<Duration>`: with `None` a result does not expire"
+)]
+pub trait Lifetime {
+    /// How long the result may be used.
+    fn lifetime(self) -> Option<Duration>;
+}
+
+impl Lifetime for Duration {
+    fn lifetime(self) -> Option<Duration> {
+        Some(self)
+    }
+}
+
+impl Lifetime for Option<Duration> {
+    fn lifetime(self) -> Option<Duration> {
+        self
+    }
+}
+
+/// Returns how long a result may be used, as `expires = ..` says.
+pub fn lifetime<T: Lifetime>(said: T) -> Option<Duration> {
+    said.lifetime()
+}
