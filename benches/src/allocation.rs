@@ -43,6 +43,31 @@ pub fn live_bytes_of<R>(make: impl FnOnce() -> R) -> (R, i64) {
     (made, LIVE.load(Relaxed))
 }
 
+/// Counts live bytes until it is dropped.
+pub struct LiveBytes(());
+
+impl LiveBytes {
+    /// Begins at none.
+    #[must_use]
+    pub fn begin() -> Self {
+        LIVE.store(0, Relaxed);
+        WEIGHING.store(true, Relaxed);
+        Self(())
+    }
+
+    /// The bytes that are live because of what was done since.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        LIVE.load(Relaxed)
+    }
+}
+
+impl Drop for LiveBytes {
+    fn drop(&mut self) {
+        WEIGHING.store(false, Relaxed);
+    }
+}
+
 #[inline(always)]
 fn weigh(bytes: i64) {
     if WEIGHING.load(Relaxed) {

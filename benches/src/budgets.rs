@@ -1,6 +1,7 @@
 //! The budgets of docs/budgets.md, by name, in its order.
 
 mod after_change;
+mod bounded;
 mod building;
 mod executing;
 mod hits;
@@ -46,5 +47,12 @@ pub const ALL: &[Budget] = &[
     Budget { name: "bitflips", measure: storage::bitflips },
     Budget { name: "scope", measure: executing::scope },
     Budget { name: "scope-speedup", measure: executing::scope_speedup },
+    Budget { name: "cap-hits", measure: bounded::cap_hits },
+    Budget { name: "cap-bytes", measure: bounded::cap_bytes },
+    Budget { name: "cap-miss", measure: bounded::cap_miss },
+    Budget { name: "cap-pause", measure: bounded::cap_pause },
+    Budget { name: "cap-free", measure: bounded::cap_free },
+    Budget { name: "cap-ratio", measure: bounded::cap_ratio },
+    Budget { name: "cap-spill", measure: bounded::cap_spill },
     Budget { name: "size", measure: space::size },
 ];

@@ -16,6 +16,7 @@ mod call;
 mod crew;
 #[cfg(feature = "larder-engine")]
 mod graph;
+pub mod bounded;
 pub mod cutoff;
 pub mod damaged;
 pub mod reopened;

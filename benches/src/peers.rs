@@ -4,6 +4,7 @@
 
 pub mod maps;
 
+pub mod bounded;
 pub mod caches;
 pub mod memoize;
 

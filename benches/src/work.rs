@@ -213,3 +213,46 @@ pub fn next(key: u32, keys: u32) -> u32 {
     let next = key + 1;
     if next == keys { 0 } else { next }
 }
+
+/// A text of two hundred bytes.
+#[must_use]
+pub fn text_of(key: u64) -> String {
+    format!("{key:0>200}")
+}
+
+/// Nanoseconds of CPU that the whole process has used.
+#[must_use]
+pub fn cpu_time() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// A million questions for 100,000 keys, by Zipf's law with exponent 0.9, and after each 50,000 a scan of 10,000 keys that are asked for once.
+#[must_use]
+pub fn trace() -> Vec<u64> {
+    const KEYS: u64 = 100_000;
+    let mut sum = 0.0;
+    let reach: Vec<f64> = (1..=KEYS)
+        .map(|rank| {
+            sum += (rank as f64).powf(-0.9);
+            sum
+        })
+        .collect();
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut trace = Vec::new();
+    let mut scanned = KEYS;
+    for question in 0..1_000_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let at = (random >> 11) as f64 / (1_u64 << 53) as f64 * sum;
+        let rank = reach.partition_point(|reach| *reach < at) as u64;
+        // Neighbours in rank are no neighbours by key.
+        trace.push(rank * 7919 % KEYS);
+        if question % 50_000 == 49_999 {
+            trace.extend(scanned..scanned + 10_000);
+            scanned += 10_000;
+        }
+    }
+    trace
+}

@@ -1,7 +1,7 @@
 //! The engine: everything that the sessions of one runtime share.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -104,6 +104,8 @@ pub struct Engine {
     pub(crate) drops: Mutex<Vec<NodeRef>>,
     /// Nodes to be dropped with all that they alone have read.
     pub(crate) deep_drops: Mutex<Vec<NodeRef>>,
+    /// Under a cap on memory: nodes that have been made lately, ON_PROBATION, the oldest first.
+    pub(crate) probation: Mutex<VecDeque<NodeRef>>,
     /// The outputs of functions that keep a number of them.
     pub(crate) recents: Recents,
     /// Nodes on their way out.
@@ -178,6 +180,7 @@ impl Engine {
             untidy: Mutex::default(),
             drops: Mutex::default(),
             deep_drops: Mutex::default(),
+            probation: Mutex::default(),
             recents: Recents::default(),
             reclaim: Reclaim::default(),
             released: Arc::default(),
@@ -224,6 +227,13 @@ impl Engine {
     pub(crate) fn take_chores(&self) -> bool {
         let is_memory_due = self.memory.is_due_alone();
         self.chores.take() || self.released.any() || self.expiries.is_due() || is_memory_due
+    }
+
+    /// Lists nodes that have been made.
+    pub(crate) fn list_new(&self, nodes: &mut Vec<NodeRef>) {
+        if !nodes.is_empty() {
+            self.probation.lock().extend(nodes.drain(..));
+        }
     }
 
     /// Notes that tasks take so many bytes more.

@@ -34,6 +34,8 @@ use crate::context::watch::Presence;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::{CycleError, TaskError};
+use crate::graph::flags::Keeping;
+use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Payload, Stop};
 
@@ -58,6 +60,10 @@ pub(crate) struct Local {
     counts_uses: Cell<bool>,
     /// The bytes that tasks take more than the engine has been told.
     bytes: Cell<isize>,
+    /// Whether new nodes are listed.
+    lists_new: Cell<bool>,
+    /// Nodes that this thread has made, and the engine has not been told of.
+    new: RefCell<Vec<NodeRef>>,
     // The frame, continued.
     recording: Cell<bool>,
     predicting: Cell<bool>,
@@ -249,6 +255,8 @@ impl Local {
             counters: CounterTable::default(),
             counts_uses: Cell::new(false),
             bytes: Cell::new(0),
+            lists_new: Cell::new(false),
+            new: RefCell::default(),
             recording: Cell::new(false),
             predicting: Cell::new(false),
             duplicates: Cell::new(false),
@@ -300,6 +308,7 @@ impl Local {
         }
         self.cache.take_room();
         self.counts_uses.set(engine.memory.counts());
+        self.lists_new.set(engine.memory.counts() && engine.memory.cap().is_some());
         let sessions = self.sessions.replace(self.sessions.get() + 1);
         // Back from another engine's session, inside of a session of this one: what is read belongs to the body that runs.
         let frame = (sessions == 0).then(|| {
@@ -319,6 +328,16 @@ impl Local {
         self.sessions.set(self.sessions.get() - 1);
     }
 
+    /// Notes a node that this thread has made.
+    #[inline]
+    pub(crate) fn add_node(&self, node: NodeRef) {
+        if self.lists_new.get() {
+            node.keep(Keeping::ON_PROBATION, true);
+            self.new.borrow_mut().push(node);
+        }
+        self.add_memory(footprint::fixed(node).cast_signed());
+    }
+
     /// Notes that tasks take so many bytes more.
     #[inline]
     pub(crate) fn add_memory(&self, bytes: isize) {
@@ -333,6 +352,9 @@ impl Local {
     fn tell_memory(&self) {
         if self.bytes.get() != 0 {
             self.engine().add_memory(self.bytes.take());
+        }
+        if self.lists_new.get() {
+            self.engine().list_new(&mut self.new.borrow_mut());
         }
     }
 

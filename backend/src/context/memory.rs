@@ -14,6 +14,7 @@
 //! three quarters of the cap are not reached, nothing is counted.
 
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 /// What the tasks of an engine take.
 pub(crate) struct Memory {
@@ -33,6 +34,8 @@ pub(crate) struct Memory {
     pub(crate) dropped: AtomicU64,
     /// By how many bytes the last sweep has missed the cap.
     pub(crate) missed: AtomicUsize,
+    /// The longest that a slice of what is to go has taken, in nanoseconds.
+    longest_slice: AtomicU64,
 }
 
 /// The reason for a sweep.
@@ -60,6 +63,7 @@ impl Memory {
             freed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             missed: AtomicUsize::new(0),
+            longest_slice: AtomicU64::new(0),
         }
     }
 
@@ -118,6 +122,15 @@ impl Memory {
         if self.collect_after != u64::MAX {
             self.sessions.fetch_add(1, Relaxed);
         }
+    }
+
+    /// A slice of what is to go has taken so long, with the gate held.
+    pub(crate) fn note_slice(&self, time: Duration) {
+        self.longest_slice.fetch_max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn longest_slice(&self) -> Duration {
+        Duration::from_nanos(self.longest_slice.load(Relaxed))
     }
 
     /// A sweep begins down to the cap: below it, so that the next one is not due at once.

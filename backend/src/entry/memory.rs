@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
@@ -46,6 +47,8 @@ pub struct MemoryUse {
     pub freed: u64,
     /// The outputs that have gone to save memory, of tasks that are read by others.
     pub dropped: u64,
+    /// The longest that a slice of what is to go has kept sessions from opening.
+    pub longest_slice: Duration,
     /// One entry per function with tasks in memory, the greatest first.
     pub functions: Vec<FunctionMemory>,
 }
@@ -157,6 +160,7 @@ impl Engine {
             missed: memory.missed.load(Relaxed),
             freed: memory.freed.load(Relaxed),
             dropped: memory.dropped.load(Relaxed),
+            longest_slice: memory.longest_slice(),
             functions,
         }
     }

@@ -15,7 +15,6 @@ use crate::evaluate::demand::demand;
 use crate::evaluate::execute::execute_in_place;
 use crate::evaluate::{cycle, stored};
 use crate::graph::claim::{Phase, StateWord};
-use crate::graph::footprint;
 use crate::graph::node::{Header, NodeRef};
 use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
@@ -275,7 +274,7 @@ fn insert_plain(
         || unsafe { NodeRef::allocate(task_fn, header, &mut slot.borrow_mut()) },
     );
     if let Inserted::New(node) = &inserted {
-        local.add_memory(footprint::fixed(*node).cast_signed());
+        local.add_node(*node);
     }
     if let (Inserted::New(node), true) = (&inserted, is_claim) {
         if local.begins_demand() {

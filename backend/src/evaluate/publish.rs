@@ -58,17 +58,25 @@ pub(crate) fn publish_value(local: &Local, node: NodeRef, changes: Changes) {
         node.effects_at.store(epoch, Relaxed);
     }
     node.verified_at.store(epoch, Relaxed);
-    if node.task_fn.weight.is_some() && (changes.value || node.weight.load(Relaxed) == 0) {
-        local.add_memory(footprint::weigh(node));
-    }
-    if node.task_fn.most.is_some() {
-        local.engine().note_recent(node);
+    if node.task_fn.is_bounded {
+        account(local, node, changes);
     }
     node.clear_flag(ENDED);
     // It was asked for, so it is wanted again.
     node.take_off(Leaving::ABANDONED);
     if had_failed && let Some(extra) = node.extra() {
         extra.failure.lock().take();
+    }
+}
+
+/// Weighs and counts a value that is in place.
+#[inline(never)]
+fn account(local: &Local, node: NodeRef, changes: Changes) {
+    if node.task_fn.weight.is_some() && (changes.value || node.weight.load(Relaxed) == 0) {
+        local.add_memory(footprint::weigh(node));
+    }
+    if node.task_fn.most.is_some() {
+        local.engine().note_recent(node);
     }
 }
 

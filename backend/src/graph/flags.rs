@@ -78,6 +78,8 @@ bitflags! {
         const YOUNG = 1 << 2;
         /// Its output is one of those that a function with `lru` has in memory.
         const RECENT = 1 << 3;
+        /// New, and listed as such: it goes before others if it is not used again soon.
+        const ON_PROBATION = 1 << 4;
     }
 }
 

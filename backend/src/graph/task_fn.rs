@@ -110,6 +110,8 @@ pub struct RawTaskFn {
     pub(crate) stays: bool,
     /// How many outputs stay in memory.
     pub(crate) most: Option<usize>,
+    /// Whether outputs are weighed or counted.
+    pub(crate) is_bounded: bool,
 }
 
 /// Looks at a source again: `session::source::observe` for its types.
@@ -298,6 +300,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             weight_shim: weigh::<K, O>,
             stays: false,
             most: None,
+            is_bounded: false,
         };
         Self { raw, types: PhantomData }
     }
@@ -403,6 +406,7 @@ impl<K, O> TaskFn<K, O> {
             // SAFETY: as in `returns`; the shim casts it back.
             let erased = unsafe { std::mem::transmute::<fn(&O) -> usize, unsafe fn()>(weight) };
             self.raw.weight = Some(Erased(erased));
+            self.raw.is_bounded = true;
         }
         self
     }
@@ -418,6 +422,7 @@ impl<K, O> TaskFn<K, O> {
     #[must_use]
     pub const fn lru(mut self, most: usize) -> Self {
         self.raw.most = Some(most);
+        self.raw.is_bounded = true;
         self
     }
 

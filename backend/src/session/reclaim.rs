@@ -37,6 +37,7 @@ mod sweep;
 
 use std::any::Any;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -201,7 +202,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         persistence.mark_queued(&mut Marking::noting(engine.advance()));
     }
     let mut garbage = Garbage::default();
+    let start = Instant::now();
     garbage.is_unfinished = lists.slice(engine, &mut garbage);
+    engine.memory.note_slice(start.elapsed());
     engine.aparts.clear();
     garbage.twins = std::mem::take(&mut *engine.twins.lock());
     if garbage.is_unfinished {

@@ -63,6 +63,30 @@ fn probes() -> Option<Lane> {
     }))
 }
 
+/// Outputs that come back from the store into a runtime that had them, and has shrunk to nothing. Unit: one.
+#[must_use]
+pub fn spills() -> Lane {
+    let folder = folder();
+    let storage = filled(&folder.path().join("store"));
+    let runtime = over(Arc::clone(&storage));
+    let mut samples = 0;
+    Box::new(move || {
+        let _alive = &folder;
+        samples += 1;
+        let hits = || scattered(samples).for_each(|number| drop(black_box(record_of(number))));
+        runtime.run(hits);
+        runtime.flush().expect("nothing is wrong with the store");
+        let swept = runtime.shrink_to(0).expect("no session is open");
+        assert_eq!(swept.after, 0, "all of them go");
+        let sample = runtime.run(|| {
+            black_box(record_of(STORED - 1));
+            timed(STORED_HITS, hits)
+        });
+        assert_eq!(runtime.stats().runs(), 0, "what was to come back has run");
+        sample
+    })
+}
+
 /// The outcome of storing [`STORED`] tasks.
 pub struct Stored {
     /// Seconds from the first call until everything is durable, the calls themselves among them.

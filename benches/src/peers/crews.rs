@@ -3,6 +3,7 @@
 use crate::busy::{busy, spin_60_ns};
 use crate::lane::{Contestant, Lane, Sample, timed};
 use crate::work::Work;
+use crate::work::cpu_time;
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Duration;
@@ -69,12 +70,6 @@ fn cpu_of(work: impl FnOnce()) -> f64 {
     let before = cpu_time();
     work();
     cpu_time() - before
-}
-
-/// Nanoseconds of CPU that the whole process has used.
-fn cpu_time() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 fn rayon_pool(threads: u32) -> rayon::ThreadPool {

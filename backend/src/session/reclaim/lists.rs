@@ -33,6 +33,8 @@ pub(super) struct Lists {
     has_departures: bool,
     /// Whether a source is among those in limbo.
     has_sources: bool,
+    /// Whether a node on probation is.
+    has_new: bool,
     purge: Option<Purge>,
     /// Nothing names them any more.
     freed: Vec<NodeRef>,
@@ -348,6 +350,7 @@ impl Lists {
             engine.expiries.forget(&[node]);
         }
         self.has_sources |= node.flag(Flags::SOURCE);
+        self.has_new |= node.keeping().contains(Keeping::ON_PROBATION);
         if node.task_fn.ops.value_needs_drop {
             // SAFETY: the gate is held exclusively.
             garbage.values.extend(unsafe { node.take_value() });
@@ -458,6 +461,9 @@ impl Lists {
         engine.untidy.lock().retain(|node| !node.has(Leaving::LIMBO));
         engine.volatiles.lock().retain(|node| !node.has(Leaving::LIMBO));
         engine.recents.forget_leaving();
+        if std::mem::take(&mut self.has_new) {
+            engine.probation.lock().retain(|node| !node.has(Leaving::LIMBO));
+        }
         self.purge = Some(Purge { leaving, reads: engine.take_dead_edges(), edges: None });
     }
 }

@@ -1,21 +1,23 @@
 //! Sweep: tasks and outputs that go because memory is short, or because nothing has asked for them for long.
 //!
-//! A hand goes round the table, slice by slice, and stops when there is room:
+//! What is new is *on probation*: in a queue of its own, and out of it when it makes up more than a tenth of all tasks. It goes then, unless
+//! it was used again meanwhile. Only if that is not enough, a hand goes round the table, slice by slice, and stops when there is room:
 //! ```text
 //!   the node was used since            one use is taken off, and it stays             (`Header::note_use`)
 //!   nothing reads or holds it          it goes, and so does, in turn, what it alone has read and was not used
 //!   it is read                         stays; if a whole round has found nothing else to do, its output goes, the heaviest of a slice
 //!                                      first. One that is stored comes back by its fingerprint, another one by its body
 //! ```
-//! A node begins without a use, so what is asked for once goes before what is asked for again: a scan of many keys does not push out
-//! what is in use. An output whose readers were used lately counts as used: predicted reads do not tell.
+//! So what is asked for once goes before what is asked for again: a scan of many keys does not push out what is in use. (This is S3-FIFO with
+//! the table as its main queue; `docs/decisions` has the figures.) An output whose readers were used lately counts as used: predicted reads
+//! do not tell.
 //!
 //! What goes is *evicted*: readers stay FRESH, and reads that are not marked mean "unchanged", as for what is forgotten. It differs in
 //! that the store keeps its records. A node whose records are not committed yet stays: the edges that lead to it would be found neither in
 //! memory nor in the store.
 //!
-//! For example, a cap of 8 MiB, and 100,000 lookups of keys that are asked for once, 500 of others again and again. At 8 MiB the hand goes
-//! over some 5,000 nodes, spares the hot ones among them, and stops at 7.5 MiB.
+//! For example, a cap of 8 MiB, and 100,000 lookups of keys that are asked for once, 500 of others again and again. At 8 MiB the oldest of the
+//! new tasks go until 7.5 MiB are left, but for those of the 500 keys among them.
 //!
 //! A *collection* is one round that takes what was not asked for since the last one, however much room there is.
 
@@ -57,6 +59,8 @@ struct Round {
     due: Due,
     /// It ends when no more than this is used.
     target: usize,
+    /// Whether all of what is new may go, however little it is.
+    takes_new: bool,
     /// Whether outputs go that are read.
     takes_outputs: bool,
     /// Whether this round has found something to do so far.
@@ -122,9 +126,13 @@ impl Lists {
         let mut heavy = Vec::new();
         let mut nodes = Vec::new();
         while *left > 0 && !self.sweep.has_room(engine) {
+            if self.take_new(engine, left, garbage) {
+                continue;
+            }
             let next = engine.table.nodes_from(self.sweep.hand, PLACES.min(*left), &mut nodes);
             *left = left.saturating_sub(PLACES);
             self.sweep.hand = next.unwrap_or_default();
+            fetch(&nodes);
             for node in nodes.drain(..) {
                 self.look_at(engine, node, &mut heavy, garbage);
                 while let Some(read) = self.sweep.lost_readers.pop() {
@@ -196,7 +204,8 @@ impl Lists {
         if due == Due::Collection {
             self.sweep.hand = Place::default();
         }
-        self.sweep.round = Some(Round { due, target, takes_outputs: false, has_done: false, rounds: 0 });
+        self.sweep.round =
+            Some(Round { due, target, takes_new: false, takes_outputs: false, has_done: false, rounds: 0 });
     }
 
     fn end_sweep(&mut self, engine: &Engine) {
@@ -212,12 +221,60 @@ impl Lists {
         let Some(round) = &mut self.sweep.round else { return true };
         round.rounds += 1;
         let has_done = std::mem::take(&mut round.has_done) || round.rounds == 1;
-        let goes_on =
-            round.due != Due::Collection && (has_done || !std::mem::replace(&mut round.takes_outputs, true));
+        let goes_on = round.due != Due::Collection
+            && (has_done
+                || !std::mem::replace(&mut round.takes_new, true)
+                || !std::mem::replace(&mut round.takes_outputs, true));
         if !goes_on {
             self.end_sweep(engine);
         }
         !goes_on
+    }
+
+    /// Takes some of the oldest of the new nodes off probation. Returns whether there were any to be taken.
+    fn take_new(&mut self, engine: &Engine, left: &mut usize, garbage: &mut Garbage) -> bool {
+        let Some(round) = &self.sweep.round else { return false };
+        if round.due == Due::Collection {
+            return false;
+        }
+        let share = if round.takes_new { 0 } else { engine.table.len() / 10 };
+        let oldest: Vec<_> = {
+            let mut probation = engine.probation.lock();
+            let count = probation.len().saturating_sub(share).min(PLACES).min(*left);
+            probation.drain(..count).collect()
+        };
+        *left = left.saturating_sub(oldest.len());
+        fetch(&oldest);
+        let mut done = 0;
+        for node in oldest.iter().copied() {
+            if self.sweep.has_room(engine) {
+                break;
+            }
+            done += 1;
+            node.keep(Keeping::ON_PROBATION, false);
+            if !take_uses(node) && may_be_evicted(node) {
+                self.free_unread(engine, node, garbage);
+            }
+        }
+        let mut probation = engine.probation.lock();
+        oldest[done..].iter().rev().for_each(|node| probation.push_front(*node));
+        !oldest.is_empty()
+    }
+
+    /// Lets a node go if nothing reads or holds it. Returns whether something reads it, and it might lose its output.
+    fn free_unread(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) -> bool {
+        if is_held(node) || is_going(node) || !has_committed(engine, node) {
+            return false;
+        }
+        if is_read(node) {
+            return true;
+        }
+        if let Some(round) = &mut self.sweep.round {
+            round.has_done = true;
+        }
+        engine.memory.freed.fetch_add(1, Relaxed);
+        self.let_go(engine, node, garbage);
+        false
     }
 
     fn look_at(
@@ -228,7 +285,7 @@ impl Lists {
         garbage: &mut Garbage,
     ) {
         let Some(round) = &mut self.sweep.round else { return };
-        if !may_be_evicted(node) {
+        if !may_be_evicted(node) || node.keeping().contains(Keeping::ON_PROBATION) && round.due == Due::Cap {
             return;
         }
         match round.due {
@@ -239,14 +296,12 @@ impl Lists {
             Due::Collection if is_asked_for(node) => return,
             Due::Cap | Due::Call | Due::Collection => {}
         }
-        if is_held(node) || is_going(node) || !has_committed(engine, node) {
-            return;
-        }
-        if !is_read(node) {
-            round.has_done = true;
-            engine.memory.freed.fetch_add(1, Relaxed);
-            self.let_go(engine, node, garbage);
-        } else if round.takes_outputs && footprint::weight(node) > 0 && !is_read_lately(node) {
+        let takes_outputs = round.takes_outputs;
+        if self.free_unread(engine, node, garbage)
+            && takes_outputs
+            && footprint::weight(node) > 0
+            && !is_read_lately(node)
+        {
             heavy.push((footprint::weight(node), node));
         }
     }
@@ -278,6 +333,12 @@ impl Lists {
     }
 }
 
+/// Has the processor fetch nodes that are about to be looked at, all at a time instead of one after the other.
+fn fetch(nodes: &[NodeRef]) {
+    let bits = nodes.iter().fold(0, |bits, node| bits ^ u64::from(node.keeping().bits()) ^ node.hash);
+    std::hint::black_box(bits);
+}
+
 /// Whether a task may go, or lose its output, if nothing holds it and it was not used.
 fn may_be_evicted(node: NodeRef) -> bool {
     let task_fn = node.task_fn;
@@ -297,11 +358,14 @@ fn is_going(node: NodeRef) -> bool {
 fn is_asked_for(node: NodeRef) -> bool {
     let is_young = node.keeping().contains(Keeping::YOUNG);
     node.keep(Keeping::YOUNG, false);
-    let mut is_used = false;
-    while node.take_use() {
-        is_used = true;
-    }
-    is_young || is_used
+    take_uses(node) || is_young
+}
+
+/// Takes all uses off a node. Returns whether there were any.
+fn take_uses(node: NodeRef) -> bool {
+    let is_used = node.take_use();
+    while node.take_use() {}
+    is_used
 }
 
 /// Whether some of those that read a node were used lately.
