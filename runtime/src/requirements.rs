@@ -116,7 +116,7 @@ requirement!(
     "a cycle is resolved when no result differs from the one before: derive `PartialEq`, or say how to compare by `eq = ..`"
 );
 
-/// What `expires = ..` may return.
+/// A type that `expires = ..` may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say how long a result may be used",
     label = "`expires` returns a `Duration`, or an `Option<Duration>`: with `None` a result does not expire"

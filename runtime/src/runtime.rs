@@ -98,7 +98,7 @@ impl Builder {
     ///    have read;
     /// 2. if that is not enough, outputs that hang on something and were not used lately, the heaviest first. The task stays.
     ///
-    /// What is asked for again is computed again, or comes from the store if there is one. No value ever changes by that, and readers stay
+    /// A call that is made again computes its output again, or has it from the store if there is one. No value ever changes by that, and readers stay
     /// current. One thing is lost: a task that is *not* stored, whose output has gone, and whose inputs have changed since, counts as
     /// changed when it has run again, whatever it returns, as there is nothing left to compare with. So its readers run, too. Functions for
     /// which that is too dear say `#[task_fn(keep)]`.
@@ -500,8 +500,8 @@ impl Runtime {
         self.engine.forget_if(forgets)
     }
 
-    /// Sets how many outputs a function with `#[task_fn(lru = ..)]` keeps in memory, given its name or its path. What is too much goes as soon
-    /// as no session is open. Returns whether there is such a function that has been called.
+    /// Sets how many outputs a function with `#[task_fn(lru = ..)]` keeps in memory, given its name or its path. The rest goes as soon as no
+    /// session is open. Returns whether there is such a function that has been called.
     pub fn set_lru(&self, function: &str, outputs: usize) -> bool {
         self.engine.set_lru(function, outputs)
     }

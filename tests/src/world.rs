@@ -18,7 +18,7 @@ use crate::ledger::{Ledger, Read};
 use crate::program::{FILES, Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial};
 use crate::suspended;
 
-/// What an output weighs, so that a cap on memory drops outputs, too.
+/// The weight of an output, so that a cap on memory drops outputs, too.
 const WEIGHT: usize = 64;
 
 /// A program on a runtime of its own.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Weighs a value: the bytes on the heap that hang on it, without those of the value itself.
 ///
 /// Implemented for the types of the standard library. Outputs of a type that implements it are weighed for
-/// `Builder::memory_cap`. What several values share by an `Arc` is counted for each of them.
+/// `Builder::memory_cap`. An `Arc` that several values share is counted for each of them.
 pub trait Weigh {
     /// Returns the bytes. Cost: for most types a look at the value; for a collection of values that have something on the heap, a look
     /// at each.

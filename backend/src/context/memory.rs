@@ -1,7 +1,7 @@
 //! Memory: how many bytes the tasks of an engine take, and what they may take.
 //!
 //! Threads add what they make and take off what they replace, each in its own record, and hand the sum over when it is large and when a
-//! session ends. What goes is taken off with the gate held exclusively (`session/reclaim/sweep.rs`).
+//! session ends. Bytes of tasks that go are taken off with the gate held exclusively (`session/reclaim/sweep.rs`).
 //!
 //! # When a sweep is due
 //! When more is used than `ceiling`. That is the cap; after a sweep that could not get below it, sweeps are tried again after one, two,
@@ -16,7 +16,7 @@
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What the tasks of an engine take.
+/// The bytes that the tasks of an engine take.
 pub(crate) struct Memory {
     cap: usize,
     used: AtomicIsize,

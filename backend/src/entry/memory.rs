@@ -37,7 +37,7 @@ pub struct FunctionMemory {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUse {
-    /// The bytes of all tasks. What sessions that are open have added lately may be missing.
+    /// The bytes of all tasks. Those that open sessions have added lately may be missing.
     pub bytes: usize,
     /// The most that they may be between sessions.
     pub cap: Option<usize>,

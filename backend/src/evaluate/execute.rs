@@ -192,7 +192,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     Completed::Published
 }
 
-/// What readers have seen of a node whose output was dropped to save memory, and whose body has run again.
+/// The value that readers have seen of a node whose output was dropped to save memory, and whose body has run again.
 struct Evicted {
     fingerprint: Digest,
     changed_at: u32,

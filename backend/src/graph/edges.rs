@@ -50,6 +50,11 @@ impl Default for Deps {
 }
 
 impl Deps {
+    /// Whether there are no reads. Looks at no other memory.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
     pub(crate) fn from_slice(edges: &[Edge]) -> Self {
         match edges {
             [] => Self::default(),

@@ -5,8 +5,8 @@
 //!   edges                               sixteen bytes for each read: the edge and its reverse
 //!   what hangs on the output            weighed when a run has completed, if its type can be weighed; one byte in the node
 //! ```
-//! A weight is kept as one byte, to a sixteenth exact: for example 1,000 bytes are kept as 1,024. What is added when a node is
-//! made, runs or is read is taken off when it goes, by the same figures, so the sum is that over all nodes.
+//! A weight is kept as one byte, to a sixteenth exact: for example 1,000 bytes are kept as 1,024. The bytes that are added
+//! when a node is made, runs or is read are taken off when it goes, by the same figures: the sum is that over all nodes.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -132,7 +132,9 @@ impl Reclaim {
     pub(crate) fn drop_unread_sources(&self, engine: &Engine) -> Garbage {
         let sources = engine.sources.lock().clone();
         let mut garbage = Garbage::default();
-        self.0.lock().drop_unread(engine, &sources, &mut garbage);
+        let mut lists = self.0.lock();
+        lists.drop_unread(&sources, &mut garbage);
+        lists.tell(engine);
         engine.chores.list_tidying();
         garbage
     }

@@ -33,8 +33,7 @@ fn bytes_of_a_page() -> usize {
 
 /// The greatest ratio of live bytes, at the beginning of a session, to the cap, while ten times the cap goes through.
 #[must_use]
-pub fn live_against_cap() -> f64 {
-    let cap = 16 << 20;
+pub fn live_against_cap(cap: usize) -> f64 {
     let sessions = (10 * cap / bytes_of_a_page()) as u64 / SESSION;
     let live = LiveBytes::begin();
     let runtime = Runtime::builder().memory_cap(cap).build();

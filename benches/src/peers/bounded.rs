@@ -61,7 +61,7 @@ thread_local! {
 /// The number of outputs that salsa keeps: it is part of the program.
 pub const SALSA_ROOM: usize = 10_000;
 
-/// salsa: the share of hits on a trace, with `lru` for [`SALSA_ROOM`] outputs. What is too much goes at each new revision.
+/// salsa: the share of hits on a trace, with `lru` for [`SALSA_ROOM`] outputs. The rest goes at each new revision.
 #[must_use]
 pub fn salsa_ratio(trace: &[u64]) -> f64 {
     let mut db = salsa::DatabaseImpl::new();

@@ -1,4 +1,4 @@
-//! What the server knows of a document, as task functions.
+//! The analysis of a document, as task functions.
 //!
 //! ```text
 //!   check(document) ─── items(document)                        the lines, as names and texts
@@ -100,7 +100,7 @@ fn evaluate(document: &Document, expr: &Expr) -> Result<i64, String> {
     }
 }
 
-/// Computes all values. What is emitted on the way are the problems.
+/// Computes all values, and emits the problems on the way.
 #[task_fn(transient)]
 pub(crate) fn check(document: Document) -> usize {
     let names = items::with(document.clone(), |items| items.names.clone());

@@ -18,7 +18,7 @@ use lsp_server::Connection;
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (connection, threads) = Connection::stdio();
     server::serve(&connection)?;
-    // The writer ends when nobody can send any more.
+    // The writer ends with the last sender.
     drop(connection);
     threads.join()?;
     Ok(())

@@ -73,7 +73,7 @@ impl Editor {
         self.tell("textDocument/didChange", params);
     }
 
-    /// What is wrong with the newest version: lines and messages, in order.
+    /// The problems of the newest version: lines and messages, in order.
     fn problems(&mut self) -> Vec<(u64, String)> {
         loop {
             let Message::Notification(told) = self.read() else { continue };

@@ -26,7 +26,7 @@ pub use self::upstream::{Failure, Offer, Upstream};
 /// The longest that a caller waits.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Clone)]
 struct Shop {
     runtime: Runtime,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use larder::Runtime;
 
-/// What was answered from where, and what is in memory.
+/// Returns the page: where answers came from, and what is in memory.
 pub(crate) fn page(runtime: &Runtime) -> String {
     let mut page = String::new();
     let mut line = |name: &str, labels: &str, value: u64| {

@@ -47,7 +47,7 @@ fn an_output_that_was_dropped_is_what_its_readers_have_seen() {
     runtime.flush().expect("nothing is wrong with the store");
     runtime.run(|| ());
     assert_eq!((outputs_of(&runtime, "shout"), tasks_of(&runtime, "shout")), (0, 1));
-    // It is read by somebody else: from the store, and its reader stays as it is.
+    // A session reads it: from the store, and its reader stays as it is.
     runtime.run(|| assert_eq!(shout(text.clone()).len(), 300));
     assert_eq!(ask(), 300);
     assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (1, 1));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod asked;
+mod bounded;
 mod cycles;
 mod fanning;
 mod futures;

@@ -37,7 +37,7 @@ impl Drop for Restored {
 /// that it was claimed in.
 pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
     let persistence = local.engine().persistence()?;
-    // What was dropped to save memory comes back by the store, what was forgotten does not.
+    // An output that was dropped to save memory comes back by the store, a forgotten one does not.
     let is_forgotten = node.flag(Flags::FORGOTTEN) && !node.keeping().contains(Keeping::EVICTED);
     if is_forgotten || node.flag(Flags::MUST_RUN | Flags::ON_CYCLE) || !lasts(node) {
         return None;

@@ -73,6 +73,7 @@ impl Lists {
             self.check_sum(engine);
         }
         let is_unfinished = self.go_on(engine, garbage);
+        self.tell(engine);
         if std::mem::take(&mut self.has_departures) {
             // Relaxed: the gate orders it with sessions.
             engine.departures.store(new_generation(), Relaxed);
@@ -103,7 +104,7 @@ impl Lists {
             if self.search(engine, &mut looks) && self.purge(engine, &mut looks) {
                 let take = self.freed.len().min(left);
                 garbage.nodes = self.freed.split_off(self.freed.len() - take);
-                self.note_freed(engine, &garbage.nodes);
+                self.note_freed(&garbage.nodes);
                 return !self.freed.is_empty() || !has_swept || self.is_worth_a_purge(engine);
             }
             if looks == 0 || left == 0 {
@@ -119,10 +120,9 @@ impl Lists {
     }
 
     /// These are freed when the gate has been given back.
-    fn note_freed(&mut self, engine: &Engine, nodes: &[NodeRef]) {
+    fn note_freed(&mut self, nodes: &[NodeRef]) {
         let tasks = nodes.iter().filter(|node| !node.has(Leaving::NAMELESS));
-        let bytes: usize = tasks.map(|node| self.sweep.free(*node)).sum();
-        engine.memory.add(-bytes.cast_signed());
+        tasks.for_each(|node| self.sweep.free(*node));
     }
 
     /// Lists a node that may have to go.
@@ -165,7 +165,7 @@ impl Lists {
 
     /// Sources that tasks have read before, and none does any more, go. Should one read them again, they are observed then: a
     /// refresh has come in between.
-    pub(super) fn drop_unread(&mut self, engine: &Engine, sources: &[NodeRef], garbage: &mut Garbage) {
+    pub(super) fn drop_unread(&mut self, sources: &[NodeRef], garbage: &mut Garbage) {
         for node in
             sources.iter().copied().filter(|node| node.has(Leaving::WAS_READ) && !node.has(Leaving::LIMBO))
         {
@@ -174,7 +174,7 @@ impl Lists {
             } else if !is_held(node) {
                 abandon(node);
                 node.state.set_exclusively(Phase::Empty);
-                take_value(engine, node, garbage);
+                self.take_value(node, garbage);
                 self.list(node);
             }
         }
@@ -230,6 +230,13 @@ impl Lists {
         }
     }
 
+    /// Takes the value out of a node whose state says that there is none.
+    fn take_value(&mut self, node: NodeRef, garbage: &mut Garbage) {
+        self.sweep.take_bytes(footprint::unweigh(node));
+        // SAFETY: the gate is held exclusively.
+        garbage.values.extend(unsafe { node.take_value() });
+    }
+
     /// Drops the output of a node, and the node if nothing reads, holds or names it.
     pub(super) fn drop_output(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         abandon(node);
@@ -241,7 +248,7 @@ impl Lists {
         if !may_lie_on_one(node) && self.can_go(node) {
             self.retire(engine, node, garbage);
         } else {
-            take_value(engine, node, garbage);
+            self.take_value(node, garbage);
             self.list(node);
         }
     }
@@ -295,7 +302,7 @@ impl Lists {
     }
 
     /// Whether marks may name a node; then it is seen to that it is looked at when they do not.
-    fn waits_as_origin(&mut self, node: NodeRef) -> bool {
+    pub(super) fn waits_as_origin(&mut self, node: NodeRef) -> bool {
         if node.flag(Flags::ORIGIN) && !node.has(Leaving::LISTED) {
             node.put_on(Leaving::LISTED);
             self.origins.push(node);
@@ -303,7 +310,7 @@ impl Lists {
         node.flag(Flags::ORIGIN) || node.has(Leaving::SOUGHT)
     }
 
-    fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
+    pub(super) fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         node.put_on(Leaving::LIMBO);
         self.rings.forget(node);
         drop(stale_reads::take(&node.work, 0));
@@ -321,19 +328,20 @@ impl Lists {
         // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
         if !node.has(Leaving::NAMELESS) {
-            let bytes = reads.as_slice().len() * footprint::EDGE + footprint::unweigh(node);
-            engine.memory.add(-bytes.cast_signed());
+            self.sweep.take_bytes(reads.as_slice().len() * footprint::EDGE + footprint::unweigh(node));
             self.sweep.retire(node);
         }
         for read in reads.as_slice() {
             let read = read.node();
-            let first = read.with_dependents(|readers| {
-                let dead = read.dead.load(Relaxed).saturating_add(1);
-                read.dead.store(dead, Relaxed);
-                (dead == 1).then(|| readers.as_slice().len())
-            });
-            if let Some(edges) = first {
+            // SAFETY: as above.
+            let edges = unsafe { read.dependents_exclusively() }.as_slice().len();
+            let dead = read.dead.load(Relaxed).saturating_add(1);
+            read.dead.store(dead, Relaxed);
+            if dead == 1 {
                 engine.note_dead_edges(read, edges);
+            }
+            if usize::from(dead) >= edges || dead == u16::MAX {
+                self.sweep.lose_readers(read);
             }
             if read.has(Leaving::ABANDONED | Leaving::UNREACHABLE) {
                 self.list(read);
@@ -341,7 +349,6 @@ impl Lists {
             if read.flag(Flags::SOURCE) {
                 read.put_on(Leaving::WAS_READ);
             }
-            self.sweep.lose_reader(read);
             if let Some(forsaken) = &mut self.forsaken {
                 forsaken.push(read);
             }
@@ -499,13 +506,6 @@ fn some_of(list: &Mutex<Vec<NodeRef>>, most: usize) -> (Vec<NodeRef>, bool) {
     if rest == 0 { (std::mem::take(&mut *list), true) } else { (list.split_off(rest), false) }
 }
 
-/// Takes the value out of a node whose state says that there is none.
-fn take_value(engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
-    engine.memory.add(-footprint::unweigh(node).cast_signed());
-    // SAFETY: the gate is held exclusively.
-    garbage.values.extend(unsafe { node.take_value() });
-}
-
 pub(super) fn is_unwanted(node: NodeRef) -> bool {
     let is_unwanted =
         node.has(Leaving::UNREACHABLE) || node.has(Leaving::ABANDONED) && !node.state.is_fresh();
@@ -519,6 +519,10 @@ pub(super) fn is_held(node: NodeRef) -> bool {
 /// Whether a node has live readers. Looks at all of a list only if that can be short or all of it dead.
 pub(super) fn is_read(node: NodeRef) -> bool {
     const SHORT: usize = 64;
+    // SAFETY: the gate is held exclusively.
+    if unsafe { node.dependents_exclusively() }.as_slice().is_empty() {
+        return false;
+    }
     node.with_dependents(|readers| {
         let (all, dead) = (readers.as_slice().len(), node.dead.load(Relaxed));
         if all > SHORT && usize::from(dead) < all && dead != u16::MAX {

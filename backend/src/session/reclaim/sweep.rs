@@ -1,7 +1,7 @@
 //! Sweep: tasks and outputs that go because memory is short, or because nothing has asked for them for long.
 //!
-//! What is new is *on probation*: in a queue of its own, and out of it when it makes up more than a tenth of all tasks. It goes then, unless
-//! it was used again meanwhile. Only if that is not enough, a hand goes round the table, slice by slice, and stops when there is room:
+//! New tasks are *on probation*: in a queue of its own, and out of it when they make up more than a tenth of all tasks. They go then, unless
+//! they were used again meanwhile. Only if that is not enough, a hand goes round the table, slice by slice, and stops when there is room:
 //! ```text
 //!   the node was used since            one use is taken off, and it stays             (`Header::note_use`)
 //!   nothing reads or holds it          it goes, and so does, in turn, what it alone has read and was not used
@@ -12,7 +12,7 @@
 //! the table as its main queue; `docs/decisions` has the figures.) An output whose readers were used lately counts as used: predicted reads
 //! do not tell.
 //!
-//! What goes is *evicted*: readers stay FRESH, and reads that are not marked mean "unchanged", as for what is forgotten. It differs in
+//! A task that goes is *evicted*: readers stay FRESH, and reads that are not marked mean "unchanged", as for what is forgotten. It differs in
 //! that the store keeps its records. A node whose records are not committed yet stays: the edges that lead to it would be found neither in
 //! memory nor in the store.
 //!
@@ -24,6 +24,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::lists::{Lists, is_held, is_read};
+use super::rings::may_lie_on_one;
 use super::{Garbage, NODES};
 use crate::context::engine::Engine;
 use crate::context::memory::Due;
@@ -50,8 +51,10 @@ pub(super) struct Sweep {
     leaving: usize,
     /// Reads of nodes that have gone, to be looked at in this slice.
     lost_readers: Vec<NodeRef>,
-    /// What is on its way out is to be freed at once.
+    /// Nodes on their way out are to be freed at once.
     purges: bool,
+    /// Bytes and tasks that have gone in this slice: the engine is told at its end.
+    gone: (usize, u64),
 }
 
 /// A sweep under way.
@@ -75,15 +78,15 @@ impl Sweep {
         self.leaving += footprint::fixed(node);
     }
 
-    /// A node is about to be freed. Returns its bytes.
-    pub(super) fn free(&mut self, node: NodeRef) -> usize {
+    /// A node is about to be freed.
+    pub(super) fn free(&mut self, node: NodeRef) {
         let bytes = footprint::fixed(node);
         self.leaving = self.leaving.saturating_sub(bytes);
-        bytes
+        self.take_bytes(bytes);
     }
 
-    /// A node has lost a reader that goes.
-    pub(super) fn lose_reader(&mut self, read: NodeRef) {
+    /// A node has lost what may have been the last of its readers.
+    pub(super) fn lose_readers(&mut self, read: NodeRef) {
         if self.round.is_some() && read.keeping().uses() == 0 {
             self.lost_readers.push(read);
         }
@@ -91,7 +94,9 @@ impl Sweep {
 
     /// Whether so much is on its way out that it is worth looking at the edges of what that has read.
     pub(super) fn calls_for_purge(&self, engine: &Engine) -> bool {
-        self.purges || engine.memory.cap().is_some_and(|cap| self.leaving > cap / 32)
+        // In the middle of a sweep it waits for more: each purge looks at all readers of what many have read.
+        let calls = self.round.is_none() || self.leaving > self.kept(engine);
+        self.purges && calls || engine.memory.cap().is_some_and(|cap| self.leaving > cap / 32)
     }
 
     fn has_room(&self, engine: &Engine) -> bool {
@@ -101,7 +106,19 @@ impl Sweep {
 
     /// The bytes that are used, without those that are on their way out.
     fn kept(&self, engine: &Engine) -> usize {
-        engine.memory.used().saturating_sub(self.leaving)
+        engine.memory.used().saturating_sub(self.leaving + self.gone.0)
+    }
+
+    /// Such bytes of a task are used no more, from the end of the slice on.
+    pub(super) fn take_bytes(&mut self, bytes: usize) {
+        self.gone.0 += bytes;
+    }
+
+    /// Tells the engine what has gone.
+    fn tell(&mut self, engine: &Engine) {
+        let (bytes, tasks) = std::mem::take(&mut self.gone);
+        engine.memory.add(-bytes.cast_signed());
+        engine.memory.freed.fetch_add(tasks, Relaxed);
     }
 }
 
@@ -132,7 +149,8 @@ impl Lists {
             let next = engine.table.nodes_from(self.sweep.hand, PLACES.min(*left), &mut nodes);
             *left = left.saturating_sub(PLACES);
             self.sweep.hand = next.unwrap_or_default();
-            fetch(&nodes);
+            // SAFETY: the gate is held exclusively.
+            unsafe { NodeRef::fetch(nodes.iter().copied()) };
             for node in nodes.drain(..) {
                 self.look_at(engine, node, &mut heavy, garbage);
                 while let Some(read) = self.sweep.lost_readers.pop() {
@@ -153,6 +171,11 @@ impl Lists {
             self.end_sweep(engine);
         }
         has_room
+    }
+
+    /// Tells the engine what has gone.
+    pub(super) fn tell(&mut self, engine: &Engine) {
+        self.sweep.tell(engine);
     }
 
     /// Asserts, if there are few tasks, that what is said to be used is the sum over all of them.
@@ -199,7 +222,7 @@ impl Lists {
 
     /// Begins a sweep down to `target` bytes.
     pub(super) fn begin_sweep(&mut self, engine: &Engine, due: Due, target: usize) {
-        // What threads remember is asked for in the table again, and counted.
+        // Nodes that threads remember are asked for in the table again, and counted.
         engine.clear_caches();
         if due == Due::Collection {
             self.sweep.hand = Place::default();
@@ -244,7 +267,8 @@ impl Lists {
             probation.drain(..count).collect()
         };
         *left = left.saturating_sub(oldest.len());
-        fetch(&oldest);
+        // SAFETY: the gate is held exclusively.
+        unsafe { NodeRef::fetch(oldest.iter().copied()) };
         let mut done = 0;
         for node in oldest.iter().copied() {
             if self.sweep.has_room(engine) {
@@ -272,8 +296,12 @@ impl Lists {
         if let Some(round) = &mut self.sweep.round {
             round.has_done = true;
         }
-        engine.memory.freed.fetch_add(1, Relaxed);
-        self.let_go(engine, node, garbage);
+        self.sweep.gone.1 += 1;
+        if may_lie_on_one(node) || self.waits_as_origin(node) {
+            self.let_go(engine, node, garbage);
+        } else {
+            self.retire(engine, node, garbage);
+        }
         false
     }
 
@@ -331,12 +359,6 @@ impl Lists {
         }
         self.drop_output(engine, node, garbage);
     }
-}
-
-/// Has the processor fetch nodes that are about to be looked at, all at a time instead of one after the other.
-fn fetch(nodes: &[NodeRef]) {
-    let bits = nodes.iter().fold(0, |bits, node| bits ^ u64::from(node.keeping().bits()) ^ node.hash);
-    std::hint::black_box(bits);
 }
 
 /// Whether a task may go, or lose its output, if nothing holds it and it was not used.
