@@ -202,7 +202,7 @@ macro_rules! tuples {
     ($($name:ident)+) => {
         impl<$($name: Weigh),+> Weigh for ($($name,)+) {
             fn weigh(&self) -> usize {
-                #[allow(non_snake_case)]
+                #[allow(non_snake_case, reason = "a variable is called as its type")]
                 let ($($name,)+) = self;
                 0 $(+ $name.weigh())+
             }

@@ -19,7 +19,8 @@ fn ratio(mut one: Lane, mut other: Lane, rounds: usize) -> f64 {
 
 pub(super) fn cap_hits() -> Verdict {
     let mut verdict = Verdict::on("cap-hits");
-    let pairs: [(&str, fn(bool) -> Lane); 3] = [
+    type Pair = (&'static str, fn(bool) -> Lane);
+    let pairs: [Pair; 3] = [
         ("a hit of one key", |capped| larder::hits(1, capped)),
         ("a hit of 100,000 keys", |capped| larder::hits(100_000, capped)),
         ("a miss", larder::builds),
