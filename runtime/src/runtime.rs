@@ -132,6 +132,8 @@ impl Builder {
     /// assert!(runtime.memory().bytes <= 1 << 20);
     /// ```
     ///
+    /// With a store, a task whose results are not committed yet stays until they are (`max_commit_delay`).
+    ///
     /// Cost: nothing per hit; what goes is paid for when it goes. Inputs are not counted, and stay.
     #[must_use]
     pub fn memory_cap(mut self, bytes: usize) -> Self {
@@ -465,7 +467,7 @@ impl Runtime {
     }
 
     /// Drops tasks and outputs, those first that were not used lately, until tasks take no more than `bytes`, or nothing is left that may
-    /// go; see [`Builder::memory_cap`] for what goes and what it costs. `shrink_to(0)` keeps what is held, and what `keep` says.
+    /// go; with a store, after what waits to be stored has been committed. See [`Builder::memory_cap`] for what goes and what it costs. `shrink_to(0)` keeps what is held, and what `keep` says.
     ///
     /// Waits for the open sessions to end; those of other threads go on between its slices, each of which takes a few milliseconds at most.
     ///

@@ -214,12 +214,15 @@ impl Engine {
         is_known
     }
 
-    /// Drops tasks and outputs until no more than `bytes` are used, or nothing is left that may go. Waits for the open sessions, and lets
+    /// Commits what waits to be stored, then drops tasks and outputs until no more than `bytes` are used, or nothing is left that may go. Waits for the open sessions, and lets
     /// others in between its slices.
     ///
     /// # Errors
     /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::InUpdate`] inside an update.
     pub fn shrink_to(&self, bytes: usize) -> Result<Swept, UpdateError> {
+        self.check_no_session()?;
+        // A task whose records wait stays. If they cannot be stored now, so be it.
+        let _failed = self.flush();
         let counts = || (self.memory.freed.load(Relaxed), self.memory.dropped.load(Relaxed));
         let (before, (freed, dropped)) = (self.memory.used(), counts());
         self.exclusively(UpdatePolicy::Wait, None, |_| self.reclaim.begin_shrinking(self, bytes))?;

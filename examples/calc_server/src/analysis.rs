@@ -73,7 +73,7 @@ pub(crate) fn value(document: Document, name: &str) -> Option<i64> {
         emit(Problem { name: name.to_owned(), message });
         None
     };
-    let Some(text) = text_of(document.clone(), name) else { return None };
+    let text = text_of(document.clone(), name)?;
     match &*parsed(&text) {
         Err(message) => problem(message.clone()),
         Ok(expr) => match evaluate(&document, expr) {

@@ -60,8 +60,8 @@ pub(crate) fn serve(connection: &Connection) -> Result<()> {
 /// Checks documents as they come, and tells the editor what is wrong with them.
 fn check_all(connection: &Connection, runtime: &Runtime, queue: Receiver<Job>) -> Result<()> {
     while let Ok(job) = queue.recv() {
-        let mut newest = HashMap::from([(job.uri.clone(), job)]);
-        newest.extend(queue.try_iter().map(|job| (job.uri.clone(), job)));
+        let mut newest = HashMap::from([(job.uri.to_string(), job)]);
+        newest.extend(queue.try_iter().map(|job| (job.uri.to_string(), job)));
         for job in newest.into_values() {
             // Another edit has come if not; it is in the queue.
             if let Ok(diagnostics) = runtime.try_run(|| diagnostics(&job.document)) {
@@ -88,7 +88,7 @@ fn diagnostics(document: &Document) -> Vec<Diagnostic> {
 struct Server<'a> {
     connection: &'a Connection,
     runtime: &'a Runtime,
-    documents: HashMap<Uri, Document>,
+    documents: HashMap<String, Document>,
     jobs: Sender<Job>,
 }
 
@@ -130,7 +130,7 @@ impl Server<'_> {
     /// The value of the name that is defined on a line.
     fn hover(&self, params: &HoverParams) -> Option<Hover> {
         let at = &params.text_document_position_params;
-        let document = self.documents.get(&at.text_document.uri)?;
+        let document = self.documents.get(at.text_document.uri.as_str())?;
         let line = at.position.line;
         self.runtime.run(|| {
             let items = items(document.clone());
@@ -158,7 +158,7 @@ impl Server<'_> {
             }
             DidCloseTextDocument::METHOD => {
                 let DidCloseTextDocumentParams { text_document } = serde_json::from_value(told.params)?;
-                if let Some(document) = self.documents.remove(&text_document.uri) {
+                if let Some(document) = self.documents.remove(text_document.uri.as_str()) {
                     // The input goes, and with it all that was computed from it.
                     self.runtime.update_with(UpdatePolicy::Cancel, |update| update.remove(&document))?;
                 }
@@ -169,14 +169,14 @@ impl Server<'_> {
     }
 
     fn edit(&mut self, uri: Uri, version: i32, text: String) -> Result<()> {
-        let document = match self.documents.get(&uri) {
+        let document = match self.documents.get(uri.as_str()) {
             Some(document) => {
                 self.runtime.update_with(UpdatePolicy::Cancel, |update| update.set(document, text))?;
                 document.clone()
             }
             None => {
                 let document = self.runtime.transient_input(uri.as_str(), text);
-                self.documents.insert(uri.clone(), document.clone());
+                self.documents.insert(uri.to_string(), document.clone());
                 document
             }
         };
