@@ -225,8 +225,7 @@ impl Engine {
 
     /// Whether there is something to do. The caller, which holds the gate exclusively, does it.
     pub(crate) fn take_chores(&self) -> bool {
-        let is_memory_due = self.memory.is_due_alone();
-        self.chores.take() || self.released.any() || self.expiries.is_due() || is_memory_due
+        self.chores.take() || self.released.any() || self.expiries.is_due() || self.memory.due().is_some()
     }
 
     /// Lists nodes that have been made.

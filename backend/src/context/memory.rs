@@ -4,8 +4,8 @@
 //! session ends. Bytes of tasks that go are taken off with the gate held exclusively (`session/reclaim/sweep.rs`).
 //!
 //! # When a sweep is due
-//! When more is used than `ceiling`. That is the cap; after a sweep that could not get below it, sweeps are tried again after one, two,
-//! four and so on up to 1,024 sessions that open alone, until one gets there. A *collection* is due once in so many sessions, whatever
+//! When more is used than the cap. After a sweep that could not get below it, the next one is due two, four, eight and so on up to 1,024
+//! sessions later, until one gets there. A *collection* is due once in so many sessions, whatever
 //! is used.
 //!
 //! # Uses
@@ -21,7 +21,7 @@ pub(crate) struct Memory {
     cap: usize,
     used: AtomicIsize,
     counting: AtomicBool,
-    /// Sessions that open alone until a sweep is tried again, after one in vain.
+    /// Sessions until a sweep is tried again, after one in vain.
     wait: AtomicU32,
     in_vain: AtomicU32,
     /// The number of sessions after which tasks go that were not asked for.
@@ -101,16 +101,6 @@ impl Memory {
         (since >= self.collect_after).then_some(Due::Collection)
     }
 
-    /// The same, asked by a session that opens alone.
-    pub(crate) fn is_due_alone(&self) -> bool {
-        let wait = self.wait.load(Relaxed);
-        if wait > 0 {
-            // A store: one session at a time opens alone.
-            self.wait.store(wait - 1, Relaxed);
-        }
-        self.due().is_some()
-    }
-
     /// Whether more is used than may be, and it is not known that nothing helps.
     pub(crate) fn is_over(&self) -> bool {
         self.used() > self.cap && self.wait.load(Relaxed) == 0
@@ -119,6 +109,11 @@ impl Memory {
     /// A session opens.
     #[inline]
     pub(crate) fn begin_session(&self) {
+        let wait = self.wait.load(Relaxed);
+        if wait > 0 {
+            // A store: one session more or less does not matter.
+            self.wait.store(wait - 1, Relaxed);
+        }
         if self.collect_after != u64::MAX {
             self.sessions.fetch_add(1, Relaxed);
         }
