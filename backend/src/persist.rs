@@ -114,6 +114,7 @@ pub(crate) struct Persistence {
     pub(crate) begun: AtomicBool,
     pub(crate) keeps_uses: bool,
     pub(crate) cap: Option<u64>,
+    pub(crate) compacts: bool,
     pub(crate) counts: Counts,
     pub(crate) opened: Opened,
 }

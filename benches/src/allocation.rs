@@ -16,6 +16,8 @@ thread_local! {
 
 static WEIGHING: AtomicBool = AtomicBool::new(false);
 static LIVE: AtomicI64 = AtomicI64::new(0);
+/// The most that `LIVE` has been.
+static PEAK: AtomicI64 = AtomicI64::new(0);
 
 /// Install it with `#[global_allocator] static ALLOCATOR: Counting = Counting;`.
 pub struct Counting;
@@ -51,6 +53,7 @@ impl LiveBytes {
     #[must_use]
     pub fn begin() -> Self {
         LIVE.store(0, Relaxed);
+        PEAK.store(0, Relaxed);
         WEIGHING.store(true, Relaxed);
         Self(())
     }
@@ -59,6 +62,12 @@ impl LiveBytes {
     #[must_use]
     pub fn now(&self) -> i64 {
         LIVE.load(Relaxed)
+    }
+
+    /// The most bytes that have been live at a time.
+    #[must_use]
+    pub fn peak(&self) -> i64 {
+        PEAK.load(Relaxed)
     }
 }
 
@@ -71,7 +80,10 @@ impl Drop for LiveBytes {
 #[inline(always)]
 fn weigh(bytes: i64) {
     if WEIGHING.load(Relaxed) {
-        LIVE.fetch_add(bytes, Relaxed);
+        let live = LIVE.fetch_add(bytes, Relaxed) + bytes;
+        if bytes > 0 {
+            PEAK.fetch_max(live, Relaxed);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod bounded;
 mod building;
 mod executing;
 mod hits;
+mod kept;
 mod space;
 mod storage;
 mod wide;
@@ -54,5 +55,8 @@ pub const ALL: &[Budget] = &[
     Budget { name: "cap-free", measure: bounded::cap_free },
     Budget { name: "cap-ratio", measure: bounded::cap_ratio },
     Budget { name: "cap-spill", measure: bounded::cap_spill },
+    Budget { name: "inputs-gone", measure: kept::inputs_gone },
+    Budget { name: "store-peak", measure: kept::store_peak },
+    Budget { name: "store-size", measure: kept::store_size },
     Budget { name: "size", measure: space::size },
 ];

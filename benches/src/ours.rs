@@ -19,6 +19,7 @@ mod graph;
 pub mod bounded;
 pub mod cutoff;
 pub mod damaged;
+pub mod kept;
 pub mod reopened;
 pub mod stored;
 pub mod wide;

@@ -34,6 +34,17 @@ impl StoredBuilder {
         self
     }
 
+    /// Gives the space that replaced and dropped results take in the store back when the runtime is dropped, if it has stored anything.
+    /// Default: the space is used again by later results, and the file does not shrink; [`Runtime::compact_storage`] shrinks it on demand.
+    ///
+    /// Cost: what is stored is moved together, which takes about a sixth of the time of storing it. A process that is killed meanwhile
+    /// leaves a sound store.
+    #[must_use]
+    pub fn compact_on_close(mut self, compacts: bool) -> Self {
+        self.storage.compacts = compacts;
+        self
+    }
+
     /// How long results may wait before they are made durable, and be lost in a crash. Default: 1 second.
     #[must_use]
     pub fn max_commit_delay(mut self, delay: Duration) -> Self {

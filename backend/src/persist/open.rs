@@ -26,6 +26,8 @@ pub struct StorageConfig {
     pub write_behind: WriteBehindOptions,
     /// The most bytes of keys and records; the least recently used results are dropped when the store is closed.
     pub cap: Option<u64>,
+    /// Whether the space of replaced and dropped records is given back when the store is closed.
+    pub compacts: bool,
     /// The identity of the code of functions without a declared version; by default, the digest of the program's file.
     pub build: Option<Digest>,
     /// How stored sources are looked at.
@@ -37,7 +39,7 @@ impl StorageConfig {
     #[must_use]
     pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
         let write_behind = WriteBehindOptions::default();
-        Self { storage, write_behind, cap: None, build: None, observers: Vec::new() }
+        Self { storage, write_behind, cap: None, compacts: false, build: None, observers: Vec::new() }
     }
 }
 
@@ -106,6 +108,7 @@ impl Persistence {
             begun: AtomicBool::new(false),
             keeps_uses: config.cap.is_some(),
             cap: config.cap,
+            compacts: config.compacts,
             counts: Counts::default(),
             opened,
         };
@@ -143,15 +146,18 @@ impl Persistence {
         }
     }
 
-    /// Drops what is over the cap, if there is one.
+    /// Drops what is over the cap, if there is one, and compacts the store, if it is to be.
     fn shrink(&self) -> Result<(), StorageError> {
-        let Some(cap) = self.cap else { return Ok(()) };
-        if self.store.storage().size()?.is_some_and(|size| size <= cap) {
+        let size = self.store.storage().size()?;
+        let cap = self.cap.filter(|cap| size.is_none_or(|size| size > *cap));
+        let compacts = self.compacts && self.begun.load(Relaxed);
+        if cap.is_none() && !compacts {
             return Ok(());
         }
         let shrunk = self.writer.quiesced(|store| {
-            let evicted = evict(store, cap)?;
-            if evicted.trimmed + evicted.tasks > 0 { store.storage().compact() } else { Ok(()) }
+            let evicted = cap.map(|cap| evict(store, cap)).transpose()?;
+            let has_evicted = evicted.is_some_and(|evicted| evicted.trimmed + evicted.tasks > 0);
+            if has_evicted || compacts { store.storage().compact() } else { Ok(()) }
         });
         shrunk.unwrap_or(Ok(()))
     }

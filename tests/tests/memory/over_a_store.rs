@@ -1,7 +1,7 @@
 //! A cap on memory with a store: what has gone comes back from there.
 
-use larder::storage::MemoryStorage;
-use larder::{Input, Runtime, task_fn};
+use larder::storage::{MemoryStorage, RedbStorage};
+use larder::{Input, Runtime, Update, task_fn};
 
 use super::{outputs_of, runs_of, tasks_of};
 
@@ -79,4 +79,35 @@ fn a_task_that_has_gone_is_stale_when_what_it_has_read_changes() {
     runtime.update(|update| update.set(&text, "abc".to_owned())).expect("no session is open");
     runtime.run(|| assert_eq!(length(text.clone()), 3));
     assert_eq!((runs_of(&runtime, "shout"), runs_of(&runtime, "length")), (2, 2));
+}
+
+#[test]
+fn a_store_that_is_compacted_on_close_holds_what_it_held_in_less_space() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let fill = |name: &str, compacts: bool| {
+        let path = folder.path().join(name);
+        let store = RedbStorage::open(&path).expect("nobody else has it open");
+        let builder = Runtime::builder().storage(store).max_results_per_call(1).compact_on_close(compacts);
+        let runtime = builder.build();
+        let texts: Vec<_> =
+            (0..200).map(|number| runtime.input(&format!("t{number}"), String::new())).collect();
+        for edit in 0..10 {
+            let set = |update: &mut Update| {
+                texts.iter().for_each(|text| update.set(text, format!("{edit:>500}")));
+            };
+            runtime.update(set).expect("no session is open");
+            runtime.run(|| texts.iter().for_each(|text| assert_eq!(length(text.clone()), 500)));
+            runtime.flush().expect("the disk takes it");
+        }
+        drop(runtime);
+        let bytes = std::fs::metadata(&path).expect("the file is there").len();
+        let store = RedbStorage::open(&path).expect("nobody else has it open");
+        let runtime = Runtime::builder().storage(store).build();
+        let text = runtime.input("t7", format!("{:>500}", 9));
+        runtime.run(|| assert_eq!(length(text.clone()), 500));
+        assert_eq!(runtime.stats().runs(), 0);
+        bytes
+    };
+    let (compacted, as_it_is) = (fill("compacted", true), fill("as it is", false));
+    assert!(compacted < as_it_is, "{compacted} and {as_it_is}");
 }
