@@ -91,7 +91,7 @@ impl Builder {
     }
 
     /// The most bytes that tasks may take in memory between sessions: their nodes, arguments and outputs, the edges between them, and
-    /// what hangs on outputs, as far as that is weighed ([`Weigh`](crate::Weigh), `#[task_fn(weight = ..)]`). Default: no limit.
+    /// the heap behind outputs, as far as that is weighed ([`Weigh`](crate::Weigh), `#[task_fn(weight = ..)]`). Default: no limit.
     ///
     /// When more is used, and no session is open, there goes, until there is room:
     /// 1. tasks that no other task reads, that no [`Task`](crate::Task) holds, and that were not asked for lately; and in turn what only they

@@ -26,7 +26,7 @@ pub(super) fn cap_hits() -> Verdict {
         ("a miss", larder::builds),
     ];
     for (what, lane) in pairs {
-        // As without: within what two runs of one program differ by.
+        // The limit is the difference between two runs of one program.
         let ratio = ratio(lane(true), lane(false), 101);
         verdict.check(Check::at_most(
             format!("{what} with a cap, against one without"),

@@ -1,4 +1,4 @@
-//! What is left of inputs that are gone, and what a store takes.
+//! Bytes that inputs leave behind, and bytes that a store takes.
 
 use crate::allocation;
 use crate::ours::kept;

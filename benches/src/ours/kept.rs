@@ -1,4 +1,4 @@
-//! What is left of inputs that are gone, and what a store takes: memory while it is filled, and bytes after many edits.
+//! Bytes that inputs leave behind, memory that filling a store takes, and the length of its file after many edits.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -67,7 +67,7 @@ pub fn left_on_disk() -> f64 {
 pub fn peaks() -> (f64, f64) {
     const TASKS: u64 = 1_000_000;
     let fill = |runtime: &Runtime| {
-        // As programs do: in sessions.
+        // Programs have many sessions.
         for from in (0..TASKS).step_by(10_000) {
             runtime.run(|| (from..from + 10_000).for_each(|key| _ = black_box(stored(key))));
         }

@@ -7,7 +7,7 @@
 //!                                    └─ value(document, other)     a cycle has no value
 //! ```
 //! After an edit of one line, its text is parsed, and its value and the values that depend on it are computed again, as long
-//! as they differ. Texts that are gone leave their `parsed` behind, which `Builder::collect_after` collects.
+//! as they differ. Old texts leave their `parsed` behind, which `Builder::collect_after` collects.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -64,6 +64,32 @@ fn an_output_that_was_dropped_is_what_its_readers_have_seen() {
 }
 
 #[test]
+fn a_task_whose_record_waits_is_found_by_a_change() {
+    #[task_fn]
+    fn twice(text: Input<String>) -> String {
+        shout(text).repeat(2)
+    }
+    #[task_fn(transient)]
+    fn reader(text: Input<String>) -> usize {
+        twice(text).len()
+    }
+    let hour = std::time::Duration::from_secs(3600);
+    let builder = Runtime::builder().memory_cap(0).storage(MemoryStorage::new()).max_commit_delay(hour);
+    let runtime = builder.build();
+    let text = runtime.input("text", "abc".repeat(100));
+    let handle = runtime.run(|| reader::task(text.clone()));
+    runtime.run(|| assert_eq!(handle.with(|length| *length), 600));
+    // Two sweeps: outputs that are read might go first, and their tasks when nothing reads them any more.
+    (0..5).for_each(|_| runtime.run(|| ()));
+    drop(handle);
+    (0..20).for_each(|_| runtime.run(|| ()));
+    assert_eq!(tasks_of(&runtime, "reader"), 0);
+    // The edges from the input to `twice` are not committed, so the nodes have to be there.
+    runtime.update(|update| update.set(&text, "d".repeat(100))).expect("no session is open");
+    runtime.run(|| assert_eq!(reader(text.clone()), 200));
+}
+
+#[test]
 fn a_task_that_has_gone_is_stale_when_what_it_has_read_changes() {
     let runtime = Runtime::builder().memory_cap(0).storage(MemoryStorage::new()).build();
     let text = runtime.input("text", "abc".to_owned());

@@ -38,7 +38,7 @@ fn what_goes_comes_back_well() {
         runtime.run(|| assert!(text(input.clone(), 9).len() == 7 && text::clear() > 0));
         runtime.run(|| {
             assert_eq!(text(input.clone(), 8).len(), 7);
-            // As long as a session is open, outputs stay.
+            // Outputs stay until the session ends.
             assert!(runtime.forget_if(|task| task.has_output()) > 0);
         });
         runtime.run(|| ());
