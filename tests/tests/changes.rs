@@ -484,3 +484,39 @@ fn inside_a_session_of_the_same_thread_every_kind_of_update_is_refused() {
         assert_eq!(runtime.update(|_| ()), Ok(()));
     });
 }
+
+#[test]
+fn an_update_reads_what_it_changes() {
+    let runtime = Runtime::new();
+    let (count, log) = (runtime.input("count", 1), runtime.input("log", vec![1]));
+    let made = runtime.update(|update| {
+        let before = update.with(&count, |count| *count);
+        update.set(&count, before + 1);
+        update.modify(&log, |log| log.push(before + 100));
+        // What was set before in this update counts.
+        assert_eq!(update.with(&count, |count| *count), 2);
+        assert_eq!(update.modify(&log, |log| (log.pop(), log.len())), (Some(101), 1));
+        let existing = update.input_or_set("count", 5);
+        assert_eq!(existing, count);
+        update.input_or_set("new", 6)
+    });
+    let made = made.unwrap();
+    assert_eq!(runtime.run(|| (count.get(), log.get(), made.get())), (5, vec![1], 6));
+}
+
+#[test]
+fn an_update_does_not_read_what_it_has_removed() {
+    let runtime = Runtime::new();
+    let input = runtime.input("input", 1);
+    runtime
+        .update(|update| {
+            update.remove(&input);
+            let read = std::panic::AssertUnwindSafe(|| update.with(&input, |value| *value));
+            let message = *std::panic::catch_unwind(read).unwrap_err().downcast::<String>().unwrap();
+            assert_eq!(message, "the input \"input\" has been removed");
+            // It is an input again when it is set.
+            assert_eq!(update.input_or_set("input", 2), input);
+        })
+        .unwrap();
+    assert_eq!(runtime.run(|| input.get()), 2);
+}

@@ -641,6 +641,10 @@ pub(crate) trait LeafChange: Send {
     fn removes(&self) -> bool {
         false
     }
+    /// The new value; none if the leaf is to go, or is no input.
+    fn value(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
     /// Whether the new value is unequal to the one in place. Runs the user's `PartialEq`.
     fn differs(&self) -> bool;
     /// Puts the new value in place and returns the old one. Runs no code of the user's.

@@ -276,7 +276,7 @@ impl Engine {
     }
 
     /// Changes inputs as [`Engine::update`] does, by a caller that holds the gate exclusively already; gives it back.
-    pub(crate) fn update_exclusively<R>(&self, change: impl FnOnce(&mut Update) -> R) -> R {
+    pub(crate) fn update_exclusively<R>(self: &Arc<Self>, change: impl FnOnce(&mut Update) -> R) -> R {
         on_enough_stack(|| {
             let mut gathered = Gathered::new(self);
             let (result, garbage) = self.while_exclusive(|_| gathered.change(self, change));
@@ -373,8 +373,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(engine: &Engine) -> Self {
-        Self { update: Update { engine: engine.id, changes: FxHashMap::default() }, changes: Vec::new() }
+    fn new(engine: &Arc<Engine>) -> Self {
+        let update = Update { engine: engine.clone(), changes: FxHashMap::default() };
+        Self { update, changes: Vec::new() }
     }
 
     fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
@@ -401,6 +402,9 @@ impl<T: InputValue> LeafChange for Set<T> {
         let old = unsafe { self.node.value_by_type::<T>() };
         // SAFETY: an input's descriptor is one of values of its type.
         !unsafe { self.node.task_fn.same_values(old, &self.value) }
+    }
+    fn value(&mut self) -> Option<&mut dyn Any> {
+        Some(&mut self.value)
     }
     fn put(self: Box<Self>) -> Option<Box<dyn Any + Send>> {
         self.node.state.set_exclusively(Phase::Fresh);
@@ -429,9 +433,16 @@ impl LeafChange for Remove {
     }
 }
 
+/// The new value of an input, as its type.
+#[track_caller]
+fn value_of<'a, T: InputValue>(value: Option<&'a mut dyn Any>, input: &Input<T>) -> &'a mut T {
+    let value = value.and_then(|value| value.downcast_mut());
+    value.unwrap_or_else(|| panic!("the input {:?} has been removed", input.name))
+}
+
 /// A batch of input changes, given to the closure of an update.
 pub struct Update {
-    engine: u64,
+    engine: Arc<Engine>,
     changes: FxHashMap<usize, Box<dyn LeafChange>>,
 }
 
@@ -461,10 +472,82 @@ impl Update {
         self.changes.insert(node.address(), Box::new(Remove(node)));
     }
 
+    /// Lends the value that an input has, or that it gets by this update so far, to `read`.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime, or has been removed.
+    #[track_caller]
+    pub fn with<T: InputValue, R>(&mut self, input: &Input<T>, read: impl FnOnce(&T) -> R) -> R {
+        let node = self.node(input);
+        match self.changes.get_mut(&node.address()) {
+            Some(change) => read(value_of(change.value(), input)),
+            None => read(self.current(node, input)),
+        }
+    }
+
+    /// Changes the value of an input in place: the value that it gets by this update so far, or a copy of the one that it has.
+    ///
+    /// # Panics
+    /// If the input belongs to another runtime, or has been removed.
+    #[track_caller]
+    pub fn modify<T: InputValue, R>(&mut self, input: &Input<T>, change: impl FnOnce(&mut T) -> R) -> R {
+        let node = self.node(input);
+        if let Some(set) = self.changes.get_mut(&node.address()) {
+            return change(value_of(set.value(), input));
+        }
+        let mut value = self.current(node, input).clone();
+        let result = change(&mut value);
+        self.changes.insert(node.address(), Box::new(Set { node, value }));
+        result
+    }
+
+    /// Returns the input called `name`, which holds `value` when this update has ended: a new one, or the one that exists, which is set.
+    ///
+    /// # Panics
+    /// If an input of this name exists and holds another type.
+    #[track_caller]
+    pub fn input_or_set<T: InputValue + PersistInput>(&mut self, name: &str, value: T) -> Input<T> {
+        self.named_input(Durable::<T>::TASK_FN, name, value)
+    }
+
+    /// Returns an input like [`Update::input_or_set`] for a type without serde. Tasks that read it are kept in memory only.
+    ///
+    /// # Panics
+    /// If an input of this name exists and holds another type.
+    #[track_caller]
+    pub fn transient_input_or_set<T: InputValue>(&mut self, name: &str, value: T) -> Input<T> {
+        self.named_input(Input::<T>::TASK_FN, name, value)
+    }
+
+    #[track_caller]
+    fn named_input<T: InputValue>(
+        &mut self,
+        task_fn: &'static TaskFn<(String,), T>,
+        name: &str,
+        value: T,
+    ) -> Input<T> {
+        let mut value = Some(value);
+        let make = || value.take().expect("the value is made once");
+        let input = self.engine.named_input(task_fn, name, make);
+        if let Some(value) = value {
+            self.set(&input, value);
+        }
+        input
+    }
+
+    /// The value in place.
+    #[track_caller]
+    fn current<T: InputValue>(&self, node: NodeRef, input: &Input<T>) -> &T {
+        assert!(node.flag(Flags::HAS_VALUE), "the input {:?} has been removed", input.name);
+        // SAFETY: 1. the node is that of an `Input<T>`; 2. an update exists while the gate is held exclusively, and changes the value
+        // when its closure has ended, so not while this borrow of it lasts.
+        unsafe { node.value_by_type::<T>() }
+    }
+
     #[track_caller]
     fn node<T: InputValue>(&self, input: &Input<T>) -> NodeRef {
         let (engine, node) = input.task.place();
-        assert_eq!(engine, self.engine, "the input {:?} belongs to another runtime", input.name);
+        assert_eq!(engine, self.engine.id, "the input {:?} belongs to another runtime", input.name);
         node
     }
 }
