@@ -3,6 +3,9 @@
 //! Annotate plain functions with [`task_fn`]; from then on each call is answered from memory, and a body runs again only
 //! when something that it actually read has really changed.
 
+// Generated code names this crate by its name.
+extern crate self as larder;
+
 mod carry;
 mod driver;
 mod requirements;
@@ -12,6 +15,7 @@ mod session;
 mod stream;
 mod task_call;
 
+pub mod collections;
 pub mod env;
 pub mod fs;
 mod source_error;
@@ -29,6 +33,7 @@ pub mod storage {
 }
 
 pub use carry::{Carried, current};
+pub use collections::{InputMap, Keys, TaskMap, fold, par_fold, transient_fold};
 pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
     Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionMemory, FunctionStats,

@@ -11,6 +11,7 @@ use larder_backend::{
     TaskError, Update, UpdateError,
 };
 
+use crate::collections::{InputMap, Kind, MapKey, Stored, Transient};
 use crate::run_async::update;
 use crate::session::{Session, SessionWork, UpdateOptions};
 use crate::stored::{OpenError, StoredBuilder};
@@ -336,6 +337,32 @@ impl Runtime {
     #[track_caller]
     pub fn transient_input<T: InputValue>(&self, name: &str, value: T) -> Input<T> {
         self.engine.transient_input(name, value)
+    }
+
+    /// Returns the map called `name`: an empty one, or the one that exists. Its entries are put in and taken out in updates:
+    /// [`InputMap::insert`], [`InputMap::remove`].
+    ///
+    /// The name is the same in every process, as that of an input is. Inputs called `name#..` belong to the map.
+    ///
+    /// # Panics
+    /// If an input of this name exists, or a map of other types.
+    #[track_caller]
+    pub fn input_map<K, V>(&self, name: &str) -> InputMap<K, V>
+    where
+        K: MapKey,
+        V: InputValue,
+        Stored: Kind<K, V>,
+    {
+        InputMap::named(&self.engine, name)
+    }
+
+    /// Returns a map like [`Runtime::input_map`] for keys and values without serde. Tasks that read it are kept in memory only.
+    ///
+    /// # Panics
+    /// If an input of this name exists, or a map of other types.
+    #[track_caller]
+    pub fn transient_input_map<K: MapKey, V: InputValue>(&self, name: &str) -> InputMap<K, V, Transient> {
+        InputMap::named(&self.engine, name)
     }
 
     /// Changes inputs, all at once, after waiting for the open sessions to end.
