@@ -3,6 +3,7 @@
 mod after_change;
 mod bounded;
 mod building;
+mod collections;
 mod executing;
 mod hits;
 mod kept;
@@ -37,6 +38,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "edit-wide", measure: after_change::edit_wide },
     Budget { name: "chain", measure: after_change::chain },
     Budget { name: "chain-cutoff", measure: after_change::chain_cutoff },
+    Budget { name: "fold", measure: collections::fold },
     Budget { name: "nested-build", measure: building::nested_build },
     Budget { name: "probe", measure: storage::probe },
     Budget { name: "reopen", measure: storage::reopen },

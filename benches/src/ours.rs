@@ -13,6 +13,8 @@ pub const LARDER: Contestant = Contestant { name: "larder", enter };
 #[cfg(feature = "larder-engine")]
 mod call;
 #[cfg(feature = "larder-engine")]
+mod collections;
+#[cfg(feature = "larder-engine")]
 mod crew;
 #[cfg(feature = "larder-engine")]
 mod graph;
@@ -28,6 +30,7 @@ pub mod wide;
 fn enter(work: Work) -> Option<Lane> {
     call::enter(work)
         .or_else(|| graph::enter(work))
+        .or_else(|| collections::enter(work))
         .or_else(|| crew::enter(work))
         .or_else(|| stored::enter(work))
 }

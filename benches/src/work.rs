@@ -89,6 +89,25 @@ pub enum Work {
         /// How many tasks the chain has, without the one in front.
         links: u32,
     },
+    /// A fold over `leaves` leaves, each of which reads its own input; one input changes. Unit: the write and the fold.
+    FoldEdit {
+        /// How many leaves, and inputs, there are.
+        leaves: u32,
+        /// How they are folded.
+        how: Fold,
+    },
+    /// Live bytes after a first build of that fold, less inputs and keys. Unit: one leaf; the sample is bytes.
+    FoldFootprint {
+        /// How many leaves there are.
+        leaves: u32,
+        /// How they are folded.
+        how: Fold,
+    },
+    /// A count of `rows` rows by group, each group of about 100; one row goes to another group. Unit: the write, and the counts of both groups.
+    GroupBy {
+        /// How many rows there are.
+        rows: u32,
+    },
     /// First build, asked from the top, of nested tasks with a fresh store. Unit: one task.
     Build(Nest),
     /// 10,000 items of about 60 ns fanned out on two threads. Unit: one item; the sample is process CPU time less
@@ -127,6 +146,15 @@ pub enum List {
     Slice,
     /// An input that holds the list.
     Held,
+}
+
+/// The ways to fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// One body that reads all leaves.
+    Flat,
+    /// The collection's own fold.
+    Tree,
 }
 
 /// The nests of a first build.
