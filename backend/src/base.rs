@@ -11,4 +11,5 @@ pub(crate) mod wakes;
 pub(crate) mod counters;
 pub(crate) mod stack;
 pub(crate) mod thin_list;
+pub(crate) mod once_box;
 pub(crate) mod crew;

@@ -4,7 +4,7 @@
 //! A run of a task whose function is stored (`TaskFn::stored`) is handed to the store when it completes, before its node is
 //! FRESH: its key, what it read with fingerprints, its output, what it emitted. It is not stored if anything that it read
 //! is not: a reader of something that the store does not know could never be marked stale. The stored part of a node stands in
-//! its `Extra` ([`Persisted`]).
+//! its [`Persisted`].
 //!
 //! # How a node comes out of the store
 //! ```text

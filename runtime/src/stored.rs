@@ -60,6 +60,9 @@ impl StoredBuilder {
     }
 
     /// The most bytes that may wait to be stored; what comes beyond is kept in memory only. Default: 256 MiB.
+    ///
+    /// So much waits only if the store fails, or takes more than some seconds for a batch of 32 MiB. While it works, threads that
+    /// compute faster than it stores wait for it.
     #[must_use]
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.storage.write_behind.queue_bytes = bytes;

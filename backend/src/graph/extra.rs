@@ -1,14 +1,22 @@
-//! `Extra`: what only few nodes need, behind one pointer of the header.
+//! `Beside`, behind one pointer of the header: what is stored of a node, and `Extra`, which only few nodes need, behind another.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::base::once_box::OnceBox;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::held::Shared;
 use crate::graph::persisted::{Persisted, WideTrace};
 use crate::graph::resolved::Resolved;
+
+/// The part of a node that is needed with a store. Transient tasks without a handle have none.
+#[derive(Default)]
+pub(crate) struct Beside {
+    pub(crate) persisted: Mutex<Option<Persisted>>,
+    pub(crate) extra: OnceBox<Extra>,
+}
 
 /// The rarely needed part of a node.
 #[derive(Default)]
@@ -17,10 +25,8 @@ pub(crate) struct Extra {
     pub(crate) handle: Mutex<Option<Shared>>,
     /// The values that the last run emitted, in order.
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
-    /// How the last run failed, and in whose demand. Boxed: with a store, every node has an `Extra`, and few have failed.
+    /// How the last run failed, and in whose demand. Boxed: inputs have an `Extra` for their handle, and do not fail.
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
-    /// With a store: what is stored of the node.
-    pub(crate) persisted: Mutex<Option<Persisted>>,
     /// With a store, of a node with very many reads: the chunks that it was last stored with.
     pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
     /// The component that the task was resolved in, if it lies on a cycle.

@@ -21,19 +21,19 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{
-    AtomicPtr, AtomicU8, AtomicU16, AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
 
 use lock_api::RawMutex as _;
+use parking_lot::Mutex;
 
+use crate::base::once_box::OnceBox;
 use crate::base::stack::on_enough_stack;
 use crate::call::args::ArgsSlot;
 use crate::graph::claim::{Lot, Phase, StateWord};
 use crate::graph::edges::{Dependents, Deps};
-use crate::graph::extra::Extra;
+use crate::graph::extra::{Beside, Extra};
 use crate::graph::flags::{self, Flags, Keeping, Leaving};
+use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::RawTaskFn;
 
 pub(crate) use self::typed::{Node, Ops, replace_value};
@@ -48,8 +48,8 @@ pub(crate) struct Header {
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: the readers of this node.
     dependents: UnsafeCell<Dependents>,
-    /// Parts that few nodes need: a handle, emitted values, a failure.
-    extra: AtomicPtr<Extra>,
+    /// What is stored of the node, and parts that few nodes need: a handle, emitted values, a failure.
+    beside: OnceBox<Beside>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
     /// The epoch in which the node was last known to be current.
@@ -159,30 +159,20 @@ impl Header {
             self.leaving.fetch_and(!flags.bits(), Relaxed);
         }
     }
+    /// What is stored of the node, if it has a place for that.
+    pub(crate) fn persisted(&self) -> Option<&Mutex<Option<Persisted>>> {
+        Some(&self.beside.get()?.persisted)
+    }
+    /// The place for what is stored of the node, made with `persisted` in it if there is none yet.
+    pub(crate) fn persisted_or_insert(&self, persisted: Option<Persisted>) -> &Mutex<Option<Persisted>> {
+        let beside = || Beside { persisted: Mutex::new(persisted), ..Beside::default() };
+        &self.beside.get_or_insert(beside).persisted
+    }
     pub(crate) fn extra(&self) -> Option<&Extra> {
-        // Acquire: pairs with the Release in `extra_or_insert`.
-        let extra = self.extra.load(Acquire);
-        // SAFETY: once set, the pointer stays until the header is dropped.
-        unsafe { extra.as_ref() }
+        self.beside.get()?.extra.get()
     }
     pub(crate) fn extra_or_insert(&self) -> &Extra {
-        self.extra().unwrap_or_else(|| self.extra_or_insert_with(Extra::default()))
-    }
-    /// The one that is there, or `extra`.
-    pub(crate) fn extra_or_insert_with(&self, extra: Extra) -> &Extra {
-        let new = Box::into_raw(Box::new(extra));
-        // Release: pairs with the Acquire in `extra`; Acquire: the winner's `Extra` is looked at.
-        match self.extra.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
-            // SAFETY: in place now, so it stays until the header is dropped.
-            Ok(_) => unsafe { &*new },
-            Err(winner) => {
-                // SAFETY: `new` was never shared; the winner's is in place.
-                unsafe {
-                    drop(Box::from_raw(new));
-                    &*winner
-                }
-            }
-        }
+        self.beside.get_or_insert(Beside::default).extra.get_or_insert(Extra::default)
     }
     /// Runs `read` with the reverse edges, under the node's lock. `read` takes no other lock.
     pub(crate) fn with_dependents<R>(&self, read: impl FnOnce(&mut Dependents) -> R) -> R {
@@ -326,16 +316,6 @@ impl NodeRef {
     }
 }
 
-impl Drop for Header {
-    fn drop(&mut self) {
-        let extra = *self.extra.get_mut();
-        if !extra.is_null() {
-            // SAFETY: it came from `Box::into_raw`, and the header, its only owner, ends here.
-            drop(unsafe { Box::from_raw(extra) });
-        }
-    }
-}
-
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nodes are named in the middle of protocols, and a `Debug` that panics must not break them.
@@ -375,7 +355,7 @@ impl Header {
             flags: AtomicU16::new(0),
             dead: AtomicU16::new(0),
             marked_at: AtomicU32::new(0),
-            extra: AtomicPtr::new(ptr::null_mut()),
+            beside: OnceBox::default(),
         }
     }
 }

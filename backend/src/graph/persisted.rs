@@ -27,20 +27,20 @@ pub(crate) struct Persisted {
 impl Persisted {
     /// The state of a node with regard to the store.
     pub(crate) fn of(node: NodeRef) -> Option<Self> {
-        node.extra().and_then(|extra| *extra.persisted.lock())
+        node.persisted().and_then(|persisted| *persisted.lock())
     }
 
     /// Notes this of a node.
     pub(crate) fn put(self, node: NodeRef) {
-        let mut place = node.extra_or_insert().persisted.lock();
+        let mut place = node.persisted_or_insert(None).lock();
         *place = Some(self);
         node.keep(Keeping::STORED, self.is_stored);
     }
 
     /// Changes what is known of a node, if anything is.
     pub(crate) fn change(node: NodeRef, change: impl FnOnce(&mut Self)) {
-        if let Some(extra) = node.extra()
-            && let Some(persisted) = extra.persisted.lock().as_mut()
+        if let Some(place) = node.persisted()
+            && let Some(persisted) = place.lock().as_mut()
         {
             change(persisted);
             node.keep(Keeping::STORED, persisted.is_stored);

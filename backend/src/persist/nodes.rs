@@ -10,8 +10,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard};
-use rustc_hash::FxHashMap;
 
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
@@ -30,10 +30,72 @@ pub(crate) struct Nodes {
 
 #[derive(Default)]
 struct Shard {
-    by_key: FxHashMap<Digest, NodeRef>,
+    by_key: ByKey,
     /// Restored, and not settled.
     restored: Vec<(Digest, NodeRef)>,
     twins: Vec<(Digest, NodeRef)>,
+}
+
+/// Nodes by the half of their key that [`Nodes::shard`] does not go by: with whole keys it takes half as much again. Should two keys
+/// of one shard agree in that half, the later one has no node.
+#[derive(Default)]
+struct ByKey(HashTable<(u64, NodeRef)>);
+
+impl ByKey {
+    /// The half that tells keys apart.
+    fn half(key: Digest) -> u64 {
+        key.0 as u64
+    }
+
+    fn find(&self, key: Digest) -> Option<NodeRef> {
+        let half = Self::half(key);
+        self.0.find(half, |(other, _)| *other == half).map(|(_, node)| *node)
+    }
+
+    /// Returns the node of a key.
+    fn get(&self, key: Digest) -> Option<NodeRef> {
+        // A node that is new may not have its key yet; one that has another key than this is that one's.
+        self.find(key)
+            .filter(|node| Persisted::of(*node).and_then(|own| own.key).is_none_or(|own| own == key))
+    }
+
+    /// Returns the node of a key, which is `node` if there was none.
+    fn get_or_insert(&mut self, key: Digest, node: NodeRef) -> NodeRef {
+        let found = self.find(key);
+        if found.is_none() {
+            self.put(key, node);
+        }
+        found.unwrap_or(node)
+    }
+
+    /// Gives a key a node, whichever had it before.
+    fn insert(&mut self, key: Digest, node: NodeRef) {
+        let half = Self::half(key);
+        match self.0.find_mut(half, |(other, _)| *other == half) {
+            Some(found) => found.1 = node,
+            None => self.put(key, node),
+        }
+    }
+
+    fn put(&mut self, key: Digest, node: NodeRef) {
+        let half = Self::half(key);
+        self.0.insert_unique(half, (half, node), |(half, _)| *half);
+    }
+
+    /// Takes a key from a node. Returns whether the node had it.
+    fn remove(&mut self, key: Digest, node: NodeRef) -> bool {
+        let half = Self::half(key);
+        let found = self.0.find_entry(half, |(other, owner)| *other == half && *owner == node);
+        found.map(hashbrown::hash_table::OccupiedEntry::remove).is_ok()
+    }
+
+    fn reserve(&mut self, more: usize) {
+        self.0.reserve(more, |(half, _)| *half);
+    }
+
+    fn all(&self) -> impl Iterator<Item = NodeRef> {
+        self.0.iter().map(|(_, node)| *node)
+    }
 }
 
 impl Nodes {
@@ -50,13 +112,13 @@ impl Nodes {
 
     /// Gives a node that may run its key. Returns whether no other node has it.
     pub(crate) fn own(&self, key: Digest, node: NodeRef) -> bool {
-        *self.settled(key).by_key.entry(key).or_insert(node) == node
+        self.settled(key).by_key.get_or_insert(key, node) == node
     }
 
     /// Gives a node that is new, and about to be restored, its key. Returns whether no node that is settled has it.
     pub(crate) fn restore(&self, key: Digest, node: NodeRef) -> bool {
         let mut shard = self.shard(key).lock();
-        let is_free = !shard.by_key.contains_key(&key);
+        let is_free = shard.by_key.get(key).is_none();
         if is_free {
             shard.restored.push((key, node));
         }
@@ -69,7 +131,7 @@ impl Nodes {
     }
 
     pub(crate) fn get(&self, key: Digest) -> Option<NodeRef> {
-        self.settled(key).by_key.get(&key).copied()
+        self.settled(key).by_key.get(key)
     }
 
     /// Those that were restored by the key of another node.
@@ -86,7 +148,7 @@ impl Nodes {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = self.settle(shard.lock());
-            all.extend(shard.by_key.values().copied().chain(shard.twins.iter().map(|(_, node)| *node)));
+            all.extend(shard.by_key.all().chain(shard.twins.iter().map(|(_, node)| *node)));
         }
         all
     }
@@ -95,9 +157,7 @@ impl Nodes {
     pub(crate) fn remove(&self, key: Option<Digest>, node: NodeRef) {
         if let Some(key) = key {
             let mut shard = self.settled(key);
-            if shard.by_key.get(&key) == Some(&node) {
-                shard.by_key.remove(&key);
-            }
+            shard.by_key.remove(key, node);
         }
         if self.twins.load(Relaxed) > 0 {
             for shard in &self.shards {
@@ -109,8 +169,7 @@ impl Nodes {
     /// A node does not have this key any more. It is found as a twin still: what it read may be known to the store alone, by the key.
     pub(crate) fn give_up(&self, key: Digest, node: NodeRef) {
         let mut shard = self.settled(key);
-        if shard.by_key.get(&key) == Some(&node) {
-            shard.by_key.remove(&key);
+        if shard.by_key.remove(key, node) {
             shard.twins.push((key, node));
             self.twins.fetch_add(1, Relaxed);
             self.explore_anew();
@@ -139,7 +198,7 @@ impl Nodes {
         let Shard { by_key, restored, twins } = shard;
         by_key.reserve(restored.len());
         for (key, node) in restored.drain(..) {
-            if *by_key.entry(key).or_insert(node) != node {
+            if by_key.get_or_insert(key, node) != node {
                 twins.push((key, node));
                 self.twins.fetch_add(1, Relaxed);
                 self.explore_anew();

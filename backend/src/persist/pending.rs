@@ -58,7 +58,7 @@ struct Entry {
 /// All that is not committed.
 #[derive(Default)]
 pub(crate) struct Pending {
-    entries: Sharded<Entry>,
+    entries: Sharded<Box<Entry>>,
     /// At least as many as there are entries: a process that only reads asks no shard.
     count: AtomicUsize,
     /// Tickets in about their order, with the entries that may go when they are committed.
@@ -115,7 +115,7 @@ impl Pending {
         self.count.fetch_add(1, SeqCst);
         let mut shard = self.entries.shard(key);
         let entry = match shard.entry(key) {
-            Slot::Vacant(vacant) => vacant.insert(Entry::default()),
+            Slot::Vacant(vacant) => vacant.insert(Box::default()),
             Slot::Occupied(occupied) => {
                 self.count.fetch_sub(1, SeqCst);
                 occupied.into_mut()
@@ -126,8 +126,10 @@ impl Pending {
             PendingChange::Ran(run) => {
                 let digest = run.digest();
                 entry.runs.retain(|other| other.digest() != digest);
+                entry.runs.truncate(RUNS - 1);
+                // Nearly all tasks have one.
+                entry.runs.reserve_exact(1);
                 entry.runs.insert(0, run);
-                entry.runs.truncate(RUNS);
                 entry.is_stale = Some(false);
                 entry.current = Some(digest);
                 return Some(digest);
@@ -139,7 +141,7 @@ impl Pending {
                 entry.current = Some(digest);
             }
             PendingChange::Removed => {
-                *entry = Entry {
+                **entry = Entry {
                     removed: true,
                     in_flight: entry.in_flight,
                     ticket: entry.ticket,
@@ -158,6 +160,10 @@ impl Pending {
             while queue.front().is_some_and(|(ticket, _)| *ticket <= committed) {
                 done.extend(queue.pop_front());
             }
+            if queue.capacity() > 4 * queue.len() {
+                let room = 2 * queue.len();
+                queue.shrink_to(room);
+            }
         }
         for (_, key) in done {
             let mut shard = self.entries.shard(key);
@@ -169,6 +175,7 @@ impl Pending {
                 self.count.fetch_sub(1, SeqCst);
             }
         }
+        self.entries.shrink();
     }
 
     /// Returns the records of `task` that are, or will be, stored; `is_asked` says whether a stored encoded key is the one that is asked for.

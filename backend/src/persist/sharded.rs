@@ -24,6 +24,17 @@ impl<V> Sharded<V> {
         self.shards[(key.0 >> 64) as usize % SHARDS].lock()
     }
 
+    /// Gives back the room of shards that hold far less than they have held.
+    pub(crate) fn shrink(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            if shard.capacity() > 1024 && shard.capacity() > 8 * shard.len() {
+                let room = 2 * shard.len();
+                shard.shrink_to(room);
+            }
+        }
+    }
+
     pub(crate) fn get(&self, key: Digest) -> Option<V>
     where
         V: Clone,

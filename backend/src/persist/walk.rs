@@ -93,8 +93,8 @@ impl<'a> Walk<'a> {
     /// These nodes were marked in memory.
     pub(crate) fn reached(&mut self, nodes: &[NodeRef]) {
         for node in nodes {
-            let Some(extra) = node.extra() else { continue };
-            let mut persisted = extra.persisted.lock();
+            let Some(place) = node.persisted() else { continue };
+            let mut persisted = place.lock();
             let Some(persisted) = persisted.as_mut() else { continue };
             let Some(key) = persisted.key else { continue };
             if !persisted.is_marked {

@@ -1,7 +1,5 @@
 //! Writes that belong together: a batch is built by the engine and committed by a store, all or nothing.
 
-use std::ops::Range;
-
 use super::Table;
 
 /// Puts and deletes, in the order in which they were asked for; of several for one key, the last counts.
@@ -15,17 +13,28 @@ pub struct Batch {
     sorted: bool,
 }
 
+/// A write, in 32 bytes: a batch of small tasks has two for each of them.
 #[derive(Clone, Debug)]
 struct Entry {
-    table: Table,
     /// The first 8 bytes of the key, big-endian: decides nearly every comparison without touching `bytes`.
     head: u64,
-    key: Range<usize>,
-    /// Empty and at `usize::MAX` for a delete.
-    value: Range<usize>,
+    /// The place of the key; the value stands behind it. Grows from write to write.
+    at: usize,
+    key: u32,
+    /// The length of the value, or [`DELETED`].
+    value: u32,
+    table: Table,
 }
 
-const DELETED: Range<usize> = usize::MAX..usize::MAX;
+const DELETED: u32 = u32::MAX;
+
+/// The length of a key or value. Encoded values are limited to far less.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes != DELETED)
+        .expect("keys and values are shorter than 4 GiB")
+}
 
 /// One write of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,26 +72,21 @@ impl Batch {
         let start = self.push_key(key);
         let from = self.bytes.len();
         fill(key, &mut self.bytes);
-        let value = from..self.bytes.len().max(from);
-        self.push(table, start..from, value);
+        let value = length(self.bytes.len().max(from) - from);
+        self.push(table, start, from, value);
     }
 
     /// Deletes what `key` holds.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
         let start = self.push_key(key);
-        self.push(table, start..self.bytes.len(), DELETED);
+        self.push(table, start, self.bytes.len(), DELETED);
     }
 
     /// Appends all writes of `other`, later than those here.
     pub fn append(&mut self, other: &Self) {
         let by = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
-        let shift = |range: &Range<usize>| range.start + by..range.end + by;
-        self.entries.extend(other.entries.iter().map(|entry| Entry {
-            key: shift(&entry.key),
-            value: if entry.value == DELETED { DELETED } else { shift(&entry.value) },
-            ..*entry
-        }));
+        self.entries.extend(other.entries.iter().map(|entry| Entry { at: entry.at + by, ..*entry }));
         self.sorted = false;
     }
 
@@ -101,6 +105,12 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Makes room for so many writes of so many bytes in all: a buffer that grows stands in memory twice for a moment.
+    pub(crate) fn reserve(&mut self, writes: usize, bytes: usize) {
+        self.entries.reserve(writes);
+        self.bytes.reserve(bytes);
+    }
+
     /// Forgets all writes, keeps the buffers.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -112,18 +122,19 @@ impl Batch {
     pub fn writes(&mut self) -> Writes<'_> {
         if !self.sorted {
             let bytes = &self.bytes;
-            // Stable, so that of equal keys the last asked for comes last.
-            self.entries.sort_by(|a, b| {
+            // By place, so that of equal keys the last asked for comes last; that takes no memory beside the list.
+            self.entries.sort_unstable_by(|a, b| {
                 (a.table, a.head)
                     .cmp(&(b.table, b.head))
-                    .then_with(|| bytes[a.key.clone()].cmp(&bytes[b.key.clone()]))
+                    .then_with(|| a.key_in(bytes).cmp(b.key_in(bytes)))
+                    .then(a.at.cmp(&b.at))
             });
             self.entries.dedup_by(|later, kept| {
                 let same = later.table == kept.table
                     && later.head == kept.head
-                    && bytes[later.key.clone()] == bytes[kept.key.clone()];
+                    && later.key_in(bytes) == kept.key_in(bytes);
                 if same {
-                    kept.value = later.value.clone();
+                    kept.clone_from(later);
                 }
                 same
             });
@@ -138,13 +149,25 @@ impl Batch {
         start
     }
 
-    fn push(&mut self, table: Table, key: Range<usize>, value: Range<usize>) {
+    /// Adds a write whose key stands from `at` up to `end`.
+    fn push(&mut self, table: Table, at: usize, end: usize, value: u32) {
         let mut head = [0; 8];
-        let bytes = &self.bytes[key.clone()];
+        let bytes = &self.bytes[at..end];
         let short = bytes.len().min(8);
         head[..short].copy_from_slice(&bytes[..short]);
-        self.entries.push(Entry { table, head: u64::from_be_bytes(head), key, value });
+        self.entries.push(Entry { table, head: u64::from_be_bytes(head), at, key: length(end - at), value });
         self.sorted = false;
+    }
+}
+
+impl Entry {
+    fn key_in<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.at..self.at + self.key as usize]
+    }
+
+    fn value_in<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let from = self.at + self.key as usize;
+        (self.value != DELETED).then(|| &bytes[from..from + self.value as usize])
     }
 }
 
@@ -174,7 +197,6 @@ impl<'a> Writes<'a> {
 
     fn write(self, entry: &Entry) -> Write<'a> {
         let bytes = &self.batch.bytes;
-        let value = (entry.value != DELETED).then(|| &bytes[entry.value.clone()]);
-        Write { table: entry.table, key: &bytes[entry.key.clone()], value }
+        Write { table: entry.table, key: entry.key_in(bytes), value: entry.value_in(bytes) }
     }
 }

@@ -59,12 +59,12 @@ pub struct RedbOptions {
 
 impl Default for RedbOptions {
     fn default() -> Self {
-        Self { cache_bytes: 256 << 20, read_only: false, filter_after: 4096, mode: 0o600 }
+        Self { cache_bytes: 48 << 20, read_only: false, filter_after: 4096, mode: 0o600 }
     }
 }
 
 impl RedbOptions {
-    /// The default: read and write, with at most 256 MiB of page cache.
+    /// The default: read and write, with at most 48 MiB of page cache. The system keeps pages of the file as well.
     pub fn new() -> Self {
         Self::default()
     }

@@ -214,8 +214,8 @@ impl Persistence {
     fn note_recorded(&self, task: TaskKey, known: &Known) {
         let Some(node) = self.nodes.get(task.0).filter(|node| !node.flag(Flags::HAS_VALUE)) else { return };
         let last = known.traces.first().map(|trace| trace.trace().output.fingerprint);
-        if let (Some(last), Some(extra)) = (last, node.extra())
-            && let Some(persisted) = extra.persisted.lock().as_mut()
+        if let (Some(last), Some(place)) = (last, node.persisted())
+            && let Some(persisted) = place.lock().as_mut()
             && !persisted.is_stored
         {
             (persisted.fingerprint, persisted.is_recorded) = (last, true);

@@ -4,8 +4,6 @@
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::SeqCst;
 
-use parking_lot::Mutex;
-
 use super::Check;
 use crate::call::args::ArgsSlot;
 use crate::context::local::Local;
@@ -14,7 +12,6 @@ use crate::evaluate::demand::{Made, demand, end_restored, make};
 use crate::evaluate::execute::execute;
 use crate::evaluate::lookup::{hand_out, insert};
 use crate::graph::claim::Phase;
-use crate::graph::extra::Extra;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
@@ -187,11 +184,8 @@ impl Persistence {
 
     fn name(&self, node: NodeRef, key: Option<Digest>) -> Option<TaskKey> {
         let named = Persisted::named(key);
-        let extra = node.extra().unwrap_or_else(|| {
-            node.extra_or_insert_with(Extra { persisted: Mutex::new(Some(named)), ..Extra::default() })
-        });
         // A handle that is encoded may come to this on another thread.
-        extra.persisted.lock().get_or_insert(named).key.map(TaskKey)
+        node.persisted_or_insert(Some(named)).lock().get_or_insert(named).key.map(TaskKey)
     }
 
     /// Forgets the records of nodes. Their readers stay: they would come to the same again.

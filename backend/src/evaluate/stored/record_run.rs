@@ -51,6 +51,7 @@ impl Persistence {
         if node.task_fn.stored.is_none() {
             return;
         }
+        self.writer.keep_pace();
         // A thread that ends has none.
         let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
         let stored =

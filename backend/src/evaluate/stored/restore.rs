@@ -165,14 +165,11 @@ impl Persistence {
         let put_value = node.task_fn.stored?.put_value;
         let emitted = self.emitted_of(trace)?;
         let fingerprint = trace.output.fingerprint;
-        let extra = node.extra_or_insert();
+        let is_the_last = || Persisted::of(node).is_some_and(|before| before.fingerprint == fingerprint);
         // Readers have seen this value, though it is not here any more; and if nothing was marked since, its effects.
-        let seen = node.keeping().contains(Keeping::EVICTED)
-            && !node.flag(Flags::FAILED)
-            && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
+        let seen = node.keeping().contains(Keeping::EVICTED) && !node.flag(Flags::FAILED) && is_the_last();
         let seen_effects = seen && node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED);
-        let has_this = node.flag(Flags::HAS_VALUE)
-            && extra.persisted.lock().is_some_and(|before| before.fingerprint == fingerprint);
+        let has_this = node.flag(Flags::HAS_VALUE) && is_the_last();
         let put = if has_this {
             Put::Equal
         } else {
@@ -196,7 +193,7 @@ impl Persistence {
         }
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
         let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
-        let had_emitted = if same_emitted { None } else { keep_emitted(extra, emitted) };
+        let had_emitted = if same_emitted { None } else { keep_emitted(node.extra_or_insert(), emitted) };
         let (replaced, is_new) = match put {
             Put::New(replaced) => (replaced, true),
             Put::Equal => (None, false),

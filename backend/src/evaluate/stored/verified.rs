@@ -10,8 +10,7 @@ impl Persistence {
     /// A claimed node has been found current, by looking at `looked_at`, which are all of its reads that were stale, or the
     /// origin of all its staleness. The store is told, unless one of them is not stored any more.
     pub(crate) fn verified(&self, node: NodeRef, looked_at: impl IntoIterator<Item = Edge>) {
-        let Some(extra) = node.extra() else { return };
-        let Some(mut persisted) = *extra.persisted.lock() else { return };
+        let Some(mut persisted) = Persisted::of(node) else { return };
         let (Some(key), true) = (persisted.key, persisted.is_stored) else { return };
         let is_stored = |edge: Edge| {
             let persisted = Persisted::of(edge.node());

@@ -2,9 +2,9 @@
 
 use super::Group;
 use super::group::SourceChange;
-use crate::record::{EdgeWriter, Merged, SOURCES, SourceSet, TaskOp, merge_task};
+use crate::record::{EdgeWriter, Merged, SOURCES, SourceSet, merge_task};
 use crate::sweep::Sweeper;
-use crate::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table, TaskKey};
+use crate::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table};
 
 /// Merges and commits; keeps its buffers from batch to batch.
 pub(super) struct Committer {
@@ -39,22 +39,46 @@ impl Committer {
         self.batch.bytes() as u64
     }
 
-    /// Commits all of `groups`, or nothing. May be called again with the same after an error.
-    pub(super) fn commit(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), StorageError> {
-        self.batch.clear();
-        self.edges.clear();
-        self.gone.clear();
-        for group in groups {
-            self.batch.append(&group.batch);
+    /// Commits all of `groups`, or nothing. May be called again with the same after an error: what they come to is put in place of what is
+    /// there, so once that is known they are not needed, and are dropped.
+    pub(super) fn commit(&mut self, store: &Guarded, groups: &mut Vec<Group>) -> Result<(), StorageError> {
+        if !groups.is_empty() {
+            self.merge(store, groups).map_err(failed)?;
+            *groups = Vec::new();
         }
-        let merged = self.merge_tasks(store, groups);
-        merged.and_then(|()| self.merge_sources(store, groups)).map_err(failed)?;
-        self.edges.write(store, &mut self.batch).map_err(failed)?;
         let writes = self.batch.writes();
         self.writes = writes.len() as u64;
         store.commit(writes)?;
         self.gone.drain(..).for_each(|(target, reads)| self.sweeper.note(target, reads));
         Ok(())
+    }
+
+    /// Makes a batch of groups and of what is stored.
+    fn merge(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), ReadFailure> {
+        self.batch.clear();
+        self.edges.clear();
+        self.gone.clear();
+        let (mut writes, mut bytes) = (0, 0);
+        for group in groups {
+            let more = group.comes_to();
+            (writes, bytes) = (writes + more.0, bytes + more.1);
+        }
+        self.batch.reserve(writes, bytes);
+        for group in groups {
+            self.batch.append(&group.batch);
+        }
+        self.merge_tasks(store, groups)?;
+        self.merge_sources(store, groups)?;
+        self.edges.write(store, &mut self.batch)
+    }
+
+    /// Gives back the buffers of a large batch; those of small ones are used again.
+    pub(super) fn relax(&mut self) {
+        const SMALL: usize = 1 << 20;
+        if self.batch.bytes() > SMALL {
+            self.batch = Batch::new();
+            self.edges = EdgeWriter::default();
+        }
     }
 
     /// Whether there may be lists of dependents to be swept.
@@ -70,14 +94,22 @@ impl Committer {
     }
 
     fn merge_tasks(&mut self, store: &Guarded, groups: &[Group]) -> Result<(), ReadFailure> {
-        let mut changes: Vec<(TaskKey, TaskOp<'_>)> = groups.iter().flat_map(Group::ops).collect();
-        // Stable: the changes to one task stay in their order.
-        changes.sort_by_key(|(task, _)| *task);
+        // Numbers, not the changes: there are as many as tasks in the batch.
+        let mut changes = Vec::with_capacity(groups.iter().map(Group::len).sum());
+        for (group, number) in groups.iter().zip(0_u32..) {
+            let place =
+                |change| (number, u32::try_from(change).expect("a group has less than 4 billion changes"));
+            changes.extend(group.changes().map(|(task, change)| (task, place(change))));
+        }
+        // The changes to one task stay in their order.
+        changes.sort_unstable();
         let mut ops = Vec::new();
         for changes in changes.chunk_by(|a, b| a.0 == b.0) {
             let task = changes[0].0;
             ops.clear();
-            ops.extend(changes.iter().map(|(_, op)| *op));
+            ops.extend(
+                changes.iter().map(|(_, (group, change))| groups[*group as usize].op(*change as usize)),
+            );
             let edges = &mut self.edges;
             let merged = merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| {
                 edges.add(read, task)

@@ -26,11 +26,13 @@ pub struct Group {
 
 #[derive(Clone, Debug)]
 pub(super) enum Change {
+    /// Where its encoded key begins in `runs`, and the lengths of that, of the trace and of the new chunks, which follow it.
     Ran {
         generation: u64,
-        encoded_key: Range<usize>,
-        trace: Range<usize>,
-        chunks: Range<usize>,
+        at: usize,
+        encoded_key: u32,
+        trace: u32,
+        chunks: u32,
     },
     /// The first of these tasks in `stale`, and those behind it.
     Stale(Range<usize>),
@@ -43,6 +45,11 @@ pub(super) enum Change {
 pub(super) enum SourceChange {
     Put,
     Remove,
+}
+
+/// The length of an encoded key, trace or list of chunks. What they are made of is limited to far less.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a record is shorter than 4 GiB")
 }
 
 impl Group {
@@ -60,8 +67,13 @@ impl Group {
         task.trace.encode_into(&mut self.runs);
         let end = self.runs.len();
         self.runs.extend_from_slice(task.trace.reads.new_chunks().bytes());
-        let (encoded_key, trace, chunks) = (start..between, between..end, end..self.runs.len());
-        let change = Change::Ran { generation: task.generation, encoded_key, trace, chunks };
+        let change = Change::Ran {
+            generation: task.generation,
+            at: start,
+            encoded_key: length(between - start),
+            trace: length(end - between),
+            chunks: length(self.runs.len() - end),
+        };
         self.tasks.push((key, change));
         if !task.trace.is_inline() {
             let at = TraceKey { task: key, part: task.trace.fingerprint }.to_bytes();
@@ -182,46 +194,54 @@ impl Group {
     }
 
     pub(super) fn append(&mut self, other: &Self) {
-        let shifted = |by: usize| move |range: &Range<usize>| range.start + by..range.end + by;
-        let (shift, shift_stale) = (shifted(self.runs.len()), shifted(self.stale.len()));
+        let (runs, stale) = (self.runs.len(), self.stale.len());
         self.stale.extend_from_slice(&other.stale);
         self.batch.append(&other.batch);
         self.runs.extend_from_slice(&other.runs);
         self.sources.extend_from_slice(&other.sources);
         self.tasks.extend(other.tasks.iter().map(|(task, change)| {
-            let change = match change {
-                Change::Ran { generation, encoded_key, trace, chunks } => Change::Ran {
-                    generation: *generation,
-                    encoded_key: shift(encoded_key),
-                    trace: shift(trace),
-                    chunks: shift(chunks),
-                },
-                Change::Stale(range) => Change::Stale(shift_stale(range)),
-                other => other.clone(),
-            };
+            let mut change = change.clone();
+            match &mut change {
+                Change::Ran { at, .. } => *at += runs,
+                Change::Stale(range) => *range = range.start + stale..range.end + stale,
+                Change::Fresh | Change::Revert(_) | Change::Remove => {}
+            }
             (*task, change)
         }));
     }
 
-    /// All changes to tasks, in order.
-    pub(super) fn ops(&self) -> impl Iterator<Item = (TaskKey, TaskOp<'_>)> {
-        self.tasks.iter().flat_map(|(task, change)| {
+    /// All tasks that are changed, in order, each with the number of the change.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (TaskKey, usize)> {
+        self.tasks.iter().enumerate().flat_map(|(number, (task, change))| {
             let (stale, other) = match change {
                 Change::Stale(range) => (&self.stale[range.clone()], None),
-                change => (&[][..], Some((*task, self.op(change)))),
+                _ => (&[][..], Some(*task)),
             };
-            stale.iter().map(|task| (*task, TaskOp::Stale)).chain(other)
+            stale.iter().copied().chain(other).map(move |task| (task, number))
         })
     }
 
-    fn op(&self, change: &Change) -> TaskOp<'_> {
-        match change {
-            Change::Ran { generation, encoded_key, trace, chunks } => TaskOp::Ran {
-                generation: *generation,
-                encoded_key: &self.runs[encoded_key.clone()],
-                trace: &self.runs[trace.clone()],
-                chunks: NewChunks::new(&self.runs[chunks.clone()]),
-            },
+    /// The number of tasks that are changed.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len() + self.stale.len()
+    }
+
+    /// The number of records and of their bytes that it comes to, about.
+    pub(super) fn comes_to(&self) -> (usize, usize) {
+        // A task's record has a seal and a few fields beside what is here, and each new one a record of its dependents.
+        let writes = self.batch.len() + 2 * self.tasks.len() + self.stale.len();
+        (writes, self.batch.bytes() + self.runs.len() + 104 * self.tasks.len())
+    }
+
+    /// The change of a number.
+    pub(super) fn op(&self, number: usize) -> TaskOp<'_> {
+        match &self.tasks[number].1 {
+            Change::Ran { generation, at, encoded_key, trace, chunks } => {
+                let (encoded_key, rest) = self.runs[*at..].split_at(*encoded_key as usize);
+                let (trace, rest) = rest.split_at(*trace as usize);
+                let chunks = NewChunks::new(&rest[..*chunks as usize]);
+                TaskOp::Ran { generation: *generation, encoded_key, trace, chunks }
+            }
             Change::Stale(_) => TaskOp::Stale,
             Change::Fresh => TaskOp::Fresh,
             Change::Revert(trace) => TaskOp::Revert(*trace),

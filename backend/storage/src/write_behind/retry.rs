@@ -23,7 +23,7 @@ const LONGEST: u32 = 64;
 
 impl Shared {
     /// Commits one batch, however long it takes. Returns whether it is committed; if not, the writer has given up.
-    pub(super) fn commit(&self, committer: &mut Committer, groups: &[Group]) -> bool {
+    pub(super) fn commit(&self, committer: &mut Committer, mut groups: Vec<Group>) -> bool {
         let mut short = Duration::from_millis(20);
         let mut long = self.options.pause;
         let mut attempt = 1;
@@ -34,7 +34,7 @@ impl Shared {
             };
             let result = {
                 let _alone = self.committing.lock();
-                committer.commit(&self.store, groups)
+                committer.commit(&self.store, &mut groups)
             };
             let Err(error) = result else { return true };
             let error = Arc::new(error);
