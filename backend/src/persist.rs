@@ -106,6 +106,8 @@ pub(crate) struct Persistence {
     pub(crate) must_run: Mutex<(u32, FxHashSet<Digest>)>,
     /// Restored nodes to be marked when the gate is next held exclusively.
     pub(crate) queued: Mutex<Vec<NodeRef>>,
+    /// Tasks over removed inputs whose nodes have gone, and whose records are to go.
+    pub(crate) orphans: Mutex<Vec<Digest>>,
     /// Marks that were refused. They go with the next ones, before which no leaf is stored that they belong to.
     pub(crate) lost_marks: Mutex<FxHashSet<Digest>>,
     /// Counts changes to leaves while sessions are open, at their beginning and at their end.

@@ -22,6 +22,8 @@ pub(crate) struct Persisted {
     pub(crate) explored: u32,
     /// It has no value in memory, and what is stored of it does not hold any more.
     pub(crate) is_recorded: bool,
+    /// It has read an input that was removed, and has not been found current since: when the node goes, its record goes, too.
+    pub(crate) is_orphan: bool,
 }
 
 impl Persisted {
@@ -55,6 +57,7 @@ impl Persisted {
             is_marked: false,
             explored: 0,
             is_recorded: false,
+            is_orphan: false,
         }
     }
 }

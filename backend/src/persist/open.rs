@@ -103,6 +103,7 @@ impl Persistence {
             trusted: Mutex::default(),
             must_run: Mutex::default(),
             queued: Mutex::default(),
+            orphans: Mutex::default(),
             lost_marks: Mutex::default(),
             changes_in_sessions: AtomicU64::new(0),
             begun: AtomicBool::new(false),

@@ -122,11 +122,12 @@ impl<'a> Walk<'a> {
             self.is_complete &= is_explored;
             let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
-                if goes
-                    && let Some(node) =
-                        self.persistence.nodes.get(task.0).filter(|node| node.flag(Flags::RESTORED))
-                {
-                    self.readers.push(node);
+                if goes {
+                    match self.persistence.nodes.get(task.0) {
+                        Some(node) if node.flag(Flags::RESTORED) => self.readers.push(node),
+                        None if self.has_read(task, target) => self.orphan(task.0),
+                        _ => {}
+                    }
                 }
                 is_explored &= self.dependent(task, memory, &mut reached);
             }
@@ -136,6 +137,27 @@ impl<'a> Walk<'a> {
         }
         if !self.is_complete {
             self.distrust(memory);
+        }
+    }
+
+    /// Whether what is stored of a task has read a leaf, and not only what was stored of it before.
+    fn has_read(&self, task: TaskKey, leaf: Digest) -> bool {
+        let Self { persistence, .. } = self;
+        let known = persistence.pending.known(&persistence.store, task, |_| true);
+        let Some(current) = known.as_ref().and_then(|known| known.traces.first()) else { return false };
+        let mut has_read = false;
+        let all = current.for_each_read(&persistence.store, task, |read| has_read |= read.key == leaf);
+        has_read && all.is_ok()
+    }
+
+    /// A task that is stored alone has read a leaf that goes. Its record goes as well; its dependents are found by the list that stays.
+    fn orphan(&mut self, key: Digest) {
+        if self.seen.insert(key) {
+            // Should the group be refused, the mark goes with the next one.
+            self.stale(key);
+            self.group.remove_task(TaskKey(key));
+            self.changes.push((key, PendingChange::Removed));
+            self.queue.push(key);
         }
     }
 

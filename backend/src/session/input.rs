@@ -462,7 +462,8 @@ impl Update {
     /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
     /// A task that has caught this panic depends on the removed input, not on its name: a new input does not make it stale.
     ///
-    /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it.
+    /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it, and so does
+    /// what is stored of them.
     ///
     /// # Panics
     /// If the input belongs to another runtime.

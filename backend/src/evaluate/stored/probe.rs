@@ -12,6 +12,7 @@ use crate::evaluate::demand::{Made, demand, end_restored, make};
 use crate::evaluate::execute::execute;
 use crate::evaluate::lookup::{hand_out, insert};
 use crate::graph::claim::Phase;
+use crate::graph::flags::Leaving;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
@@ -207,13 +208,29 @@ impl Persistence {
         }
     }
 
+    /// Drops the records of tasks over removed inputs whose nodes have gone. What they have read is not there any more: only an
+    /// input that is made again, with the value that it had, could make use of them, and that is a new one.
+    pub(crate) fn drop_orphans(&self) {
+        let orphans = std::mem::take(&mut *self.orphans.lock());
+        if orphans.is_empty() {
+            return;
+        }
+        let mut group = Group::new();
+        orphans.iter().for_each(|key| group.remove_task(TaskKey(*key)));
+        // Refused, they cost their bytes.
+        self.hand_over(&mut group, orphans.into_iter().map(|key| (key, PendingChange::Removed)).collect());
+    }
+
     /// A node is about to be freed.
     pub(crate) fn disown(&self, node: NodeRef) {
         let persisted = Persisted::of(node);
         let key = persisted.and_then(|persisted| persisted.key);
         self.nodes.remove(key, node);
-        if key.is_some() {
+        if let Some(key) = key {
             self.nodes.explore_anew();
+            if node.has(Leaving::UNREACHABLE) || persisted.is_some_and(|persisted| persisted.is_orphan) {
+                self.orphans.lock().push(key);
+            }
         }
         if node.task_fn.leaf.is_some()
             && let Some(key) = key

@@ -24,6 +24,7 @@ impl Persistence {
             group.fresh(TaskKey(key));
             persisted.is_marked = !self.hand_over(&mut group, vec![(key, PendingChange::Fresh)]);
         }
+        persisted.is_orphan = false;
         persisted.put(node);
     }
 }

@@ -15,6 +15,7 @@ use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::footprint;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::stale_reads::{self, StaleReads};
 
 #[derive(Default)]
@@ -73,6 +74,9 @@ impl Lists {
             self.check_sum(engine);
         }
         let is_unfinished = self.go_on(engine, garbage);
+        if let Some(persistence) = engine.persistence() {
+            persistence.drop_orphans();
+        }
         self.tell(engine);
         if std::mem::take(&mut self.has_departures) {
             // Relaxed: the gate orders it with sessions.
@@ -159,6 +163,7 @@ impl Lists {
     pub(super) fn abandon_readers(&mut self, readers: &[NodeRef]) {
         for reader in readers.iter().filter(|reader| !reader.state.is_fresh()) {
             abandon(*reader);
+            Persisted::change(*reader, |persisted| persisted.is_orphan = true);
             self.list(*reader);
         }
     }
