@@ -252,6 +252,14 @@ impl Traces {
         (known.excused, known.unflushed) = (true, true);
     }
 
+    /// An input is removed: what is stored of tasks that have read it goes with them.
+    pub fn input_removed(&mut self, number: usize) {
+        let has_read = |trace: &Trace| trace.iter().any(|(read, _)| *read == Read::Input(number));
+        for known in self.tasks.values_mut().filter(|known| known.traces.iter().any(has_read)) {
+            (known.excused, known.unflushed) = (true, true);
+        }
+    }
+
     /// All that has been handed to the store is durable.
     pub fn flushed(&mut self) {
         self.tasks.values_mut().for_each(|known| known.unflushed = false);

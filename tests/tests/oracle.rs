@@ -35,6 +35,13 @@ impl State {
         for (number, _) in sets.iter().filter(|(number, value)| self.inputs[*number] != *value) {
             self.traces.leaf_changed(*number);
         }
+        self.note_removals(sets);
+    }
+
+    fn note_removals(&mut self, sets: &[(usize, Option<i64>)]) {
+        for (number, _) in sets.iter().filter(|(_, value)| value.is_none()) {
+            self.traces.input_removed(*number);
+        }
     }
 
     fn set(&mut self, sets: &[(usize, Option<i64>)]) {
@@ -224,8 +231,9 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             let number = usize::from(*number) % state.inputs.len();
             world.make_again(number, *value, state.inputs[number].is_none());
             state.inputs[number] = Some(*value);
-            // Also if it is as before: readers that are not stored may have gone.
+            // Also if it is as before: readers may have gone, and what was stored of them.
             state.traces.leaf_changed(number);
+            state.traces.input_removed(number);
         }
         Step::Outside(number, value) => {
             world.set_outside(*number, *value);
@@ -258,11 +266,16 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             let change = || world.update(&sets, &state.inputs, true);
             compare(world, &mut naive, ask_and_cancel(world, roots, *bodies, change), true)?;
             state.set(&sets);
+            state.note_removals(&sets);
         }
     }
     if world.is_stored() && !world.program.has_fixpoints() && world.program.cap.is_none() {
         let ran = world.ledger().ran();
         state.traces.settle(&world.program, &naive.evaluated(), &ran)?;
+        if let Step::Cancel(_, _, sets) = step {
+            // Some may have run before the input was removed.
+            state.note_removals(&world.sets(sets));
+        }
     }
     world.ledger().on_cycles(naive.members());
     // A task that has left a cycle has run on it, and has no value unless it is asked for.
