@@ -7,12 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder::{CancelToken, Runtime, TaskError, current, par_map, task_fn};
+use larder_tests::deadline::in_time;
 
 fn runs(rt: &Runtime, name: &str) -> u64 {
     rt.stats().get(name).map_or(0, |function| function.runs)
+}
+
+/// Waits until so many threads and futures wait for a task.
+fn until_waiting(rt: &Runtime, waiting: usize) {
+    while rt.activity().waiting < waiting {
+        thread::yield_now();
+    }
 }
 
 #[task_fn(transient)]
@@ -65,23 +73,26 @@ fn another_session_is_not_touched_and_takes_over() {
     fn slow(n: u64, #[skip] began: Arc<Barrier>) -> u64 {
         if RUNS.fetch_add(1, SeqCst) == 0 {
             began.wait();
-            thread::sleep(Duration::from_millis(30));
+            began.wait();
         }
         leaf(n)
     }
     static RUNS: AtomicUsize = AtomicUsize::new(0);
-    let rt = Runtime::new();
-    let (token, began) = (CancelToken::new(), Arc::new(Barrier::new(2)));
-    thread::scope(|s| {
-        let cancelled = s.spawn(|| rt.session().token(&token).try_run(|| slow(5, began.clone())));
-        began.wait();
-        let other = s.spawn(|| rt.run(|| slow(5, began.clone())));
-        thread::sleep(Duration::from_millis(5));
-        token.cancel();
-        assert!(matches!(cancelled.join().unwrap(), Err(TaskError::Cancelled)));
-        assert_eq!(other.join().unwrap(), 5);
+    in_time(|| {
+        let rt = Runtime::new();
+        let (token, began) = (CancelToken::new(), Arc::new(Barrier::new(2)));
+        thread::scope(|s| {
+            let cancelled = s.spawn(|| rt.session().token(&token).try_run(|| slow(5, began.clone())));
+            began.wait();
+            let other = s.spawn(|| rt.run(|| slow(5, began.clone())));
+            until_waiting(&rt, 1);
+            token.cancel();
+            began.wait();
+            assert!(matches!(cancelled.join().unwrap(), Err(TaskError::Cancelled)));
+            assert_eq!(other.join().unwrap(), 5);
+        });
+        assert_eq!(RUNS.load(SeqCst), 2);
     });
-    assert_eq!(RUNS.load(SeqCst), 2);
 }
 
 #[test]
@@ -108,7 +119,7 @@ fn a_thread_that_waits_is_woken_and_what_it_waits_for_goes_on() {
                 move || rt.session().token(&token).try_run(|| waited_for(1, gate))
             });
             if !by_deadline {
-                thread::sleep(Duration::from_millis(10));
+                until_waiting(&rt, 1);
                 token.cancel();
             }
             assert!(matches!(waiter.join().unwrap(), Err(TaskError::Cancelled)));
@@ -121,16 +132,19 @@ fn a_thread_that_waits_is_woken_and_what_it_waits_for_goes_on() {
 
 #[test]
 fn a_deadline_ends_a_long_session() {
-    let rt = Runtime::new();
-    let start = Instant::now();
-    let outcome = rt.session().token(&CancelToken::with_timeout(Duration::from_millis(20))).try_run(|| {
-        for n in 0.. {
-            thread::sleep(Duration::from_micros(200));
-            leaf(n);
-        }
+    in_time(|| {
+        let rt = Runtime::new();
+        let token = CancelToken::with_timeout(Duration::from_millis(20));
+        let outcome = rt.session().token(&token).try_run(|| {
+            for n in 0.. {
+                let is_over = token.is_cancelled();
+                leaf(n);
+                assert!(!is_over, "a call that begins after the deadline does not return");
+            }
+        });
+        assert!(matches!(outcome, Err(TaskError::Cancelled)), "{outcome:?}");
+        assert!(token.is_cancelled(), "not before the deadline");
     });
-    assert!(matches!(outcome, Err(TaskError::Cancelled)));
-    assert!(start.elapsed() >= Duration::from_millis(20) && start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
@@ -215,7 +229,7 @@ fn a_cancelled_future_leaves_its_task_to_the_others() {
             thread::yield_now();
         }
         let other = s.spawn(|| smol::block_on(rt.run_async(async { gated(1, gate.clone()).await })));
-        thread::sleep(Duration::from_millis(20));
+        until_waiting(&rt, 2);
         token.cancel();
         assert!(matches!(cancelled.join().unwrap(), Err(TaskError::Cancelled)));
         open(&gate);

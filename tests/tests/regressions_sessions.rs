@@ -11,11 +11,13 @@ fn set(runtime: &Runtime, input: &Input<i64>, value: i64) {
     runtime.update(|update| update.set(input, value)).expect("no session is open");
 }
 
-/// Updates with cancellation from another thread while the caller is in a session, and lets it get that far.
+/// Updates with cancellation from another thread while the caller is in a session, and returns when the update waits for that session.
 fn cancel_meanwhile(runtime: &Runtime) {
-    let runtime = runtime.clone();
-    std::thread::spawn(move || runtime.update_with(larder::UpdatePolicy::Cancel, |_| ()));
-    std::thread::sleep(std::time::Duration::from_millis(30));
+    let updating = runtime.clone();
+    std::thread::spawn(move || updating.update_with(larder::UpdatePolicy::Cancel, |_| ()));
+    while runtime.activity().at_gate.is_empty() {
+        std::thread::yield_now();
+    }
 }
 
 static CANCEL: AtomicBool = AtomicBool::new(false);

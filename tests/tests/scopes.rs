@@ -10,6 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use larder::{Input, Runtime, TaskError, emit, par_each, par_map, scope, task_fn, try_par_map};
+use larder_tests::deadline::in_time;
+
+fn spin_until(done: impl Fn() -> bool) {
+    while !done() {
+        thread::yield_now();
+    }
+}
 
 fn runtime(threads: usize) -> Runtime {
     Runtime::builder().threads(threads).build()
@@ -219,32 +226,33 @@ fn an_early_exit_depends_on_nothing_behind_the_failing_item() {
 
 #[test]
 fn results_come_while_a_slow_item_still_runs() {
-    let rt = runtime(2);
-    let slow_runs = AtomicBool::new(false);
-    let mut before_slow = 0;
-    let mut seen = HashSet::new();
-    rt.run(|| {
-        // The participant that takes item 0 waits; the other one runs all the others, those of the first batch among them.
-        par_each(
-            0..100,
-            |n| {
-                if n == 0 {
-                    slow_runs.store(true, SeqCst);
-                    thread::sleep(Duration::from_millis(60));
-                    slow_runs.store(false, SeqCst);
-                }
-                n
-            },
-            |index, n| {
-                assert_eq!(index, n);
-                assert!(seen.insert(n));
-                before_slow += usize::from(slow_runs.load(SeqCst));
-            },
-        );
+    in_time(|| {
+        let rt = runtime(2);
+        let caller = thread::current().id();
+        let (slow_runs, delivered) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let mut seen = HashSet::new();
+        rt.run(|| {
+            // The slow item is the first of the thread that does not deliver. It ends when all others have been delivered, but for those
+            // that may stand behind it in its batch. The other thread leaves it time to come.
+            par_each(
+                0..100,
+                |n| {
+                    if thread::current().id() == caller {
+                        spin_until(|| slow_runs.load(SeqCst));
+                    } else if !slow_runs.swap(true, SeqCst) {
+                        spin_until(|| delivered.load(SeqCst) >= 90);
+                    }
+                    n
+                },
+                |index, n| {
+                    assert_eq!(index, n);
+                    assert!(seen.insert(n));
+                    delivered.fetch_add(1, SeqCst);
+                },
+            );
+        });
+        assert_eq!(seen.len(), 100);
     });
-    assert_eq!(seen.len(), 100);
-    // The caller may be the one that took the slow item; then it delivers afterwards.
-    assert!(before_slow == 0 || before_slow >= 90, "{before_slow}");
 }
 
 #[test]
@@ -272,15 +280,23 @@ fn a_straggler_holds_nobody_up() {
 #[test]
 fn a_panicking_callback_ends_the_scope() {
     let rt = runtime(2);
-    let ran = AtomicUsize::new(0);
+    let caller = thread::current().id();
+    let (ran, panics) = (AtomicUsize::new(0), AtomicBool::new(false));
     let error = rt.try_run(|| {
         par_each(
             0..10_000,
             |_| {
                 ran.fetch_add(1, SeqCst);
-                thread::sleep(Duration::from_micros(10));
+                if thread::current().id() != caller {
+                    // The thread that delivers may be slow.
+                    spin_until(|| panics.load(SeqCst));
+                    thread::sleep(Duration::from_millis(1));
+                }
             },
-            |_, ()| panic!("no more"),
+            |_, ()| {
+                panics.store(true, SeqCst);
+                panic!("no more")
+            },
         );
     });
     assert!(matches!(error, Err(TaskError::Panicked { message, .. }) if message == "no more"));

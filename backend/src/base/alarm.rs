@@ -116,35 +116,65 @@ fn wait() {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
     use std::task::Wake;
 
     use super::*;
 
-    struct Bell(mpsc::Sender<u32>, u32);
+    /// Tells its number when it is woken, and whether the time of its alarm had come.
+    struct Bell {
+        rings: mpsc::Sender<(u32, bool)>,
+        number: u32,
+        at: Instant,
+    }
 
     impl Wake for Bell {
         fn wake(self: Arc<Self>) {
-            let _ = self.0.send(self.1);
+            let _ = self.rings.send((self.number, Instant::now() >= self.at));
+        }
+    }
+
+    /// Keeps the thread of the alarms until the test lets it go on.
+    struct Hold {
+        held: mpsc::Sender<()>,
+        goes_on: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Wake for Hold {
+        fn wake(self: Arc<Self>) {
+            let _ = self.held.send(());
+            let _ = self.goes_on.lock().recv();
         }
     }
 
     #[test]
     fn alarms_go_off_in_the_order_of_their_times_and_not_when_they_are_taken_back() {
-        let (rings, rung) = mpsc::channel();
-        let bell = |number| Waker::from(Arc::new(Bell(rings.clone(), number)));
+        let (held, is_held) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let hold = Waker::from(Arc::new(Hold { held, goes_on: Mutex::new(goes_on) }));
         let start = Instant::now();
+        let mut first = Alarm::default();
+        first.set(start, &hold);
+        // However long it takes to set the others, none of them goes off meanwhile.
+        assert!(is_held.recv().is_ok());
+
+        let (rings, rung) = mpsc::channel();
+        let mut alarms: Vec<Alarm> = (0..5).map(|_| Alarm::default()).collect();
+        let mut set = |alarm: usize, at, number| {
+            let bell = Bell { rings: rings.clone(), number, at };
+            alarms[alarm].set(at, &Waker::from(Arc::new(bell)));
+        };
         let at = |millis| start + Duration::from_millis(millis);
-        let mut alarms: Vec<Alarm> = (0..4).map(|_| Alarm::default()).collect();
-        alarms[0].set(at(60), &bell(0));
-        alarms[1].set(at(30), &bell(1));
-        alarms[2].set(at(10), &bell(2));
-        alarms[2].set(at(45), &bell(22));
-        alarms[3].set(at(20), &bell(3));
+        set(0, at(60), 0);
+        set(1, at(30), 1);
+        set(2, at(10), 2);
+        set(2, at(45), 22);
+        set(3, at(20), 3);
+        set(4, start + Duration::from_secs(86_400), 4);
         alarms[3].clear();
-        assert_eq!((0..3).map(|_| rung.recv().ok()).collect::<Vec<_>>(), [Some(1), Some(22), Some(0)]);
-        assert!(start.elapsed() >= Duration::from_millis(60));
-        assert!(rung.try_recv().is_err());
+        assert!(go_on.send(()).is_ok());
+        let order: Vec<_> = (0..3).map(|_| rung.recv().ok()).collect();
+        assert_eq!(order, [1, 22, 0].map(|number| Some((number, true))));
+        assert!(rung.try_recv().is_err(), "one is taken back, the other is not due");
     }
 }
