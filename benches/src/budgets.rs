@@ -39,6 +39,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "chain", measure: after_change::chain },
     Budget { name: "chain-cutoff", measure: after_change::chain_cutoff },
     Budget { name: "fold", measure: collections::fold },
+    Budget { name: "group-by", measure: collections::group_by },
     Budget { name: "nested-build", measure: building::nested_build },
     Budget { name: "probe", measure: storage::probe },
     Budget { name: "reopen", measure: storage::reopen },

@@ -13,6 +13,8 @@ pub mod salsa_graph;
 
 pub mod comemo;
 
+pub mod dataflow;
+
 pub mod disk;
 
 pub mod crews;

@@ -103,7 +103,7 @@ pub enum Work {
         /// How they are folded.
         how: Fold,
     },
-    /// A count of `rows` rows by group, each group of about 100; one row goes to another group. Unit: the write, and the counts of both groups.
+    /// A count of `rows` rows by group, each group of about [`GROUP`]; one row goes to another group. Unit: the write, and the counts of both groups.
     GroupBy {
         /// How many rows there are.
         rows: u32,
@@ -123,6 +123,9 @@ pub enum Work {
     /// A warm hit in a store of 100k records of about 150 bytes, in a scattered order, decoded. Unit: one hit.
     Probe,
 }
+
+/// The rows of a group, at first.
+pub const GROUP: u32 = 100;
 
 /// The shapes that a hit comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

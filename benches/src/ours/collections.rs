@@ -1,8 +1,8 @@
 //! Larder's collections: folds after a change.
 
 use crate::lane::{self, Lane, Sample};
-use crate::work::{COARSE, Fold, Work};
-use larder::{Input, Keys, Runtime};
+use crate::work::{COARSE, Fold, GROUP, Work};
+use larder::{Input, InputMap, Keys, Runtime};
 use std::hint::black_box;
 
 #[larder::task_fn(transient)]
@@ -24,6 +24,7 @@ pub(super) fn enter(work: Work) -> Option<Lane> {
     match work {
         Work::FoldEdit { leaves, how } => edits(leaves, how),
         Work::FoldFootprint { leaves, how } => Some(Box::new(move || footprint(leaves, how))),
+        Work::GroupBy { rows } => moves(rows),
         _ => None,
     }
 }
@@ -59,9 +60,32 @@ fn footprint(leaves: u32, how: Fold) -> Sample {
     let (_, bytes) = crate::allocation::live_bytes_of(|| {
         // On a thread that ends, since what a thread keeps for itself does not grow with the graph.
         std::thread::scope(|scope| {
-            scope.spawn(|| runtime.run(|| black_box(fold(&keys, how))));
+            let builder = scope.spawn(|| runtime.run(|| black_box(fold(&keys, how))));
+            builder.join().expect("the bodies do not panic");
         });
         runtime.run(|| ());
     });
     Sample { cost: bytes as f64 / f64::from(leaves), ..Sample::default() }
+}
+
+fn counts(rows: &InputMap<u32, u32>, groups: [u32; 2]) -> [Option<u32>; 2] {
+    let counts = rows.view().group_by(|_, group| *group).fold(|_, _| 1, |a, b| a + b).results();
+    groups.map(|group| counts.get(&group).copied())
+}
+
+/// One row goes from group to group.
+fn moves(rows: u32) -> Option<Lane> {
+    let runtime = Runtime::new();
+    let map: InputMap<u32, u32> = runtime.input_map("rows");
+    let fill = |update: &mut larder::Update| map.extend(update, (0..rows).map(|row| (row, row / GROUP)));
+    runtime.update(fill).expect("no session is open");
+    let groups = rows / GROUP;
+    let (row, mut group) = (rows / 2, rows / 2 / GROUP);
+    runtime.run(|| counts(&map, [group, group + 1]));
+    lane::edits(move || {
+        let other = (group + 1) % groups;
+        runtime.update(|update| map.insert(update, row, other)).expect("no session is open");
+        black_box(runtime.run(|| counts(&map, [group, other])));
+        group = other;
+    })
 }
