@@ -1,8 +1,8 @@
 //! Collections: values of many entries, computed in time proportional to what has changed.
 //!
-//! A collection is a tree. Its leaves are lists of about 32 rows, and each node is a *part* of the collection. What is computed of a part
-//! is a task ([`parts`]): of the lists by the user's functions, of the others from the parts below. A changed row makes one list stale and
-//! the parts above it, about `log32 n`; the others are current.
+//! A collection is a tree. Its leaves are lists of some dozens of rows, and each node is a *part* of the collection. What is computed of a
+//! part is a task: of the lists by the user's functions, of the others from the parts below. A changed row makes one list stale
+//! and the parts above it, about `log n` to the base of 16 or 32; the others are current.
 //!
 //! | file | holds |
 //! |---|---|
@@ -25,7 +25,7 @@ mod trie;
 mod view;
 
 pub use fold::{fold, par_fold, transient_fold};
-pub use groups::{GroupBy, Groups};
+pub use groups::{GroupBy, Groups, Results};
 pub use input_map::InputMap;
 pub use keys::{Keys, KeysIter};
 pub use kinds::{Gets, HashOf, Keeps, Kind, MapKey, Stored, Transient};

@@ -16,11 +16,11 @@ pub(super) const fn captures_nothing<F>() {
 
 /// Folds over a list of keys: `map` of each, combined in the order of the list. `empty` is the result for no keys.
 ///
-/// The list is cut into about `n / 32` lists, and each of them is a task, with tasks above it. When what `map` has read of one key changes,
-/// the tasks on the way to it run, about `log32 n`, instead of one body that reads all results: for 100,000 keys 4 bodies, which take less
-/// than a hundredth of the time. A key that is inserted or removed changes one list, too, wherever it stands. `map` runs again for each key
-/// of a list of which one key's result has changed, so what is expensive in it should be a call of a task function. `par_fold` does the
-/// same on all threads.
+/// The list is cut into lists of about 64, and each of them is a task, with tasks above it, one for about 32. When what `map` has read of
+/// one key changes, the tasks on the way to it run, about `log32 n`, instead of one body that reads all results: for 100,000 keys 4 bodies,
+/// which take less than a hundredth of the time. A key that is inserted or removed changes one list, too, wherever it stands. `map` runs
+/// again for each key of a list of which one key's result has changed, so what is expensive in it should be a call of a task function.
+/// `par_fold` does the same on all threads.
 ///
 /// ```
 /// use larder::{Input, Keys, Runtime, task_fn};

@@ -23,9 +23,13 @@ use serde::{Serialize, Serializer};
 use super::fold::captures_nothing;
 use super::kinds::{HashOf, MapKey, Transient};
 use super::parts::{Combine, Part};
-use super::trie::Trie;
+use super::trie::{Change, Entry, Trie};
 use super::view::{TaskMap, known_by};
 use crate::task_fn;
+
+/// The number of digits of the part that is asked for the result of a group. Were it the whole, each change would look at all tasks that
+/// have ever asked for a group.
+const ASKED: u32 = 2;
 
 /// A collection whose rows are divided into groups. Made by [`TaskMap::group_by`]; [`fold`](GroupBy::fold) makes a map of it.
 #[must_use = "groups are folded: `.fold(|key, value| .., |a, b| ..)`"]
@@ -121,78 +125,184 @@ impl<F: Copy, M: Copy, C: Copy, D, G, R> Clone for Functions<F, M, C, D, G, R> {
 }
 impl<F: Copy, M: Copy, C: Copy, D, G, R> Copy for Functions<F, M, C, D, G, R> {}
 
-/// A part of the source, to be grouped: what [`group_tree`] needs to know of the types.
-pub(crate) trait Grouping: Clone + Eq + Hash + Send + Sync + 'static {
+/// The functions of a [`GroupBy`], as an argument of [`group_tree`].
+pub(crate) trait Grouping<P: Part>: Copy + Send + Sync + 'static {
     type Group: MapKey;
     type Result: Clone + PartialEq + Send + Sync + 'static;
 
-    /// Calls `each` with the parts; false if there are none.
-    fn each_part(&self, each: &mut dyn FnMut(&Self)) -> bool;
-    /// Calls `each` with the hash of the group, the group and the result of each row.
-    fn each_row(&self, each: &mut dyn FnMut(u64, Self::Group, Self::Result));
-    fn combine(&self, one: Self::Result, other: Self::Result) -> Self::Result;
+    /// The hash of the row's group, the group, and the result of the row.
+    fn of_row(self, key: &P::Key, value: &P::Value) -> Entry<Self::Group, Self::Result>;
+    fn combine(self, one: Self::Result, other: Self::Result) -> Self::Result;
 }
 
 /// The results of all groups in a part of the source.
 #[task_fn(transient)]
-fn group_tree<P: Grouping>(part: &P, #[skip] memo: &Memo<P::Group, P::Result>) -> Trie<P::Group, P::Result> {
-    let mut parts = Vec::with_capacity(16);
-    if !part.each_part(&mut |part| parts.push(group_tree(part, &Memo::default()))) {
+fn group_tree<P, F>(
+    part: &P,
+    #[skip] functions: F,
+    #[skip] memo: &Memo<F::Group, F::Result>,
+) -> Trie<F::Group, F::Result>
+where
+    P: Part,
+    F: Grouping<P>,
+{
+    let mut before = memo.take();
+    let (mut parts, mut changed) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    let none = Memo::default();
+    let is_inner = part.each_part(&mut |part| {
+        group_tree::with(part, functions, &none, |now| match &mut before {
+            Some(before) => before.exchange(at, now, &mut changed),
+            None => parts.push(now.clone()),
+        });
+        at += 1;
+    });
+    if !is_inner {
         let mut entries = Vec::new();
-        part.each_row(&mut |hash, group, result| entries.push((hash, group, result)));
-        return combined(part, entries);
+        part.each_row(&mut |_, key, value| entries.push(functions.of_row(key, value)));
+        return combined::<P, F>(functions, entries);
     }
-    let all = match memo.take() {
-        Some(before) => before.updated(part, &parts),
+    let now = match before {
+        Some(mut before) => {
+            before.update(changed, |one, other| functions.combine(one, other));
+            before
+        }
         None => {
             let mut entries = Vec::new();
-            parts.iter().for_each(|part| part.each(&mut |entry| entries.push(entry.clone())));
-            combined(part, entries)
+            for (at, part) in parts.iter().enumerate() {
+                part.each(&mut |entry| entries.push(Entry { parts: 1 << at, ..entry.clone() }));
+            }
+            Box::new(Before { all: combined::<P, F>(functions, entries), parts })
         }
     };
-    memo.put(Before { parts, all: all.clone() });
+    let all = now.all.clone();
+    memo.put(now);
     all
 }
 
 /// Combines the results of each group, in their order.
-fn combined<P: Grouping>(
-    part: &P,
-    mut entries: Vec<(u64, P::Group, P::Result)>,
-) -> Trie<P::Group, P::Result> {
-    entries.sort_by_key(|entry| entry.0);
-    let mut groups: Vec<(u64, P::Group, P::Result)> = Vec::with_capacity(entries.len());
-    for (hash, group, result) in entries {
-        let first = groups.iter().rposition(|other| other.0 != hash).map_or(0, |before| before + 1);
-        match groups[first..].iter().position(|other| other.1 == group) {
-            None => groups.push((hash, group, result)),
-            Some(at) => {
-                let (hash, group, sum) = groups.remove(first + at);
-                groups.insert(first + at, (hash, group, part.combine(sum, result)));
+fn combined<P: Part, F: Grouping<P>>(
+    functions: F,
+    mut entries: Vec<Entry<F::Group, F::Result>>,
+) -> Trie<F::Group, F::Result> {
+    entries.sort_by_key(|entry| entry.hash);
+    let mut groups: Vec<Entry<F::Group, F::Result>> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let before = groups.iter().rposition(|other| other.hash != entry.hash);
+        let first = before.map_or(0, |before| before + 1);
+        match groups[first..].iter_mut().find(|other| other.group == entry.group) {
+            None => groups.push(entry),
+            Some(sum) => {
+                sum.result = functions.combine(sum.result.clone(), entry.result);
+                sum.parts |= entry.parts;
             }
         }
     }
     Trie::of_sorted(groups)
 }
 
-/// What an inner part has read when it ran last, and what it came to.
+/// The reads of an inner part when it ran last, and what it came to.
 struct Before<G, R> {
     parts: Vec<Trie<G, R>>,
     all: Trie<G, R>,
 }
 
 impl<G: MapKey, R: Clone + PartialEq> Before<G, R> {
-    /// The results of all groups, given that the parts have these now.
-    fn updated<P: Grouping<Group = G, Result = R>>(&self, part: &P, parts: &[Trie<G, R>]) -> Trie<G, R> {
-        let mut changed: Vec<(u64, G)> = Vec::new();
-        for (before, now) in self.parts.iter().zip(parts) {
-            before.differences(now, &mut |hash, group| changed.push((hash, group.clone())));
+    /// Puts the results of a part in the place of those before, and notes the groups of which they differ.
+    fn exchange(&mut self, at: usize, now: &Trie<G, R>, changed: &mut Vec<Change<G, R>>) {
+        let before = &mut self.parts[at];
+        if !before.is(now) {
+            before.differences(now, &mut |hash, group| {
+                changed.push(Entry { hash, group: group.clone(), result: None, parts: 1 << at });
+            });
+            *before = now.clone();
         }
-        changed.sort_by_key(|group| group.0);
-        changed.dedup();
-        changed.iter().fold(self.all.clone(), |all, (hash, group)| {
-            let results = parts.iter().filter_map(|part| part.get(*hash, group)).cloned();
-            all.with(*hash, group, results.reduce(|one, other| part.combine(one, other)))
-        })
+    }
+
+    /// Combines anew the results of the groups that have changed.
+    fn update(&mut self, changes: Vec<Change<G, R>>, combine: impl Fn(R, R) -> R) {
+        let mut changed = each_once(changes);
+        for change in &mut changed {
+            let Entry { hash, group, .. } = &*change;
+            let before = self.all.entry(0, *hash, group).map_or(0, |entry| entry.parts);
+            let mut parts = 0;
+            let in_parts = (0..16).filter(|at| (before | change.parts) >> at & 1 == 1);
+            let results = in_parts.filter_map(|at: usize| {
+                let result = self.parts[at].get(0, *hash, group)?.clone();
+                parts |= 1 << at;
+                Some(result)
+            });
+            change.result = results.reduce(&combine);
+            change.parts = parts;
+        }
+        self.all = self.all.with(&changed);
+    }
+}
+
+/// The changed groups in the order of their hashes, each with all parts that it has changed in.
+fn each_once<G: Eq, R>(mut changes: Vec<Change<G, R>>) -> Vec<Change<G, R>> {
+    changes.sort_by_key(|change| change.hash);
+    let mut once: Vec<Change<G, R>> = Vec::with_capacity(changes.len());
+    for change in changes {
+        let mut same_hash = once.iter_mut().rev().take_while(|other| other.hash == change.hash);
+        match same_hash.find(|other| other.group == change.group) {
+            Some(other) => other.parts |= change.parts,
+            None => once.push(change),
+        }
+    }
+    once
+}
+
+/// The results of all groups at a time. Made by [`TaskMap::results`]; cheap to clone.
+pub struct Results<G, R, D> {
+    all: Trie<G, R>,
+    kind: PhantomData<fn() -> D>,
+}
+
+impl<G: MapKey, R: Clone, D: HashOf<G>> Results<G, R, D> {
+    /// The result of a group, if it has rows.
+    #[must_use]
+    pub fn get(&self, group: &G) -> Option<&R> {
+        self.all.get(0, D::hash_of(group), group)
+    }
+
+    /// The number of groups.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there are no groups.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `each` with all groups and their results, in an order that is the same in each process.
+    pub fn for_each(&self, mut each: impl FnMut(&G, &R)) {
+        self.all.each(&mut |entry| each(&entry.group, &entry.result));
+    }
+}
+
+impl<G, R, D> Clone for Results<G, R, D> {
+    fn clone(&self) -> Self {
+        Self { all: self.all.clone(), kind: PhantomData }
+    }
+}
+
+impl<G: PartialEq, R: PartialEq, D> PartialEq for Results<G, R, D> {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl<G: MapKey + fmt::Debug, R: Clone + fmt::Debug, D: HashOf<G>> fmt::Debug for Results<G, R, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        self.for_each(|group, result| {
+            map.entry(group, result);
+        });
+        map.finish()
     }
 }
 
@@ -204,8 +314,8 @@ impl<G, R> Memo<G, R> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, before: Before<G, R>) {
-        let replaced = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(Box::new(before));
+    fn put(&self, before: Box<Before<G, R>>) {
+        let replaced = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(before);
         drop(replaced);
     }
 }
@@ -235,12 +345,6 @@ pub(crate) trait Placed: Clone + Eq + Hash + Send + Sync + 'static {
     fn look(&self) -> Trie<Self::Group, Self::Result>;
 }
 
-/// A part of the source.
-struct Source<S, F, M, C, D, G, R> {
-    rows: S,
-    functions: Functions<F, M, C, D, G, R>,
-}
-
 /// The bounds of all of these types.
 macro_rules! with_bounds {
     (impl $trait:ident for $name:ident { $($items:tt)* }) => {
@@ -259,26 +363,28 @@ macro_rules! with_bounds {
     };
 }
 
-with_bounds!(impl Grouping for Source {
+impl<P, F, M, C, D, G, R> Grouping<P> for Functions<F, M, C, D, G, R>
+where
+    P: Part,
+    F: Fn(&P::Key, &P::Value) -> G + Copy + Send + Sync + 'static,
+    M: Fn(&P::Key, &P::Value) -> R + Copy + Send + Sync + 'static,
+    C: Combine<R>,
+    D: HashOf<G>,
+    G: MapKey,
+    R: Clone + PartialEq + Send + Sync + 'static,
+{
     type Group = G;
     type Result = R;
 
-    fn each_part(&self, each: &mut dyn FnMut(&Self)) -> bool {
-        self.rows.each_part(&mut |rows| each(&Self { rows: rows.clone(), functions: self.functions }))
+    fn of_row(self, key: &P::Key, value: &P::Value) -> Entry<G, R> {
+        let group = (self.group)(key, value);
+        Entry { hash: D::hash_of(&group), group, result: (self.map)(key, value), parts: 0 }
     }
 
-    fn each_row(&self, each: &mut dyn FnMut(u64, G, R)) {
-        let Functions { group, map, .. } = self.functions;
-        self.rows.each_row(&mut |_, key, value| {
-            let group = group(key, value);
-            each(D::hash_of(&group), group, map(key, value));
-        });
+    fn combine(self, one: R, other: R) -> R {
+        (self.combine)(one, other)
     }
-
-    fn combine(&self, one: R, other: R) -> R {
-        (self.functions.combine)(one, other)
-    }
-});
+}
 
 with_bounds!(impl Placed for Groups {
     type Group = G;
@@ -289,9 +395,7 @@ with_bounds!(impl Placed for Groups {
         if bits == 0 {
             return self.all();
         }
-        let above = Self { place: (digits >> 4, bits - 4), ..self.clone() }.trie();
-        // Where the part above has become a list, nothing asks for this one any more but what is verified in vain.
-        above.nodes().map_or_else(|| Trie::of_sorted(Vec::new()), |nodes| nodes[digits as usize & 15].clone())
+        Self { place: (digits >> 4, bits - 4), ..self.clone() }.trie().part(digits as usize & 15, bits / 4 - 1)
     }
 });
 
@@ -312,13 +416,38 @@ with_bounds!(impl Part for Groups {
     }
 
     fn each_row(&self, each: &mut dyn FnMut(u64, &G, &R)) {
-        self.trie().each(&mut |(hash, group, result)| each(*hash, group, result));
+        self.trie().each(&mut |entry| each(entry.hash, &entry.group, &entry.result));
     }
 
     fn find(&self, hash: u64, group: &G) -> Option<R> {
-        self.all().get(hash, group).cloned()
+        let place = (hash >> (64 - 4 * ASKED), 4 * ASKED);
+        Self { place, ..self.clone() }.trie().get(ASKED, hash, group).cloned()
     }
 });
+
+impl<S, F, M, C, D, G, R> TaskMap<Groups<S, F, M, C, D, G, R>, Transient>
+where
+    S: Part,
+    F: Fn(&S::Key, &S::Value) -> G + Copy + Send + Sync + 'static,
+    M: Fn(&S::Key, &S::Value) -> R + Copy + Send + Sync + 'static,
+    C: Combine<R>,
+    D: HashOf<G>,
+    G: MapKey,
+    R: Clone + PartialEq + Send + Sync + 'static,
+{
+    /// The results of all groups, as a value that is cheap to clone. The task that runs now depends on all of them.
+    ///
+    /// For readers of many groups. [`get`](Self::get) is a task for each group that is asked for, and each change looks at
+    /// these tasks, briefly.
+    ///
+    /// # Panics
+    /// If a function of the map does; outside of a session.
+    #[must_use]
+    #[track_caller]
+    pub fn results(&self) -> Results<G, R, D> {
+        Results { all: self.rows().all(), kind: PhantomData }
+    }
+}
 
 impl<S, F, M, C, D, G, R> Groups<S, F, M, C, D, G, R>
 where
@@ -332,8 +461,7 @@ where
 {
     /// The results of all groups.
     fn all(&self) -> Trie<G, R> {
-        let source = Source { rows: self.rows.clone(), functions: self.functions };
-        group_tree(&source, &Memo::default())
+        group_tree(&self.rows, self.functions, &Memo::default())
     }
 
     /// The results of the groups of this part.
@@ -343,4 +471,3 @@ where
 }
 
 known_by!(Groups<S, F, M, C, D, G, R>: S; rows, place; functions of F, M, C);
-known_by!(Source<S, F, M, C, D, G, R>: S; rows; functions of F, M, C);

@@ -1,8 +1,9 @@
 //! `Keys`: a list, cut by content into a tree whose nodes have digests.
 //!
-//! A list ends after a key whose digest ends in five zero bits, so one in 32 does, and a node above ends after a child of which the same is
-//! true. So where a cut is made depends on what stands there alone: a key that is inserted changes one list (or cuts it in two) and the
-//! nodes above it. A list that finds no cut is ended at [`LONGEST`].
+//! A list ends after a key whose digest ends in five zero bits, if it has 32 keys or more; a node above after a child whose digest ends in
+//! four, if it has 16 or more. So where a cut is made depends on what stands there and just before, and a key that is inserted changes one
+//! list and the nodes above it. (Rarely it moves a cut, and the lists after it change, until a cut is where it was.) A node that finds no
+//! cut ends at eight times its least length.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,10 +16,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::kinds::{Bytes, MapKey, Transient};
 use super::parts::Part;
 
-/// Bits of a digest that are zero at the end of a node.
-const CUT: u128 = 31;
-/// The most entries of a node.
-const LONGEST: usize = 128;
+/// Where nodes of a level end.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// The bits of a digest that are zero.
+    zeros: u128,
+    /// The fewest entries of a node, but for the last one.
+    least: usize,
+}
+
+const OF_KEYS: Cut = Cut { zeros: 31, least: 32 };
+const ABOVE: Cut = Cut { zeros: 15, least: 16 };
+
+impl Cut {
+    fn is_after(self, digest: u128, len: usize) -> bool {
+        (len >= self.least && digest & self.zeros == 0) || len == 8 * self.least
+    }
+}
 
 /// A list of keys that is cheap to clone, to hash and to compare: made once, it can be an argument of task functions, their output, or
 /// the value of an input, and be folded ([`fold`](crate::fold)) in time proportional to what has changed.
@@ -107,7 +121,7 @@ impl<K> Keys<K> {
         level.iter_mut().for_each(|tree| tree.is_durable = is_durable);
         while level.len() > 1 {
             let digested = level.into_iter().map(|tree| (tree.digest, Self(Arc::new(tree))));
-            level = cut(digested, |digest, nodes| Tree {
+            level = cut(digested, ABOVE, |digest, nodes| Tree {
                 digest,
                 len: nodes.iter().map(Self::len).sum(),
                 is_durable,
@@ -137,7 +151,7 @@ impl<K> Keys<K> {
 }
 
 fn leaves<K>(keys: impl Iterator<Item = (u128, K)>) -> Vec<Tree<K>> {
-    cut(keys, Tree::of_keys)
+    cut(keys, OF_KEYS, Tree::of_keys)
 }
 
 impl<K> Tree<K> {
@@ -147,12 +161,12 @@ impl<K> Tree<K> {
 }
 
 /// Cuts one level of a tree. `make` takes the digest of a node and what is in it.
-fn cut<N, T>(digested: impl Iterator<Item = (u128, N)>, make: impl Fn(u128, Vec<N>) -> T) -> Vec<T> {
+fn cut<N, T>(digested: impl Iterator<Item = (u128, N)>, at: Cut, make: impl Fn(u128, Vec<N>) -> T) -> Vec<T> {
     let (mut made, mut nodes, mut digests) = (Vec::new(), Vec::new(), Vec::<u8>::new());
     for (one, node) in digested {
         nodes.push(node);
         digests.extend_from_slice(&one.to_le_bytes());
-        if one & CUT == 0 || nodes.len() == LONGEST {
+        if at.is_after(one, nodes.len()) {
             made.push(make(digest(&digests), std::mem::take(&mut nodes)));
             digests.clear();
         }

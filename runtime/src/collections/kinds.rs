@@ -1,6 +1,7 @@
 //! Kinds: whether what is computed of a collection is stored ([`Stored`]) or kept in memory only ([`Transient`]), as a type, so that a type
 //! that cannot be stored is an error of the compiler.
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -44,22 +45,35 @@ pub trait HashOf<K>: Send + Sync + 'static {
 #[diagnostic::do_not_recommend]
 impl<K: Hash + PersistKey> HashOf<K> for Stored {
     fn hash_of(key: &K) -> u64 {
-        let mut bytes = Vec::with_capacity(64);
-        match codec::encode_into(key, &mut bytes) {
-            Ok(()) => place(&bytes),
-            // For example, a path that is not UTF-8. What reads its list is not stored.
-            Err(_) => Transient::hash_of(key),
-        }
+        let encoded = with_buffer(|bytes| codec::encode_into(key, bytes).map(|()| place(bytes)));
+        // For example, a path that is not UTF-8. What reads its list is not stored.
+        encoded.unwrap_or_else(|_| Transient::hash_of(key))
     }
+}
+
+/// Lends the thread's buffer, empty.
+fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Encoding is the user's code, which may come here again.
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    let result = work(&mut buffer);
+    BUFFER.set(buffer);
+    result
 }
 
 /// By `Hash`.
 #[diagnostic::do_not_recommend]
 impl<K: Hash> HashOf<K> for Transient {
     fn hash_of(key: &K) -> u64 {
-        let mut bytes = Bytes(Vec::with_capacity(64));
-        key.hash(&mut bytes);
-        place(&bytes.0)
+        with_buffer(|buffer| {
+            let mut bytes = Bytes(std::mem::take(buffer));
+            key.hash(&mut bytes);
+            *buffer = bytes.0;
+            place(buffer)
+        })
     }
 }
 

@@ -8,14 +8,24 @@ use std::sync::Arc;
 use super::input_map::digit;
 
 /// The most entries of a list.
-const MOST: usize = 16;
+const MOST: usize = 32;
 /// The digits of a hash.
 const DIGITS: u32 = 16;
 
 pub(super) struct Trie<G, R>(Arc<Node<G, R>>);
 
-/// An entry: the hash of its group, the group, the result.
-pub(super) type Entry<G, R> = (u64, G, R);
+/// The result of a group.
+#[derive(Clone)]
+pub(super) struct Entry<G, R> {
+    pub(super) hash: u64,
+    pub(super) group: G,
+    pub(super) result: R,
+    /// The parts that the group occurs in, a bit for each. It saves looking into the others, and is no part of the value.
+    pub(super) parts: u16,
+}
+
+/// Another result of a group; none if the group has gone.
+pub(super) type Change<G, R> = Entry<G, Option<R>>;
 
 enum Node<G, R> {
     /// In the order of hashes.
@@ -36,46 +46,65 @@ impl<G: Clone + Eq, R: Clone> Trie<G, R> {
         let len = entries.len();
         let mut lists: [Vec<Entry<G, R>>; 16] = Default::default();
         for entry in entries {
-            lists[digit(entry.0, depth)].push(entry);
+            lists[digit(entry.hash, depth)].push(entry);
         }
         let nodes = lists.into_iter().map(|entries| Self::at(depth + 1, entries)).collect();
         Self(Arc::new(Node::Inner(len, nodes)))
     }
 
-    pub(super) fn get(&self, hash: u64, group: &G) -> Option<&R> {
-        let (mut node, mut depth) = (&self.0, 0);
+    /// The result of a group, in a map that is the part of another one at this depth.
+    pub(super) fn get(&self, depth: u32, hash: u64, group: &G) -> Option<&R> {
+        self.entry(depth, hash, group).map(|entry| &entry.result)
+    }
+
+    /// The entry of a group.
+    pub(super) fn entry(&self, mut depth: u32, hash: u64, group: &G) -> Option<&Entry<G, R>> {
+        let mut node = &self.0;
         loop {
             match &**node {
                 Node::Inner(_, nodes) => node = &nodes[digit(hash, depth)].0,
-                Node::List(entries) => return position(entries, hash, group).ok().map(|at| &entries[at].2),
+                Node::List(entries) => return position(entries, hash, group).ok().map(|at| &entries[at]),
             }
             depth += 1;
         }
     }
 
-    /// The map with this result for a group, or without the group.
-    pub(super) fn with(&self, hash: u64, group: &G, result: Option<R>) -> Self {
-        self.with_at(0, hash, group, result)
+    /// The part with the groups whose hash has this digit.
+    pub(super) fn part(&self, which: usize, depth: u32) -> Self {
+        match &*self.0 {
+            Node::Inner(_, nodes) => nodes[which].clone(),
+            Node::List(entries) => {
+                let is_in = |entry: &&Entry<G, R>| digit(entry.hash, depth) == which;
+                Self(Arc::new(Node::List(entries.iter().filter(is_in).cloned().collect())))
+            }
+        }
     }
 
-    fn with_at(&self, depth: u32, hash: u64, group: &G, result: Option<R>) -> Self {
+    /// The map with other results of some groups, in the order of their hashes; a group that has none is left out.
+    pub(super) fn with(&self, changes: &[Change<G, R>]) -> Self {
+        self.with_at(0, changes)
+    }
+
+    fn with_at(&self, depth: u32, changes: &[Change<G, R>]) -> Self {
+        if changes.is_empty() {
+            return self.clone();
+        }
         match &*self.0 {
             Node::List(entries) => {
                 let mut entries = entries.clone();
-                match (position(&entries, hash, group), result) {
-                    (Ok(at), Some(result)) => entries[at].2 = result,
-                    (Ok(at), None) => drop(entries.remove(at)),
-                    (Err(at), Some(result)) => entries.insert(at, (hash, group.clone(), result)),
-                    (Err(_), None) => {}
-                }
+                changes.iter().for_each(|change| apply(&mut entries, change));
                 Self::at(depth, entries)
             }
-            Node::Inner(len, nodes) => {
+            Node::Inner(_, nodes) => {
                 let mut nodes = nodes.clone();
-                let node = &mut nodes[digit(hash, depth)];
-                let before = node.len();
-                *node = node.with_at(depth + 1, hash, group, result);
-                let len = len - before + node.len();
+                let in_one_node = |one: &Change<G, R>, other: &Change<G, R>| {
+                    digit(one.hash, depth) == digit(other.hash, depth)
+                };
+                for changes in changes.chunk_by(in_one_node) {
+                    let node = &mut nodes[digit(changes[0].hash, depth)];
+                    *node = node.with_at(depth + 1, changes);
+                }
+                let len = nodes.iter().map(Self::len).sum();
                 if len <= MOST {
                     let mut entries = Vec::with_capacity(len);
                     nodes.iter().for_each(|node| node.each(&mut |entry| entries.push(entry.clone())));
@@ -84,6 +113,11 @@ impl<G: Clone + Eq, R: Clone> Trie<G, R> {
                 Self(Arc::new(Node::Inner(len, nodes)))
             }
         }
+    }
+
+    /// Whether two maps are one version.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -117,7 +151,7 @@ impl<G: Clone + Eq, R: Clone + PartialEq> Trie<G, R> {
     }
 
     fn differences_at(&self, depth: u32, other: &Self, each: &mut dyn FnMut(u64, &G)) {
-        if Arc::ptr_eq(&self.0, &other.0) {
+        if self.is(other) {
             return;
         }
         if let (Some(ones), Some(others)) = (self.nodes(), other.nodes()) {
@@ -126,34 +160,66 @@ impl<G: Clone + Eq, R: Clone + PartialEq> Trie<G, R> {
             }
             return;
         }
-        self.each(&mut |(hash, group, result)| {
-            if other.get_at(depth, *hash, group) != Some(result) {
-                each(*hash, group);
+        if let (Node::List(one), Node::List(other)) = (&*self.0, &*other.0) {
+            return differences(one, other, each);
+        }
+        self.each(&mut |entry| {
+            if other.get(depth, entry.hash, &entry.group) != Some(&entry.result) {
+                each(entry.hash, &entry.group);
             }
         });
-        other.each(&mut |(hash, group, _)| {
-            if self.get_at(depth, *hash, group).is_none() {
-                each(*hash, group);
+        other.each(&mut |entry| {
+            if self.get(depth, entry.hash, &entry.group).is_none() {
+                each(entry.hash, &entry.group);
             }
         });
     }
+}
 
-    fn get_at(&self, mut depth: u32, hash: u64, group: &G) -> Option<&R> {
-        let mut node = self;
-        while let Some(nodes) = node.nodes() {
-            node = &nodes[digit(hash, depth)];
-            depth += 1;
+/// Calls `each` with the groups of which two lists have different results.
+fn differences<G: Eq, R: PartialEq>(
+    one: &[Entry<G, R>],
+    other: &[Entry<G, R>],
+    each: &mut dyn FnMut(u64, &G),
+) {
+    let (mut ones, mut others) = (one.iter().peekable(), other.iter().peekable());
+    loop {
+        let next = match (ones.peek(), others.peek()) {
+            (Some(one), Some(other)) if one == other => {
+                ones.next();
+                others.next();
+                continue;
+            }
+            (Some(one), Some(other)) if one.hash == other.hash && one.group == other.group => {
+                others.next();
+                ones.next()
+            }
+            (Some(one), Some(other)) if one.hash <= other.hash => ones.next(),
+            (Some(_), None) => ones.next(),
+            (_, Some(_)) => others.next(),
+            (None, None) => return,
+        };
+        if let Some(entry) = next {
+            each(entry.hash, &entry.group);
         }
-        let Node::List(entries) = &*node.0 else { return None };
-        position(entries, hash, group).ok().map(|at| &entries[at].2)
+    }
+}
+
+fn apply<G: Clone + Eq, R: Clone>(entries: &mut Vec<Entry<G, R>>, change: &Change<G, R>) {
+    let Entry { hash, group, result, parts } = change.clone();
+    match (position(entries, hash, &group), result) {
+        (Ok(at), Some(result)) => entries[at] = Entry { hash, group, result, parts },
+        (Ok(at), None) => drop(entries.remove(at)),
+        (Err(at), Some(result)) => entries.insert(at, Entry { hash, group, result, parts }),
+        (Err(_), None) => {}
     }
 }
 
 fn position<G: Eq, R>(entries: &[Entry<G, R>], hash: u64, group: &G) -> Result<usize, usize> {
-    let first = entries.partition_point(|entry| entry.0 < hash);
+    let first = entries.partition_point(|entry| entry.hash < hash);
     let mut at = first;
-    while at < entries.len() && entries[at].0 == hash {
-        if entries[at].1 == *group {
+    while at < entries.len() && entries[at].hash == hash {
+        if entries[at].group == *group {
             return Ok(at);
         }
         at += 1;
@@ -177,5 +243,11 @@ impl<G: PartialEq, R: PartialEq> PartialEq for Trie<G, R> {
                 }
                 _ => false,
             }
+    }
+}
+
+impl<G: PartialEq, R: PartialEq> PartialEq for Entry<G, R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.group == other.group && self.result == other.result
     }
 }

@@ -63,6 +63,10 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         Self { rows, kind: PhantomData }
     }
 
+    pub(super) fn rows(&self) -> &S {
+        &self.rows
+    }
+
     /// This map, of which results are kept in memory only: they need not be `Serialize`.
     #[must_use]
     pub fn transient(self) -> TaskMap<S, Transient> {
