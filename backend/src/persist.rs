@@ -65,7 +65,7 @@ pub(crate) use self::types::{recall_key, recognised};
 pub(crate) use self::wide::reads_changed;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
-use larder_storage::{Digest, FunctionId, Group, Guarded, TaskKey, WriteBehind};
+use larder_storage::{Digest, FunctionId, Group, Guarded, StoreCap, TaskKey, WriteBehind};
 
 /// The process that stored a task, and when.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +116,8 @@ pub(crate) struct Persistence {
     pub(crate) begun: AtomicBool,
     pub(crate) keeps_uses: bool,
     pub(crate) cap: Option<u64>,
+    /// The cap while the program runs.
+    pub(crate) live_cap: Option<Arc<StoreCap>>,
     pub(crate) compacts: bool,
     pub(crate) counts: Counts,
     pub(crate) opened: Opened,

@@ -25,8 +25,8 @@ mod stored;
 pub mod storage {
     pub use larder_backend::storage::{
         BackingStorage, Damage, Faults, FlushError, FunctionSize, MemoryStorage, NoStorage, Operation,
-        Rejected, RejectedCounts, StorageError, StoreReport, Table, Visit, Write, WriteBehindStats, Writes,
-        conformance,
+        Rejected, RejectedCounts, StorageError, StoreCapStats, StoreReport, Table, Visit, Write,
+        WriteBehindStats, Writes, conformance,
     };
     #[cfg(feature = "redb")]
     pub use larder_backend::storage::{RedbOptions, RedbStorage, SetAside};

@@ -24,8 +24,13 @@ impl StoredBuilder {
         Self { config, storage }
     }
 
-    /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). When the
-    /// runtime is dropped, the least recently used ones are dropped from the store. Default: no limit.
+    /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). Beyond it, the least
+    /// recently used ones are dropped from the store: older results of a call before the call itself. Default: no limit.
+    ///
+    /// It acts while the runtime is in use, on what is not in memory, and on the rest when the runtime is dropped. So the store takes up
+    /// to an eighth more for some time, and as much more as the tasks in memory do; see [`Builder::memory_cap`](crate::Builder::memory_cap).
+    /// Results that were stored or used by earlier processes go before those of this one, which are all as recent.
+    /// The file does not shrink by it: see [`StoredBuilder::compact_on_close`]. [`StorageStats::cap`](crate::StorageStats) tells what it does.
     ///
     /// With a limit, each use of a stored result is noted in the store, once per process.
     #[must_use]

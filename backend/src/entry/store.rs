@@ -7,7 +7,8 @@ use crate::context::engine::Engine;
 use crate::graph::reason::Reason;
 use crate::persist::{Opened, Persistence};
 use larder_storage::{
-    FlushError, Operation, RejectedCounts, StorageError, StoreReport, WriteBehindStats, verify_store,
+    FlushError, Operation, RejectedCounts, StorageError, StoreCapStats, StoreReport, WriteBehindStats,
+    verify_store,
 };
 
 /// Runs of a task function that were not stored, for one reason.
@@ -46,6 +47,8 @@ pub struct StorageStats {
     pub errors: u64,
     /// The work of the background writer: since when nothing could be stored, and whether it has given up.
     pub writer: WriteBehindStats,
+    /// The work of the limit of bytes (`max_stored_bytes`) so far, if there is one.
+    pub cap: Option<StoreCapStats>,
     /// Some of what tells which results are stale was lost, so that each result is verified before it is used.
     pub distrusted: bool,
 }
@@ -126,6 +129,7 @@ impl Persistence {
             rejected: self.store.rejected(),
             errors: operations.into_iter().map(|operation| self.store.errors(operation)).sum(),
             writer: self.writer.stats(),
+            cap: self.live_cap.as_ref().map(|cap| cap.stats()),
             distrusted: self.distrust.load(std::sync::atomic::Ordering::Relaxed),
         }
     }

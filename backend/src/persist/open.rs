@@ -13,7 +13,7 @@ use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use larder_storage::{
-    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreIdentity, WriteBehind,
+    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreCap, StoreIdentity, WriteBehind,
     WriteBehindOptions, evict, open_store,
 };
 
@@ -24,7 +24,7 @@ pub struct StorageConfig {
     pub storage: Arc<dyn BackingStorage>,
     /// How results are gathered.
     pub write_behind: WriteBehindOptions,
-    /// The most bytes of keys and records; the least recently used results are dropped when the store is closed.
+    /// The most bytes of keys and records; the least recently used results are dropped, while the program runs and when the store is closed.
     pub cap: Option<u64>,
     /// Whether the space of replaced and dropped records is given back when the store is closed.
     pub compacts: bool,
@@ -89,9 +89,16 @@ impl Persistence {
             Opening::Unusable(error) => return Err(error),
         };
         let since = read_since(&store, build, generation);
+        let mut write_behind = config.write_behind;
+        let live_cap = config.cap.map(|cap| {
+            // One that cannot tell is counted when so much has been written.
+            Arc::new(StoreCap::new(cap, store.storage().size().ok().flatten()))
+        });
+        write_behind.cap.clone_from(&live_cap);
         let persistence = Self {
             since,
-            writer: WriteBehind::start(store.clone(), config.write_behind)?,
+            writer: WriteBehind::start(store.clone(), write_behind)?,
+            live_cap,
             functions: Functions::new(code, store.clone()),
             store,
             leaves: Leaves::default(),

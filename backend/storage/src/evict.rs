@@ -1,6 +1,10 @@
-//! The size cap: least recently used first.
+//! The size cap: least recently used first. [`evict`] is for the end of a program, [`StoreCap`] for as long as it runs.
+
+mod live;
 
 use std::collections::HashMap;
+
+pub use self::live::{StoreCap, StoreCapStats};
 
 use super::record::{Merged, OutputPlace, TaskOp, TaskRecord, merge_task};
 use super::sweep::Sweeper;

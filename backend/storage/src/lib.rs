@@ -75,7 +75,7 @@ pub use self::table::Table;
 #[doc(hidden)]
 pub use self::envelope::{ENVELOPE_BYTES, ENVELOPE_VERSION, Rejected};
 #[doc(hidden)]
-pub use self::evict::{Evicted, evict};
+pub use self::evict::{Evicted, StoreCap, StoreCapStats, evict};
 #[doc(hidden)]
 pub use self::filter::Filter;
 #[doc(hidden)]

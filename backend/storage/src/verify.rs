@@ -50,6 +50,14 @@ pub struct StoreReport {
     pub records: [u64; Table::ALL.len()],
     /// Bytes of keys and records by table.
     pub bytes: [u64; Table::ALL.len()],
+    /// Bytes of results that others have replaced: kept for the case that what they have read is back as it was.
+    pub replaced: u64,
+    /// Bytes of lists of dependents of what is not stored any more: forgotten, dropped or removed. They go in time, or stay for what is
+    /// stored of those dependents.
+    pub unreachable: u64,
+    /// The bytes the store takes where it is kept, if it can tell. Those beyond [`StoreReport::total_bytes`] are the store's own, or
+    /// free: later results take them, and compaction gives them back.
+    pub size: Option<u64>,
     /// Everything that is wrong.
     pub damage: Vec<Damage>,
     /// Sizes by task function, largest first.
@@ -70,11 +78,13 @@ impl StoreReport {
 
 /// Reads every record of `store`, checks it, and checks that tasks and dependents fit together.
 ///
-/// Memory: about 60 bytes for each stored task.
+/// Memory: about 80 bytes for each stored task.
 pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
     let mut report = StoreReport::default();
     let mut functions: BTreeMap<FunctionId, FunctionSize> = BTreeMap::new();
-    let mut owners: HashMap<[u8; 16], FunctionId> = HashMap::new();
+    let mut owners: HashMap<[u8; 16], Owner> = HashMap::new();
+    // Lists of dependents by what they are of, if that is no task.
+    let mut lists: HashMap<[u8; 16], u64> = HashMap::new();
     for table in Table::ALL {
         store.storage().scan(table, &[], &mut |key, record| {
             let bytes = (key.len() + record.len()) as u64;
@@ -83,23 +93,33 @@ pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
             let checked = envelope::open(table, key, record)
                 .and_then(|payload| check(table, key, payload).ok_or(Rejected::Decode));
             match checked {
-                Ok(Meaning::Task(function)) => {
+                Ok(Meaning::Task(function, output)) => {
                     let size = functions.entry(function).or_default();
                     (size.tasks, size.traces, size.bytes) =
                         (size.tasks + 1, size.traces + 1, size.bytes + bytes);
                     if let Some(key) = key.first_chunk() {
-                        owners.insert(*key, function);
+                        owners.insert(*key, Owner { function, output });
                     }
                 }
                 Ok(Meaning::Function(id, path)) => functions.entry(id).or_default().path = path,
                 Ok(Meaning::Part) => {
                     if let Some(owner) = key.first_chunk().and_then(|task: &[u8; 16]| owners.get(task)) {
-                        let size = functions.entry(*owner).or_default();
+                        let size = functions.entry(owner.function).or_default();
                         size.traces += u64::from(table == Table::Traces);
                         size.bytes += bytes;
+                        let is_current = key.get(16..) == Some(&owner.output.to_bytes()[..]);
+                        if table == Table::Traces || table == Table::Values && !is_current {
+                            report.replaced += bytes;
+                        }
                     }
                 }
-                Ok(Meaning::Other) => {}
+                Ok(Meaning::Other) => match (table, key.first_chunk::<16>()) {
+                    (Table::Dependents, Some(target)) if !owners.contains_key(target) => {
+                        *lists.entry(*target).or_default() += bytes;
+                    }
+                    (Table::Sources | Table::Inputs, Some(leaf)) => _ = lists.remove(leaf),
+                    _ => {}
+                },
                 Err(reason) => report.damage.push(Damage::Record { table, key: key.into(), reason }),
             }
             Visit::Continue
@@ -117,13 +137,22 @@ pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
     if report.records[Table::Meta.index()] > 0 && read_leaves(store, |_| {}).is_err() {
         report.damage.push(Damage::Leaves);
     }
+    report.unreachable = lists.into_values().sum();
+    report.size = store.storage().size()?;
     report.functions = functions.into_iter().collect();
     report.functions.sort_by_key(|(_, size)| std::cmp::Reverse(size.bytes));
     Ok(report)
 }
 
+/// A stored task.
+struct Owner {
+    function: FunctionId,
+    /// The fingerprint of its current output.
+    output: super::Digest,
+}
+
 enum Meaning {
-    Task(FunctionId),
+    Task(FunctionId, super::Digest),
     Function(FunctionId, Box<str>),
     /// Of a task.
     Part,
@@ -143,7 +172,8 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Tasks => {
             let record = TaskRecord::decode(payload).ok()?;
             let own = TaskKey::of(record.encoded_key).to_bytes() == key;
-            record.function().filter(|_| own).map(Meaning::Task)
+            let output = record.current.output.fingerprint;
+            record.function().filter(|_| own).map(|function| Meaning::Task(function, output))
         }
         Table::Traces => {
             let trace = Trace::decode(payload).ok()?;

@@ -40,7 +40,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::commit::Committer;
 pub use self::group::Group;
-use super::{Guarded, Operation, Signal, StorageError};
+use super::{Guarded, Operation, Signal, StorageError, StoreCap};
 
 /// How a [`WriteBehind`] gathers and gives up.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ pub struct WriteBehindOptions {
     pub patience: Duration,
     /// Groups are refused when so many bytes are waiting. 256 MiB.
     pub queue_bytes: usize,
+    /// A cap that acts while the writer runs. None.
+    pub cap: Option<Arc<StoreCap>>,
     /// The traces kept of one task. 8.
     pub max_traces: usize,
     /// How often a batch is tried in quick succession; at least once. 4, within about a second.
@@ -70,6 +72,7 @@ impl Default for WriteBehindOptions {
             batch_delay: Duration::from_secs(1),
             patience: Duration::from_secs(2),
             queue_bytes: 256 << 20,
+            cap: None,
             max_traces: 8,
             attempts: 4,
             pause: Duration::from_secs(1),
@@ -359,12 +362,26 @@ impl Shared {
             queue.trouble = None;
             queue.stats.batches += 1;
             queue.stats.writes += committer.writes();
-            queue.stats.bytes += committer.bytes();
+            let bytes = committer.bytes();
+            queue.stats.bytes += bytes;
             committer.relax();
             self.done.notify_all();
             drop(queue);
             self.sweep(&mut committer);
+            self.look_at_cap(bytes);
         }
+    }
+
+    /// After a batch of so many bytes: if the store takes more than it may, sees what has to go.
+    fn look_at_cap(&self, bytes: u64) {
+        let Some(cap) = self.options.cap.as_ref().filter(|cap| cap.wrote(bytes)) else { return };
+        if self.queue.lock().closing {
+            // The store is brought under its cap when it is closed.
+            return;
+        }
+        let _alone = self.committing.lock();
+        // After an error it is as it was; the next batch tells whether the store works.
+        let _ = cap.look(&self.store);
     }
 
     /// Sweeps the lists of dependents that have become shorter, in slices, until the next batch waits. A writer that closes does

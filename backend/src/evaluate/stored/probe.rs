@@ -212,13 +212,36 @@ impl Persistence {
     /// input that is made again, with the value that it had, could make use of them, and that is a new one.
     pub(crate) fn drop_orphans(&self) {
         let orphans = std::mem::take(&mut *self.orphans.lock());
-        if orphans.is_empty() {
+        self.remove(orphans);
+    }
+
+    /// Removes the records of tasks that no node stands for.
+    fn remove(&self, tasks: Vec<Digest>) {
+        if tasks.is_empty() {
             return;
         }
         let mut group = Group::new();
-        orphans.iter().for_each(|key| group.remove_task(TaskKey(*key)));
+        tasks.iter().for_each(|key| group.remove_task(TaskKey(*key)));
         // Refused, they cost their bytes.
-        self.hand_over(&mut group, orphans.into_iter().map(|key| (key, PendingChange::Removed)).collect());
+        self.hand_over(&mut group, tasks.into_iter().map(|key| (key, PendingChange::Removed)).collect());
+    }
+
+    /// Whether the cap of the store wants records to go.
+    pub(crate) fn has_victims(&self) -> bool {
+        self.live_cap.as_ref().is_some_and(|cap| cap.has_victims())
+    }
+
+    /// Drops the records of some tasks that the cap of the store wants to go, and that are not in memory: a node that is restored is
+    /// found by what the store knows of it. The caller holds the gate exclusively, so none is being restored.
+    pub(crate) fn drop_victims(&self) {
+        const AT_ONCE: usize = 1024;
+        let Some(cap) = self.live_cap.as_ref().filter(|cap| cap.has_victims()) else { return };
+        let may_go = |task: TaskKey| {
+            self.nodes.get(task.0).is_none()
+                && self.nodes.twins(task.0).is_empty()
+                && !self.pending.concerns(task)
+        };
+        self.remove(cap.take_victims(AT_ONCE, may_go).into_iter().map(|task| task.0).collect());
     }
 
     /// A node is about to be freed.

@@ -73,9 +73,11 @@ impl Lists {
         if cfg!(debug_assertions) {
             self.check_sum(engine);
         }
-        let is_unfinished = self.go_on(engine, garbage);
+        let mut is_unfinished = self.go_on(engine, garbage);
         if let Some(persistence) = engine.persistence() {
             persistence.drop_orphans();
+            persistence.drop_victims();
+            is_unfinished |= persistence.has_victims();
         }
         self.tell(engine);
         if std::mem::take(&mut self.has_departures) {
