@@ -105,12 +105,18 @@ impl World {
             None => Runtime::builder(),
         };
         let runtime = match &store {
-            Some(store) => builder
-                .storage(store.clone())
-                .code_identity("oracle")
-                .max_commit_delay(Duration::from_millis(1))
-                .try_build()
-                .expect("nothing is wrong with the store"),
+            Some(store) => {
+                let builder = builder
+                    .storage(store.clone())
+                    .code_identity("oracle")
+                    .max_commit_delay(Duration::from_millis(1));
+                // Every other program with a cap on its memory has one on its store, too, which is a part of what it stores.
+                let builder = match program.cap {
+                    Some(cap) if program.nodes.len() % 2 == 1 => builder.max_stored_bytes(cap as u64 / 2),
+                    _ => builder,
+                };
+                builder.try_build().expect("nothing is wrong with the store")
+            }
             None => builder.build(),
         };
         let named = values.iter().enumerate();
