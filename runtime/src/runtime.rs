@@ -1,20 +1,22 @@
 //! `Runtime`: what a program makes one of.
 
+mod builder;
+
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
 
-use larder_backend::storage::{BackingStorage, FlushError, StorageError, StoreReport};
+use larder_backend::storage::{FlushError, StorageError, StoreReport};
 use larder_backend::{
     Activity, Config, Engine, Input, InputValue, KnownTask, MemoryUse, PersistInput, Refreshed, Stats, Swept,
     TaskError, Update, UpdateError,
 };
 
+pub use self::builder::Builder;
 use crate::collections::{InputMap, Kind, MapKey, Stored, Transient};
 use crate::run_async::update;
 use crate::session::{Session, SessionWork, UpdateOptions};
-use crate::stored::{OpenError, StoredBuilder};
+use crate::stored::OpenError;
 
 /// A runtime: the results of task functions, and what they depend on.
 ///
@@ -47,155 +49,6 @@ impl RefUnwindSafe for Runtime {}
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime").field("failure", &self.failure).finish_non_exhaustive()
-    }
-}
-
-/// Makes a [`Runtime`] that is not the default one.
-#[derive(Clone, Debug, Default)]
-pub struct Builder {
-    config: Config,
-}
-
-impl Builder {
-    /// The number of shards of the table, rounded up to a power of two. Default: four per hardware thread.
-    #[must_use]
-    pub fn shards(mut self, shards: usize) -> Self {
-        self.config.shards = shards;
-        self
-    }
-
-    /// How many threads work at once in a scope ([`scope`](crate::scope), [`par_map`](crate::par_map)), the calling
-    /// one among them. The others are started when a scope first needs them. Default: one per hardware thread.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.config.threads = threads;
-        self
-    }
-
-    /// How long results that have expired (`ttl`), are `volatile`, or are to be forgotten may wait for a moment without sessions
-    /// before new sessions wait for one. Default: 50 ms.
-    ///
-    /// Within a session the world stands still, so such results are judged when a session opens alone. While the sessions of other
-    /// threads or futures overlap, none opens alone. When a result has waited for longer than `patience`, new sessions wait, as
-    /// they do for an update, until those that are open have ended; then the results are marked, and all go on. So a `ttl` of one
-    /// second is kept to `1 s + patience +` the longest session that is open then, and a `volatile` task runs again after
-    /// `patience +` that session.
-    ///
-    /// A session that stays open for longer than ten times `patience` (twenty times, when it happens again) holds up the others for
-    /// that long and no longer: they go in, on the results as they are, and it is tried again after a pause that doubles each time, up
-    /// to 64 seconds. New sessions wait for at most half of the time. `None`: sessions never wait, and such results are judged
-    /// when it so happens that no session is open, or at the next update.
-    #[must_use]
-    pub fn patience(mut self, patience: impl Into<Option<Duration>>) -> Self {
-        self.config.patience = patience.into();
-        self
-    }
-
-    /// The most bytes that tasks may take in memory between sessions: their nodes, arguments and outputs, the edges between them, and
-    /// the heap behind outputs, as far as that is weighed ([`Weigh`](crate::Weigh), `#[task_fn(weight = ..)]`). Default: no limit.
-    ///
-    /// When more is used, and no session is open, there goes, until there is room:
-    /// 1. tasks that no other task reads, that no [`Task`](crate::Task) holds, and that were not asked for lately; and in turn what only they
-    ///    have read;
-    /// 2. if that is not enough, outputs that hang on something and were not used lately, the heaviest first. The task stays.
-    ///
-    /// A call that is made again computes its output again, or has it from the store if there is one. No value ever changes by that, and readers stay
-    /// current. One thing is lost: a task that is *not* stored, whose output has gone, and whose inputs have changed since, counts as
-    /// changed when it has run again, whatever it returns, as there is nothing left to compare with. So its readers run, too. Functions for
-    /// which that is too dear say `#[task_fn(keep)]`.
-    ///
-    /// A cap that cannot be met, because handles, `keep`, inputs or edges alone take more, is met as far as possible:
-    /// [`MemoryUse::missed`](crate::MemoryUse) says by how much it was missed, and it is tried again from time to time. While sessions of
-    /// several threads overlap, a moment without any is seen to ([`Builder::patience`]).
-    ///
-    /// ```
-    /// use larder::{Runtime, Weigh, task_fn};
-    ///
-    /// #[derive(Clone, PartialEq)]
-    /// struct Page { title: String, words: Vec<u32> }
-    ///
-    /// impl Weigh for Page {
-    ///     fn weigh(&self) -> usize {
-    ///         self.title.weigh() + self.words.weigh()
-    ///     }
-    /// }
-    ///
-    /// #[task_fn(transient)]
-    /// fn page(number: u32) -> Page {
-    ///     Page { title: number.to_string(), words: vec![number; 1000] }
-    /// }
-    ///
-    /// let runtime = Runtime::builder().memory_cap(1 << 20).build();
-    /// for number in 0..1000 {
-    ///     runtime.run(|| assert_eq!(page(number).words.len(), 1000));
-    /// }
-    /// runtime.run(|| ());
-    /// assert!(runtime.memory().bytes <= 1 << 20);
-    /// ```
-    ///
-    /// With a store, a task whose results are not committed yet stays until they are (`max_commit_delay`).
-    ///
-    /// Cost: nothing per hit; what goes is paid for when it goes. Inputs are not counted, and stay.
-    #[must_use]
-    pub fn memory_cap(mut self, bytes: usize) -> Self {
-        self.config.memory_cap = Some(bytes);
-        self
-    }
-
-    /// Lets tasks go that no other task reads, that no handle holds, and that were not asked for in so many sessions (or up to twice as
-    /// many), with what only they have read. For example, tasks whose arguments are the contents of a file, of which each edit makes new
-    /// ones, and lookups that failed. Default: they stay.
-    ///
-    /// Results in a store stay there. A task counts as asked for when a session or a task that runs asks for it; a reader that only
-    /// turned out to be current keeps what it has read anyway. Cost: a look at each task, once in so many sessions.
-    #[must_use]
-    pub fn collect_after(mut self, sessions: u32) -> Self {
-        self.config.collect_after = Some(sessions);
-        self
-    }
-
-    /// How long work on a thread pool ([`Carried::run`](crate::Carried::run)) waits for a task that another thread computes, before it
-    /// runs the body itself, a second time. Default: 100 ms.
-    ///
-    /// Rayon runs other jobs on a thread that waits. For example, the thread that computes `x` waits in rayon for a job, whose thread
-    /// has begun another job meanwhile, which asks for `x`: neither could go on, and the runtime cannot know. So work on a pool waits
-    /// as long as a run of the function usually takes, and at least a quarter of `time` (less, while such second runs turn out to be
-    /// needed). It waits for `time` if no run of the function has ended yet, and longer if another second run is under way.
-    /// `Duration::MAX` makes it wait for ever. Threads that opened their session themselves just wait, and so do scopes and futures.
-    /// [`FunctionStats::apart`](crate::FunctionStats::apart) counts second runs.
-    #[must_use]
-    pub fn run_apart_after(mut self, time: Duration) -> Self {
-        self.config.apart_after = time;
-        self
-    }
-
-    /// Keeps results in a store as well, so that the next process goes on where this one stops.
-    ///
-    /// ```
-    /// use larder::{Runtime, storage::MemoryStorage, task_fn};
-    ///
-    /// #[task_fn]
-    /// fn word_count(text: &str) -> usize {
-    ///     text.split_whitespace().count()
-    /// }
-    ///
-    /// // In a program this is a file: `RedbStorage::open("results.redb")?`.
-    /// let store = MemoryStorage::new();
-    /// Runtime::builder().storage(store.clone()).build().run(|| word_count("a b c"));
-    ///
-    /// let next = Runtime::builder().storage(store).build();
-    /// assert_eq!(next.run(|| word_count("a b c")), 3);
-    /// assert_eq!(next.stats().runs(), 0);
-    /// ```
-    #[must_use]
-    pub fn storage(self, storage: impl BackingStorage) -> StoredBuilder {
-        StoredBuilder::new(self.config, Arc::new(storage))
-    }
-
-    /// Makes the runtime.
-    #[must_use]
-    pub fn build(self) -> Runtime {
-        Runtime::of(Engine::new(&self.config))
     }
 }
 

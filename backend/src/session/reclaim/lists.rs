@@ -1,10 +1,15 @@
 //! Lists: the nodes on their way out, and one slice of what is done about them.
 
-use std::sync::atomic::Ordering::{Relaxed, Release};
+mod purge;
+mod search;
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
+use self::purge::Purge;
+use self::search::Search;
 use super::keyed::Keyed;
 use super::rings::{Rings, may_lie_on_one};
 use super::sweep::Sweep;
@@ -16,7 +21,7 @@ use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
-use crate::graph::stale_reads::{self, StaleReads};
+use crate::graph::stale_reads;
 
 #[derive(Default)]
 pub(super) struct Lists {
@@ -46,25 +51,6 @@ pub(super) struct Lists {
     pub(super) sweep: Sweep,
     /// While a task is forgotten with all that it alone has read: what that is.
     forsaken: Option<Vec<NodeRef>>,
-}
-
-/// A search of all marks for the names of origins, one shard of the table after the other. No new mark names one of them: a
-/// pass hands on the origins that it has found itself, and these are not reached any more.
-struct Search {
-    origins: Vec<NodeRef>,
-    /// The shards before this one are done.
-    shard: usize,
-    /// The rest of the list. None of these is freed meanwhile.
-    nodes: Vec<NodeRef>,
-}
-
-/// A purge of all nodes that have dead reverse edges, for those that leave.
-struct Purge {
-    leaving: Vec<NodeRef>,
-    /// To be purged; the last one first.
-    reads: Vec<NodeRef>,
-    /// Of the last one, how many edges are still to be looked at, if it has been begun.
-    edges: Option<usize>,
 }
 
 impl Lists {
@@ -371,128 +357,6 @@ impl Lists {
         }
         self.limbo.push(node);
         self.has_departures = true;
-    }
-
-    /// Goes on with the search for origins, or begins it if it is worth it. Returns whether none is under way.
-    fn search(&mut self, engine: &Engine, looks: &mut usize) -> bool {
-        let tasks = engine.table.len();
-        self.fewest = self.fewest.min(tasks);
-        // A single origin may keep any number of tasks that it has read, so what waits is bounded by all tasks, too.
-        let is_worth_it =
-            self.origins.len() * 4 >= tasks || tasks <= NODES / 4 || tasks >= self.fewest * 2 + NODES / 4;
-        if self.search.is_none() && !self.origins.is_empty() && is_worth_it {
-            self.fewest = tasks;
-            let origins = std::mem::take(&mut self.origins);
-            for node in &origins {
-                // A pass that reaches it from here on says so again.
-                node.clear_flag(Flags::ORIGIN);
-                node.put_on(Leaving::SOUGHT);
-            }
-            self.search = Some(Search { origins, shard: 0, nodes: Vec::new() });
-        }
-        let Some(search) = &mut self.search else { return true };
-        while search.go_on(engine) {
-            while let Some(node) = search.nodes.pop() {
-                if let Some(single) = stale_reads::single(&node.work)
-                    && single.origin().is_some_and(|origin| origin.has(Leaving::SOUGHT))
-                {
-                    // From here on, its own read is looked at.
-                    stale_reads::put(&node.work, StaleReads::One(single.without_origin()));
-                }
-                *looks = looks.saturating_sub(1);
-                if *looks == 0 {
-                    return false;
-                }
-            }
-        }
-        let found = self.search.take().map(|search| search.origins).unwrap_or_default();
-        self.rings.remit();
-        for node in found {
-            node.take_off(Leaving::SOUGHT | Leaving::LISTED);
-            self.list(node);
-        }
-        false
-    }
-
-    /// Goes on with the purge, or begins it if it is worth it. Returns whether none is under way.
-    fn purge(&mut self, engine: &Engine, looks: &mut usize) -> bool {
-        if self.purge.is_none() && self.is_worth_a_purge(engine) {
-            self.begin_purge(engine);
-        }
-        let Some(purge) = &mut self.purge else { return true };
-        while let Some(read) = purge.reads.last().copied() {
-            if purge.edges.is_none() && read.dead.swap(0, Relaxed) == 0 {
-                purge.reads.pop();
-                continue;
-            }
-            let edges = read.with_dependents(|readers| {
-                let end = purge.edges.unwrap_or(usize::MAX).min(readers.as_slice().len());
-                let start = end.saturating_sub(*looks);
-                // SAFETY: the gate is held exclusively.
-                readers.retain_among(start..end, |reader| unsafe { reader.position_of(read) }.is_some());
-                *looks = looks.saturating_sub(end - start);
-                start
-            });
-            if edges > 0 {
-                purge.edges = Some(edges);
-                return false;
-            }
-            purge.edges = None;
-            purge.reads.pop();
-            if read.has(Leaving::ABANDONED | Leaving::UNREACHABLE)
-                && !read.has(Leaving::LISTED | Leaving::LIMBO)
-            {
-                read.put_on(Leaving::LISTED);
-                self.candidates.push(read);
-            }
-            if *looks == 0 {
-                return false;
-            }
-        }
-        let leaving = self.purge.take().map(|purge| purge.leaving).unwrap_or_default();
-        self.freed.extend(leaving);
-        // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
-        engine.generation.store(new_generation(), Release);
-        self.candidates.is_empty()
-    }
-
-    fn is_worth_a_purge(&self, engine: &Engine) -> bool {
-        let gone = self.limbo.len();
-        if gone == 0 {
-            return false;
-        }
-        let sources = if self.has_sources { engine.sources.lock().len() } else { 0 };
-        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES
-            || gone * 8 >= engine.table.len()
-            || self.sweep.calls_for_purge(engine)
-    }
-
-    fn begin_purge(&mut self, engine: &Engine) {
-        let leaving = std::mem::take(&mut self.limbo);
-        if std::mem::take(&mut self.has_sources) {
-            engine.sources.lock().retain(|node| !node.has(Leaving::LIMBO));
-        }
-        engine.untidy.lock().retain(|node| !node.has(Leaving::LIMBO));
-        engine.volatiles.lock().retain(|node| !node.has(Leaving::LIMBO));
-        engine.recents.forget_leaving();
-        if std::mem::take(&mut self.has_new) {
-            engine.probation.lock().retain(|node| !node.has(Leaving::LIMBO));
-        }
-        self.purge = Some(Purge { leaving, reads: engine.take_dead_edges(), edges: None });
-    }
-}
-
-impl Search {
-    /// Goes on to the next shard with nodes, unless there are some left. `false` at the end.
-    fn go_on(&mut self, engine: &Engine) -> bool {
-        while self.nodes.is_empty() {
-            if self.shard == engine.table.shards() {
-                return false;
-            }
-            engine.table.nodes_of(self.shard, &mut self.nodes);
-            self.shard += 1;
-        }
-        true
     }
 }
 
