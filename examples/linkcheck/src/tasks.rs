@@ -1,15 +1,16 @@
 //! The task functions: what is checked, by one memoized call per directory, file, link and page.
 //!
 //! ```text
-//! report(dir) ─┬─ files(dir) ── files(subdirectory) ── listing
-//!              ├─ document(file) ── file
+//! report(dir) ─┬─ unreadable(dir), links(dir) ─┬─ keys(dir) ── files(dir) ── files(subdirectory) ── listing
+//!              │                               └─ folds over document(file) ── file
 //!              └─ verdict(file, target) ─┬─ kind_of(path) ── listing of its directory
 //!                                        ├─ document(other file)
 //!                                        └─ page(url)             asked by HTTP, and expires
 //! ```
 //!
-//! A link is judged by itself, so that after an edit the links of one file are judged again, and those that lead to a
-//! heading of it. Pages are asked for once for all links to them, so many at once as the stream lets run.
+//! A link is judged by itself, so that after an edit the links of one file are judged again, and those that lead to a heading of
+//! it. What is gathered from all files is gathered by folds: an edit that leaves the links of a file as they are asks for no
+//! other file. Pages are asked for once for all links to them, so many at once as the stream lets run.
 
 use std::fmt;
 use std::io;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder::fs::{Entry, EntryKind};
-use larder::{SourceError, stream, task_fn};
+use larder::{Keys, SourceError, stream, task_fn};
 
 use crate::fetch::{Client, Extent, FetchError, Page};
 use crate::markdown::{Document, Link};
@@ -81,10 +82,9 @@ pub async fn report_with_progress(settings: &Settings, root: &Path, bar: &Bar) -
 /// All links of a file, or below a directory, judged.
 #[task_fn(transient)]
 pub async fn report(settings: &Settings, root: &Path) -> Arc<Report> {
-    let files = files_of(root);
-    let mut report = Report { files: files.len(), ..Report::default() };
-    for file in files.iter().filter(|file| document(file).is_err()) {
-        let (file, target) = (file.clone(), String::new());
+    let mut report = Report { files: keys(root).len(), ..Report::default() };
+    for file in unreadable(root) {
+        let target = String::new();
         report.broken.push(Broken { file, line: 0, target, problem: Problem::Unreadable });
     }
     let all = links(root);
@@ -112,7 +112,25 @@ pub fn links(root: &Path) -> Arc<[(PathBuf, Link)]> {
         Ok(document) => document.links.iter().map(|link| (file.clone(), link.clone())).collect(),
         Err(_) => Vec::new(),
     };
-    files_of(root).iter().flat_map(of_file).collect()
+    larder::transient_fold(&keys(root), Vec::new(), of_file, joined).into()
+}
+
+/// The files that cannot be read.
+#[task_fn(transient)]
+fn unreadable(root: &Path) -> Vec<PathBuf> {
+    let of_file = |file: &PathBuf| if document(file).is_err() { vec![file.clone()] } else { Vec::new() };
+    larder::transient_fold(&keys(root), Vec::new(), of_file, joined)
+}
+
+fn joined<T>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
+    one.extend(other);
+    one
+}
+
+/// The Markdown files of a root, to fold over.
+#[task_fn(transient)]
+fn keys(root: &Path) -> Keys<PathBuf> {
+    Keys::transient(files_of(root).iter().cloned())
 }
 
 /// The Markdown files that a root stands for: those below a directory, or the file itself, whatever it is called.
