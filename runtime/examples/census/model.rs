@@ -349,10 +349,30 @@ pub struct CrateCensus {
 }
 
 /// Which crate it is: the arguments of the task that counts it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CrateOf {
     Directory(FilePath),
     Files(FilePath, Vec<FilePath>),
+}
+
+impl CrateOf {
+    pub fn dir(&self) -> &FilePath {
+        match self {
+            CrateOf::Directory(dir) | CrateOf::Files(dir, _) => dir,
+        }
+    }
+}
+
+/// Some crates together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crates {
+    pub totals: Totals,
+    /// By directory.
+    pub crates: Vec<CrateOf>,
+    /// The largest first.
+    pub largest: Vec<Located<Function>>,
+    /// How many files import from each module.
+    pub imported: BTreeMap<String, u64>,
 }
 
 /// All crates together.

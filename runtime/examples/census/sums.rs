@@ -1,12 +1,11 @@
 //! Adding up: files to a crate, crates to the report.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{
-    CrateCensus, CrateOf, FileCensus, FilePath, Function, Located, Overview, Package, Totals,
+    CrateCensus, CrateOf, Crates, FileCensus, FilePath, Function, Located, Overview, Package, Totals,
 };
 use crate::modules::{self, Survey};
 
@@ -71,22 +70,32 @@ fn add_file(totals: &mut Totals, file: &FileCensus) {
     }
 }
 
-pub fn overview(mut crates: Vec<(CrateOf, Arc<CrateCensus>)>) -> Overview {
-    crates.sort_by(|(_, a), (_, b)| a.dir.cmp(&b.dir));
-    crates.dedup_by(|(_, a), (_, b)| a == b);
-    let (names, crates): (Vec<_>, Vec<_>) = crates.into_iter().unzip();
-    let mut totals = Totals::default();
-    let mut imported = BTreeMap::<&str, u64>::new();
-    for one in &crates {
-        totals += &one.totals;
-        for (module, files) in &one.imported {
-            *imported.entry(module).or_default() += files;
-        }
+pub fn of_crate(which: &CrateOf, census: &CrateCensus) -> Crates {
+    Crates {
+        totals: census.totals.clone(),
+        crates: vec![which.clone()],
+        largest: census.largest.clone(),
+        imported: census.imported.clone(),
     }
-    let largest: Vec<&Located<Function>> = crates.iter().flat_map(|one| &one.largest).collect();
-    let largest = first(largest, |located| rank(&located.file, &located.what));
-    let largest = largest.into_iter().cloned().collect();
-    let imported = first(imported.into_iter().collect(), |&(module, files)| (Reverse(files), module));
-    let imported = imported.into_iter().map(|(module, files)| (module.to_owned(), files)).collect();
-    Overview { totals, crates: names, largest, imported }
+}
+
+/// Crates and more crates, which come after them.
+pub fn joined(one: &Crates, other: &Crates) -> Crates {
+    let mut all = one.clone();
+    all.totals += &other.totals;
+    all.crates.extend_from_slice(&other.crates);
+    let largest = one.largest.iter().chain(&other.largest).collect();
+    let largest = first(largest, |located: &&Located<Function>| rank(&located.file, &located.what));
+    all.largest = largest.into_iter().cloned().collect();
+    for (module, files) in &other.imported {
+        *all.imported.entry(module.clone()).or_default() += files;
+    }
+    all
+}
+
+pub fn overview(all: &Crates) -> Overview {
+    let imported = first(all.imported.iter().collect(), |&(module, files)| (Reverse(files), module));
+    let imported = imported.into_iter().map(|(module, files)| (module.clone(), *files)).collect();
+    let (totals, crates, largest) = (all.totals.clone(), all.crates.clone(), all.largest.clone());
+    Overview { totals, crates, largest, imported }
 }

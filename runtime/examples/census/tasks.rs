@@ -11,7 +11,7 @@
 //! remembers nothing. Elsewhere it would say `use larder::task_fn`.
 //!
 //! A call per file, because a file is what changes; a call per crate, because after an edit one crate is added up
-//! again and not all of them. The two walks are apart, so that a new file disturbs its crate and not the list of
+//! again and not all of them; and crates are added up by a fold, which adds up some dozens of them again. The two walks are apart, so that a new file disturbs its crate and not the list of
 //! crates, and each goes by a call per directory, so that it disturbs the directories above and not those beside it.
 //! A value of more than a few words comes in an `Arc`: a hit clones a pointer.
 //!
@@ -28,7 +28,7 @@ use crate::model::{
 use crate::{manifest, parse, sums};
 
 use super::larder::fs::{Entry, EntryKind};
-use super::larder::{self, SourceError, task_fn};
+use super::larder::{self, Keys, SourceError, task_fn};
 
 /// The census of everything below the directories `dirs`, and of single `files`.
 ///
@@ -61,12 +61,27 @@ pub fn overview(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Overview> {
     for file in files {
         by_crate.entry(owner(file)).or_default().push(file.as_path().into());
     }
-    crates.extend(by_crate.into_iter().map(|(dir, files)| CrateOf::Files(dir.into(), files)));
-    let counted = larder::par_map(crates, |which| {
-        let census = one_crate(&which);
-        (which, census)
-    });
-    Arc::new(sums::overview(counted))
+    for (dir, files) in by_crate {
+        let dir = FilePath::from(dir);
+        let whole = CrateOf::Directory(dir.clone());
+        // All files of a crate that is counted anyway are that crate.
+        if !crates.contains(&whole) || !same_files(&files, &crate_files(&dir)) {
+            crates.push(CrateOf::Files(dir, files));
+        }
+    }
+    crates.sort_by(|a, b| a.dir().cmp(b.dir()));
+    crates.dedup();
+    let sum = larder::par_fold(
+        &Keys::new(crates),
+        Arc::default(),
+        |which| Arc::new(sums::of_crate(which, &one_crate(which))),
+        |one, other| Arc::new(sums::joined(&one, &other)),
+    );
+    Arc::new(sums::overview(&sum))
+}
+
+fn same_files(given: &[FilePath], all: &[FilePath]) -> bool {
+    given.len() == all.len() && given.iter().all(|file| all.contains(file))
 }
 
 /// How many files `report` parses.

@@ -52,7 +52,7 @@ fn after_an_edit_the_file_its_crate_and_the_report_are_done_again() {
     counted(&tree);
     tree.write("src/a.rs", b"fn f() {}\nfn g() {}\n");
     let next = counted(&tree);
-    assert_eq!(work(&next), (1, 3));
+    assert_eq!(work(&next), (1, 4));
     assert_eq!(next.stdout, run(census().arg(tree.path()).args(["--json", "--plain"])).stdout);
     // A new file, in another crate.
     tree.write("two/src/new.rs", b"fn f() {}\n");

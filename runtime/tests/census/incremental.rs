@@ -88,8 +88,14 @@ fn a_first_report_runs_each_body_once() {
     let (report, _) = census.report(&Roots::resolve(&[tree.path().to_owned()]));
     let stats = census.stats();
     // Directories: the root, and of each crate itself, `src`, and in one of them `src/deep`.
-    let expected =
-        [("parse_file", 4), ("crate_census", 2), ("package", 6), ("subdirectories", 6), ("overview", 1)];
+    let expected = [
+        ("parse_file", 4),
+        ("crate_census", 2),
+        ("package", 6),
+        ("subdirectories", 6),
+        ("par_fold_part", 1),
+        ("overview", 1),
+    ];
     for (name, runs) in expected {
         assert_eq!(stats.get(name).map(|function| function.runs), Some(runs), "{name}");
     }
@@ -110,7 +116,7 @@ fn a_second_report_runs_nothing_and_is_the_same() {
 fn an_edited_file_is_parsed_and_its_crate_added_up_again() {
     let mut sitting = Sitting::over(&FILES);
     let step = sitting.step_after("one/src/deep/mod.rs", "fn g() {}\nfn more() {}\n");
-    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("overview", 1)]);
+    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]);
     assert_eq!((step.functions(), step.sources_changed), (5, 1));
 }
 
@@ -137,11 +143,14 @@ fn a_new_file_is_parsed_alone() {
     // and above are put together again.
     let lists = [("package", 1), ("subdirectories", 2), ("crate_files", 3)];
     let step = sitting.step_after("one/src/deep/new.rs", "fn n() {}\n");
-    step.check_runs(&[&lists[..], &[("parse_file", 1), ("crate_census", 1), ("overview", 1)]].concat());
+    step.check_runs(
+        &[&lists[..], &[("parse_file", 1), ("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]]
+            .concat(),
+    );
     assert_eq!((step.functions(), step.report.totals.files), (5, 5));
     fs::remove_file(sitting.tree.path().join("one/src/deep/new.rs")).unwrap();
     let step = sitting.step();
-    step.check_runs(&[&lists[..], &[("crate_census", 1), ("overview", 1)]].concat());
+    step.check_runs(&[&lists[..], &[("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]].concat());
     assert_eq!((step.functions(), step.report.totals.files), (4, 4));
 }
 
@@ -162,7 +171,7 @@ fn a_broken_file_is_told_on_every_report_and_nothing_else_is_lost() {
         assert_eq!((step.functions(), step.report.totals.files, step.report.totals.broken_files), (3, 4, 1));
     };
     let step = sitting.step_after("one/src/lib.rs", "fn f() {}\nfn f( {\n");
-    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("overview", 1)]);
+    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]);
     broken(&step, 2);
     // A hit says it again.
     let step = sitting.step();
@@ -170,7 +179,7 @@ fn a_broken_file_is_told_on_every_report_and_nothing_else_is_lost() {
     broken(&step, 2);
     // So does a report that runs, but not for this file.
     let step = sitting.step_after("two/src/lib.rs", "fn other() {\n    1\n}\n");
-    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("overview", 1)]);
+    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]);
     broken(&step, 2);
     // Equal counts with another message: the result stops at the file, the message gets through.
     let step = sitting.step_after("one/src/lib.rs", "fn f( {}}\nfn f();\n");
@@ -188,7 +197,7 @@ fn bytes_that_are_not_utf8_are_told_until_they_are() {
     let [diagnostic] = &*step.diagnostics else { panic!("{:?}", step.diagnostics) };
     assert_eq!((diagnostic.problem, diagnostic.line), (Problem::NotUtf8, Some(2)));
     let step = sitting.step_after("two/src/lib.rs", FILES[4].1);
-    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("overview", 1)]);
+    step.check_runs(&[("parse_file", 1), ("crate_census", 1), ("par_fold_part", 1), ("overview", 1)]);
     assert_eq!((&*step.diagnostics, step.functions()), (&[][..], 4));
 }
 
@@ -200,7 +209,7 @@ fn listed_files_are_added_up_by_crate_and_only_where_they_change() {
     let roots = Roots::resolve(&listed);
     let mut sitting = Sitting::begin(tree, roots);
     let step = sitting.step_after("one/src/lib.rs", "fn f() {}\nfn more() {}\n");
-    step.check_runs(&[("parse_file", 1), ("census_of_files", 1), ("overview", 1)]);
+    step.check_runs(&[("parse_file", 1), ("census_of_files", 1), ("par_fold_part", 1), ("overview", 1)]);
     assert_eq!((step.functions(), step.report.totals.crates), (4, 2));
     // A file that is not listed is not read.
     sitting.step_after("two/src/main.rs", "fn main() { 1 }\n").check_runs(&[]);

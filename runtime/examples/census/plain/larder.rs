@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::model::Diagnostic;
 
+pub use ::larder::Keys;
+
 /// Gives a function back as it is.
 pub use larder_macros::plain_fn as task_fn;
 
@@ -23,6 +25,11 @@ pub fn collect() -> Vec<Diagnostic> {
 /// One after the other.
 pub fn par_map<T, R>(items: impl IntoIterator<Item = T>, f: impl Fn(T) -> R) -> Vec<R> {
     items.into_iter().map(f).collect()
+}
+
+/// One after the other.
+pub fn par_fold<K, R>(keys: &Keys<K>, empty: R, map: impl Fn(&K) -> R, combine: impl Fn(R, R) -> R) -> R {
+    keys.iter().map(map).reduce(combine).unwrap_or(empty)
 }
 
 /// Why a file or a directory could not be read.
