@@ -112,14 +112,14 @@ pub fn links(root: &Path) -> Arc<[(PathBuf, Link)]> {
         Ok(document) => document.links.iter().map(|link| (file.clone(), link.clone())).collect(),
         Err(_) => Vec::new(),
     };
-    larder::transient_fold(&keys(root), Vec::new(), of_file, joined).into()
+    larder::transient_fold(keys(root), Vec::new(), of_file, joined).into()
 }
 
 /// The files that cannot be read.
 #[task_fn(transient)]
 fn unreadable(root: &Path) -> Vec<PathBuf> {
     let of_file = |file: &PathBuf| if document(file).is_err() { vec![file.clone()] } else { Vec::new() };
-    larder::transient_fold(&keys(root), Vec::new(), of_file, joined)
+    larder::transient_fold(keys(root), Vec::new(), of_file, joined)
 }
 
 fn joined<T>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {

@@ -72,7 +72,7 @@ pub fn overview(dirs: &[PathBuf], files: &[PathBuf]) -> Arc<Overview> {
     crates.sort_by(|a, b| a.dir().cmp(b.dir()));
     crates.dedup();
     let sum = larder::par_fold(
-        &Keys::new(crates),
+        Keys::new(crates),
         Arc::default(),
         |which| Arc::new(sums::of_crate(which, &one_crate(which))),
         |one, other| Arc::new(sums::joined(&one, &other)),

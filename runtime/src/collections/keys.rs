@@ -52,7 +52,7 @@ impl Cut {
 ///
 /// #[task_fn]
 /// fn total(up_to: u32) -> usize {
-///     larder::fold(&pages(up_to), 0, |page| length(page), |a, b| a + b)
+///     larder::fold(pages(up_to), 0, |page| length(page), |a, b| a + b)
 /// }
 ///
 /// let runtime = Runtime::new();

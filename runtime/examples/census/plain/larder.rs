@@ -28,7 +28,7 @@ pub fn par_map<T, R>(items: impl IntoIterator<Item = T>, f: impl Fn(T) -> R) -> 
 }
 
 /// One after the other.
-pub fn par_fold<K, R>(keys: &Keys<K>, empty: R, map: impl Fn(&K) -> R, combine: impl Fn(R, R) -> R) -> R {
+pub fn par_fold<K, R>(keys: Keys<K>, empty: R, map: impl Fn(&K) -> R, combine: impl Fn(R, R) -> R) -> R {
     keys.iter().map(map).reduce(combine).unwrap_or(empty)
 }
 
