@@ -1,0 +1,226 @@
+//! Bodies: the task functions that the nodes of a program are, and what the ledger is told of their runs.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
+
+use larder::{Task, TaskError, emit, par_map, task_fn};
+
+use super::{WEIGHT, World, world};
+use crate::ledger::Read;
+use crate::program::{Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial};
+use crate::suspended;
+
+thread_local! {
+    /// The reads of the bodies that run on this thread, outermost first.
+    static READS: RefCell<Vec<Vec<Read>>> = const { RefCell::new(Vec::new()) };
+    /// So many of them, counted from the outermost, have seen that their session is cancelled: nothing of theirs counts.
+    static CANCELLED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(read: Read) {
+    READS.with_borrow_mut(|frames| {
+        if let Some(reads) = frames.last_mut() {
+            reads.push(read);
+        }
+    });
+}
+
+/// A body that runs: ends in the ledger as failed unless it is told otherwise.
+struct Running<'a> {
+    world: &'a World,
+    key: Key,
+    emitted: Vec<i64>,
+    value: Option<i64>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let (depth, reads) = READS.with_borrow_mut(|frames| (frames.len(), frames.pop().unwrap_or_default()));
+        if depth <= CANCELLED.get() {
+            CANCELLED.set(depth - 1);
+            self.value = None;
+        }
+        let never_equal =
+            matches!(self.key, Key::Node(id) if self.world.program.nodes[id].kind == Kind::NoEq);
+        let emitted = std::mem::take(&mut self.emitted);
+        self.world.ledger().end(self.key, reads, self.value, emitted, never_equal);
+    }
+}
+
+fn body(program: u32, key: Key, run: impl FnOnce(&mut Running<'_>) -> Result<i64, Failure>) -> i64 {
+    let world = world(program);
+    let volatile = matches!(key, Key::Node(id) if world.program.nodes[id].kind == Kind::Volatile);
+    world.ledger().begin(key, volatile);
+    READS.with_borrow_mut(|frames| frames.push(Vec::new()));
+    let mut running = Running { world: &world, key, emitted: Vec::new(), value: None };
+    world.burn();
+    match run(&mut running) {
+        Ok(value) => {
+            running.value = Some(value);
+            value
+        }
+        // Unwinds without the panic hook, which would print.
+        Err(failure) => std::panic::resume_unwind(Box::new(format!("{failure:?}"))),
+    }
+}
+
+fn node(program: u32, id: usize) -> i64 {
+    body(program, Key::Node(id), |running| running.world.program.evaluate(id, running))
+}
+
+/// The nodes of kind [`Kind::Plain`].
+#[task_fn(weight = |_| WEIGHT)]
+pub fn plain(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+/// The nodes of kind [`Kind::Named`].
+#[task_fn(weight = |_| WEIGHT)]
+pub fn named(program: u32, id: &str) -> i64 {
+    node(program, id.parse().expect("nodes are named by numbers"))
+}
+
+/// The nodes of kind [`Kind::NoEq`].
+#[task_fn(no_eq, weight = |_| WEIGHT)]
+pub fn unequal(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+/// The nodes of kind [`Kind::Volatile`].
+#[task_fn(volatile, weight = |_| WEIGHT)]
+pub fn volatile(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+/// The nodes of kind [`Kind::Async`].
+#[task_fn(weight = |_| WEIGHT)]
+pub async fn asynchronous(program: u32, id: usize) -> i64 {
+    suspended::node(program, id).await
+}
+
+/// The nodes of kind [`Kind::Fixpoint`].
+#[task_fn(cycle_initial = initial(id), cycle_rounds = ROUNDS, weight = |_| WEIGHT)]
+pub fn fixpoint(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct Receiver(pub(super) u32);
+
+impl Receiver {
+    /// A call that no program makes: from then on the process knows the method, and can run tasks of it before their readers.
+    pub(super) const MET: usize = usize::MAX;
+
+    #[task_fn(weight = |_| WEIGHT)]
+    pub(super) fn method(&self, id: usize) -> i64 {
+        if id == Self::MET { 0 } else { node(self.0, id) }
+    }
+}
+
+/// Reads the node `id` through a handle.
+#[task_fn(weight = |_| WEIGHT)]
+pub fn through(program: u32, id: usize, of: &Task<i64>) -> i64 {
+    body(program, Key::Through(id), |_| {
+        note(Read::Value(Key::Node(id)));
+        Ok(of.get() + 1)
+    })
+}
+
+pub(crate) fn call(world: u32, program: &Program, id: usize) -> i64 {
+    match program.nodes[id].kind {
+        Kind::Plain => plain(world, id),
+        Kind::Named => named(world, &id.to_string()),
+        Kind::Method => Receiver(world).method(id),
+        Kind::NoEq => unequal(world, id),
+        Kind::Volatile => volatile(world, id),
+        Kind::Fixpoint => fixpoint(world, id),
+        Kind::Async => asynchronous::task(world, id).get(),
+    }
+}
+
+/// The sum of nodes that are asked for on several threads.
+pub(crate) fn sum_at_once(world: &World, ids: &[usize]) -> i64 {
+    let values = par_map(ids.iter().copied(), |id| call(world.id, &world.program, id));
+    values.into_iter().fold(0, |sum, value| (sum + value) % MODULUS)
+}
+
+/// A handle to a node that has handles.
+pub(crate) fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
+    match program.nodes[id].kind {
+        Kind::Plain => plain::task(world, id),
+        Kind::Named => named::task(world, &id.to_string()),
+        Kind::Method => unreachable!("methods have no companion"),
+        Kind::NoEq => unequal::task(world, id),
+        Kind::Volatile => volatile::task(world, id),
+        Kind::Fixpoint => fixpoint::task(world, id),
+        Kind::Async => asynchronous::task(world, id),
+    }
+}
+
+pub(crate) fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
+    match program.nodes[id].kind {
+        Kind::Plain => plain::collect(world, id),
+        Kind::Named => named::collect(world, &id.to_string()),
+        Kind::Method => unreachable!("methods have no companion"),
+        Kind::NoEq => unequal::collect(world, id),
+        Kind::Volatile => volatile::collect(world, id),
+        Kind::Fixpoint => fixpoint::collect(world, id),
+        Kind::Async => asynchronous::collect(world, id),
+    }
+}
+
+impl Reader for Running<'_> {
+    fn file(&mut self, number: usize) -> Result<i64, Failure> {
+        note(self.world.file_read(number));
+        Ok(self.world.read_file(number))
+    }
+    fn input(&mut self, number: usize) -> Result<i64, Failure> {
+        note(Read::Input(number));
+        Ok(self.world.input(number))
+    }
+    fn outside(&mut self, number: u16) -> i64 {
+        self.world.outside[usize::from(number) % 2].load(Ordering::Relaxed)
+    }
+    fn read(&mut self, how: How, id: usize) -> Result<i64, Failure> {
+        let (world, program) = (self.world.id, &self.world.program);
+        Ok(match how {
+            How::Call => {
+                note(Read::Value(Key::Node(id)));
+                call(world, program, id)
+            }
+            How::Handle => {
+                note(Read::Value(Key::Node(id)));
+                task(world, program, id).get()
+            }
+            How::Through => {
+                note(Read::Value(Key::Through(id)));
+                through(world, id, &task(world, program, id))
+            }
+        })
+    }
+    fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {
+        note(Read::Value(Key::Node(id)));
+        Ok(match self.world.attempt(id) {
+            Ok(value) => Some(value),
+            Err(TaskError::Cancelled) => {
+                CANCELLED.set(READS.with_borrow(Vec::len));
+                None
+            }
+            Err(_) => None,
+        })
+    }
+    fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
+        ids.iter().for_each(|id| note(Read::Value(Key::Node(*id))));
+        Ok(sum_at_once(self.world, ids))
+    }
+    fn emit(&mut self, value: i64) {
+        self.emitted.push(value);
+        emit(value);
+    }
+    fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        let collected = collect(self.world.id, &self.world.program, id);
+        let reached = self.world.ledger().reached_from(Key::Node(id));
+        note(Read::Effects(reached));
+        Ok(collected)
+    }
+}
