@@ -1,11 +1,14 @@
 //! Components that are being resolved: the state of it, without any code of the user's.
 
+mod joined;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::TaskError;
+use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
@@ -36,6 +39,8 @@ pub(crate) struct Component {
     pub(crate) id: u64,
     /// The depth of the outermost one, the head.
     pub(crate) low: usize,
+    /// All claims from the head on up to this depth are members, and need not be looked at when another cycle closes.
+    joined: usize,
     pub(crate) members: Vec<Member>,
     index: FxHashMap<NodeRef, usize>,
     /// The head's body has ended, and the rounds from the second on are under way.
@@ -49,7 +54,7 @@ pub(crate) struct Component {
     failed: Option<TaskError>,
     pub(crate) stop: Option<Stop>,
     /// The members that are being evaluated in this round as part of another's body, outermost first.
-    pub(crate) evaluating: Vec<usize>,
+    evaluating: Vec<usize>,
     /// Which member has read which.
     readings: FxHashSet<(usize, usize)>,
     /// All twins that hold its provisional values.
@@ -88,6 +93,8 @@ pub(crate) struct Member {
     pub(crate) checked: u32,
     /// In how many rounds the value has changed.
     pub(crate) changes: u32,
+    /// It stands in `evaluating`.
+    is_evaluating: bool,
     /// In one of its last changes the value has come back to that of round 0 or 1.
     pub(crate) goes_round: bool,
     /// It may have to run in the next round.
@@ -114,6 +121,7 @@ impl Cycles {
     /// place of its head.
     pub(crate) fn amend(&self, claimed: &[NodeRef]) -> Vec<NodeRef> {
         let mut all = claimed.to_vec();
+        let claimed: FxHashSet<NodeRef> = claimed.iter().copied().collect();
         for component in self.components.iter().rev() {
             let parked =
                 component.members.iter().map(|member| member.node).filter(|node| !claimed.contains(node));
@@ -143,7 +151,7 @@ impl Cycles {
 
     /// The component that a claimed member at this depth belongs to.
     pub(crate) fn innermost(&mut self, depth: usize) -> &mut Component {
-        let at = self.components.iter().rposition(|component| component.low <= depth);
+        let at = self.components.partition_point(|component| component.low <= depth).checked_sub(1);
         &mut self.components[at.expect("a member's component lasts until its head has ended")]
     }
 
@@ -153,6 +161,9 @@ impl Cycles {
 
     /// The component in which a node has its value of round 1.
     pub(crate) fn of_parked(&self, node: NodeRef) -> Option<&Component> {
+        if !node.flag(Flags::ON_CYCLE) {
+            return None;
+        }
         self.components.iter().rfind(|component| component.has_first(node))
     }
 
@@ -163,7 +174,9 @@ impl Cycles {
 
     /// Makes one component of all whose heads stand at `low` or above; or, if the claim at `low` is `covered` by a component,
     /// of that and these.
-    pub(crate) fn merge(&mut self, low: usize, covered: bool) -> &mut Component {
+    /// All of the `claimed` ones from its head on are its members then.
+    /// It is the last one.
+    pub(crate) fn merge(&mut self, low: usize, covered: bool, claimed: usize) -> &mut Component {
         let mut from = self.components.partition_point(|component| component.low < low);
         if covered && self.components.get(from).is_none_or(|component| component.low != low) {
             from = from.saturating_sub(1);
@@ -181,8 +194,9 @@ impl Cycles {
             absorbs.id = self.last_id;
             absorbs.low = low;
             absorbs.is_in_rounds = false;
-            absorbs.evaluating.clear();
+            absorbs.end_all_evaluations();
         }
+        absorbs.joined = claimed;
         others.into_iter().for_each(|other| absorbs.absorb(other));
         absorbs
     }
@@ -193,6 +207,7 @@ impl Component {
         Self {
             id,
             low,
+            joined: low,
             members: Vec::new(),
             index: FxHashMap::default(),
             is_in_rounds: false,
@@ -210,7 +225,8 @@ impl Component {
         }
     }
 
-    fn absorb(&mut self, other: Self) {
+    fn absorb(&mut self, mut other: Self) {
+        other.end_all_evaluations();
         for member in other.members {
             self.index.insert(member.node, self.members.len());
             self.members.push(member);
@@ -306,6 +322,33 @@ impl Component {
         member.due_in == self.round && member.checked != self.round
     }
 
+    /// Begins to evaluate a member as part of another's body.
+    ///
+    /// # Errors
+    /// The members from it on, outermost first, if it is being evaluated already.
+    pub(crate) fn begin_evaluation(&mut self, number: usize) -> Result<(), Vec<NodeRef>> {
+        if self.members[number].is_evaluating {
+            let circle = self.evaluating.iter().skip_while(|other| **other != number);
+            return Err(circle.map(|number| self.members[*number].node).collect());
+        }
+        self.members[number].is_evaluating = true;
+        self.evaluating.push(number);
+        Ok(())
+    }
+
+    /// Ends the innermost evaluation.
+    pub(crate) fn end_evaluation(&mut self) {
+        if let Some(number) = self.evaluating.pop() {
+            self.members[number].is_evaluating = false;
+        }
+    }
+
+    fn end_all_evaluations(&mut self) {
+        while !self.evaluating.is_empty() {
+            self.end_evaluation();
+        }
+    }
+
     /// The component fails. Of several errors the first by its text counts, but for a cancellation, which is no outcome.
     pub(crate) fn fail(&mut self, error: TaskError, stop: Option<Stop>) {
         let counts = match &self.failed {
@@ -376,6 +419,7 @@ impl Member {
             changed: 0,
             checked: 0,
             changes: 0,
+            is_evaluating: false,
             goes_round: false,
             is_due: false,
             due_in: 0,

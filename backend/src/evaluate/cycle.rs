@@ -99,7 +99,7 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
         }
     }
     node.clear_flag(Flags::AHEAD);
-    local.pop_claim(node);
+    end_claim(local, node);
 }
 
 /// The body of a member, the innermost claim, has failed.
@@ -118,7 +118,13 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, stop: &Stop) {
         component.fail(error, None);
     }
     node.clear_flag(Flags::AHEAD);
+    end_claim(local, node);
+}
+
+/// The innermost claim, a member, ends.
+fn end_claim(local: &Local, node: NodeRef) {
     local.pop_claim(node);
+    local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
 }
 
 /// A run has ended without being published: if it was that of a component's head, the component is resolved now.
@@ -146,7 +152,9 @@ pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), 
 pub(crate) fn give_up(local: &Local, node: NodeRef) {
     node.clear_flag(Flags::ON_CYCLE);
     let depth = local.claimed.borrow().len() - 1;
-    local.cycles.borrow_mut().innermost(depth).leave(node);
+    let mut cycles = local.cycles.borrow_mut();
+    cycles.innermost(depth).leave(node);
+    cycles.shorten(depth);
 }
 
 /// A claim has been given up: if it was that of a component's head, nothing is left to resolve.
@@ -176,5 +184,7 @@ fn poison_or_unfinished(local: &Local, node: NodeRef, ended: bool) -> Option<Tas
 /// Runs the body of a member beside its node. The twin belongs to the caller.
 fn run_beside(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Stop>, Gathered) {
     local.counters.of(node.function).runs.add(1);
-    super::execute::run_beside(local, node, predicted)
+    let outcome = super::execute::run_beside(local, node, predicted);
+    local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
+    outcome
 }

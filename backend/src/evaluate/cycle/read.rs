@@ -73,8 +73,11 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         },
     };
     let on_the_way = claimed.get(low..)?;
-    if let Some(offset) = on_the_way.iter().position(|node| node.flag(Flags::RESOLVED)) {
-        return Some(Answer::ClaimAnew(low + offset));
+    // The others were looked at when they joined.
+    let unjoined = cycles.unjoined(low, claimed.len());
+    let mut new = unjoined.iter().flat_map(|range| range.clone());
+    if let Some(depth) = new.find(|depth| claimed[*depth].flag(Flags::RESOLVED)) {
+        return Some(Answer::ClaimAnew(depth));
     }
     let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
     // The rounds of a component have a fixpoint task among them, though its body may have ended.
@@ -83,7 +86,10 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         || on_the_way.iter().skip(1).any(is_fixpoint)
         || cycles.has_rounds_above(low);
     let is_plain = |node: &NodeRef| is_own(local, *node) && !node.task_fn.is_async();
-    if !on_the_way.iter().all(is_plain) {
+    let new = || unjoined.iter().flat_map(|range| &claimed[range.clone()]);
+    let is_new = |node: &&NodeRef| !node.flag(Flags::ON_CYCLE);
+    debug_assert_eq!(on_the_way.iter().filter(is_new).count(), new().filter(is_new).count());
+    if !new().all(is_plain) {
         return None;
     }
     if !can_begin {
@@ -94,7 +100,7 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         on_the_way.iter().for_each(make_way::bar_leaps);
         return Some(Answer::ClaimAnew(leapt_to - 1));
     }
-    join(cycles, on_the_way, low);
+    join(cycles, &claimed, low, new());
     Some(if round_run.is_some() { Answer::Restart } else { first_of(cycles, node) })
 }
 
@@ -115,8 +121,9 @@ fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
 /// The value that all others read of a member: all first bodies belong to round 1.
 fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
     let is_fixpoint = node.task_fn.has_initial();
-    let known = cycles.of_member(node).and_then(|component| {
-        let member = component.member(node);
+    // It has just joined the last component, if it was not in there.
+    let known = cycles.last().and_then(|component| {
+        let member = &component.members[component.number(node)?];
         if is_fixpoint { member.initial } else { member.first.as_ref().map(|run| run.twin) }
     });
     match known {
@@ -126,15 +133,15 @@ fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
     }
 }
 
-/// A cycle has closed at depth `low`: all claims from there on become members of one component.
-fn join(cycles: &mut Cycles, on_the_way: &[NodeRef], low: usize) {
-    let covered = on_the_way.first().is_some_and(|node| node.flag(Flags::ON_CYCLE));
-    let id = cycles.merge(low, covered).id;
+/// A cycle has closed at depth `low`: all claims from there on become members of one component, of which the `new` ones are in none.
+fn join<'a>(cycles: &mut Cycles, claimed: &[NodeRef], low: usize, new: impl Iterator<Item = &'a NodeRef>) {
+    let covered = claimed.get(low).is_some_and(|node| node.flag(Flags::ON_CYCLE));
+    let id = cycles.merge(low, covered, claimed.len()).id;
     let is_in_rounds = cycles.runs.iter().any(|run| run.component == id);
     if let Some(component) = cycles.by_id(id) {
         component.grown |= is_in_rounds;
     }
-    on_the_way.iter().for_each(|node| node.set_flag(Flags::ON_CYCLE));
+    new.for_each(|node| node.set_flag(Flags::ON_CYCLE));
 }
 
 /// The value of round 0 of a member.

@@ -208,31 +208,20 @@ impl Rounds<'_> {
 
     /// Brings a member that is no fixpoint task up to the round.
     fn evaluate(&self, number: usize) -> Result<(), Halt> {
-        let cyclic = self.with(|component| {
-            if !component.is_to_be_checked(number) {
-                return Ok(true);
-            }
-            match component.evaluating.iter().position(|other| *other == number) {
-                None => Ok(false),
-                Some(start) => {
-                    let nodes =
-                        component.evaluating[start..].iter().map(|number| component.members[*number].node);
-                    Err(nodes.collect::<Vec<_>>())
-                }
-            }
+        let begun = self.with(|component| {
+            component.is_to_be_checked(number).then(|| component.begin_evaluation(number))
         })?;
-        match cyclic {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(nodes) => {
+        match begun {
+            None => return Ok(()),
+            Some(Ok(())) => {}
+            Some(Err(nodes)) => {
                 let error = TaskError::Cycle(Arc::new(CycleError::new(&nodes)));
                 self.with(|component| component.fail(error, None))?;
                 return Err(Halt::Failed);
             }
         }
-        self.with(|component| component.evaluating.push(number))?;
         let outcome = crate::base::stack::on_enough_stack(|| self.evaluate_once(number));
-        self.with(|component| component.evaluating.pop())?;
+        self.with(Component::end_evaluation)?;
         outcome
     }
 
