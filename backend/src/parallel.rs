@@ -10,9 +10,20 @@ pub(crate) mod outcomes;
 pub(crate) mod jobs;
 pub(crate) mod carry;
 
+use std::time::Duration;
+
 use crate::base::crew::Crew;
 use crate::context::engine::Engine;
 use crate::graph::failure::TaskError;
+
+/// Returns whether crew threads may help with a scope that the current thread opens.
+///
+/// The thread waits for its helpers at the end. For example, a pool has one thread; a job on it is carried work that calls `par_map`, and an
+/// item asks for a task that puts jobs into the pool. A crew thread that took this item would wait for the pool's thread, which waits
+/// for the crew. Neither wait can be given up, so that thread works on its items alone.
+pub(crate) fn is_helped(engine: &Engine) -> bool {
+    !carry::is_on_a_pool() || engine.apart_after == Duration::MAX
+}
 
 /// The crew of an engine, to make an offer to.
 ///

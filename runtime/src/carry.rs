@@ -51,7 +51,7 @@ impl Carried {
     ///
     /// Where threads wait by running other jobs, as rayon's do, waiting for a task that another thread computes might never end. Such
     /// a wait is bounded ([`Builder::run_apart_after`](crate::Builder::run_apart_after)); then, and only then, the body runs a second
-    /// time. Do not open sessions in a pool's jobs; carry the current one there.
+    /// time. Scopes inside of `work` ([`par_map`](crate::par_map)) run on this thread alone. Do not open sessions in a pool's jobs; carry the current one there.
     ///
     /// # Panics
     /// With the panic of `work`; if the carried task has ended.

@@ -13,6 +13,7 @@
 //!   such a step is part, the task asked for is run apart (`apart.rs`) instead of being waited for. Where the strand below is
 //!   outside of carried work at the time, nothing can know: such waits end by patience (`stall.rs`).
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -78,7 +79,10 @@ impl Carried {
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let mut strand = self.strand();
         self.begin();
-        let outcome = self.run_as(&mut strand, self.0.recording, work);
+        let outcome = {
+            let _piece = Piece::begin();
+            self.run_as(&mut strand, self.0.recording, work)
+        };
         self.0.sink.end();
         match outcome {
             Ok(result) => result,
@@ -126,6 +130,32 @@ impl Carried {
         }
         outcome
     }
+}
+
+thread_local! {
+    /// The pieces of carried work on this thread's stack, of all engines.
+    static PIECES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A piece of carried work on this thread's stack.
+struct Piece;
+
+impl Piece {
+    fn begin() -> Self {
+        PIECES.set(PIECES.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        PIECES.set(PIECES.get() - 1);
+    }
+}
+
+/// Whether carried work stands on this thread's stack, so that this may be a thread of a pool which others need meanwhile.
+pub(super) fn is_on_a_pool() -> bool {
+    PIECES.get() > 0
 }
 
 #[cold]

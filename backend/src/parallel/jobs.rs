@@ -14,14 +14,15 @@ use crate::context::local::Local;
 use crate::context::outside::outside_of_session;
 use crate::context::strand::Lineage;
 use crate::graph::stop::Stop;
-use crate::parallel::crew_of;
 use crate::parallel::outcomes::Outcomes;
+use crate::parallel::{crew_of, is_helped};
 
 /// Where jobs are started that may borrow from outside of the [`scope`]. Stays on the thread that opened it, so that the
 /// order of the jobs is the order in which they were started.
 pub struct Scope<'scope, 'env: 'scope> {
     jobs: &'scope Jobs,
     offer: &'scope Offer<'scope>,
+    is_helped: bool,
     started: Cell<usize>,
     // Like in `std::thread::Scope`: neither lifetime may be shrunk or grown.
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -58,8 +59,14 @@ pub fn scope<'env, R>(body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>)
         left: Outcomes::default(),
     };
     let offer = crew_of(&jobs.engine).offer_later(&jobs);
-    let scope =
-        Scope { jobs: &jobs, offer: &offer, started: Cell::new(0), scope: PhantomData, env: PhantomData };
+    let scope = Scope {
+        jobs: &jobs,
+        offer: &offer,
+        is_helped: is_helped(&jobs.engine),
+        started: Cell::new(0),
+        scope: PhantomData,
+        env: PhantomData,
+    };
     let outcome = catch_unwind(AssertUnwindSafe(|| body(&scope)));
     jobs.left.as_strand(local, &jobs.lineage, |local| jobs.work(local));
     offer.join();
@@ -84,7 +91,7 @@ impl<'scope> Scope<'scope, '_> {
             queue.len()
         };
         // With more jobs than that waiting, all helpers have been called.
-        if waiting <= self.jobs.engine.crew.threads() {
+        if self.is_helped && waiting <= self.jobs.engine.crew.threads() {
             self.offer.call_another();
         }
     }

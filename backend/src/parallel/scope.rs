@@ -22,7 +22,8 @@ use crate::parallel::share::{Ended, Finished, OnFailure, Share};
 ///
 /// Works inside a task's body and directly in a session. `f` may borrow, call tasks and open scopes of its own; what it
 /// reads and emits belongs to the task that called `par_map`, in the order of the items, whichever thread ran them. Items
-/// are handed out in batches; a single item runs in place.
+/// are handed out in batches; a single item runs in place. In work that was carried to a pool ([`Carried::run`](crate::Carried::run)) all
+/// run in place: a helper that needs the pool, and the pool's thread that waits for the helper, would never end.
 ///
 /// Cost: up to 25 ns per item, and a few microseconds to wake helpers.
 ///

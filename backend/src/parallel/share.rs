@@ -11,15 +11,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::base::crew::Work;
+use crate::base::crew::{Offer, Work};
 use crate::base::sync::{Condvar, Mutex};
 use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
 use crate::context::local::{Local, SavedFrame};
 use crate::context::strand::Lineage;
 use crate::graph::stop::Stop;
-use crate::parallel::crew_of;
 use crate::parallel::outcomes::{Failed, Outcomes};
+use crate::parallel::{crew_of, is_helped};
 
 /// How an item ended, if it did not panic.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,9 +77,15 @@ impl<'a> Share<'a> {
         }
     }
 
+    /// Calls the crew to help.
+    fn offer(&self) -> Offer<'_> {
+        let helpers = if is_helped(self.engine) { self.len - 1 } else { 0 };
+        crew_of(self.engine).offer(self, helpers)
+    }
+
     /// Works on all items, with the crew's help; returns the panic to go on with. The calling task has recorded the reads.
     pub(crate) fn work_through(&self, local: &Local) -> Option<Failed> {
-        let offer = crew_of(self.engine).offer(self, self.len - 1);
+        let offer = self.offer();
         self.left.as_strand(local, &self.lineage, |local| self.work(local, 0, &mut || {}));
         drop(offer);
         self.left.hand_over(local, self.end())
@@ -92,7 +98,7 @@ impl<'a> Share<'a> {
         finished: &Finished,
         deliver: &mut dyn FnMut(usize) -> bool,
     ) -> Option<Failed> {
-        let offer = crew_of(self.engine).offer(self, self.len - 1);
+        let offer = self.offer();
         let mut missing = self.len;
         let mut deliver_ready = || {
             for index in finished.take() {

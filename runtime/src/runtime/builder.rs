@@ -120,7 +120,7 @@ impl Builder {
     /// has begun another job meanwhile, which asks for `x`: neither could go on, and the runtime cannot know. So work on a pool waits
     /// as long as a run of the function usually takes, and at least a quarter of `time` (less, while such second runs turn out to be
     /// needed). It waits for `time` if no run of the function has ended yet, and longer if another second run is under way.
-    /// `Duration::MAX` makes it wait for ever. Threads that opened their session themselves just wait, and so do scopes and futures.
+    /// `Duration::MAX` makes it wait for ever, and lets crew threads help with scopes that such work opens. Threads that opened their session themselves just wait, and so do scopes and futures.
     /// [`FunctionStats::apart`](crate::FunctionStats::apart) counts second runs.
     #[must_use]
     pub fn run_apart_after(mut self, time: Duration) -> Self {

@@ -12,9 +12,10 @@ enum How {
     ParIter,
     /// The closure of the scope is carried, too.
     Wrapped,
-    /// Jobs of rayon's, in which the runtime's own threads work; and the reverse. The pool has to have more threads than the runtime
-    /// can keep waiting: that work on one of these waits for the pool is the program's own affair.
+    /// Jobs of rayon's that spread their work by `par_map`; and the reverse. With as many threads in the pool as in the runtime's crew or
+    /// fewer, these waited for the crew, and the crew for the pool.
     ParMapInRayon,
+    ScopeInRayon,
     RayonInParMap,
     /// The jobs of each task go to another pool than those of the one above it.
     TwoPools,
@@ -22,12 +23,13 @@ enum How {
     Uncarried,
 }
 
-const KINDS: [How; 8] = [
+const KINDS: [How; 9] = [
     How::Scope,
     How::Join,
     How::ParIter,
     How::Wrapped,
     How::ParMapInRayon,
+    How::ScopeInRayon,
     How::RayonInParMap,
     How::TwoPools,
     How::Uncarried,
@@ -59,6 +61,18 @@ fn spread(pools: &Pools, depth: usize, how: How, n: u64, f: &(dyn Fn(u64) -> u64
             each().map(f).sum()
         }),
         How::ParMapInRayon => pool.install(|| each().map(|n| task.run(|| par_map(0..2, |_| f(n))[1])).sum()),
+        How::ScopeInRayon => pool.install(|| {
+            let both = |n| {
+                let (mut one, mut other) = (0, 0);
+                larder::scope(|s| {
+                    s.spawn(|| one = f(n));
+                    s.spawn(|| other = f(n));
+                });
+                assert_eq!(one, other);
+                one
+            };
+            each().map(|n| task.run(|| both(n))).sum()
+        }),
         How::RayonInParMap => par_map(0..2, |half| {
             let half = half * n / 2..(half + 1) * n / 2;
             pool.install(|| halve(half, f))
@@ -106,9 +120,6 @@ fn sessions_that_share_tasks_and_pools_never_hang() {
     let seconds = std::env::var("LARDER_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     for threads in [1, 2, 4, 8] {
         for how in KINDS {
-            if threads == 1 && matches!(how, How::ParMapInRayon | How::RayonInParMap) {
-                continue;
-            }
             let work = move || share_tasks_and_pools(threads, how, seconds);
             if seconds.is_some() { work() } else { in_time(work) }
         }
@@ -116,7 +127,9 @@ fn sessions_that_share_tasks_and_pools_never_hang() {
 }
 
 fn share_tasks_and_pools(threads: usize, how: How, seconds: Option<u64>) {
-    let rt = Runtime::builder().threads(2).run_apart_after(Duration::from_millis(20)).build();
+    // Crews larger and smaller than the pool.
+    let crew = if threads < 4 { 4 } else { 2 };
+    let rt = Runtime::builder().threads(crew).run_apart_after(Duration::from_millis(20)).build();
     let round = rt.input("round", 0);
     let pools = Arc::new(Pools([pool(threads), pool(threads)]));
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
