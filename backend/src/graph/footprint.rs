@@ -48,7 +48,10 @@ pub(crate) fn weigh(node: NodeRef) -> isize {
 
 /// Notes that the value of a node is gone. Returns its weight.
 pub(crate) fn unweigh(node: NodeRef) -> usize {
-    unpacked(node.weight.swap(0, Relaxed))
+    // A load and a store: the caller holds the claim, or the gate exclusively.
+    let weight = weight(node);
+    node.weight.store(0, Relaxed);
+    weight
 }
 
 /// Steps of sixteen bytes up to 128, then eight steps for each power of two.

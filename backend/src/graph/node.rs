@@ -154,6 +154,10 @@ impl Header {
     pub(crate) fn put_on(&self, flags: Leaving) {
         self.leaving.fetch_or(flags.bits(), Relaxed);
     }
+    /// Puts these on, by the thread that holds the gate exclusively: a load and a store.
+    pub(crate) fn put_on_exclusively(&self, flags: Leaving) {
+        self.leaving.store(self.leaving.load(Relaxed) | flags.bits(), Relaxed);
+    }
     pub(crate) fn take_off(&self, flags: Leaving) {
         if self.has(flags) {
             self.leaving.fetch_and(!flags.bits(), Relaxed);

@@ -304,7 +304,7 @@ impl Lists {
     }
 
     pub(super) fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
-        node.put_on(Leaving::LIMBO);
+        node.put_on_exclusively(Leaving::LIMBO);
         self.rings.forget(node);
         drop(stale_reads::take(&node.work, 0));
         node.state.set_exclusively(Phase::Empty);

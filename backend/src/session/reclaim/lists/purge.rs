@@ -66,7 +66,7 @@ impl Lists {
             return false;
         }
         let sources = if self.has_sources { engine.sources.lock().len() } else { 0 };
-        engine.dead_edges_to_look_at() + sources <= gone * 16 + NODES
+        engine.dead_edges_to_look_at() + sources <= gone * 4 + NODES
             || gone * 8 >= engine.table.len()
             || self.sweep.calls_for_purge(engine)
     }
