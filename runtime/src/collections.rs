@@ -2,7 +2,7 @@
 //!
 //! A collection is a tree. Its leaves are lists of some dozens of rows, and each node is a *part* of the collection. What is computed of a
 //! part is a task: of the lists by the user's functions, of the others from the parts below. A changed row makes one list stale
-//! and the parts above it, about `log n` to the base of 16 or 32; the others are current.
+//! and the parts above it, about `log n` to the base of 8 or 32; the others are current.
 //!
 //! | file | holds |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `keys`, `fold` | a list in memory, cut by content, and folds over it |
 //! | `input_map` | a map whose entries are inputs |
 //! | `view`, `groups` | maps that are derived from others |
+//! | `place` | how collections of hashed keys are divided |
 //! | `trie` | results of groups, in versions that share what has not changed |
 //!
 //! All of it stands on the public engine: task functions, inputs and updates.
@@ -21,6 +22,7 @@ pub(crate) mod input_map;
 pub(crate) mod keys;
 mod kinds;
 mod parts;
+mod place;
 mod trie;
 mod view;
 

@@ -3,11 +3,11 @@
 //! ```text
 //! group_tree(all) ─┬─ group_tree(part 0) ─┬─ group_tree(list 00)   {red: 3, blue: 5}
 //!    {red: 40,     ┆                      ┆
-//!     blue: 17}    └─ group_tree(part f)  └─ group_tree(list 0f)   {blue: 1}
+//!     blue: 17}    └─ group_tree(part 7)  └─ group_tree(list 07)   {blue: 1}
 //! ```
 //! Each part of the source has the results of the groups that occur in it ([`Trie`]). An inner part combines the results of its parts. When
 //! one row has moved from red to blue, its list has other results for these two. The parts above find them by comparing what they have read
-//! with what they read the time before, down to where both versions share their nodes, and combine these two groups anew: sixteen results
+//! with what they read the time before, down to where both versions share their nodes, and combine these two groups anew: eight results
 //! each.
 //!
 //! Such a part keeps what it has read the time before in a [`Memo`], a skipped argument. It makes the body faster, and no value depends on
@@ -23,6 +23,7 @@ use serde::{Serialize, Serializer};
 use super::fold::captures_nothing;
 use super::kinds::{HashOf, MapKey, Transient};
 use super::parts::{Combine, Part};
+use super::place::{Place, WAYS};
 use super::trie::{Change, Entry, Trie};
 use super::view::{TaskMap, known_by};
 use crate::task_fn;
@@ -47,10 +48,10 @@ impl<S: Part, F, D> GroupBy<S, F, D> {
     /// The map from each group that has rows to the fold over them: `map` of each row, combined.
     ///
     /// A row that changes, comes, goes or moves to another group costs one task for its list of the source and one for each part above it,
-    /// about `log16 n`, which work on the groups that are concerned.
+    /// about `log8 n`, which work on the groups that are concerned.
     ///
     /// `combine` has to be associative and commutative. The results are kept in memory only, and so is what reads them. A part of the
-    /// source takes about 50 bytes for each group in it: for many rows in few groups that is little, for groups of one row it is `log16 n`
+    /// source takes about 50 bytes for each group in it: for many rows in few groups that is little, for groups of one row it is `log8 n`
     /// times what the source takes.
     ///
     /// ```
@@ -90,7 +91,7 @@ impl<S: Part, F, D> GroupBy<S, F, D> {
         const { captures_nothing::<M>() };
         const { captures_nothing::<C>() };
         let functions = Functions { group: self.group, map, combine, types: PhantomData };
-        TaskMap::of(Groups { rows: self.rows, place: (0, 0), functions })
+        TaskMap::of(Groups { rows: self.rows, place: Place::ROOT, functions })
     }
 }
 
@@ -103,8 +104,7 @@ impl<S, F, D> fmt::Debug for GroupBy<S, F, D> {
 /// The rows of [`GroupBy::fold`]: groups and their results. As a part, those whose hash begins with some digits.
 pub struct Groups<S, F, M, C, D, G, R> {
     rows: S,
-    /// The digits, and their bits.
-    place: (u64, u32),
+    place: Place,
     functions: Functions<F, M, C, D, G, R>,
 }
 
@@ -226,7 +226,7 @@ impl<G: MapKey, R: Clone + PartialEq> Before<G, R> {
             let Entry { hash, group, .. } = &*change;
             let before = self.all.entry(0, *hash, group).map_or(0, |entry| entry.parts);
             let mut parts = 0;
-            let in_parts = (0..16).filter(|at| (before | change.parts) >> at & 1 == 1);
+            let in_parts = (0..WAYS).filter(|at| (before | change.parts) >> at & 1 == 1);
             let results = in_parts.filter_map(|at: usize| {
                 let result = self.parts[at].get(0, *hash, group)?.clone();
                 parts |= 1 << at;
@@ -391,11 +391,10 @@ with_bounds!(impl Placed for Groups {
     type Result = R;
 
     fn look(&self) -> Trie<G, R> {
-        let (digits, bits) = self.place;
-        if bits == 0 {
-            return self.all();
+        match self.place.above() {
+            None => self.all(),
+            Some((place, depth, digit)) => Self { place, ..self.clone() }.trie().part(digit, depth),
         }
-        Self { place: (digits >> 4, bits - 4), ..self.clone() }.trie().part(digits as usize & 15, bits / 4 - 1)
     }
 });
 
@@ -405,12 +404,11 @@ with_bounds!(impl Part for Groups {
     type Hashing = D;
 
     fn each_part(&self, each: &mut dyn FnMut(&Self)) -> bool {
-        let (digits, bits) = self.place;
         if self.trie().nodes().is_none() {
             return false;
         }
-        for digit in 0..16 {
-            each(&Self { place: (digits << 4 | digit, bits + 4), ..self.clone() });
+        for digit in 0..WAYS {
+            each(&Self { place: self.place.below(digit), ..self.clone() });
         }
         true
     }
@@ -420,7 +418,7 @@ with_bounds!(impl Part for Groups {
     }
 
     fn find(&self, hash: u64, group: &G) -> Option<R> {
-        let place = (hash >> (64 - 4 * ASKED), 4 * ASKED);
+        let place = Place::of(hash, ASKED);
         Self { place, ..self.clone() }.trie().get(ASKED, hash, group).cloned()
     }
 });
@@ -466,7 +464,7 @@ where
 
     /// The results of the groups of this part.
     fn trie(&self) -> Trie<G, R> {
-        if self.place.1 == 0 { self.all() } else { groups_at(self) }
+        if self.place == Place::ROOT { self.all() } else { groups_at(self) }
     }
 }
 

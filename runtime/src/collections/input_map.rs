@@ -1,13 +1,13 @@
 //! `InputMap`: a map whose entries are set in updates, and which tasks read entry by entry.
 //!
 //! ```text
-//! "people"     Inner ─┬─ "people#0"  Rows   at most 32 rows, in the order of their hashes
+//! "people"     Inner ─┬─ "people#0"  Rows   at most 48 rows, in the order of their hashes
 //!                     ├─ "people#1"  Inner ─┬─ "people#10"  Rows
 //!                     ┆                     ┆   the hash of its keys begins with the digits 1 0
-//!                     └─ "people#f"  Rows   └─ "people#1f"  Rows
+//!                     └─ "people#7"  Rows   └─ "people#17"  Rows
 //! ```
-//! Each node is an [`Input`], so an update that changes a row changes one input, and a list that grows beyond 32 rows becomes an inner node
-//! with sixteen lists. It becomes a list again when 32 rows or fewer are left. So the tree follows from the rows alone, not from their
+//! Each node is an [`Input`], so an update that changes a row changes one input, and a list that grows beyond 48 rows becomes an inner node
+//! with eight lists. It becomes a list again when 48 rows or fewer are left. So the tree follows from the rows alone, not from their
 //! history: a process that fills a map with the same rows has the same inputs, and finds the stored results of them.
 //!
 //! A subtree is an `InputMap`, too: that is what the tasks over the map have as their argument ([`Part`]).
@@ -22,12 +22,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::kinds::{Gets, Keeps, Kind, MapKey, Stored};
 use super::parts::Part;
+use super::place::{DIGITS, WAYS, digit};
 use super::view::TaskMap;
 
 /// The most rows of a list.
-const MOST: usize = 32;
-/// The digits of a hash: where they are used up, a list is as long as it is.
-const DIGITS: u32 = 16;
+const MOST: usize = 48;
 
 /// A map from keys to values that the program sets, like an [`Input`](crate::Input) for each entry, and the set of keys with it.
 ///
@@ -74,7 +73,7 @@ const DIGITS: u32 = 16;
 /// of keys and values that need not be `Serialize`.
 ///
 /// # Cost
-/// The entries lie in lists of at most 32, which are inputs, called `name#` and digits. A change copies one list; each of `fold` and `view`
+/// The entries lie in lists of at most 48, which are inputs, called `name#` and digits. A change copies one list; each of `fold` and `view`
 /// runs its functions again for the rows of that list. `get` is a task for each key that is asked for, which looks at its list again when
 /// that has changed (about a microsecond for each key of the list that was asked for), and whose readers run when the entry has. About 25
 /// bytes an entry beside keys and values.
@@ -87,7 +86,7 @@ pub struct InputMap<K, V, D = Stored> {
 pub enum Bucket<K, V, D> {
     /// A list, in the order of hashes.
     Rows(Arc<Vec<Row<K, V>>>),
-    /// Sixteen parts, by the next digit of the hash.
+    /// Eight parts, by the next digit of the hash.
     Inner(Arc<[InputMap<K, V, D>]>),
 }
 
@@ -185,14 +184,14 @@ where
     /// Makes an inner node of a list.
     fn split(&self, update: &mut Update, depth: u32) {
         let rows = update.modify(&self.root, |bucket| std::mem::take(bucket.rows_mut()));
-        let mut lists: [Vec<Row<K, V>>; 16] = Default::default();
+        let mut lists: [Vec<Row<K, V>>; WAYS] = Default::default();
         for row in rows {
             lists[digit(row.hash, depth)].push(row);
         }
         let separator = if depth == 0 { "#" } else { "" };
         let parts = lists.into_iter().enumerate().map(|(digit, rows)| {
             let is_long = rows.len() > MOST && depth + 1 < DIGITS;
-            let name = format!("{}{separator}{digit:x}", self.root.name());
+            let name = format!("{}{separator}{digit}", self.root.name());
             let part = Self::of(D::input_or_set(update, &name, Bucket::Rows(Arc::new(rows))));
             if is_long {
                 part.split(update, depth + 1);
@@ -362,11 +361,6 @@ impl<K: Clone, V: Clone, D> Bucket<K, V, D> {
             Self::Inner(_) => unreachable!("rows are looked for in lists"),
         }
     }
-}
-
-/// The digit of a hash by which a node at this depth is divided.
-pub(super) fn digit(hash: u64, depth: u32) -> usize {
-    (hash >> (60 - 4 * depth)) as usize & 15
 }
 
 /// Where the row of a key is, or would be.

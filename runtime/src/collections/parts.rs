@@ -22,7 +22,7 @@ pub trait Part: Clone + Eq + Hash + PersistKey + Send + Sync + 'static {
     /// How keys are placed.
     type Hashing: HashOf<Self::Key>;
 
-    /// Calls `each` with the parts of this part, in order: sixteen, by the next digit of the hash of their keys. Returns false if it has
+    /// Calls `each` with the parts of this part, in order: eight, by the next digit of the hash of their keys. Returns false if it has
     /// none: it holds rows.
     #[doc(hidden)]
     fn each_part(&self, each: &mut dyn FnMut(&Self)) -> bool;

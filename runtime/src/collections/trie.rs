@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use super::input_map::digit;
+use super::place::{DIGITS, WAYS, digit};
 
 /// The most entries of a list.
 const MOST: usize = 32;
-/// The digits of a hash.
-const DIGITS: u32 = 16;
 
 pub(super) struct Trie<G, R>(Arc<Node<G, R>>);
 
@@ -21,7 +19,7 @@ pub(super) struct Entry<G, R> {
     pub(super) group: G,
     pub(super) result: R,
     /// The parts that the group occurs in, a bit for each. It saves looking into the others, and is no part of the value.
-    pub(super) parts: u16,
+    pub(super) parts: u8,
 }
 
 /// Another result of a group; none if the group has gone.
@@ -44,7 +42,7 @@ impl<G: Clone + Eq, R: Clone> Trie<G, R> {
             return Self(Arc::new(Node::List(entries)));
         }
         let len = entries.len();
-        let mut lists: [Vec<Entry<G, R>>; 16] = Default::default();
+        let mut lists: [Vec<Entry<G, R>>; WAYS] = Default::default();
         for entry in entries {
             lists[digit(entry.hash, depth)].push(entry);
         }

@@ -13,6 +13,7 @@ use super::fold::captures_nothing;
 use super::groups::GroupBy;
 use super::kinds::{Gets, Keeps, Transient};
 use super::parts::{ByRow, Part, has_parts};
+use super::place::{Place, WAYS};
 
 /// A map that is computed by tasks: an [`InputMap`](crate::InputMap), or what is derived from one.
 ///
@@ -210,7 +211,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
 
     /// Folds over the rows: `map` of each, combined; `empty` if there are none.
     ///
-    /// A changed row runs one task for its list, and one for each node above: about `log16 n`. The rest is as for [`fold`](crate::fold()),
+    /// A changed row runs one task for its list, and one for each node above: about `log8 n`. The rest is as for [`fold`](crate::fold()),
     /// but for this: the order of rows is that of their hashes, so `combine` has to be associative *and commutative*.
     ///
     /// # Panics
@@ -361,8 +362,7 @@ where
 pub struct Merge<S, T, F, W> {
     one: S,
     other: T,
-    /// The first digits of the hashes of all rows, and their bits.
-    place: (u64, u32),
+    place: Place,
     merge: F,
     value: PhantomData<fn() -> W>,
 }
@@ -372,23 +372,12 @@ type Joined<S, T> = (u64, <S as Part>::Key, Option<<S as Part>::Value>, Option<<
 
 impl<S, T, F: Copy, W> Merge<S, T, F, W> {
     fn of(one: S, other: T, merge: F) -> Self {
-        Self { one, other, place: (0, 0), merge, value: PhantomData }
+        Self { one, other, place: Place::ROOT, merge, value: PhantomData }
     }
 
     fn below(&self, one: S, other: T, digit: usize) -> Self {
-        let (digits, bits) = self.place;
-        Self {
-            one,
-            other,
-            place: (digits << 4 | digit as u64, bits + 4),
-            merge: self.merge,
-            value: PhantomData,
-        }
-    }
-
-    fn is_here(&self, hash: u64) -> bool {
-        let (digits, bits) = self.place;
-        bits == 0 || hash >> (64 - bits) == digits
+        let place = self.place.below(digit);
+        Self { one, other, place, merge: self.merge, value: PhantomData }
     }
 }
 
@@ -410,7 +399,7 @@ where
         if ones.is_empty() && others.is_empty() {
             return false;
         }
-        for digit in 0..16 {
+        for digit in 0..WAYS {
             let one = ones.get(digit).unwrap_or(&self.one).clone();
             let other = others.get(digit).unwrap_or(&self.other).clone();
             each(&self.below(one, other, digit));
@@ -421,13 +410,13 @@ where
     fn each_row(&self, each: &mut dyn FnMut(u64, &S::Key, &W)) {
         let mut joined: Vec<Joined<S, T>> = Vec::new();
         self.one.each_row(&mut |hash, key, value| {
-            if self.is_here(hash) {
+            if self.place.holds(hash) {
                 joined.push((hash, key.clone(), Some(value.clone()), None));
             }
         });
         let ones = joined.len();
         self.other.each_row(&mut |hash, key, value| {
-            if self.is_here(hash) {
+            if self.place.holds(hash) {
                 let first = joined[..ones].partition_point(|row| row.0 < hash);
                 let same =
                     joined[first..ones].iter_mut().take_while(|row| row.0 == hash).find(|row| row.1 == *key);
