@@ -22,22 +22,62 @@ use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::{CachedTaskType, hash_of};
 
-/// The fresh node of a call, recorded as read by the current body.
+/// The end of a lookup, which is all that tells calls of sync functions from those of async ones.
+pub(crate) trait End {
+    type Found;
+    /// The node was fresh, and has been recorded as read.
+    fn hit(node: NodeRef) -> Self::Found;
+    /// The node is known, and `then` is left to do.
+    fn go_on(local: &Local, node: NodeRef, then: Then) -> Self::Found;
+}
+
+/// A sync call makes its node fresh before it returns.
+pub(crate) struct AtOnce;
+
+impl End for AtOnce {
+    type Found = NodeRef;
+    #[inline(always)]
+    fn hit(node: NodeRef) -> NodeRef {
+        node
+    }
+    #[inline(always)]
+    fn go_on(local: &Local, node: NodeRef, then: Then) -> NodeRef {
+        finish(local, node, then)
+    }
+}
+
+/// An async call leaves that to the future that it returns: it has found the node if that is fresh, else there is one to wait for.
+pub(crate) struct Awaited;
+
+impl End for Awaited {
+    type Found = Result<NodeRef, NodeRef>;
+    #[inline(always)]
+    fn hit(node: NodeRef) -> Self::Found {
+        Ok(node)
+    }
+    #[inline(always)]
+    fn go_on(_: &Local, node: NodeRef, then: Then) -> Self::Found {
+        debug_assert!(matches!(then, Then::Demand), "an async run makes its own claim");
+        Err(node)
+    }
+}
+
+/// Looks a call up: finds its fresh node, recorded as read by the current body, or goes on as `E` says.
 #[inline(always)]
-pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
+pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static, E: End>(
     local: &'static Local,
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
-) -> NodeRef {
+) -> E::Found {
     let raw = task_fn.raw();
     if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
-        return node;
+        return E::hit(node);
     }
     let hash = hash_of(raw, &args);
     if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
-        return node;
+        return E::hit(node);
     }
-    beyond_near::<A, O>(local, raw, hash, args)
+    beyond_near::<A, O, E>(local, raw, hash, args)
 }
 
 /// Whether a node is that of a call.
@@ -52,40 +92,50 @@ pub(crate) fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args
 
 /// Answers calls that the near part of the thread cache does not. A function of its own, so that the code of calls is short.
 #[inline(never)]
-fn beyond_near<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+fn beyond_near<A: Args, O, E: End>(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    args: A,
+) -> E::Found {
     if local.has_far() {
-        return from_far::<A, O>(local, task_fn, hash, args);
+        return from_far::<A, O, E>(local, task_fn, hash, args);
     }
-    through_the_table::<A, O>(local, task_fn, hash, args)
+    through_the_table::<A, O, E>(local, task_fn, hash, args)
 }
 
 /// The far part of the thread cache: apart from what follows, which needs more registers.
 #[inline(never)]
-fn from_far<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+fn from_far<A: Args, O, E: End>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> E::Found {
     if let Some(node) = local.far(hash)
         && is_it::<A, O>(node, task_fn, &args)
         && node.state.is_fresh()
     {
         local.record_from_far(node);
-        return node;
+        return E::hit(node);
     }
-    through_the_table::<A, O>(local, task_fn, hash, args)
+    through_the_table::<A, O, E>(local, task_fn, hash, args)
 }
 
 /// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
 /// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
 #[inline(never)]
-fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> NodeRef {
+fn through_the_table<A: Args, O, E: End>(
+    local: &Local,
+    task_fn: &'static RawTaskFn,
+    hash: u64,
+    args: A,
+) -> E::Found {
     let first = local.engine().table.first(hash);
     if let Some(node) = first
         && is_it::<A, O>(node, task_fn, &args)
         && node.state.is_fresh()
     {
         local.record_from_table(node);
-        return node;
+        return E::hit(node);
     }
     let (node, then) = beyond_a_hit::<A, O>(local, task_fn, hash, args, first);
-    finish(local, node, then)
+    E::go_on(local, node, then)
 }
 
 /// The step that a call still needs once its node is known.
@@ -93,7 +143,7 @@ fn through_the_table<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, has
 /// Bodies nest, so nothing may stay on the stack while one runs that is done with before: the arguments, the search and the
 /// insertion are over when [`finish`] goes on with this.
 #[derive(Clone, Copy)]
-enum Then {
+pub(crate) enum Then {
     /// Nothing: the node holds the value, and has been recorded.
     HandOut,
     /// The node is new and claimed: its body is to be run.
@@ -145,15 +195,16 @@ pub(crate) fn outside(task_fn: &RawTaskFn) -> ! {
 
 /// Goes on when the read lock has not found the node: probes the store, then inserts.
 fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSlot<'_>) -> (NodeRef, Then) {
-    check_cancelled(local).unwrap_or_else(|stop| stop.throw());
-    if let (Some(persistence), Some(_), false) =
-        (local.engine().persistence(), task_fn.stored, task_fn.is_async())
-    {
-        return (stored::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
-    }
-    // An async body runs as an async run, which makes its own claim.
-    let (phase, then) =
-        if task_fn.is_async() { (Phase::Empty, Then::Demand) } else { (Phase::Running, Then::Run) };
+    let (phase, then) = if task_fn.is_async() {
+        // The store and a cancellation are looked at when the future is first polled; its async run makes its own claim.
+        (Phase::Empty, Then::Demand)
+    } else {
+        check_cancelled(local).unwrap_or_else(|stop| stop.throw());
+        if let (Some(persistence), Some(_)) = (local.engine().persistence(), task_fn.stored) {
+            return (stored::miss(local, persistence, task_fn, hash, slot), Then::HandOut);
+        }
+        (Phase::Running, Then::Run)
+    };
     match insert(local, task_fn, hash, slot, phase) {
         Inserted::New(node) => {
             local.counters.of(node.function).misses.add(1);

@@ -5,11 +5,8 @@
 //! its strand is registered in the wait graph. Dropping it undoes all of that.
 
 use std::marker::PhantomData;
-
 use std::task::Waker;
 
-use crate::call::args::{Args, ArgsSlot};
-use crate::call::slot::StackMagicAnySlot;
 use crate::context::async_runs::Seat;
 use crate::context::cancelled::{check_cancelled, check_process};
 use crate::context::engine::{Engine, Hold};
@@ -18,15 +15,12 @@ use crate::evaluate::apart::run_apart;
 use crate::evaluate::async_run::try_launch;
 use crate::evaluate::call_box::{CallBox, MakeCall};
 use crate::evaluate::demand::{Patience, Waited, block, demand, failed_in_this_demand, failed_meanwhile};
-use crate::evaluate::lookup::{hand_out, insert, is_call, is_it, peek};
+use crate::evaluate::lookup::hand_out;
 use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
 use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
-use crate::graph::table::Inserted;
-use crate::graph::task_fn::{RawTaskFn, TaskFn};
-use crate::graph::task_type::hash_of;
 
 /// The outcome of a poll.
 pub(crate) enum Asked {
@@ -213,71 +207,6 @@ pub enum Called<O> {
 pub struct Pending<O> {
     call_box: CallBox,
     output: PhantomData<fn() -> O>,
-}
-
-/// The fresh node of an async call, recorded as read; or else the node, made if need be. Starts nothing.
-///
-/// # Errors
-/// The node, if it is not fresh.
-#[inline(always)]
-pub(crate) fn find_async<A: Args, O: Clone + Send + Sync + 'static>(
-    local: &'static Local,
-    task_fn: &'static TaskFn<A::Key, O>,
-    args: A,
-) -> Result<NodeRef, NodeRef> {
-    let raw = task_fn.raw();
-    let is_this = |node: NodeRef| is_it::<A, O>(node, raw, &args);
-    if let Some(node) = local.predicted(is_this) {
-        return Ok(node);
-    }
-    let hash = hash_of(raw, &args);
-    match local.cached(hash, is_this) {
-        Some(node) => Ok(node),
-        None => beyond_near(local, raw, hash, args),
-    }
-}
-
-#[inline(never)]
-fn beyond_near<A: Args>(
-    local: &Local,
-    task_fn: &'static RawTaskFn,
-    hash: u64,
-    args: A,
-) -> Result<NodeRef, NodeRef> {
-    lookup(local, task_fn, hash, &mut StackMagicAnySlot::new(args))
-}
-
-/// The fresh node of a call, recorded as read; or else the node, made if need be.
-fn lookup(
-    local: &Local,
-    task_fn: &'static RawTaskFn,
-    hash: u64,
-    slot: &mut ArgsSlot<'_>,
-) -> Result<NodeRef, NodeRef> {
-    if local.has_far()
-        && let Some(node) = local.far(hash)
-        && is_call(node, task_fn, slot)
-        && node.state.is_fresh()
-    {
-        local.record_from_far(node);
-        return Ok(node);
-    }
-    let node = match peek(local, task_fn, hash, slot) {
-        Some(node) => node,
-        None => match insert(local, task_fn, hash, slot, Phase::Empty) {
-            Inserted::New(node) => {
-                local.counters.of(node.function).misses.add(1);
-                return Err(node);
-            }
-            Inserted::Existing(node) => node,
-        },
-    };
-    if node.state.is_fresh() {
-        local.record_from_table(node);
-        return Ok(node);
-    }
-    local.counters.memory_hit(node.function);
-    Err(node)
 }
 
 impl<O: Clone + Send + Sync + 'static> Pending<O> {
