@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+mod facts;
 mod pattern;
 mod regular;
 
@@ -40,6 +41,7 @@ use larder_backend::{Leaf, Look, Observer, Seen, call, lose_source, with};
 
 use crate::source_error::SourceError;
 
+pub use facts::{Metadata, canonicalize, exists, is_dir, is_file, metadata};
 use regular::Regular;
 
 /// The content of a file. The task that runs now depends on it.
@@ -400,7 +402,9 @@ pub(crate) const OBSERVERS: [Observer; 3] = [
         kind: SourceKind::Other,
         look: |name, _| {
             let pattern = name.strip_prefix(GLOBS).and_then(|pattern| std::str::from_utf8(pattern).ok());
-            Look::Seen(pattern.map_or_else(unnamed, |pattern| seen_by_glob(&observe_glob(pattern))))
+            let seen =
+                pattern.map(|pattern| seen_by_glob(&observe_glob(pattern))).or_else(|| facts::look(name));
+            Look::Seen(seen.unwrap_or_else(unnamed))
         },
     },
 ];

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a test that is not possible here says so")]
 
 mod clocks;
+mod facts;
 mod patterns;
 mod random;
 mod special;
