@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod slot;
+pub(crate) mod digested;
 pub(crate) mod exact;
 pub(crate) mod print;
 pub(crate) mod weigh;

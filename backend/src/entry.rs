@@ -5,6 +5,9 @@
 
 pub(crate) mod ask;
 pub(crate) mod question;
+pub(crate) mod untracked;
+pub(crate) mod part;
+pub(crate) mod keyed;
 pub(crate) mod activity;
 pub(crate) mod memory;
 pub(crate) mod stats;

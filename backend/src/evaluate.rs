@@ -17,6 +17,8 @@ pub(crate) mod lookup;
 pub(crate) mod demand;
 pub(crate) mod execute;
 pub(crate) mod publish;
+pub(crate) mod parts;
+pub(crate) mod relink;
 pub(crate) mod apart;
 pub(crate) mod cycle;
 pub(crate) mod async_run;

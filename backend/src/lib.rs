@@ -16,6 +16,7 @@ mod entry;
 mod model;
 
 // Items that programs meet through the `larder` crate, which exports each of them.
+pub use call::digested::Digested;
 pub use call::storable::{Persist, PersistInput, PersistKey};
 pub use call::weigh::Weigh;
 pub use context::gate::UpdatePolicy;
@@ -23,10 +24,13 @@ pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
+pub use entry::keyed::{KeyList, Keyed};
 pub use entry::memory::{FunctionMemory, KnownTask, MemoryUse, Swept};
+pub use entry::part::{PartOf, PartValue, StoredPartOf};
 pub use entry::question::{Ask, ask};
 pub use entry::stats::{FunctionStats, Stats};
 pub use entry::store::{StorageStats, Unstored};
+pub use entry::untracked::untracked;
 pub use evaluate::emit::emit;
 pub use evaluate::handle::Task;
 pub use graph::emitted::Emitted;
@@ -47,6 +51,10 @@ pub use context::engine::{Config, Engine};
 pub use entry::ask::{boxed, clear, collect, forget, forget_all_of, is_cached, task, unboxed};
 #[doc(hidden)]
 pub use entry::call::{call, call_async, with};
+#[doc(hidden)]
+pub use entry::keyed::{Is, entry, keys, keys_of};
+#[doc(hidden)]
+pub use entry::part::{part, transient_part};
 #[doc(hidden)]
 pub use evaluate::async_run::{Deferred, block_on};
 #[doc(hidden)]

@@ -6,6 +6,7 @@ mod building;
 mod collections;
 mod executing;
 mod hits;
+mod identity;
 mod kept;
 mod space;
 mod storage;
@@ -61,5 +62,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "inputs-gone", measure: kept::inputs_gone },
     Budget { name: "store-peak", measure: kept::store_peak },
     Budget { name: "store-size", measure: kept::store_size },
+    Budget { name: "identity", measure: identity::identity },
+    Budget { name: "keyed", measure: identity::keyed },
     Budget { name: "size", measure: space::size },
 ];

@@ -21,6 +21,7 @@ mod graph;
 pub mod bounded;
 pub mod cutoff;
 pub mod damaged;
+pub mod identity;
 pub mod kept;
 pub mod reopened;
 pub mod stored;

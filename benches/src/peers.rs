@@ -10,6 +10,7 @@ pub mod memoize;
 
 pub mod salsa;
 pub mod salsa_graph;
+pub mod identity;
 
 pub mod comemo;
 

@@ -5,6 +5,7 @@
 //! is the point.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One kind of work. The doc of each variant states its unit: a sample is nanoseconds per that unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,20 @@ pub enum Work {
     EditLeaf {
         /// How many leaves, and inputs, there are.
         leaves: u32,
+    },
+    /// A file of `functions` functions, a check for each, and their sum; one edit. Unit: the write and the root. The value that is
+    /// written is made untimed.
+    Identity {
+        /// How many functions the file has.
+        functions: u32,
+        /// The edit.
+        edit: FileEdit,
+    },
+    /// An input that is a map of `keys` entries, a reader for each, and their sum; the value of one entry changes. Unit: the write and
+    /// the root. The value that is written is made untimed.
+    Keyed {
+        /// How many entries the map has.
+        keys: u32,
     },
     /// A root that reads `inputs` inputs itself; one changes. Unit: the write and the root.
     EditWide {
@@ -286,4 +301,65 @@ pub fn trace() -> Vec<u64> {
         }
     }
     trace
+}
+
+/// An edit of the file of [`Work::Identity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileEdit {
+    /// All functions move.
+    Shift,
+    /// The body of one changes.
+    Body,
+    /// One is put in above the others.
+    Insert,
+}
+
+/// A function in the file of [`Work::Identity`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Item {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub span: (u32, u32),
+    /// Its text.
+    pub body: Arc<str>,
+}
+
+impl Item {
+    /// The functions of a new file.
+    pub fn file(functions: u32) -> Vec<Item> {
+        let item = |i: u32| Item {
+            name: format!("function_{i}").into(),
+            span: (i * 100, i * 100 + 80),
+            body: format!("{{ let x = {i}; call(x, {}) }}", i * 7).into(),
+        };
+        (0..functions).map(item).collect()
+    }
+
+    /// Checks a text.
+    pub fn check(body: &str) -> u64 {
+        body.bytes().fold(7, |hash: u64, byte| hash.rotate_left(5) ^ u64::from(byte))
+    }
+}
+
+impl FileEdit {
+    /// Makes edit number `round`. Those with even numbers count.
+    pub fn apply(self, file: &mut Vec<Item>, round: u32) {
+        match self {
+            FileEdit::Shift => file.iter_mut().for_each(|item| item.span.0 += 1),
+            FileEdit::Body => {
+                let middle = file.len() / 2;
+                file[middle].body = format!("changed {round}").into();
+            }
+            FileEdit::Insert => {
+                // Every second edit takes it out again, so that the file stays as long as it is.
+                if round.is_multiple_of(2) {
+                    let body = format!("new {round}").into();
+                    file.insert(0, Item { name: "new".into(), span: (0, 1), body });
+                } else if &*file[0].name == "new" {
+                    file.remove(0);
+                }
+            }
+        }
+    }
 }

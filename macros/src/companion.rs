@@ -10,7 +10,7 @@ use syn::{Attribute, GenericParam, Generics, Meta, Token, TypeParamBound, WhereP
 use crate::function::Function;
 use crate::params::{Param, Role};
 use crate::task::{Task, generated};
-use crate::{blame, descriptor, requirements};
+use crate::{blame, descriptor, part, requirements};
 
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = task.function;
@@ -271,8 +271,8 @@ fn questions(task: &Task<'_>) -> TokenStream {
             must_use: true,
         },
     );
-    let boxed = boxed(task);
-    generated!(#task_fn #with #is_cached #forget #forget_all_of #clear #collect #boxed)
+    let (boxed, parts) = (boxed(task), part::expand(task));
+    generated!(#task_fn #with #is_cached #forget #forget_all_of #clear #collect #boxed #parts)
 }
 
 /// The one question that is about all calls.

@@ -6,7 +6,7 @@
 //! - the item is parsed (`function`, `options`, `params`) and checked (`check`); `types` tells what the names in a type say of it;
 //! - `task` is the parsed model; `blame` and `requirements` decide what the compiler's errors say, and where;
 //! - the item is written anew: `descriptor` writes the constant that the engine works from, `package` what tells it from others,
-//!   `shim` the function under the user's name, `companion` the type beside a free function, `expand` puts them together.
+//!   `shim` the function under the user's name, `companion` the type beside a free function, with `part` for what reads some of an output, `expand` puts them together.
 //!   `body` changes the tokens of a method's body.
 
 mod body;
@@ -26,6 +26,7 @@ mod companion;
 mod descriptor;
 mod expand;
 mod package;
+mod part;
 mod shim;
 
 use proc_macro::TokenStream;

@@ -14,6 +14,7 @@ mod runtime;
 mod session;
 mod stream;
 mod task_call;
+mod volatile;
 
 pub mod collections;
 pub mod env;
@@ -36,10 +37,11 @@ pub use carry::{Carried, current};
 pub use collections::{InputMap, Keys, TaskMap, fold, par_fold, transient_fold};
 pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
-    Activity, Ask, CancelToken, CycleError, Emitted, FixpointError, FunctionMemory, FunctionStats,
-    GateHolder, GateStats, GateWait, GateWaiter, Held, Input, InputValue, KnownTask, MemoryUse, Opened,
-    Persist, PersistInput, PersistKey, Reason, Refreshed, Scope, Stats, StorageStats, Swept, Task, TaskError,
-    Unstored, Update, UpdateError, UpdatePolicy, Weigh, ask, emit, par_each, par_map, scope, try_par_map,
+    Activity, Ask, CancelToken, CycleError, Digested, Emitted, FixpointError, FunctionMemory, FunctionStats,
+    GateHolder, GateStats, GateWait, GateWaiter, Held, Input, InputValue, KeyList, Keyed, KnownTask,
+    MemoryUse, Opened, PartOf, PartValue, Persist, PersistInput, PersistKey, Reason, Refreshed, Scope, Stats,
+    StorageStats, StoredPartOf, Swept, Task, TaskError, Unstored, Update, UpdateError, UpdatePolicy, Weigh,
+    ask, emit, par_each, par_map, scope, try_par_map, untracked,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};
@@ -48,6 +50,14 @@ pub use source_error::SourceError;
 pub use stored::{OpenError, StoredBuilder};
 pub use stream::{Stream, stream};
 pub use task_call::{PendingCall, TaskCall, TaskExt};
+pub use volatile::volatile;
+
+pub mod select {
+    //! Selections for parts: functions to give to [`Input::part`](crate::Input::part), [`Task::part`](crate::Task::part) and
+    //! `f::part`.
+
+    pub use larder_backend::{entry, keys};
+}
 
 #[doc(hidden)]
 #[path = "private.rs"]

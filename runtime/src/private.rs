@@ -14,8 +14,9 @@ pub mod v1 {
         name_of, type_id_of,
     };
     pub use larder_backend::{
-        Emitted, Registered, Task, boxed, call, clear, collect, forget, forget_all_of, is_cached, stored,
-        submit, task, unboxed, with,
+        Emitted, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task, boxed, call,
+        clear, collect, entry, forget, forget_all_of, is_cached, keys_of, part, stored, submit, task,
+        transient_part, unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};

@@ -66,7 +66,7 @@ fn references(most: usize) -> impl Strategy<Value = Vec<Ref>> {
 
 fn expr(concurrent: bool) -> impl Strategy<Value = Expr> {
     let sum = move |(at_once, of)| if concurrent && at_once { Expr::Scope(of) } else { Expr::Sum(of) };
-    let how = prop_oneof![4 => Just(How::Call), 2 => Just(How::Handle), 1 => Just(How::Through)];
+    let how = prop_oneof![4 => Just(How::Call), 2 => Just(How::Handle), 1 => Just(How::Through), 2 => Just(How::Part)];
     let leaf = prop_oneof![
         1 => (-2i64..4).prop_map(Expr::Const),
         4 => any::<u16>().prop_map(Expr::Input),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::program::{Failure, How, Key, Program, ROUNDS, Reader};
+use crate::program::{Failure, How, Key, Program, ROUNDS, Reader, part_of};
 
 /// An evaluation of a program from scratch.
 pub struct Kleene<'a> {
@@ -172,6 +172,7 @@ impl<'a> Kleene<'a> {
         match key {
             Key::Node(id) => program.evaluate(id, self),
             Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
+            Key::Part(id) => self.task(Key::Node(id)).map(part_of),
         }
     }
 
@@ -303,6 +304,7 @@ impl Reader for Kleene<'_> {
         match how {
             How::Call | How::Handle => self.task(Key::Node(id)),
             How::Through => self.task(Key::Through(id)),
+            How::Part => self.task(Key::Part(id)),
         }
     }
     fn attempt(&mut self, _: usize) -> Result<Option<i64>, Failure> {

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::program::Key;
+use crate::program::{Key, part_of};
 
 /// Something that a body read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,14 +104,28 @@ impl Ledger {
             match outcome(key) {
                 Some(true) => {}
                 // The body of a task on a cycle may return, and fails all the same.
-                Some(false) => self.tasks.get_mut(&key).into_iter().for_each(|record| record.value = None),
+                Some(false) => {
+                    let part = match key {
+                        Key::Node(id) => Some(Key::Part(id)),
+                        _ => None,
+                    };
+                    for key in [Some(key), part].into_iter().flatten() {
+                        self.tasks.get_mut(&key).into_iter().for_each(|record| record.value = None);
+                    }
+                }
                 None => violations.push(format!("{key:?} runs though nobody asks for it")),
             }
         }
         let failed = |key: &Key| outcome(*key) == Some(false);
         let read_failed = |read: &Read| matches!(read, Read::Value(key) if failed(key));
+        // The part of a task on a cycle has values in rounds, as the task has; no body of it tells which.
+        let read_part_of_cycle = |read: &Read| {
+            matches!(read, Read::Value(key @ Key::Part(id))
+                if self.on_cycles.contains(key) || self.on_cycles.contains(&Key::Node(*id)))
+        };
         for (key, reads, text) in self.violations.drain(..) {
-            if !failed(&key) && !reads.iter().any(read_failed) && !self.on_cycles.contains(&key) {
+            let is_by_cycle = self.on_cycles.contains(&key) || reads.iter().any(read_part_of_cycle);
+            if !failed(&key) && !reads.iter().any(read_failed) && !is_by_cycle {
                 violations.push(text);
             }
         }
@@ -202,6 +216,20 @@ impl Ledger {
         record.reads = reads;
         record.value = value;
         record.emitted = emitted;
+        if let Key::Node(id) = key {
+            self.part_follows(id, value);
+        }
+    }
+
+    /// A node has a value, and so has the part of it, which changes only if the part does.
+    fn part_follows(&mut self, id: usize, value: Option<i64>) {
+        let record = self.tasks.entry(Key::Part(id)).or_default();
+        let part = value.map(part_of);
+        if part.is_none() || record.value != part {
+            record.changed_at = self.now;
+        }
+        record.value = part;
+        record.reads = vec![Read::Value(Key::Node(id))];
     }
 
     /// All tasks that a task's last run read, and theirs, and so on, itself included.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::kleene::Kleene;
 use crate::ledger::Read;
-use crate::program::{Failure, How, Key, Program, Reader};
+use crate::program::{Failure, How, Key, Program, Reader, part_of};
 use crate::traces::Evaluated;
 
 /// The outcome of a task.
@@ -152,6 +152,7 @@ impl<'a> Naive<'a> {
         let mut value = match key {
             Key::Node(id) => program.evaluate(id, self),
             Key::Through(id) => self.task(Key::Node(id)).map(|value| value + 1),
+            Key::Part(id) => self.task(Key::Node(id)).map(part_of),
         };
         let Frame { mut outcome, low, .. } = self.stack.pop().expect("pushed above");
         if let Some(low) = low {
@@ -189,6 +190,7 @@ impl Reader for Naive<'_> {
         match how {
             How::Call | How::Handle => self.task(Key::Node(id)),
             How::Through => self.task(Key::Through(id)),
+            How::Part => self.task(Key::Part(id)),
         }
     }
     fn attempt(&mut self, id: usize) -> Result<Option<i64>, Failure> {

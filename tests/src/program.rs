@@ -34,6 +34,14 @@ pub enum How {
     Handle,
     /// Through a task function that takes a handle to the node.
     Through,
+    /// As a part of the value: see [`part_of`].
+    Part,
+}
+
+/// The part of a value that is read by [`How::Part`]. It keeps the order of values, so that cycles through it converge.
+#[must_use]
+pub fn part_of(value: i64) -> i64 {
+    value.div_euclid(4)
 }
 
 /// The computation of a node.
@@ -107,6 +115,8 @@ pub enum Key {
     Node(usize),
     /// The task that reads the node through a handle that it takes.
     Through(usize),
+    /// The part of the node's value.
+    Part(usize),
 }
 
 /// Why a node has no value.
@@ -192,7 +202,7 @@ impl Program {
     pub fn initial(&self, key: Key) -> Option<i64> {
         match key {
             Key::Node(id) if self.nodes[id].kind == Kind::Fixpoint => Some(initial(id)),
-            Key::Node(_) | Key::Through(_) => None,
+            Key::Node(_) | Key::Through(_) | Key::Part(_) => None,
         }
     }
 

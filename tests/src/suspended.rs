@@ -10,7 +10,7 @@ use larder::{TaskError, TaskExt, emit};
 use crate::executor::give_way;
 use crate::ledger::Read;
 use crate::program::{Failure, How, Key, Kind, Reader};
-use crate::world::{World, asynchronous, call, collect, sum_at_once, task, through, world};
+use crate::world::{World, asynchronous, call, collect, part, sum_at_once, task, through, world};
 
 /// Runs the body of an async node.
 pub(crate) async fn node(program: u32, id: usize) -> i64 {
@@ -123,6 +123,10 @@ impl Reader for Replay<'_> {
         if how == How::Through {
             self.body.reads.push(Read::Value(Key::Through(id)));
             return Ok(through(world_id, id, &task(world_id, &world.program, id)));
+        }
+        if how == How::Part {
+            self.body.reads.push(Read::Value(Key::Part(id)));
+            return Ok(part(world_id, &world.program, id));
         }
         self.body.reads.push(Read::Value(Key::Node(id)));
         if how == How::Call && world.program.nodes[id].kind != Kind::Async {

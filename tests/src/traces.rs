@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::generate::End;
 use crate::ledger::Read;
-use crate::program::{Key, Kind, Program};
+use crate::program::{Key, Kind, Program, part_of};
 
 /// The reads and the outcome of a task, evaluated from scratch.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +105,7 @@ impl Traces {
                 (known.value, known.changed_in) = (now.value, self.step);
             }
         }
+        self.parts_follow(evaluated);
         let reasons: Vec<_> = run.iter().map(|key| (*key, self.reason(program, *key, evaluated))).collect();
         for (key, now) in evaluated {
             let has_run = run.contains(key);
@@ -125,6 +126,19 @@ impl Traces {
             self.check(key, &reason)?;
         }
         Ok(())
+    }
+
+    /// The part of a node is brought up to date with the node, whether it is asked for or not.
+    fn parts_follow(&mut self, evaluated: &BTreeMap<Key, Evaluated>) {
+        for (key, now) in evaluated {
+            let (Key::Node(id), Some(value)) = (*key, now.value) else { continue };
+            if let Some(known) = self.tasks.get_mut(&Key::Part(id)) {
+                let part = Some(part_of(value));
+                if known.value != part {
+                    (known.value, known.changed_in) = (part, self.step);
+                }
+            }
+        }
     }
 
     fn reason(&self, program: &Program, key: Key, evaluated: &BTreeMap<Key, Evaluated>) -> Reason {
@@ -279,7 +293,7 @@ impl Traces {
 fn kind(program: &Program, key: Key) -> Option<Kind> {
     match key {
         Key::Node(id) => program.nodes.get(id).map(|node| node.kind),
-        Key::Through(_) => None,
+        Key::Through(_) | Key::Part(_) => None,
     }
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use self::bodies::Receiver;
 pub use self::bodies::{asynchronous, fixpoint, named, plain, through, unequal, volatile};
-pub(crate) use self::bodies::{call, collect, sum_at_once, task};
+pub(crate) use self::bodies::{call, collect, part, sum_at_once, task};
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
 use crate::program::{FILES, Key, Kind, Program};

@@ -49,6 +49,8 @@ counters! {
     verified,
     /// Runs that returned an equal value.
     cut_off,
+    /// Parts that were brought up to date by their source.
+    settled,
     /// Runs that failed.
     failed,
     /// Bodies run apart.

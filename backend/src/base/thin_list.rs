@@ -131,6 +131,14 @@ impl<T: Copy> ThinList<T> {
         unsafe { std::slice::from_raw_parts(self.place().elements(), self.len()) }
     }
 
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        if self.word.is_null() {
+            return &mut [];
+        }
+        // SAFETY: the first `len` elements are initialised, and `&mut self` makes them ours.
+        unsafe { std::slice::from_raw_parts_mut(self.place().elements(), self.len()) }
+    }
+
     /// Adds an element. Returns whether the list is long, and has grown twice by that since it was made or [fitted](Self::fit).
     pub(crate) fn push(&mut self, element: T) -> bool {
         let length = self.len();

@@ -13,12 +13,16 @@ use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::ptr;
 
+use crate::call::digested::in_key;
 use crate::call::slot::StackMagicAnySlot;
 use crate::call::storable::PersistKey;
 use larder_storage::codec::{self, EncodeError};
 
+mod part;
 mod paths;
 
+pub(crate) use self::part::split;
+pub use self::part::{ByKeyRef, PartArgs, PartKey};
 use self::paths::{hash_part, same_part};
 
 /// A parameter passed by reference: `&str`, `&Path`, `&[T]`, `&T`, and the receiver `&self`.
@@ -201,20 +205,20 @@ where
 {
     as_wrapped!(ByRef<'a, T>);
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        codec::encode_into(self.0.0, out)
+        in_key(true, || codec::encode_into(self.0.0, out))
     }
     fn encode_owned(owned: &T::Owned, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        codec::encode_into(Borrow::<T>::borrow(owned), out)
+        in_key(true, || codec::encode_into(Borrow::<T>::borrow(owned), out))
     }
 }
 
 impl<T: KeyPart + PersistKey> Param for Store<ByVal<T>> {
     as_wrapped!(ByVal<T>);
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        codec::encode_into(&self.0.0, out)
+        in_key(true, || codec::encode_into(&self.0.0, out))
     }
     fn encode_owned(owned: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        codec::encode_into(owned, out)
+        in_key(true, || codec::encode_into(owned, out))
     }
 }
 

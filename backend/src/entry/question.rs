@@ -11,8 +11,10 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::call::args::Args;
+use crate::call::storable::Persist;
 use crate::context::local::OutOfSight;
 use crate::entry::ask::{clear, forget, forget_all_of, is_cached, place, task};
+use crate::entry::part::{PartValue, StoredPartOf};
 use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
 use crate::evaluate::lookup::{inside, outside};
@@ -121,6 +123,21 @@ impl<R, F: FnOnce() -> R> Ask<F> {
                 panic!("the call that `larder::ask(..).task()` met returns another type than the handle's")
             }
         }
+    }
+
+    /// Selects a part of the call's output by a key, as [`Task::part`] does. `T` is the output of the task function. The part keeps a handle
+    /// to the call.
+    ///
+    /// # Panics
+    /// Panics as [`Task::part`] does, and as [`ask`] says.
+    #[track_caller]
+    pub fn part<T, Q, P>(self, key: &Q, select: impl Fn(&T, &Q) -> P + Copy + 'static) -> P
+    where
+        T: Clone + Send + Sync + 'static,
+        Q: ?Sized + StoredPartOf,
+        P: PartValue + Persist,
+    {
+        self.task::<T>().part(key, select)
     }
 
     /// All values of type `D` that the call and what it depends on emitted; makes the call if need be.

@@ -37,6 +37,8 @@ pub struct FunctionStats {
     pub verified: u64,
     /// Runs that returned an equal value, so that their dependents stayed current.
     pub cut_off: u64,
+    /// Parts (`f::part`) that were brought up to date when their source had changed, by a selection from it. Not counted among `runs`.
+    pub settled: u64,
     /// Runs that panicked, met a cycle or were cancelled.
     pub failed: u64,
     /// Bodies run a second time, at the same time as a first one: on a thread pool, where waiting for the first might never have
@@ -60,6 +62,7 @@ impl FunctionStats {
             runs: self.runs.saturating_sub(earlier.runs),
             verified: self.verified.saturating_sub(earlier.verified),
             cut_off: self.cut_off.saturating_sub(earlier.cut_off),
+            settled: self.settled.saturating_sub(earlier.settled),
             failed: self.failed.saturating_sub(earlier.failed),
             apart: self.apart.saturating_sub(earlier.apart),
             time: self.time.saturating_sub(earlier.time),
@@ -169,6 +172,7 @@ fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
         runs: sums.runs,
         verified: sums.verified,
         cut_off: sums.cut_off,
+        settled: sums.settled,
         failed: sums.failed,
         apart: sums.apart,
         time: time_of(sums),

@@ -29,6 +29,7 @@ use crate::evaluate::apart::run_apart;
 use crate::evaluate::async_run::{drive, try_launch_here};
 use crate::evaluate::cycle;
 use crate::evaluate::execute::execute;
+use crate::evaluate::parts::settle_claimed;
 use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
 use crate::graph::failure::{CycleError, TaskError};
@@ -268,6 +269,9 @@ fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
             Step::Run => {
                 let node = visit.node;
                 visits.stack.pop();
+                if node.task_fn.part.is_some() && settle_claimed(local, node) {
+                    continue;
+                }
                 let outcome = execute(local, node);
                 if visits.stack.is_empty() {
                     return (outcome, Made::Run);

@@ -10,19 +10,19 @@ use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
 use crate::evaluate::cycle;
+use crate::evaluate::parts::{note_part, settle_parts};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
+use crate::evaluate::relink::relink;
 use crate::graph::claim::Phase;
-use crate::graph::edges::{Dependent, Deps, Edge};
+use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping, Leaving};
-use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran;
-use crate::persist::reads_changed;
 use larder_storage::Digest;
 
 /// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
@@ -187,8 +187,14 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     if ran == Ran::Equal {
         counters.cut_off.add(1);
     }
+    if node.task_fn.part.is_some() {
+        note_part(node);
+    }
     end_claim(local, node, Phase::Fresh);
     drop(replaced);
+    if ran == Ran::Changed && node.keeping().contains(Keeping::HAS_PARTS) {
+        settle_parts(local, node);
+    }
     Completed::Published
 }
 
@@ -291,66 +297,6 @@ fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
     local.pop_claim(node);
     drop(stale_reads::take(&node.work, 0));
     node.end_claim(phase, &local.engine().lot);
-}
-
-/// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether those that can emit are
-/// others, or in another order: then so may be what is collected through the node.
-pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
-    // SAFETY: the claim is held.
-    let before = unsafe { node.deps() }.as_slice();
-    if before == reads {
-        return false;
-    }
-    // The reads of a restored run are not known.
-    let emitters_changed = node.flag(Flags::RESTORED) || !same_emitters(before, reads);
-    reads_changed(node, before.len());
-    local
-        .add_memory((reads.len().cast_signed() - before.len().cast_signed()) * footprint::EDGE.cast_signed());
-    for (position, &read) in reads.iter().enumerate() {
-        if before.get(position) != Some(&read) {
-            let reverse = Dependent::new(node, position, read);
-            if read.node().with_dependents(|dependents| dependents.push(reverse)) {
-                local.engine().queue_tidying(read.node());
-            }
-        }
-    }
-    for (position, &read) in before.iter().enumerate() {
-        if reads.get(position) != Some(&read) {
-            unlink(local, read.node());
-        }
-    }
-    // SAFETY: the claim is held, and the old slice is not used any more.
-    unsafe { *node.deps.get() = Deps::from_slice(reads) };
-    emitters_changed
-}
-
-/// Whether two lists of reads are the same but for nodes that emit nothing. For example, an input that was removed and made again
-/// is another node.
-fn same_emitters(before: &[Edge], reads: &[Edge]) -> bool {
-    let same = before.iter().zip(reads).take_while(|(before, read)| before == read).count();
-    let emits = |read: &&Edge| read.node().task_fn.emits();
-    before[same..].iter().filter(emits).eq(reads[same..].iter().filter(emits))
-}
-
-/// Notes that a reverse edge out of `read` is dead. It is taken out when enough of them are.
-fn unlink(local: &Local, read: NodeRef) {
-    let (first, crowded) = read.with_dependents(|dependents| {
-        let dead = read.dead.load(Relaxed).saturating_add(1);
-        read.dead.store(dead, Relaxed);
-        let all = dependents.as_slice().len();
-        let live = all.saturating_sub(usize::from(dead));
-        ((dead == 1).then_some(all), dead == u16::MAX || usize::from(dead) > live.max(8))
-    });
-    if read.flag(Flags::SOURCE) {
-        read.put_on(Leaving::WAS_READ);
-    }
-    if let Some(edges) = first {
-        local.engine().note_dead_edges(read, edges);
-    }
-    // One that is not wanted any more may have lost its last reader.
-    if crowded || read.has(Leaving::ABANDONED | Leaving::UNREACHABLE) {
-        local.engine().queue_tidying(read);
-    }
 }
 
 /// Keeps what the run emitted. Returns whether it differs from what the last one did.

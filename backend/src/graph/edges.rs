@@ -147,7 +147,7 @@ impl Place {
 }
 
 /// A reverse edge: a reader, and about where in its reads the edge stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct Dependent(*mut ());
 
@@ -251,6 +251,27 @@ impl Dependents {
             self.0 = list.into_raw();
             grows_again
         }
+    }
+
+    /// Puts one reverse edge in the place of another. Returns whether that was found, among the few that are looked at.
+    pub(crate) fn replace(&mut self, old: Dependent, new: Dependent) -> bool {
+        const LOOKS: usize = 8;
+        if self.is_single() {
+            let is_it = self.0 == old.0;
+            if is_it {
+                self.0 = new.0;
+            }
+            return is_it;
+        }
+        if self.0.is_null() {
+            return false;
+        }
+        // SAFETY: as in `push`.
+        let mut list = unsafe { ThinList::<Dependent>::from_raw(self.0) };
+        let found = list.as_mut_slice().iter_mut().take(LOOKS).find(|dependent| **dependent == old);
+        let is_found = found.map(|found| *found = new).is_some();
+        self.0 = list.into_raw();
+        is_found
     }
 
     /// Gives back what memory it has too much.

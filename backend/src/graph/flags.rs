@@ -80,6 +80,8 @@ bitflags! {
         const RECENT = 1 << 3;
         /// New, and listed as such: it goes before others if it is not used again soon.
         const ON_PROBATION = 1 << 4;
+        /// Parts have been made of the value (`evaluate/parts.rs`).
+        const HAS_PARTS = 1 << 5;
     }
 }
 

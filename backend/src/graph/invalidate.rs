@@ -54,6 +54,13 @@ impl Marking {
         self.0.finish();
     }
 
+    /// Marks what depends on `changed`, transitively, but for readers that are `settled`: they are current. The caller holds the gate
+    /// exclusively.
+    pub(crate) fn mark_dependents_but(&mut self, changed: NodeRef, settled: fn(NodeRef, u32) -> bool) {
+        self.0.mark_readers_but(changed, None, settled);
+        self.0.finish();
+    }
+
     /// Makes a node stale whose reads are known to the store, and marks what depends on it. The caller holds the gate
     /// exclusively.
     pub(crate) fn mark_restored(&mut self, node: NodeRef) {
@@ -76,6 +83,9 @@ impl Marking {
         self.0.reached.as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
+
+/// How many readers of one node the processor is to fetch at a time.
+const FETCHED: usize = 16;
 
 /// Makes a node stale that has to run again whatever its reads are, and marks what depends on it.
 ///
@@ -152,15 +162,35 @@ impl Pass {
     }
 
     fn mark_readers(&mut self, read: NodeRef, origin: Option<NodeRef>) {
+        self.mark_readers_but(read, origin, |_, _| false);
+    }
+
+    #[inline(always)]
+    fn mark_readers_but(
+        &mut self,
+        read: NodeRef,
+        origin: Option<NodeRef>,
+        is_settled: impl Fn(NodeRef, u32) -> bool,
+    ) {
         // SAFETY: the gate is held exclusively.
         let dependents = unsafe { read.dependents_exclusively() };
         let mut dead = 0;
-        for dependent in dependents.as_slice() {
+        let mut mark = |dependent: Dependent| {
             // SAFETY: the gate is held exclusively.
             match unsafe { dependent.position_of(read) } {
-                Some(position) => self.mark_reader(read, *dependent, position, origin),
+                Some(_) if is_settled(dependent.reader(), self.epoch) => {}
+                Some(position) => self.mark_reader(read, dependent, position, origin),
                 None => dead += 1,
             }
+        };
+        match dependents.as_slice() {
+            [only] => mark(*only),
+            few if few.len() < FETCHED => few.iter().for_each(|dependent| mark(*dependent)),
+            many => many.chunks(FETCHED).for_each(|chunk| {
+                // SAFETY: the gate is held exclusively.
+                unsafe { NodeRef::fetch(chunk.iter().map(|dependent| dependent.reader())) };
+                chunk.iter().for_each(|dependent| mark(*dependent));
+            }),
         }
         if dead > 0 {
             purge_dead(read);

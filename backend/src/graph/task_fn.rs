@@ -5,6 +5,7 @@
 //! the `TypeId` of a marker type that the generated code declares, and equal addresses are only the fast way to see it.
 
 mod raw;
+mod part;
 mod shims;
 mod stored;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::call::args::Key;
 use crate::graph::node::Node;
 
+pub(crate) use self::part::SelectPart;
 use self::raw::Cycle;
 pub use self::raw::RawTaskFn;
 pub(crate) use self::raw::{Erased, LeafChange, Ran};
@@ -224,6 +226,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             stays: false,
             most: None,
             is_bounded: false,
+            part: None,
         };
         Self { raw, types: PhantomData }
     }

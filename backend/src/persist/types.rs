@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::args::{Args, ArgsSlot, ByKey, Key};
+use crate::call::digested::in_key;
 use crate::call::slot::StackMagicAnySlot;
 use crate::call::storable::{Persist, PersistInput};
 use crate::graph::flags::Flags;
@@ -98,7 +99,7 @@ pub(crate) fn recall_key<A: Args<Key: DeserializeOwned>>(
     encoded: &[u8],
     use_key: &mut dyn FnMut(u64, &mut ArgsSlot<'_>),
 ) -> bool {
-    let Ok(key) = codec::decode::<A::Key>(encoded) else { return false };
+    let Ok(key) = in_key(true, || codec::decode::<A::Key>(encoded)) else { return false };
     let mut again = Vec::with_capacity(encoded.len());
     if A::encode_key(&key, &mut again).is_err() || again != encoded {
         return false;

@@ -24,8 +24,9 @@ use crate::context::local::Local;
 use crate::context::token::CancelToken;
 use crate::context::watch::UpdateError;
 use crate::evaluate::handle::Task;
+use crate::evaluate::parts::{is_settled, settle_exclusively};
 use crate::graph::claim::{Phase, StateWord};
-use crate::graph::flags::{Flags, Leaving};
+use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::invalidate::Marking;
 use crate::graph::node::{Header, NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{LeafChange, Site, TaskFn, type_id};
@@ -340,7 +341,15 @@ impl Engine {
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
-                marking.mark_dependents(node);
+                // With a store, its readers are marked there as they are here, so parts are settled when they are asked for.
+                if !removes && persistence.is_none() && node.keeping().contains(Keeping::HAS_PARTS) {
+                    settle_exclusively(node, epoch)
+                        .into_iter()
+                        .for_each(|part| marking.mark_dependents(part));
+                    marking.mark_dependents_but(node, is_settled);
+                } else {
+                    marking.mark_dependents(node);
+                }
             }
             if removes {
                 if !node.has(Leaving::NAMELESS) {

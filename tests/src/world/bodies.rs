@@ -7,7 +7,7 @@ use larder::{Task, TaskError, emit, par_map, task_fn};
 
 use super::{WEIGHT, World, world};
 use crate::ledger::Read;
-use crate::program::{Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial};
+use crate::program::{Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial, part_of};
 use crate::suspended;
 
 thread_local! {
@@ -157,6 +157,20 @@ pub(crate) fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
     }
 }
 
+/// The part of the value of a node that has handles.
+pub(crate) fn part(world: u32, program: &Program, id: usize) -> i64 {
+    let select = |value: &i64, (): &()| part_of(*value);
+    match program.nodes[id].kind {
+        Kind::Plain => plain::part(world, id, &(), select),
+        Kind::Named => named::part(world, &id.to_string(), &(), select),
+        Kind::Method => unreachable!("methods have no companion"),
+        Kind::NoEq => unequal::part(world, id, &(), select),
+        Kind::Volatile => volatile::part(world, id, &(), select),
+        Kind::Fixpoint => fixpoint::part(world, id, &(), select),
+        Kind::Async => asynchronous::task(world, id).part(&(), select),
+    }
+}
+
 pub(crate) fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::collect(world, id),
@@ -195,6 +209,10 @@ impl Reader for Running<'_> {
             How::Through => {
                 note(Read::Value(Key::Through(id)));
                 through(world, id, &task(world, program, id))
+            }
+            How::Part => {
+                note(Read::Value(Key::Part(id)));
+                part(world, program, id)
             }
         })
     }

@@ -9,4 +9,5 @@ mod cycles;
 mod fanning;
 mod futures;
 mod nodes;
+mod parts;
 mod stored;

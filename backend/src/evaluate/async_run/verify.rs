@@ -10,6 +10,7 @@ use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
 use crate::evaluate::execute::execute;
 use crate::evaluate::node_wait::{Asked, NodeWait};
+use crate::evaluate::parts::settle_claimed;
 use crate::graph::stop::Stop;
 
 use super::State;
@@ -78,6 +79,9 @@ impl State {
                 Step::Run => {
                     let node = visit.node;
                     self.visits.pop();
+                    if node.task_fn.part.is_some() && settle_claimed(local, node) {
+                        continue;
+                    }
                     match execute(local, node) {
                         Err(stop) if stop.is_given_up() && !self.gives_way(local) => {
                             return self.abort(local, stop);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::part::SelectPart;
 use super::stored::{RawLeaf, RawStored, RecallKey};
 use super::{Definition, Site, Written};
 use crate::base::stack::on_enough_stack;
@@ -66,6 +67,8 @@ pub struct RawTaskFn {
     pub(crate) most: Option<usize>,
     /// Whether outputs are weighed or counted.
     pub(crate) is_bounded: bool,
+    /// For a part: how its value is taken from its source's.
+    pub(crate) part: Option<SelectPart>,
 }
 
 /// Looks at a source again: `session::source::observe` for its types.
