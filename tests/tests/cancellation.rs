@@ -175,6 +175,32 @@ fn scopes_and_carried_work_are_cancelled_with_their_session() {
     );
 }
 
+/// A call that is answered from memory does not look whether its session is cancelled. A loop of such calls has ways out.
+#[test]
+fn a_loop_of_hits_ends_where_it_looks_itself_or_between_the_items_of_a_scope() {
+    let rt = Runtime::builder().threads(2).build();
+    let (token, ran) = (CancelToken::new(), AtomicUsize::new(0));
+    let hit = || {
+        if ran.fetch_add(1, SeqCst) >= 500 {
+            token.cancel();
+        }
+        leaf(1)
+    };
+    let outcome = rt.session().token(&token).try_run(|| par_map(0..100_000, |_| hit()).len());
+    assert!(matches!(outcome, Err(TaskError::Cancelled)), "{outcome:?}");
+    assert!(ran.load(SeqCst) < 1000, "{ran:?}");
+    let (token, mut looked) = (CancelToken::new(), 0);
+    let outcome = rt.session().token(&token).try_run(|| {
+        while !token.is_cancelled() {
+            looked += leaf(1);
+            if looked == 500 {
+                token.cancel();
+            }
+        }
+    });
+    assert!(outcome.is_ok() && looked == 500);
+}
+
 #[test]
 fn a_part_of_a_session_can_be_cancelled_alone() {
     let rt = Runtime::new();

@@ -13,7 +13,7 @@ fn text(path: &Path) -> String {
     entries.map(|entry| text(&entry)).collect()
 }
 
-/// What stands between back quotes, in order.
+/// Returns the texts between back quotes, in order.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

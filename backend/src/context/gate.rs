@@ -54,7 +54,8 @@ pub(crate) struct Gate {
 pub enum UpdatePolicy {
     /// Wait until the open sessions have ended by themselves.
     Wait,
-    /// Cancel the open sessions: they end with `Cancelled` at the next task boundary.
+    /// Cancel the open sessions: they end with `Cancelled` at the next task boundary. A call that is answered from memory is none
+    /// ([`CancelToken`](crate::CancelToken)): the update waits for a body that makes no other calls.
     Cancel,
 }
 

@@ -16,7 +16,8 @@ use crate::context::engine::Engine;
 ///
 /// A session looks at its token where it begins or waits for a task, and while it waits to be opened. Calls that are answered
 /// from memory do not look, as that would cost them more than the answer: a body that makes nothing but hits runs to its end. So does
-/// one that makes no calls. Such a body can look by itself, at [`CancelToken::is_cancelled`].
+/// one that makes no calls. Such a body can look by itself, at [`CancelToken::is_cancelled`] of a token that it is given; and a loop that
+/// is written as [`par_map`](crate::par_map) ends between two of its items.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<Inner>);
 
