@@ -1,6 +1,6 @@
 //! Collections: values of many entries, computed in time proportional to what has changed.
 //!
-//! A collection is a tree. Its leaves are lists of some dozens of rows, and each node is a *part* of the collection. What is computed of a
+//! A collection is a tree. Its leaves are lists of some dozens of rows, and each node is a *part* of the collection. A result of a
 //! part is a task: of the lists by the user's functions, of the others from the parts below. A changed row makes one list stale
 //! and the parts above it, about `log n` to the base of 8 or 32; the others are current.
 //!

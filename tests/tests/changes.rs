@@ -493,7 +493,7 @@ fn an_update_reads_what_it_changes() {
         let before = update.with(&count, |count| *count);
         update.set(&count, before + 1);
         update.modify(&log, |log| log.push(before + 100));
-        // What was set before in this update counts.
+        // Earlier changes of this update count.
         assert_eq!(update.with(&count, |count| *count), 2);
         assert_eq!(update.modify(&log, |log| (log.pop(), log.len())), (Some(101), 1));
         let existing = update.input_or_set("count", 5);

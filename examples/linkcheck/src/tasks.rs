@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A link is judged by itself, so that after an edit the links of one file are judged again, and those that lead to a heading of
-//! it. What is gathered from all files is gathered by folds: an edit that leaves the links of a file as they are asks for no
+//! it. Folds gather from all files: an edit that leaves the links of a file as they are asks for no
 //! other file. Pages are asked for once for all links to them, so many at once as the stream lets run.
 
 use std::fmt;

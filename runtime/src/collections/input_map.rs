@@ -450,7 +450,7 @@ impl<K: PartialEq, V: PartialEq, D> PartialEq for Bucket<K, V, D> {
         }
     }
 }
-/// What readers see: rows by key and value, parts by name.
+/// Rows by key and value, parts by name: that is all that readers see.
 impl<K: Serialize, V: Serialize, D> Serialize for Bucket<K, V, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -101,7 +101,7 @@ impl<K> Keys<K> {
         Self::above(leaves, is_durable)
     }
 
-    /// Makes a list of keys that need not be `Serialize`, cut by their `Hash`. What is computed of its parts is not stored.
+    /// Makes a list of keys that need not be `Serialize`, cut by their `Hash`. Results over it are not stored.
     pub fn transient(keys: impl IntoIterator<Item = K>) -> Self
     where
         K: Hash,

@@ -46,7 +46,7 @@ pub trait HashOf<K>: Send + Sync + 'static {
 impl<K: Hash + PersistKey> HashOf<K> for Stored {
     fn hash_of(key: &K) -> u64 {
         let encoded = with_buffer(|bytes| codec::encode_into(key, bytes).map(|()| place(bytes)));
-        // For example, a path that is not UTF-8. What reads its list is not stored.
+        // For example, a path that is not UTF-8. Readers of its list are not stored.
         encoded.unwrap_or_else(|_| Transient::hash_of(key))
     }
 }

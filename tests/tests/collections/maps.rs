@@ -126,7 +126,7 @@ fn a_changed_entry_runs_the_tasks_on_the_way_to_it() {
             assert!(old.is_some());
             let (_, runs) = runs_of(&runtime, || sum(&map));
             assert!(runs <= most_bodies(n as usize) + 1, "{runs} bodies for one of {n}");
-            // What does not look at values looks at the list, and ends there.
+            // A task that looks at no value looks at the list, and ends there.
             assert_eq!(runs_of(&runtime, || length(&map)), (n as usize, 1));
             let before = runtime.stats().get("sorted_keys").map(|function| function.runs);
             assert!(runs_of(&runtime, || sorted_keys(&map)).1 <= 2);
