@@ -89,7 +89,7 @@ fn a_cap_acts_while_the_program_runs() {
             assert_eq!(pages(&runtime, round * 100..round * 100 + 100), 100);
             runtime.flush().unwrap();
             runtime.shrink_to(0).unwrap();
-            // What has to go goes when sessions open, from the queue of the writer.
+            // Victims go when sessions open, through the queue of the writer.
             while stored().total_bytes() > CAP + CAP / 16 {
                 others += 1;
                 pages(&runtime, 1_000_000 + others..1_000_001 + others);

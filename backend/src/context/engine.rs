@@ -61,7 +61,8 @@ impl Default for Config {
             threads,
             patience,
             apart_after,
-            memory_cap: None,
+            // See ci/capped.sh.
+            memory_cap: if cfg!(larder_capped) { Some(0) } else { None },
             collect_after: None,
         }
     }

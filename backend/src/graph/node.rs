@@ -48,7 +48,7 @@ pub(crate) struct Header {
     pub(crate) work: AtomicPtr<()>,
     /// Under `lock`: the readers of this node.
     dependents: UnsafeCell<Dependents>,
-    /// What is stored of the node, and parts that few nodes need: a handle, emitted values, a failure.
+    /// The node's part in the store, and parts that few nodes need: a handle, emitted values, a failure.
     beside: OnceBox<Beside>,
     /// The epoch in which the value last changed.
     pub(crate) changed_at: AtomicU32,
@@ -163,7 +163,7 @@ impl Header {
             self.leaving.fetch_and(!flags.bits(), Relaxed);
         }
     }
-    /// What is stored of the node, if it has a place for that.
+    /// Returns the place for what is stored of the node, if it has one.
     pub(crate) fn persisted(&self) -> Option<&Mutex<Option<Persisted>>> {
         Some(&self.beside.get()?.persisted)
     }

@@ -185,7 +185,7 @@ struct Trouble {
     is_final: bool,
 }
 
-/// What waits stands in pieces of this size: a buffer that grows on and on is half empty, and stands in memory twice when it grows.
+/// Waiting groups stand in pieces of this size: a buffer that grows on and on is half empty, and stands in memory twice when it grows.
 const PIECE: usize = 1 << 20;
 
 /// Groups larger than this are moved, not copied.

@@ -59,7 +59,7 @@ pub fn left_on_disk() -> f64 {
         let report = runtime.storage_report().expect("there is a store").expect("the store can be read");
         report.total_bytes() as f64
     };
-    // What goes is swept out of lists behind a flush, in slices.
+    // Lists are swept behind a flush, in slices.
     let swept = || {
         let mut before = records();
         loop {

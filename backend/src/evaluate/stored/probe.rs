@@ -208,8 +208,8 @@ impl Persistence {
         }
     }
 
-    /// Drops the records of tasks over removed inputs whose nodes have gone. What they have read is not there any more: only an
-    /// input that is made again, with the value that it had, could make use of them, and that is a new one.
+    /// Drops the records of tasks over removed inputs whose nodes have gone. They have read an input that is not there any more: only
+    /// one that is made again, with the value that it had, could make use of them, and that is a new one.
     pub(crate) fn drop_orphans(&self) {
         let orphans = std::mem::take(&mut *self.orphans.lock());
         self.remove(orphans);

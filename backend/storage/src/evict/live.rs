@@ -11,7 +11,7 @@
 //! ```
 //! For example: a cap of 64 MiB, and 70 are stored. The writer finds 20,000 tasks that were not used for longest, and of 11 MiB in all.
 //! Had they older traces, these would go. They have none, so each of them becomes a victim; the next sessions find them listed,
-//! and slices of some hundred tasks go before these sessions open. What a victim has been read by stays, and stays valid.
+//! and slices of some hundred tasks go before these sessions open. The readers of a victim stay, and stay valid.
 //!
 //! Only the engine can tell that memory does not go by a record. It says so with the gate held exclusively, so that no session is
 //! restoring the task meanwhile; the removal itself takes the writer's queue.

@@ -47,7 +47,7 @@ pub(super) enum SourceChange {
     Remove,
 }
 
-/// The length of an encoded key, trace or list of chunks. What they are made of is limited to far less.
+/// The length of an encoded key, trace or list of chunks. Keys and values are limited to far less.
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a record is shorter than 4 GiB")
 }
