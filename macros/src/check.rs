@@ -3,15 +3,17 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericParam, Generics, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType, Signature,
-    TraitBound, Type, TypeBareFn, TypeImplTrait, TypeParamBound, TypeReference, WherePredicate,
+    Attribute, FnArg, GenericParam, Generics, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType,
+    Signature, TraitBound, Type, TypeBareFn, TypeImplTrait, TypeParamBound, TypeReference, WherePredicate,
 };
 
 use crate::body;
+use crate::bounds;
 use crate::errors::Errors;
 use crate::function::Function;
 use crate::options::Options;
 use crate::params::{self, Param, Role};
+use crate::place;
 
 /// More arguments than any key can have; the receiver comes on top.
 const MOST_PARAMETERS: usize = 12;
@@ -19,6 +21,7 @@ const MOST_PARAMETERS: usize = 12;
 pub(crate) fn function(function: &Function, params: &[Param], options: &Options, errors: &mut Errors) {
     let sig = &function.sig;
     qualifiers(sig, errors);
+    company(&function.attrs, sig, errors);
     if function.body.is_none() {
         errors.at(
             sig,
@@ -41,6 +44,7 @@ pub(crate) fn function(function: &Function, params: &[Param], options: &Options,
     }
     let storage = if options.transient.is_some() { Storage::Memory } else { Storage::Disk };
     params.iter().for_each(|param| parameter(param, storage, errors));
+    bounds::check(sig, params, storage == Storage::Disk, errors);
     closures(sig, params, errors);
     output(&sig.output, storage, errors);
     if let Some(body) = &function.body {
@@ -72,6 +76,41 @@ fn qualifiers(sig: &Signature, errors: &mut Errors) {
         errors.at(
             dots,
             "a task function cannot be variadic: its arguments form a key of known type; take a slice",
+        );
+    }
+}
+
+/// Attributes and names that make the function one that something else calls.
+fn company(attrs: &[Attribute], sig: &Signature, errors: &mut Errors) {
+    for attr in attrs {
+        let Some(name) = attr.path().segments.last().map(|last| last.ident.to_string()) else { continue };
+        match name.as_str() {
+            "task_fn" => errors.at(attr, "`#[task_fn]` stands on this function twice; keep one, with the options of both"),
+            "test" | "bench" => errors.at(
+                attr,
+                "a test cannot be a task function: it would be answered from the cache; leave `#[task_fn]` off, and call the task \
+                 functions under test in `runtime.run(..)`",
+            ),
+            _ => {}
+        }
+    }
+    if sig.ident == "main" && sig.inputs.is_empty() {
+        errors.at(
+            &sig.ident,
+            "`main` cannot be a task function: it has no session to be called in; put `#[task_fn]` on the functions that it calls, and \
+             call them in `runtime.run(..)`",
+        );
+    }
+}
+
+/// A function without `Self` is taken for a free one, whose companion cannot stand in an `impl`.
+pub(crate) fn companion_place(sig: &Signature, errors: &mut Errors) {
+    if place::is_in_impl() {
+        let name = &sig.ident;
+        errors.at(
+            name,
+            format!("an associated function that mentions no `Self` is taken for a free one, whose companion type `{name}` cannot stand in \
+                     an `impl`; write `#[task_fn(no_companion)]`, or move the function out"),
         );
     }
 }

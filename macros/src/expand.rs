@@ -31,6 +31,7 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     let has_companion = has_companion(&function, &options);
     if has_companion {
         check::companion_name(&function.sig, &mut errors);
+        check::companion_place(&function.sig, &mut errors);
     } else {
         check::method_lifetimes(&function.sig, &mut errors);
     }

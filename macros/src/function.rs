@@ -69,7 +69,9 @@ fn other_item(input: ParseStream<'_>) -> Option<Error> {
         ("a module", "put it on the functions in the module, one by one")
     } else if input.peek(Token![static]) || (input.peek(Token![const]) && !is_fn_after_const(input)) {
         ("a constant", "write a function that returns the value")
-    } else if input.peek(Token![type]) || input.peek(Token![use]) || input.peek(Token![let]) {
+    } else if input.peek(Token![let]) {
+        ("a variable", "write a closure as a function of its own, with what it captures as parameters")
+    } else if input.peek(Token![type]) || input.peek(Token![use]) {
         ("this item", "put it on a function")
     } else {
         return None;

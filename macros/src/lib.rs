@@ -3,7 +3,8 @@
 //! Use it through the `larder` crate, which re-exports it: the code that it writes names `::larder::__private`.
 //!
 //! In reading order; each module imports those before it:
-//! - the item is parsed (`function`, `options`, `params`) and checked (`check`); `types` tells what the names in a type say of it;
+//! - the item is parsed (`function`, `options`, `params`) and checked (`check`, `bounds`); `types` tells what the names in a type say of
+//!   it, `place` where the item stands;
 //! - `task` is the parsed model; `blame` and `requirements` decide what the compiler's errors say, and where;
 //! - the item is written anew: `descriptor` writes the constant that the engine works from, `package` what tells it from others,
 //!   `shim` the function under the user's name, `companion` the type beside a free function, with `part` for what reads some of an output, `expand` puts them together.
@@ -14,8 +15,10 @@ mod errors;
 mod function;
 mod options;
 mod params;
+mod place;
 mod types;
 
+mod bounds;
 mod check;
 
 mod blame;

@@ -1,7 +1,8 @@
 //! The arguments of the attribute: `#[task_fn(transient, ttl = Duration::from_secs(60))]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream};
 use syn::parse::{ParseStream, Parser as _};
+use syn::token::Paren;
 use syn::{Error, Expr, Token};
 
 use crate::errors::Errors;
@@ -104,6 +105,7 @@ impl Options {
     ) -> syn::Result<()> {
         while !input.is_empty() {
             let name: Ident = input.parse()?;
+            let list = if input.peek(Paren) { Some(input.parse::<Group>()?) } else { None };
             let value = if input.peek(Token![=]) {
                 input.parse::<Token![=]>()?;
                 Some(input.parse::<Expr>()?)
@@ -112,6 +114,13 @@ impl Options {
             };
             if seen.contains(&name) {
                 errors.at(&name, format!("`{name}` is given twice; keep one"));
+            } else if let Some(list) = list.filter(|_| is_known(&name)) {
+                errors.at(
+                    list,
+                    format!(
+                        "no option takes a list; write `{name} = ..`, or `{name}` alone if it takes no value"
+                    ),
+                );
             } else if let Err(error) = self.set(&name, value) {
                 errors.push(error);
             }
@@ -183,14 +192,29 @@ fn contradictions(seen: &[Ident], errors: &mut Errors) {
     }
 }
 
-/// Options of the `cached` crate and of others that keep results, and what stands in their place here.
-const ELSEWHERE: [(&[&str], &str); 7] = [
+/// Options of the crates `cached` and `salsa` and of others that keep results, and what stands in their place here.
+const ELSEWHERE: [(&[&str], &str); 13] = [
     (
         &["size", "max_size", "max_entries", "capacity", "unbound"],
         "a result is kept for as long as it is current; `forget` drops one",
     ),
     (&["time", "time_to_live", "timed"], "results that expire: `ttl = Duration::from_secs(60)`"),
-    (&["result", "option"], "an `Err` that is not kept: `no_errors`"),
+    (&["result"], "an `Err` that is not kept: `no_errors`"),
+    (&["option"], "a `None` that is not kept: `keep_if = |output| output.is_some()`"),
+    (
+        &["return_ref", "returns", "deref", "as_ref"],
+        "a call returns a clone, and `f::with(args, |output| ..)` borrows; wrap what is expensive to clone in an `Arc`",
+    ),
+    (
+        &["recovery_fn", "cycle_fn", "cycle_result", "cycle_recover"],
+        "a cycle is resolved by iteration from a value to begin with: `cycle_initial = ..`, `cycle_rounds = ..`",
+    ),
+    (
+        &["durability"],
+        "leave it out: a change is followed to what it reaches, however much there is beside it",
+    ),
+    (&["specify"], "a value that is set from outside is an input: `runtime.input(name, value)`"),
+    (&["name", "ty", "create"], "leave it out: results are found by the function itself and its arguments"),
     (&["key", "convert"], "the arguments are the key; one that does not belong to it is marked `#[skip]`"),
     (
         &["sync_writes", "sync_lock", "sync"],
@@ -199,6 +223,10 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
     (&["disk", "map_error", "redis"], "leave it out: results are stored if the runtime has a store"),
     (&["lru", "no_cache", "refresh"], "leave it out, or run the body in every session: `volatile`"),
 ];
+
+fn is_known(name: &Ident) -> bool {
+    KNOWN.iter().any(|(known, _)| name == known)
+}
 
 fn unknown(name: &Ident, text: &str) -> Error {
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&text)) {
