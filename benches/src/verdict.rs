@@ -100,7 +100,7 @@ impl Verdict {
         self.figures.push(Figure { who: who.to_owned(), when: when.to_owned(), value, unit });
     }
 
-    /// Adds the median and the lowest cost of everybody in `race`; `scale` turns its unit into `unit`.
+    /// Adds the median and the lowest cost of all in `race`; `scale` turns its unit into `unit`.
     pub fn costs(&mut self, race: &Race, when: &str, scale: f64, unit: &'static str) {
         let join =
             |suffix: &str| if when.is_empty() { suffix.to_owned() } else { format!("{when}, {suffix}") };
@@ -118,7 +118,7 @@ impl Verdict {
         }
     }
 
-    /// Adds the allocations per unit of everybody in `race`.
+    /// Adds the allocations per unit of all in `race`.
     pub fn allocations(&mut self, race: &Race, when: &str) {
         for label in race.labels() {
             if let Some(allocations) = race.allocations(label) {

@@ -38,7 +38,7 @@ pub(super) fn fold() -> Verdict {
     let race = Race::between([entry(flat, Fold::Flat), entry(tree, Fold::Tree)], Pace::ONCE);
     let ratio = race.ratio(tree, flat).filter(|_| allocation::is_counting());
     // Leaves and edges are the same; above 64 leaves there is a node more.
-    verdict.check(Check::at_most("bytes of a leaf of 100,000, against that body", ratio, 1.02, "x"));
+    verdict.check(Check::at_most("bytes of a leaf of 100,000, against that body", ratio, 1.0, "x"));
     for label in race.labels() {
         verdict.figure(label, "a leaf", race.cost(label).unwrap_or(f64::NAN), "bytes");
     }

@@ -74,11 +74,11 @@ fn kind(path: &Path) -> Result<Option<EntryKind>, SourceError> {
     call::<_, Result<Option<EntryKind>, SourceError>>(KIND, (ByRef(path),))
 }
 
-/// What [`metadata`] tells of a file or a directory.
+/// The facts that [`metadata`] tells of a file or a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// What the path leads to. Never a link.
+    /// The kind of thing that the path leads to. Never a link.
     pub kind: EntryKind,
     /// The length in bytes; of a directory, whatever the system says.
     pub len: u64,

@@ -1,4 +1,4 @@
-//! What comes and goes over a store leaves no records in it.
+//! Tasks and inputs that come and go over a store leave no records in it.
 
 use super::*;
 
