@@ -39,8 +39,9 @@ pub use graph::reason::Reason;
 pub use parallel::jobs::{Scope, scope};
 pub use parallel::scope::{par_each, par_map, try_par_map};
 pub use persist::Opened;
-pub use session::input::{Input, InputValue, Update};
+pub use session::input::{Input, InputValue};
 pub use session::source::Refreshed;
+pub use session::update::Update;
 
 // Items for the `larder` crate and for generated code. They have no stable interface.
 #[doc(hidden)]

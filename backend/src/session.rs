@@ -1,12 +1,13 @@
 //! Session: sessions and updates: when they may enter, and what is caught at the border.
 //!
-//! - No input changes while a session is open: `input` and `source` change leaves under the gate, held exclusively.
+//! - No input changes while a session is open: `update` and `source` change leaves under the gate, held exclusively.
 //! - Nodes and outputs are dropped by `reclaim`, while no session is open, and dropped values run the user's `Drop` under no lock.
 //! - Panics and failures of a session end here. They leave as the user's panic, or as a `TaskError`.
 
 pub(crate) mod failed;
 pub(crate) mod futures;
 pub(crate) mod input;
+pub(crate) mod update;
 pub(crate) mod source;
 pub(crate) mod reclaim;
 pub(crate) mod opener;

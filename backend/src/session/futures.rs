@@ -16,8 +16,8 @@ use crate::graph::stop::Stop;
 use crate::parallel::carry::Stretch;
 use crate::session::GivenToken;
 use crate::session::failed::Failed;
-use crate::session::input::Update;
 use crate::session::opener::Opener;
+use crate::session::update::Update;
 
 /// A session that goes from thread to thread with the future that it belongs to.
 pub struct AsyncSession {
