@@ -26,6 +26,18 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
     reads_changed(node, before.len());
     local
         .add_memory((reads.len().cast_signed() - before.len().cast_signed()) * footprint::EDGE.cast_signed());
+    if before.is_empty() {
+        reads.iter().enumerate().for_each(|(position, read)| link(local, node, position, *read));
+    } else {
+        relink_changes(local, node, before, reads);
+    }
+    // SAFETY: the claim is held, and the old slice is not used any more.
+    unsafe { *node.deps.get() = Deps::from_slice(reads) };
+    emitters_changed
+}
+
+#[inline(never)]
+fn relink_changes(local: &Local, node: NodeRef, before: &[Edge], reads: &[Edge]) {
     for change in Changes::between(before, reads) {
         match change {
             Change::New(at) => link(local, node, at, reads[at]),
@@ -33,12 +45,10 @@ pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {
             Change::Moved { from, to } => move_link(local, node, from, to, reads[to]),
         }
     }
-    // SAFETY: the claim is held, and the old slice is not used any more.
-    unsafe { *node.deps.get() = Deps::from_slice(reads) };
-    emitters_changed
 }
 
 /// Adds the reverse of a read.
+#[inline]
 fn link(local: &Local, node: NodeRef, position: usize, read: Edge) {
     let reverse = Dependent::new(node, position, read);
     if read.node().with_dependents(|dependents| dependents.push(reverse)) {
