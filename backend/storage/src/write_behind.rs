@@ -18,8 +18,8 @@
 //! - **Back-pressure**: when more than [`WriteBehindOptions::queue_bytes`] are waiting, a group is *refused* and left to
 //!   its owner. The engine then treats the task as one that cannot be stored, so that no task that read it is stored
 //!   either; stored marks and stamps stay as they were, which is always safe.
-//! - **Pace**: a thread that has computed something waits for the batch under way when half of another one is waiting
-//!   ([`WriteBehind::keep_pace`]). So what waits to be committed takes at most one and a half batches while the store is about as
+//! - **Pace**: a thread that has computed something waits for the batch under way when two more are waiting
+//!   ([`WriteBehind::keep_pace`]). So what waits to be committed takes at most three batches while the store is about as
 //!   fast as the tasks are, and no time is lost: the store would be waited for in the end. For a batch that takes longer than
 //!   [`WriteBehindOptions::patience`], and for a store that fails, no thread waits: the queue fills, and groups are
 //!   refused at last. So a disk that is slow or full costs hits in a later run, and a few seconds in this one.
@@ -51,7 +51,7 @@ pub struct WriteBehindOptions {
     pub batch_bytes: usize,
     /// A batch starts when something has waited for so long: what a crash costs. 1 s.
     pub batch_delay: Duration,
-    /// Threads wait for the batch under way when half of another one is waiting; see [`WriteBehind::keep_pace`]. So long at most: 2 s.
+    /// Threads wait for the batch under way when two more are waiting; see [`WriteBehind::keep_pace`]. So long at most: 2 s.
     pub patience: Duration,
     /// Groups are refused when so many bytes are waiting. 256 MiB.
     pub queue_bytes: usize,
@@ -260,14 +260,14 @@ impl WriteBehind {
         Delivery::Accepted { ticket: queue.accepted }
     }
 
-    /// Waits while half a batch is waiting and another one is under way: short tasks are computed faster than they are stored, and
+    /// Waits while two batches are waiting and another one is under way: short tasks are computed faster than they are stored, and
     /// what waits takes memory. Does not wait for a store that fails, nor for a batch that takes longer than
     /// [`WriteBehindOptions::patience`].
     ///
     /// For a thread that holds nothing that the store needs.
     pub fn keep_pace(&self) {
         let mut queue = self.shared.queue.lock();
-        while queue.bytes >= self.shared.options.batch_bytes / 2 && queue.trouble.is_none() && !self.is_lost()
+        while queue.bytes >= 2 * self.shared.options.batch_bytes && queue.trouble.is_none() && !self.is_lost()
         {
             let Some(under_way) = queue.under_way else { return };
             if self.shared.done.wait_until(&mut queue, under_way + self.shared.options.patience).timed_out() {
