@@ -245,8 +245,8 @@ where
     F: Fn() -> &'static TaskFn<A::Key, O> + Copy + 'static,
     S: Fn(&O, &Q) -> P + Copy + 'static,
 {
-    let _ = (find, select);
-    call(Part::<A, Call<F, O>, Q, P, S>::STORED, PartArgs { source: args, key: Store(ByRef(key)) })
+    let _ = find;
+    stored_part_of::<A, Call<F, O>, Q, P, S>(select, args, key)
 }
 
 /// [`part`] of a function whose results are not stored.
@@ -261,8 +261,8 @@ where
     F: Fn() -> &'static TaskFn<A::Key, O> + Copy + 'static,
     S: Fn(&O, &Q) -> P + Copy + 'static,
 {
-    let _ = (find, select);
-    call(Part::<A, Call<F, O>, Q, P, S>::TRANSIENT, PartArgs { source: args, key: ByRef(key) })
+    let _ = find;
+    transient_part_of::<A, Call<F, O>, Q, P, S>(select, args, key)
 }
 
 impl<T: Clone + PartialEq + Send + Sync + 'static> Input<T> {

@@ -53,8 +53,8 @@ fn fetch(parts: &[NodeRef]) {
     std::hint::black_box(parts.iter().fold(0, |all, part| all ^ part.changed_at.load(Relaxed)));
 }
 
-/// Ends a claim that the strand does not list. There is no need to: it waits for nothing while it has the claim, as the selection sees no
-/// session.
+/// Ends a claim that the strand does not list. The node names its owner, so a comparison of the user's that asks for the part is told of the
+/// cycle; the selection sees no session.
 fn end(local: &Local, node: NodeRef, phase: Phase, marks: StaleReads) {
     stale_reads::put(&node.work, marks);
     node.end_claim(phase, &local.engine().lot);

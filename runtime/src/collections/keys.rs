@@ -302,7 +302,7 @@ impl<K> fmt::Debug for KeysIter<'_, K> {
     }
 }
 
-/// As a list.
+/// Serializes it as a list.
 impl<K: Serialize> Serialize for Keys<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self)

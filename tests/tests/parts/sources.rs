@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 
-use larder::{Input, Runtime, Task, task_fn};
+use larder::{Input, Runtime, Task, TaskError, task_fn};
 
 use super::{check, index, of, runs, total};
 
@@ -109,4 +109,39 @@ fn a_part_by_handle_of_an_async_task() {
     assert_eq!(runtime.run(|| first(&task)).as_deref(), Some("one"));
     assert_eq!((runs(&runtime, "words"), runs(&runtime, "first")), (2, 1));
     assert_eq!(of(&runtime, "part").settled, 1);
+}
+
+/// The claim of a part that is being settled stands in no list of its strand. A wait for it is found to be a cycle all the same.
+#[test]
+fn a_comparison_that_asks_for_its_own_part_is_a_cycle_and_no_hang() {
+    use std::sync::OnceLock;
+    static INPUT: OnceLock<Input<u32>> = OnceLock::new();
+
+    #[derive(Clone, Debug)]
+    struct Asks;
+    impl PartialEq for Asks {
+        fn eq(&self, _: &Self) -> bool {
+            reader(INPUT.get().unwrap());
+            true
+        }
+    }
+    #[task_fn(transient)]
+    fn source(n: &Input<u32>) -> u32 {
+        n.get()
+    }
+    #[task_fn(transient)]
+    fn reader(n: &Input<u32>) -> u32 {
+        let Asks = source::part(n, &(), |_, ()| Asks);
+        1
+    }
+    larder_tests::deadline::in_time(|| {
+        let runtime = Runtime::new();
+        let n = INPUT.get_or_init(|| runtime.input("n", 1)).clone();
+        assert_eq!(runtime.run(|| reader(&n)), 1);
+        runtime.update(|update| update.set(&n, 2)).unwrap();
+        // It settles the part, and compares it.
+        assert_eq!(runtime.run(|| source(&n)), 2);
+        let task = runtime.run(|| reader::task(&n));
+        assert!(matches!(runtime.run(|| task.try_get()), Err(TaskError::Cycle(_))));
+    });
 }
