@@ -79,7 +79,7 @@ pub use session::failed::Failed;
 #[doc(hidden)]
 pub use session::futures::{AsyncSession, UpdateRequest};
 #[doc(hidden)]
-pub use session::source::lose_source;
+pub use session::source::{base_dir, lose_source};
 
 /// Descriptors of task functions, and what their constructors pick by the abilities of types.
 #[doc(hidden)]

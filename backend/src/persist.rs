@@ -46,6 +46,7 @@ pub(crate) mod types;
 pub(crate) mod walk;
 pub(crate) mod wide;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -98,6 +99,8 @@ pub(crate) struct Persistence {
     /// before may have read functions of other code.
     pub(crate) since: u64,
     pub(crate) observers: Vec<Observer>,
+    /// Where relative paths of sources start.
+    base_dir: Option<Arc<Path>>,
     /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
     pub(crate) distrust: AtomicBool,
     /// The tasks that have been verified since.

@@ -47,7 +47,7 @@ fn seen(value: Option<&OsStr>) -> Seen {
 /// How variables are looked at that a store knows.
 pub(crate) const OBSERVER: Observer = Observer {
     kind: SourceKind::Environment,
-    look: |name, _| {
+    look: |_, name, _| {
         let found = match std::str::from_utf8(name) {
             // Compared as the system compares names, which is not everywhere by their bytes.
             Ok(name) => std::env::var_os(name),

@@ -8,7 +8,18 @@
 //! Two paths are one source if they are the same bytes, and are two otherwise. `a//b` and `a/b` lead to one file, which is then
 //! observed twice; `f` and `f/` do not if `f` is a file. Nothing is resolved by name alone: `..` goes where the system says, which
 //! behind a link is not the directory before it. Two cases of a letter are two names, also where the file system takes them for one,
-//! and so are two forms of a letter with an accent. Relative paths start at the process' current directory at each look.
+//! and so are two forms of a letter with an accent.
+//!
+//! # Where relative paths start
+//! At the base directory of the runtime, if it has one ([`Builder::base`](crate::Builder::base)); otherwise at the process' current
+//! directory at each look. With a base, a source is known by its relative path alone, in a store as well: the results of its readers hold for an equal
+//! tree at another place. For that, arguments and results have to be relative, too:
+//! - [`read_dir`], [`glob`] and [`canonicalize`] give relative paths if they were asked with relative ones. (`canonicalize` gives an
+//!   absolute path where the link leads out of the base.) `""` and `.` are the base itself; errors name the path as it was asked for.
+//! - An absolute path is a source of its own, also where it leads below the base: it is right anywhere, but at another place it is
+//!   another source. Strip the base from paths before they become arguments.
+//! - A path with `..` is relative like any other, and may lead out of the base. Its content is compared wherever the base is.
+//! - On Windows, relative paths are taken and given with `/`.
 //!
 //! # What is a source
 //! Regular files and directories, through links. A FIFO, a socket or a device is an error, which is given without opening it; so is
@@ -29,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+mod base;
 mod facts;
 mod pattern;
 mod regular;
@@ -41,6 +53,7 @@ use larder_backend::{Leaf, Look, Observer, Seen, call, lose_source, with};
 
 use crate::source_error::SourceError;
 
+use base::{Base, spelled, with_base};
 pub use facts::{Metadata, canonicalize, exists, is_dir, is_file, metadata};
 use regular::Regular;
 
@@ -57,7 +70,7 @@ use regular::Regular;
 /// # Panics
 /// Outside of a session.
 pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
-    let path = path.as_ref();
+    let path = &*spelled(path.as_ref());
     let file = with::<_, FileResult, _>(FILE, (ByRef(path),), Clone::clone)?;
     file.content(path).inspect_err(|_| lose_source::<_, FileResult>(FILE, (ByRef(path),)))
 }
@@ -159,7 +172,7 @@ impl PartialOrd for Entry {
 /// # Panics
 /// Outside of a session.
 pub fn read_dir(path: impl AsRef<Path>) -> Result<Arc<[Entry]>, SourceError> {
-    call::<_, DirResult>(DIR, (ByRef(path.as_ref()),)).map(|listing| listing.entries)
+    call::<_, DirResult>(DIR, (ByRef(&*spelled(path.as_ref())),)).map(|listing| listing.entries)
 }
 
 /// The paths that a pattern (`src/**/*.rs`) matches, in order. The task that runs now depends on the list.
@@ -193,16 +206,16 @@ const fn site(name: &'static str, path: &'static str) -> Site {
 
 const FILE: &TaskFn<(PathBuf,), FileResult> =
     &TaskFn::new(type_id::<FileId>(), site("file", "larder::fs::read"), |(path,): &(PathBuf,)| {
-        observe_file(path)
+        with_base(|base| observe_file(base, path))
     })
     .describe(Describe::<(PathBuf,)>::DEBUG)
     .cutoff(Some(same_file))
-    .source(|(path,), value| value.as_ref().is_ok_and(|file| is_still(path, &file.seen)))
+    .source(|(path,), value| value.as_ref().is_ok_and(|file| is_unchanged(path, &file.seen)))
     .stored_leaf::<FileId>();
 
 const DIR: &TaskFn<(PathBuf,), DirResult> =
     &TaskFn::new(type_id::<DirId>(), site("dir", "larder::fs::read_dir"), |(path,): &(PathBuf,)| {
-        observe_dir(path)
+        with_base(|base| observe_dir(base, path))
     })
     .describe(Describe::<(PathBuf,)>::DEBUG)
     .cutoff(Some(|left, right| match (left, right) {
@@ -210,21 +223,25 @@ const DIR: &TaskFn<(PathBuf,), DirResult> =
         (Err(left), Err(right)) => left == right,
         _ => false,
     }))
-    .source(|(path,), value| value.as_ref().is_ok_and(|listing| is_still(path, &listing.seen)))
+    .source(|(path,), value| value.as_ref().is_ok_and(|listing| is_unchanged(path, &listing.seen)))
     .stored_leaf::<DirId>();
 
 const GLOB: &TaskFn<(String,), GlobResult> =
     &TaskFn::new(type_id::<GlobId>(), site("glob", "larder::fs::glob"), |(pattern,): &(String,)| {
-        observe_glob(pattern)
+        with_base(|base| observe_glob(base, pattern))
     })
     .describe(Describe::<(String,)>::DEBUG)
     .cutoff(Some(|left, right| left == right))
     .source(|_, _| false)
     .stored_leaf::<GlobId>();
 
+fn is_unchanged(path: &Path, seen: &Seen) -> bool {
+    with_base(|base| is_still(base, path, seen))
+}
+
 /// Whether nothing can have changed since a path was seen so.
-fn is_still(path: &Path, seen: &Seen) -> bool {
-    !seen.racy && seen.stamp.is_some() && Stamp::of_path(path).ok() == seen.stamp
+fn is_still(base: Base<'_>, path: &Path, seen: &Seen) -> bool {
+    !seen.racy && seen.stamp.is_some() && Stamp::of_path(&base.place(path)).ok() == seen.stamp
 }
 
 /// The observation where something failed. It has no stamp, so that it is always looked at again.
@@ -245,7 +262,7 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let again = Regular::open(path).and_then(|mut file| file.read());
+        let again = with_base(|base| Regular::open(path, &base.place(path)).and_then(|mut file| file.read()));
         again
             .ok()
             .filter(|again| Digest::of(again) == self.seen.content)
@@ -265,8 +282,8 @@ fn same_file(left: &FileResult, right: &FileResult) -> bool {
     }
 }
 
-fn observe_file(path: &Path) -> FileResult {
-    let mut file = Regular::open(path)?;
+fn observe_file(base: Base<'_>, path: &Path) -> FileResult {
+    let mut file = Regular::open(path, &base.place(path))?;
     let bytes = file.read()?;
     let seen = Seen { content: Digest::of(&bytes), stamp: Some(file.stamp), racy: file.racy };
     Ok(Arc::new(FileValue { seen, first: Mutex::new(Some(bytes)) }))
@@ -279,16 +296,20 @@ struct Listing {
     entries: Arc<[Entry]>,
 }
 
-fn observe_dir(path: &Path) -> DirResult {
+fn observe_dir(base: Base<'_>, path: &Path) -> DirResult {
+    let place = base.place(path);
     let observe = || -> io::Result<Listing> {
         // The stamp is taken before the content: a change that comes between makes the stamp old, and the next look lists again.
         let observed = SystemTime::now();
-        let stamp = Stamp::of_path(path)?;
+        let stamp = Stamp::of_path(&place)?;
         let mut entries = Vec::new();
-        for entry in std::fs::read_dir(path)? {
+        for entry in std::fs::read_dir(&place)? {
             let entry = entry?;
             match entry.file_type() {
-                Ok(file_type) => entries.push(Entry { path: entry.path(), kind: EntryKind::of(file_type) }),
+                Ok(file_type) => {
+                    let path = base.entry(path, &entry.file_name());
+                    entries.push(Entry { path, kind: EntryKind::of(file_type) });
+                }
                 // Some file systems have to be asked for it, and meanwhile the entry has gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -302,8 +323,8 @@ fn observe_dir(path: &Path) -> DirResult {
     observe().map_err(|error| SourceError::io(path, error))
 }
 
-fn observe_glob(pattern: &str) -> GlobResult {
-    let paths = pattern::matches(pattern).map_err(|error| SourceError::pattern(pattern, error))?;
+fn observe_glob(base: Base<'_>, pattern: &str) -> GlobResult {
+    let paths = pattern::matches(base, pattern).map_err(|error| SourceError::pattern(pattern, error))?;
     Ok(paths.into())
 }
 
@@ -384,26 +405,28 @@ const GLOBS: &[u8] = b"glob ";
 pub(crate) const OBSERVERS: [Observer; 3] = [
     Observer {
         kind: SourceKind::File,
-        look: |name, last| match path_of(name) {
-            Some(path) if is_still(&path, last) => Look::Same,
-            Some(path) => Look::Seen(FileId::seen(&observe_file(&path))),
+        look: |base, name, last| match path_of(name) {
+            Some(path) if is_still(Base(base), &path, last) => Look::Same,
+            Some(path) => Look::Seen(FileId::seen(&observe_file(Base(base), &path))),
             None => Look::Seen(unnamed()),
         },
     },
     Observer {
         kind: SourceKind::Directory,
-        look: |name, last| match path_of(name) {
-            Some(path) if is_still(&path, last) => Look::Same,
-            Some(path) => Look::Seen(DirId::seen(&observe_dir(&path))),
+        look: |base, name, last| match path_of(name) {
+            Some(path) if is_still(Base(base), &path, last) => Look::Same,
+            Some(path) => Look::Seen(DirId::seen(&observe_dir(Base(base), &path))),
             None => Look::Seen(unnamed()),
         },
     },
     Observer {
         kind: SourceKind::Other,
-        look: |name, _| {
+        look: |base, name, _| {
+            let base = Base(base);
             let pattern = name.strip_prefix(GLOBS).and_then(|pattern| std::str::from_utf8(pattern).ok());
-            let seen =
-                pattern.map(|pattern| seen_by_glob(&observe_glob(pattern))).or_else(|| facts::look(name));
+            let seen = pattern
+                .map(|pattern| seen_by_glob(&observe_glob(base, pattern)))
+                .or_else(|| facts::look(base, name));
             Look::Seen(seen.unwrap_or_else(unnamed))
         },
     },

@@ -4,6 +4,7 @@ mod builder;
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::path::Path;
 use std::sync::Arc;
 
 use larder_backend::storage::{FlushError, StorageError, StoreReport};
@@ -71,6 +72,12 @@ impl Runtime {
 
     pub(crate) fn without_storage(config: &Config, failure: OpenError) -> Self {
         Self { engine: Engine::new(config), failure: Some(failure) }
+    }
+
+    /// Returns the directory where relative paths of sources start, if one was set ([`Builder::base`]). It is absolute.
+    #[must_use]
+    pub fn base(&self) -> Option<&Path> {
+        self.engine.base_dir().map(|dir| &**dir)
     }
 
     /// Settings for a runtime.

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct Config {
     pub memory_cap: Option<usize>,
     /// After how many sessions a task goes that was not asked for.
     pub collect_after: Option<u32>,
+    /// Where relative paths of sources start; `None`: at the process' current directory at each look.
+    pub base_dir: Option<Arc<Path>>,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             // See ci/capped.sh.
             memory_cap: if cfg!(larder_capped) { Some(0) } else { None },
             collect_after: None,
+            base_dir: None,
         }
     }
 }
@@ -122,6 +126,8 @@ pub struct Engine {
     with_dead_edges: Mutex<Vec<NodeRef>>,
     /// About how many reverse edges these have in all.
     dead_edges_to_look_at: AtomicUsize,
+    /// See [`Config::base_dir`].
+    base_dir: Option<Arc<Path>>,
     persistence: Option<Box<Persistence>>,
 }
 
@@ -145,7 +151,8 @@ impl Engine {
     /// # Errors
     /// If the store cannot be used.
     pub fn with_storage(config: &Config, storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
-        Ok(Self::with(config, Some(Box::new(Persistence::open(storage)?))))
+        let persistence = Persistence::open(storage, config.base_dir.clone())?;
+        Ok(Self::with(config, Some(Box::new(persistence))))
     }
 
     fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
@@ -190,6 +197,7 @@ impl Engine {
             twins: Mutex::default(),
             with_dead_edges: Mutex::default(),
             dead_edges_to_look_at: AtomicUsize::new(0),
+            base_dir: config.base_dir.clone(),
             persistence,
         })
     }
@@ -207,6 +215,11 @@ impl Engine {
     /// Whether this thread has a session of this engine open.
     pub fn is_in_session(&self) -> bool {
         Local::of(self).in_session()
+    }
+
+    /// Where relative paths of sources start, if they do not at the current directory.
+    pub fn base_dir(&self) -> Option<&Arc<Path>> {
+        self.base_dir.as_ref()
     }
 
     pub(crate) fn epoch(&self) -> u32 {

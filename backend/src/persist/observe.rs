@@ -393,7 +393,7 @@ impl Persistence {
         let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
             return Some(Seen::of(unknown()));
         };
-        match (observer.look)(name, last) {
+        match (observer.look)(self.base_dir.as_deref(), name, last) {
             Look::Same => None,
             Look::Seen(seen) => Some(seen),
         }

@@ -1,5 +1,6 @@
 //! Opening a store, and closing it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
@@ -75,7 +76,7 @@ impl Persistence {
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub(crate) fn open(config: StorageConfig) -> Result<Self, StorageError> {
+    pub(crate) fn open(config: StorageConfig, base_dir: Option<Arc<Path>>) -> Result<Self, StorageError> {
         let code = match config.build {
             Some(build) => Build::Given(build),
             None => Build::OfProgram(build_identity().unwrap_or_else(|_| nobody_else())),
@@ -106,6 +107,7 @@ impl Persistence {
             pending: super::Pending::default(),
             generation,
             observers: config.observers,
+            base_dir,
             distrust: AtomicBool::new(false),
             trusted: Mutex::default(),
             must_run: Mutex::default(),

@@ -6,6 +6,7 @@
 //! the world stands still.
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -13,6 +14,7 @@ use crate::base::stack::on_enough_stack;
 use crate::call::args::{Args, Key};
 use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
+use crate::context::local::Local;
 use crate::context::token::CancelToken;
 use crate::context::watch::{GLANCE, UpdateError};
 use crate::evaluate::lookup::known;
@@ -128,6 +130,12 @@ impl Engine {
             refreshed
         }))
     }
+}
+
+/// Returns where relative paths start in the session that is open on this thread, if not at the current directory.
+#[must_use]
+pub fn base_dir() -> Option<Arc<Path>> {
+    Local::current()?.engine().base_dir().cloned()
 }
 
 /// The content of a source cannot be had any more as it was observed. A task that has read it, or reads it from here on, is not

@@ -16,6 +16,7 @@ use larder_backend::storage::record::SourceKind;
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
 use larder_backend::{Leaf, Seen, call};
 
+use super::base::{Base, spelled, with_base};
 use super::{EntryKind, name_of, path_of, seen_failing};
 use crate::source_error::SourceError;
 
@@ -56,10 +57,11 @@ pub fn is_dir(path: impl AsRef<Path>) -> bool {
 /// # Panics
 /// Outside of a session.
 pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, SourceError> {
-    call::<_, Result<Metadata, SourceError>>(METADATA, (ByRef(path.as_ref()),))
+    call::<_, Result<Metadata, SourceError>>(METADATA, (ByRef(&*spelled(path.as_ref())),))
 }
 
-/// The absolute path that a path leads to, with all links resolved. The task that runs now depends on that path, and not on what is there.
+/// The absolute path that a path leads to, with all links resolved. Relative to the base directory, if the runtime has one
+/// ([`Builder::base`](crate::Builder::base)), `path` is relative, and it leads below it. The task that runs now depends on that path, and not on what is there.
 ///
 /// # Errors
 /// If the path leads nowhere, or cannot be followed.
@@ -67,11 +69,11 @@ pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, SourceError> {
 /// # Panics
 /// Outside of a session.
 pub fn canonicalize(path: impl AsRef<Path>) -> Result<Arc<Path>, SourceError> {
-    call::<_, Result<Arc<Path>, SourceError>>(REAL, (ByRef(path.as_ref()),))
+    call::<_, Result<Arc<Path>, SourceError>>(REAL, (ByRef(&*spelled(path.as_ref())),))
 }
 
 fn kind(path: &Path) -> Result<Option<EntryKind>, SourceError> {
-    call::<_, Result<Option<EntryKind>, SourceError>>(KIND, (ByRef(path),))
+    call::<_, Result<Option<EntryKind>, SourceError>>(KIND, (ByRef(&*spelled(path)),))
 }
 
 /// The facts that [`metadata`] tells of a file or a directory.
@@ -90,14 +92,14 @@ pub struct Metadata {
 trait Fact: Sized + Clone + PartialEq + Send + Sync + 'static {
     /// The beginning of the names of such sources.
     const PREFIX: &'static [u8];
-    fn look(path: &Path) -> io::Result<Self>;
+    fn look(base: Base<'_>, path: &Path) -> io::Result<Self>;
     fn encode(&self, out: &mut Vec<u8>);
 }
 
 impl Fact for Option<EntryKind> {
     const PREFIX: &'static [u8] = b"kind ";
-    fn look(path: &Path) -> io::Result<Self> {
-        match std::fs::metadata(path) {
+    fn look(base: Base<'_>, path: &Path) -> io::Result<Self> {
+        match std::fs::metadata(base.place(path)) {
             Ok(found) => Ok(Some(EntryKind::of(found.file_type()))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(None)
@@ -112,8 +114,8 @@ impl Fact for Option<EntryKind> {
 
 impl Fact for Metadata {
     const PREFIX: &'static [u8] = b"meta ";
-    fn look(path: &Path) -> io::Result<Self> {
-        let found = std::fs::metadata(path)?;
+    fn look(base: Base<'_>, path: &Path) -> io::Result<Self> {
+        let found = std::fs::metadata(base.place(path))?;
         Ok(Self { kind: EntryKind::of(found.file_type()), len: found.len(), modified: found.modified().ok() })
     }
     fn encode(&self, out: &mut Vec<u8>) {
@@ -135,16 +137,17 @@ impl Fact for Metadata {
 
 impl Fact for Arc<Path> {
     const PREFIX: &'static [u8] = b"real ";
-    fn look(path: &Path) -> io::Result<Self> {
-        std::fs::canonicalize(path).map(Into::into)
+    fn look(base: Base<'_>, path: &Path) -> io::Result<Self> {
+        let real = std::fs::canonicalize(base.place(path))?;
+        Ok(base.relative(path, real).into())
     }
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_os_str().as_encoded_bytes());
     }
 }
 
-fn observe<F: Fact>(path: &Path) -> Result<F, SourceError> {
-    F::look(path).map_err(|error| SourceError::io(path, error))
+fn observe<F: Fact>(base: Base<'_>, path: &Path) -> Result<F, SourceError> {
+    F::look(base, path).map_err(|error| SourceError::io(path, error))
 }
 
 fn seen<F: Fact>(found: &Result<F, SourceError>) -> Seen {
@@ -180,11 +183,13 @@ const fn source<F: Fact>(
     path: &'static str,
 ) -> TaskFn<(PathBuf,), Result<F, SourceError>> {
     let site = Site { name, path, file: file!(), line: line!() };
-    TaskFn::new(type_id::<FactId<F>>(), site, |(path,): &(PathBuf,)| observe::<F>(path))
-        .describe(Describe::<(PathBuf,)>::DEBUG)
-        .cutoff(Some(|left, right| left == right))
-        .source(|_, _| false)
-        .stored_leaf::<FactId<F>>()
+    TaskFn::new(type_id::<FactId<F>>(), site, |(path,): &(PathBuf,)| {
+        with_base(|base| observe::<F>(base, path))
+    })
+    .describe(Describe::<(PathBuf,)>::DEBUG)
+    .cutoff(Some(|left, right| left == right))
+    .source(|_, _| false)
+    .stored_leaf::<FactId<F>>()
 }
 
 const KIND: &TaskFn<(PathBuf,), Result<Option<EntryKind>, SourceError>> =
@@ -195,10 +200,12 @@ const REAL: &TaskFn<(PathBuf,), Result<Arc<Path>, SourceError>> =
     &source("canonicalize", "larder::fs::canonicalize");
 
 /// Looks at the fact of a name, if it is the name of one.
-pub(super) fn look(name: &[u8]) -> Option<Seen> {
-    fn of<F: Fact>(name: &[u8]) -> Option<Seen> {
+pub(super) fn look(base: Base<'_>, name: &[u8]) -> Option<Seen> {
+    fn of<F: Fact>(base: Base<'_>, name: &[u8]) -> Option<Seen> {
         let path = path_of(name.strip_prefix(F::PREFIX)?)?;
-        Some(seen(&observe::<F>(&path)))
+        Some(seen(&observe::<F>(base, &path)))
     }
-    of::<Option<EntryKind>>(name).or_else(|| of::<Metadata>(name)).or_else(|| of::<Arc<Path>>(name))
+    of::<Option<EntryKind>>(base, name)
+        .or_else(|| of::<Metadata>(base, name))
+        .or_else(|| of::<Arc<Path>>(base, name))
 }

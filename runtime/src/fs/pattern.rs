@@ -13,11 +13,13 @@
 //! names a link (`vendor/*.rs`, `*/Cargo.toml`) follows it; a pattern has few of these, so each walk ends.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
 use std::path::{Component, Path, PathBuf, is_separator};
 
 use glob::{Pattern, PatternError};
+
+use super::base::Base;
 
 /// A part of a pattern between separators.
 enum Step {
@@ -44,7 +46,7 @@ impl Step {
 ///
 /// # Errors
 /// If the pattern is not one. Directories that cannot be read are left out.
-pub(super) fn matches(pattern: &str) -> Result<Vec<PathBuf>, PatternError> {
+pub(super) fn matches(base: Base<'_>, pattern: &str) -> Result<Vec<PathBuf>, PatternError> {
     // The whole, for the positions in its errors.
     Pattern::new(pattern)?;
     let (root, rest) = split_root(pattern);
@@ -56,6 +58,7 @@ pub(super) fn matches(pattern: &str) -> Result<Vec<PathBuf>, PatternError> {
         }
     }
     let mut walk = Walk {
+        base,
         steps,
         only_directories: pattern.ends_with(is_separator),
         found: Vec::new(),
@@ -83,7 +86,8 @@ fn split_root(pattern: &str) -> (PathBuf, &str) {
     (root, rest)
 }
 
-struct Walk {
+struct Walk<'a> {
+    base: Base<'a>,
     steps: Vec<Step>,
     only_directories: bool,
     found: Vec<PathBuf>,
@@ -91,7 +95,7 @@ struct Walk {
     to_visit: Vec<(PathBuf, Vec<usize>)>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn visit(&mut self, dir: &Path, at: &[usize]) {
         let mut after_deep = Vec::new();
         for &step in at {
@@ -113,13 +117,14 @@ impl Walk {
 
     /// Goes by a name, without listing the directory that it is in.
     fn enter(&mut self, dir: &Path, name: &str, step: usize) {
-        let path = below(dir, name.as_ref());
+        let path = self.below(dir, name.as_ref());
+        let place = self.base.place(&path);
         let is_special = matches!(name, "." | "..");
-        let exists = if is_special { path.is_dir() } else { path.symlink_metadata().is_ok() };
+        let exists = if is_special { place.is_dir() } else { place.symlink_metadata().is_ok() };
         if exists && step + 1 == self.steps.len() {
-            let is_wanted = !self.only_directories || path.is_dir();
+            let is_wanted = !self.only_directories || place.is_dir();
             self.found.extend(is_wanted.then_some(path));
-        } else if exists && path.is_dir() {
+        } else if exists && place.is_dir() {
             self.to_visit.push((path, vec![step + 1]));
         }
     }
@@ -127,14 +132,15 @@ impl Walk {
     fn list(&mut self, dir: &Path, at: &[usize]) {
         let place = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         // One that has gone, cannot be read or is none has no entries.
-        let Ok(entries) = std::fs::read_dir(place) else { return };
+        let Ok(entries) = std::fs::read_dir(self.base.place(place)) else { return };
         let entries: BTreeMap<OsString, Option<FileType>> =
             entries.flatten().map(|entry| (entry.file_name(), entry.file_type().ok())).collect();
         for (name, file_type) in entries {
-            let path = below(dir, &name);
+            let path = self.below(dir, &name);
+            let place = self.base.place(&path);
             let is_link = file_type.is_none_or(|file_type| file_type.is_symlink());
             let is_dir = || {
-                file_type.filter(|_| !is_link).map_or_else(|| path.is_dir(), |file_type| file_type.is_dir())
+                file_type.filter(|_| !is_link).map_or_else(|| place.is_dir(), |file_type| file_type.is_dir())
             };
             let (mut next, mut is_found) = (Vec::new(), false);
             let text = name.to_string_lossy();
@@ -161,9 +167,9 @@ impl Walk {
             self.found.extend(is_found.then_some(path));
         }
     }
-}
 
-/// The path of an entry. Below the current directory it is the name alone.
-fn below(dir: &Path, name: &std::ffi::OsStr) -> PathBuf {
-    if dir == Path::new(".") { name.into() } else { dir.join(name) }
+    /// The path of an entry. Below the directory where relative paths start it is the name alone.
+    fn below(&self, dir: &Path, name: &OsStr) -> PathBuf {
+        if dir == Path::new(".") { name.into() } else { self.base.entry(dir, name) }
+    }
 }

@@ -31,13 +31,13 @@ pub(super) struct Regular<'a> {
 }
 
 impl<'a> Regular<'a> {
-    /// Opens the file that a path leads to.
-    pub(super) fn open(path: &'a Path) -> Result<Self, SourceError> {
+    /// Opens the file at `place`, which errors call `path`.
+    pub(super) fn open(path: &'a Path, place: &Path) -> Result<Self, SourceError> {
         let failed = |error| SourceError::io(path, error);
         // Before the stamp: a change that comes after it must not look older.
         let observed = SystemTime::now();
-        check(path, &std::fs::metadata(path).map_err(failed)?)?;
-        let file = open_without_waiting(path).map_err(failed)?;
+        check(path, &std::fs::metadata(place).map_err(failed)?)?;
+        let file = open_without_waiting(place).map_err(failed)?;
         check(path, &file.metadata().map_err(failed)?)?;
         let stamp = Stamp::of_file(&file).map_err(failed)?;
         if stamp.size > LARGEST {

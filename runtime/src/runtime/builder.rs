@@ -1,5 +1,6 @@
 //! `Builder`: the settings of a runtime.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +126,48 @@ impl Builder {
     #[must_use]
     pub fn run_apart_after(mut self, time: Duration) -> Self {
         self.config.apart_after = time;
+        self
+    }
+
+    /// Lets relative paths of sources ([`fs`](crate::fs)) start at `dir`, and not at the process' current directory. A source is then
+    /// known by its relative path alone: what is stored of the tree at one place holds for an equal tree at another one (another checkout, a
+    /// machine of CI), as files are compared by content. Default: none.
+    ///
+    /// This goes for tasks whose arguments and results are relative as well. Code identity is another matter: see
+    /// [`StoredBuilder::code_identity`]. A `dir` that is relative itself starts at the current directory of now. It need not exist, and
+    /// links in it are not resolved. Patterns and listings: see [`fs`](crate::fs).
+    ///
+    /// ```
+    /// use larder::{Runtime, storage::MemoryStorage, task_fn};
+    ///
+    /// #[task_fn]
+    /// fn lines(path: &str) -> usize {
+    ///     larder::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+    /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (here, there) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    /// for checkout in [&here, &there] {
+    ///     std::fs::write(checkout.path().join("a.txt"), "one\ntwo\n")?;
+    /// }
+    /// let store = MemoryStorage::new();
+    /// let runtime = Runtime::builder().base(here.path()).storage(store.clone()).build();
+    /// assert_eq!(runtime.run(|| lines("a.txt")), 2);
+    /// drop(runtime);
+    ///
+    /// let elsewhere = Runtime::builder().base(there.path()).storage(store).build();
+    /// assert_eq!(elsewhere.run(|| lines("a.txt")), 2);
+    /// assert_eq!(elsewhere.stats().runs(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn base(mut self, dir: impl AsRef<Path>) -> Self {
+        let dir = dir.as_ref();
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        // It fails where there is no current directory: then each look will.
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        self.config.base_dir = Some(dir.into());
         self
     }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
 #![expect(clippy::print_stderr, reason = "a test that is not possible here says so")]
 
+mod base;
 mod clocks;
 mod facts;
 mod patterns;

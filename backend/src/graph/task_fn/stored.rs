@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use crate::call::args::{ArgsSlot, Key};
 use crate::graph::node::{NodeRef, replace_value};
@@ -35,8 +36,8 @@ pub enum Look {
 pub struct Observer {
     /// The kind.
     pub kind: SourceKind,
-    /// Looks at the source of a name, which was last seen so.
-    pub look: fn(name: &[u8], last: &Seen) -> Look,
+    /// Looks at the source of a name, which was last seen so. A relative path starts at `base`, if there is one.
+    pub look: fn(base: Option<&Path>, name: &[u8], last: &Seen) -> Look,
 }
 
 /// How a task function that is a source appears to a store.
