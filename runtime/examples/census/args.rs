@@ -24,6 +24,8 @@ Options:
       --threads N  Threads that parse [default: one per processor]
       --cache DIR  Keep results between runs in DIR [default: .larder below PATH]
       --no-cache   Keep no results between runs
+      --base DIR   Keep and report paths relative to DIR, which holds all PATHs: a cache made
+                   so counts for an equal tree at another place. Nothing above DIR is read
       --plain      Run without any memoization, to compare with
   -h, --help       Print this help
 
@@ -40,6 +42,8 @@ pub struct Args {
     pub top: usize,
     pub timing: Timing,
     pub cache: Cache,
+    /// Where the paths of results start. None: they are absolute.
+    pub base: Option<PathBuf>,
     pub memoization: Memoization,
     pub threads: Threads,
 }
@@ -105,6 +109,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
         top: 10,
         timing: Timing::InAll,
         cache: Cache::BelowTheTree,
+        base: None,
         memoization: Memoization::Larder,
         threads: Threads::PerProcessor,
     };
@@ -124,11 +129,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             Long("no-cache") => args.cache = Cache::Nowhere,
             Long("cache") if args.cache == Cache::Nowhere => return Err(contradiction()),
             Long("cache") => args.cache = Cache::At(parser.value()?.into()),
+            Long("base") => args.base = Some(parser.value()?.into()),
             Value(path) if path == "-" => list = true,
             Value(path) if path.is_empty() => return Err("an empty PATH names nothing".into()),
             Value(path) => paths.push(path.into()),
             _ => return Err(argument.unexpected()),
         }
+    }
+    if args.base.is_some() && args.memoization == Memoization::Plain {
+        return Err("--base and --plain exclude each other".into());
     }
     args.paths = match (list, paths.is_empty()) {
         (true, false) => return Err("a list on standard input and a PATH exclude each other".into()),

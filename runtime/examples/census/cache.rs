@@ -7,17 +7,21 @@ use std::path::{Path, PathBuf};
 use larder::storage::RedbStorage;
 use larder::{Builder, Runtime};
 
-use crate::args::{Cache, Threads};
+use crate::args::{Args, Cache, Threads};
 use crate::roots::Roots;
 
-/// A runtime that keeps its results where `cache` says. Where that is not possible, nothing is kept, and the reason is
+/// A runtime that keeps its results where the command line says. Where that is not possible, nothing is kept, and the reason is
 /// returned.
-pub fn runtime(cache: &Cache, threads: Threads, roots: &Roots) -> (Runtime, Option<String>) {
-    let builder = match threads {
+pub fn runtime(args: &Args, roots: &Roots) -> (Runtime, Option<String>) {
+    let builder = match args.threads {
         Threads::PerProcessor => Runtime::builder(),
         Threads::Number(threads) => Runtime::builder().threads(threads.get()),
     };
-    let dir = match cache {
+    let builder = match &args.base {
+        Some(base) => builder.base(base),
+        None => builder,
+    };
+    let dir = match &args.cache {
         Cache::Nowhere => return (builder.build(), None),
         Cache::At(dir) => dir.clone(),
         Cache::BelowTheTree => roots.base().join(".larder"),

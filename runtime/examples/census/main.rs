@@ -73,12 +73,18 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    let (census, problem) =
-        Census::new(args.memoization, || cache::runtime(&args.cache, args.threads, roots));
+    let asked = match args.base.as_deref().map_or_else(|| Ok(roots.clone()), |base| roots.relative_to(base)) {
+        Ok(asked) => asked,
+        Err(error) => {
+            eprintln!("census: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (census, problem) = Census::new(args.memoization, || cache::runtime(args, roots));
     if let Some(problem) = problem {
         eprintln!("census: {problem}");
     }
-    let mut program = Program { census, roots, view: View::new(args, roots), timing: args.timing };
+    let mut program = Program { census, roots: &asked, view: View::new(args, roots), timing: args.timing };
     let outcome = match args.mode {
         Mode::Once => program.step(),
         Mode::Watch => match watch::Changes::below(roots) {
@@ -97,6 +103,7 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
 
 struct Program<'a> {
     census: Census,
+    /// As tasks are asked for them.
     roots: &'a Roots,
     view: View,
     timing: Timing,

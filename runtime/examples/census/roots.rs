@@ -46,6 +46,21 @@ impl Roots {
         roots
     }
 
+    /// The same by paths relative to a directory that holds all of it.
+    pub fn relative_to(&self, base: &Path) -> Result<Roots, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", base.display());
+        let base = base.canonicalize().map_err(|error| failed(&error))?;
+        let relative = |path: &PathBuf| match path.strip_prefix(&base) {
+            Ok(path) => Ok(path.to_owned()),
+            Err(_) => Err(failed(&format_args!("{} is not in it", path.display()))),
+        };
+        Ok(Roots {
+            dirs: self.dirs.iter().map(relative).collect::<Result<_, _>>()?,
+            files: self.files.iter().map(relative).collect::<Result<_, _>>()?,
+            missing: self.missing.clone(),
+        })
+    }
+
     /// The deepest directory that holds all of it.
     pub fn base(&self) -> PathBuf {
         let parents = self.files.iter().filter_map(|file| file.parent());

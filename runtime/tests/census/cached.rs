@@ -24,7 +24,7 @@ fn counted(tree: &Tree) -> Output {
 }
 
 /// Files parsed and bodies run.
-fn work(output: &Output) -> (u64, u64) {
+pub fn work(output: &Output) -> (u64, u64) {
     let told = String::from_utf8_lossy(&output.stderr);
     let number = |name: &str| {
         let rest = told.split(name).nth(1).unwrap_or_else(|| panic!("no {name} in {told}"));

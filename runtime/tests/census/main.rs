@@ -6,6 +6,7 @@
 mod cached;
 mod counts;
 mod incremental;
+mod moved;
 mod program;
 mod stored;
 mod watched;
