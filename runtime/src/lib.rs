@@ -1,7 +1,7 @@
 //! Larder: a memoizing, incremental function cache.
 //!
 //! Annotate plain functions with [`task_fn`]; from then on each call is answered from memory, and a body runs again only
-//! when something that it actually read has really changed.
+//! when something that it actually read has really changed. The [`guide`] has a page for each question of the first days.
 
 // Generated code names this crate by its name.
 extern crate self as larder;
@@ -19,6 +19,7 @@ mod volatile;
 pub mod collections;
 pub mod env;
 pub mod fs;
+pub mod guide;
 mod source_error;
 mod stored;
 

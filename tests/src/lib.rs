@@ -21,8 +21,3 @@ pub mod program;
 mod suspended;
 pub mod traces;
 pub mod world;
-
-/// The guide's examples run with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/guide.md")]
-struct Guide;
