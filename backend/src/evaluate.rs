@@ -17,6 +17,7 @@ pub(crate) mod lookup;
 pub(crate) mod demand;
 pub(crate) mod execute;
 pub(crate) mod publish;
+pub(crate) mod observed;
 pub(crate) mod parts;
 pub(crate) mod relink;
 pub(crate) mod apart;

@@ -43,6 +43,16 @@ pub use session::input::{Input, InputValue};
 pub use session::source::Refreshed;
 pub use session::update::Update;
 
+/// Events: what is told of runs, sessions and updates, and to whom.
+pub mod events {
+    pub use crate::context::event::{
+        Cause, Changed, Committed, Event, Fingerprint, Outcome, Ran, Restored, SessionClosed, SessionOpened,
+        Settled, TaskId, TaskRef, Updated, Verified, Waited,
+    };
+    pub use crate::context::observers::{Observer, Observing};
+    pub use crate::context::subscription::{Lost, Subscription};
+}
+
 // Items for the `larder` crate and for generated code. They have no stable interface.
 #[doc(hidden)]
 pub use call::{args, slot};

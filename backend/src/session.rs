@@ -5,6 +5,7 @@
 //! - Panics and failures of a session end here. They leave as the user's panic, or as a `TaskError`.
 
 pub(crate) mod failed;
+pub(crate) mod observed;
 pub(crate) mod futures;
 pub(crate) mod input;
 pub(crate) mod update;
@@ -15,6 +16,7 @@ pub(crate) mod opener;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::base::wakes::wake_before_sleep;
 use crate::context::cancelled::check_cancelled;
@@ -117,7 +119,9 @@ impl Engine {
         if self.gate.lock(ticket, &mut at_gate).is_err() {
             return Err(at_gate.update_error());
         }
-        drop(wait);
+        if let Some(wait) = wait {
+            wait.ends(self);
+        }
         Ok(self.while_exclusive(change))
     }
 
@@ -227,6 +231,8 @@ struct Session {
     engine: Arc<Engine>,
     local: Arc<Local>,
     entered: Option<Entered>,
+    /// When it was opened, if it is observed.
+    opened: Option<Instant>,
     /// Whether this is the outermost session of the thread, which holds the gate.
     holds_gate: bool,
 }
@@ -246,7 +252,10 @@ impl Session {
             local.presence.open_session(&engine.watch);
         }
         let entered = Some(local.enter(engine));
-        let session = Self { engine: engine.clone(), local, entered, holds_gate };
+        let mut session = Self { engine: engine.clone(), local, entered, opened: None, holds_gate };
+        if holds_gate {
+            session.opened = observed::opened(engine);
+        }
         drop(garbage);
         Ok(session)
     }
@@ -260,6 +269,9 @@ impl Session {
             let mut opener = Opener::of(engine);
             if engine.gate.open(&mut opener, &mut at_gate).is_err() {
                 return Err(at_gate.session_error().into());
+            }
+            if let Some(wait) = wait {
+                wait.ends(engine);
             }
             if !opener.comes_again(&mut slices) {
                 return Ok(opener.garbage);
@@ -288,6 +300,9 @@ impl Drop for Session {
             self.local.leave(entered);
         }
         if self.holds_gate {
+            if let Some(opened) = self.opened {
+                observed::closed(&self.engine, opened);
+            }
             self.local.presence.end_session();
             self.engine.gate.close();
         }

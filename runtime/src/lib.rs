@@ -17,6 +17,7 @@ mod task_call;
 mod volatile;
 
 pub mod collections;
+pub mod events;
 pub mod env;
 pub mod fs;
 pub mod guide;

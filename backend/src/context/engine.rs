@@ -17,6 +17,7 @@ use crate::context::chores::Chores;
 use crate::context::gate::Gate;
 use crate::context::local::Local;
 use crate::context::memory::Memory;
+use crate::context::observers::Observers;
 use crate::context::runners::Runners;
 use crate::context::threads::Threads;
 use crate::context::waits::WaitGraph;
@@ -52,6 +53,8 @@ pub struct Config {
     pub collect_after: Option<u32>,
     /// Where relative paths of sources start; `None`: at the process' current directory at each look.
     pub base_dir: Option<Arc<Path>>,
+    /// Whether it is recorded why tasks run.
+    pub records_causes: bool,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             memory_cap: if cfg!(larder_capped) { Some(0) } else { None },
             collect_after: None,
             base_dir: None,
+            records_causes: false,
         }
     }
 }
@@ -87,6 +91,9 @@ pub struct Engine {
     pub(crate) gate: Arc<Gate>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) chores: Chores,
+    pub(crate) observers: Observers,
+    /// How many updates have changed something.
+    pub(crate) updates: AtomicU64,
     pub(crate) memory: Memory,
     /// The process that made it. In one that was forked off it, its threads are missing.
     process: u32,
@@ -143,24 +150,26 @@ impl Engine {
     /// Makes an engine that holds nothing yet.
     #[must_use]
     pub fn new(config: &Config) -> Arc<Self> {
-        Self::with(config, None)
+        Self::with(config, Observers::new(config.records_causes), None)
     }
 
     /// Makes an engine that has a store behind it.
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub fn with_storage(config: &Config, storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
+    pub fn with_storage(config: &Config, mut storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
+        let observers = Observers::new(config.records_causes);
+        storage.write_behind.on_batch = Some(observers.on_batch());
         let persistence = Persistence::open(storage, config.base_dir.clone())?;
-        Ok(Self::with(config, Some(Box::new(persistence))))
+        Ok(Self::with(config, observers, Some(Box::new(persistence))))
     }
 
-    fn with(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+    fn with(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {
         // Its parts are large, and are built on the stack.
-        on_enough_stack(|| Self::make(config, persistence))
+        on_enough_stack(|| Self::make(config, observers, persistence))
     }
 
-    fn make(config: &Config, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+    fn make(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
@@ -174,6 +183,8 @@ impl Engine {
             gate: Gate::new(config.patience),
             watch: Arc::default(),
             chores: Chores::default(),
+            observers,
+            updates: AtomicU64::new(0),
             memory: Memory::new(config.memory_cap, config.collect_after),
             process: std::process::id(),
             functions: Functions::default(),

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 pub use self::report::{GateHolder, GateStats, GateWait, GateWaiter, Held, UpdateError};
 use crate::context::cancelled::check_cancelled;
 use crate::context::engine::Engine;
+use crate::context::event::{Event, Waited};
 use crate::context::gate::{GaveUp, Kind, Vigil};
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
@@ -134,7 +135,7 @@ impl Watch {
     fn begin_wait(self: &Arc<Self>, waiter: GateWaiter, since: Instant) -> Wait {
         let thread = std::thread::current();
         let number = self.waits.lock().listed.insert(Waiting { waiter, thread, since });
-        Wait { watch: self.clone(), number, since, reported: false }
+        Wait { watch: self.clone(), number, waiter, since, reported: false }
     }
 }
 
@@ -154,11 +155,24 @@ impl Drop for FuturesSession {
 pub(crate) struct Wait {
     watch: Arc<Watch>,
     number: u64,
+    waiter: GateWaiter,
     since: Instant,
     reported: bool,
 }
 
 impl Wait {
+    /// Ends the wait, and tells observers of it.
+    pub(crate) fn ends(self, engine: &Engine) {
+        if engine.observers.any() {
+            engine.observers.tell(&Event::Waited(Waited {
+                waiter: self.waiter,
+                thread: std::thread::current().id(),
+                start: self.since,
+                end: Instant::now(),
+            }));
+        }
+    }
+
     /// Adds the wait to the reports.
     fn report(&mut self, engine: &Engine, now: Instant, open: usize) {
         self.reported = true;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::context::local::Local;
 use crate::evaluate::execute::run_beside;
+use crate::evaluate::observed::Why;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
@@ -39,7 +40,7 @@ pub(crate) fn run_apart(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
         return Ok(twin);
     }
     engine.aparts.begin(node);
-    let (outcome, gathered) = run_beside(local, node, &[]);
+    let (outcome, gathered) = run_beside(local, node, &[], &Why::Apart);
     local.counters.of(node.function).apart.add(1);
     if let Ok(twin) = outcome {
         engine.keep_twin(twin);

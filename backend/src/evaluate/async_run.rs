@@ -44,7 +44,9 @@ use crate::evaluate::demand::{Visit, try_claim_for};
 use crate::evaluate::execute::{cause, complete, fail};
 use crate::evaluate::heavy::launch_heavy;
 use crate::evaluate::node_wait::NodeWait;
+use crate::evaluate::observed::{Begun, is_observed};
 use crate::graph::claim::Phase;
+use crate::graph::failure::TaskError;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Stop, Thrown};
 use crate::graph::task_fn::Ran;
@@ -95,6 +97,8 @@ pub(crate) struct State {
     awaits_own_read: bool,
     stage: Stage,
     frame: Suspended,
+    /// The run, if it is observed.
+    begun: Option<Box<Begun>>,
 }
 
 /// How far an async run has come.
@@ -137,7 +141,7 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Runner<'_>) -> Op
     strand.demand = local.demand.get();
     let mut work = None;
     let launched = engine.async_runs.launch(node, || {
-        let visit = try_claim_for(strand.id, node, from)?;
+        let visit = try_claim_for(local, strand.id, node, from)?;
         let hold = Hold::join(local.engine_arc());
         if let (Runner::Waiters(own), Some(book)) = (place, node.task_fn.book_fn()) {
             let state = State::new(hold, strand, visit);
@@ -165,8 +169,8 @@ impl State {
     /// Makes the state for the async run of a node that has just been claimed by `strand`.
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
-        let (awaited, awaits_own_read, stage) = (None, false, Stage::Verifies);
-        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame }
+        let (awaited, awaits_own_read, stage, begun) = (None, false, Stage::Verifies, None);
+        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame, begun }
     }
 
     /// Puts the async run's strand on, runs `work` and takes the strand off again.
@@ -256,13 +260,15 @@ impl Core {
                 },
                 Stage::Runs => {
                     let node = state.root.node;
+                    state.begun =
+                        is_observed(local).then(|| Box::new(Begun::new(local, node, &state.root.why(local))));
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
                     // Making the body runs no part of it, but `Clone` of the key.
                     // SAFETY: the node is the async run's; the claim is held.
                     let made = catch_unwind(AssertUnwindSafe(|| unsafe { parts.start(node) }));
                     if let Err(payload) = made {
-                        return self.failed(local, node, Stop::caught(payload));
+                        return self.failed(local, node, Stop::caught(payload), state.begun.as_deref());
                     }
                     state.stage = Stage::HasBegun;
                 }
@@ -285,13 +291,13 @@ impl Core {
     ) -> Option<Driven> {
         let node = state.root.node;
         let saved = local.resume(&mut state.frame);
-        let frame = &mut state.frame;
+        let (frame, begun) = (&mut state.frame, state.begun.as_deref());
         let mut published = false;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut done = |ran| {
                 local.recall(frame);
                 let this = local.engine().async_runs.land(node);
-                complete(local, node, ran);
+                complete(local, node, ran, begun);
                 published = true;
                 drop(this);
             };
@@ -308,7 +314,7 @@ impl Core {
                 match self.judge(local, seat, &stop) {
                     Verdict::Fails => {
                         local.recall(&mut state.frame);
-                        self.publish_failure(local, node, stop);
+                        self.publish_failure(local, node, stop, state.begun.as_deref());
                     }
                     verdict => {
                         give_up_run(parts, local, stop);
@@ -337,19 +343,19 @@ impl Core {
         }
     }
 
-    fn failed(&self, local: &Local, node: NodeRef, stop: Stop) -> Driven {
+    fn failed(&self, local: &Local, node: NodeRef, stop: Stop, begun: Option<&Begun>) -> Driven {
         let frame = local.begin_frame(&[], true);
-        self.publish_failure(local, node, stop);
+        self.publish_failure(local, node, stop, begun);
         local.end_frame(frame);
         Driven::Over
     }
 
-    fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop) {
+    fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop, begun: Option<&Begun>) {
         let (stop, unseen) = cause(local, stop);
         let this = local.engine().async_runs.land(node);
         // First the failure: strands that see the claim's end look for it.
         let mut place = self.failure.lock();
-        fail(local, node, &stop);
+        fail(local, node, &stop, begun);
         *place = Some((stop, local.last_panic.take()));
         drop(place);
         drop(this);
@@ -378,6 +384,9 @@ fn abandon(parts: &dyn Parts, mut state: State) {
         drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
         drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));
         let this = engine.async_runs.land(state.root.node);
+        if let Some(begun) = &state.begun {
+            begun.failed(&local, state.root.node, &TaskError::Cancelled);
+        }
         state.put_back(&local);
         this
     });

@@ -45,6 +45,7 @@ use crate::context::component::{Component, Run};
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
 use crate::evaluate::execute::unfinished;
+use crate::evaluate::observed::Why;
 use crate::graph::edges::Edge;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::Flags;
@@ -184,7 +185,7 @@ fn poison_or_unfinished(local: &Local, node: NodeRef, ended: bool) -> Option<Tas
 /// Runs the body of a member beside its node. The twin belongs to the caller.
 fn run_beside(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Stop>, Gathered) {
     local.counters.of(node.function).runs.add(1);
-    let outcome = super::execute::run_beside(local, node, predicted);
+    let outcome = super::execute::run_beside(local, node, predicted, &Why::Cycle);
     local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
     outcome
 }

@@ -28,7 +28,8 @@ use crate::context::waits::{Refused, Waiter};
 use crate::evaluate::apart::run_apart;
 use crate::evaluate::async_run::{drive, try_launch_here};
 use crate::evaluate::cycle;
-use crate::evaluate::execute::execute;
+use crate::evaluate::execute::{execute_observed, execute_unobserved};
+use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::parts::settle_claimed;
 use crate::evaluate::stored::Check;
 use crate::graph::claim::Phase;
@@ -73,7 +74,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
                     // It runs as an async run, so that others can take it over, and this thread can leave it.
                     seat = try_launch_here(local, node, phase).or(seat);
                 } else if let Some(marks) = claim(local, node, phase) {
-                    return verify(local, Visit::new(node, phase, marks)).map(|()| node);
+                    return verify(local, Visit::new(local, node, phase, marks)).map(|()| node);
                 }
             }
             Phase::Running => {
@@ -107,17 +108,22 @@ pub(crate) enum Made {
 
 /// Makes a node fresh that this strand has just made: from the store, if that turns out to be right, or by running its body.
 pub(crate) fn make(local: &Local, node: NodeRef, check: Check) -> (Result<(), Stop>, Made) {
-    verify_and_tell(local, Visit::asking(node, check))
+    verify_and_tell(local, Visit::asking(local, node, check))
 }
 
 /// Ends the claim of a node that has got its value from the store.
 pub(crate) fn end_restored(local: &Local, node: NodeRef) {
+    if is_observed(local) {
+        observed::restored(local, node);
+    }
     release(local, node, Phase::Fresh, StaleReads::None);
 }
 
 /// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
-pub(crate) fn try_claim_for(strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
-    node.state.try_claim(from).then(|| Visit::new(node, from, stale_reads::take(&node.work, strand as usize)))
+pub(crate) fn try_claim_for(local: &Local, strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
+    node.state
+        .try_claim(from)
+        .then(|| Visit::new(local, node, from, stale_reads::take(&node.work, strand as usize)))
 }
 
 pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<StaleReads> {
@@ -268,11 +274,15 @@ fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
             Step::Await(_) => unreachable!("a thread that verifies keeps waiting"),
             Step::Run => {
                 let node = visit.node;
+                let why = if visit.is_observed() { Some(Box::new(visit.why(local))) } else { None };
                 visits.stack.pop();
                 if node.task_fn.part.is_some() && settle_claimed(local, node) {
                     continue;
                 }
-                let outcome = execute(local, node);
+                let outcome = match why {
+                    None => execute_unobserved(local, node),
+                    Some(why) => execute_observed(local, node, &why),
+                };
                 if visits.stack.is_empty() {
                     return (outcome, Made::Run);
                 }

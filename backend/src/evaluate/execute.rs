@@ -10,6 +10,7 @@ use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
 use crate::evaluate::cycle;
+use crate::evaluate::observed::{Begun, Unwatched, Watched, Why, is_observed};
 use crate::evaluate::parts::{note_part, settle_parts};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::evaluate::relink::relink;
@@ -37,11 +38,32 @@ pub(crate) fn execute(local: &Local, node: NodeRef) -> Result<(), Stop> {
 /// [`execute`], compiled into its caller: the one from which bodies nest.
 #[inline(always)]
 pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Stop> {
+    if is_observed(local) {
+        return execute_observed(local, node, &Why::Flags);
+    }
+    execute_watched(local, node, Unwatched)
+}
+
+/// Runs the body of a node as [`execute`] does, which its visit has found to be unobserved.
+#[inline(never)]
+pub(crate) fn execute_unobserved(local: &Local, node: NodeRef) -> Result<(), Stop> {
+    execute_watched(local, node, Unwatched)
+}
+
+/// Runs the body of a node as [`execute`] does, observed; `why` is what its visit knows.
+#[cold]
+#[inline(never)]
+pub(crate) fn execute_observed(local: &Local, node: NodeRef, why: &Why) -> Result<(), Stop> {
+    execute_watched(local, node, &Begun::new(local, node, why))
+}
+
+#[inline(always)]
+fn execute_watched(local: &Local, node: NodeRef, watched: impl Watched) -> Result<(), Stop> {
     let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     let frame = local.begin_frame(before, true);
-    let outcome = run_body(local, node);
+    let outcome = run_body(local, node, watched);
     local.end_frame(frame);
     timer.stop(local, node);
     match outcome {
@@ -51,21 +73,23 @@ pub(crate) fn execute_in_place(local: &Local, node: NodeRef) -> Result<(), Stop>
 }
 
 #[inline(always)]
-fn run_body(local: &Local, node: NodeRef) -> Result<(), Stop> {
+fn run_body(local: &Local, node: NodeRef, watched: impl Watched) -> Result<(), Stop> {
     let mut completed = None;
     let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the claim is held; leaves are never claimed.
             unsafe {
                 node.task_fn.run(node, &mut |ran| {
-                    completed = Some(complete(local, node, ran));
+                    completed = Some(complete(local, node, ran, watched));
                 });
             }
         }))
     });
     match outcome {
         _ if completed == Some(Completed::Parked) => Err(Stop::Parked),
-        Err(payload) if completed.is_none() => Err(failed(local, node, Stop::caught(payload))),
+        Err(payload) if completed.is_none() => {
+            Err(failed(local, node, Stop::caught(payload), watched.begun()))
+        }
         outcome => outcome.map_err(Stop::caught),
     }
 }
@@ -73,9 +97,9 @@ fn run_body(local: &Local, node: NodeRef) -> Result<(), Stop> {
 /// The body has panicked, or what completes its run has. Returns why.
 #[cold]
 #[inline(never)]
-fn failed(local: &Local, node: NodeRef, stop: Stop) -> Stop {
+fn failed(local: &Local, node: NodeRef, stop: Stop, begun: Option<&Begun>) -> Stop {
     let (stop, unseen) = cause(local, stop);
-    fail(local, node, &stop);
+    fail(local, node, &stop, begun);
     drop(unseen);
     stop
 }
@@ -98,9 +122,14 @@ pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
 /// The panic of the body.
 #[cold]
 pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Stop> {
+    let begun = Begun::if_observed(local, node, &Why::Lost);
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
     let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }));
-    on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught)
+    let outcome = on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught);
+    if let Some(begun) = begun {
+        begun.ended_beside(local, node, outcome.as_ref().err());
+    }
+    outcome
 }
 
 /// Runs the body of a node beside the node, in a frame of its own, and returns a twin that holds the value, with what the body has
@@ -112,7 +141,9 @@ pub(crate) fn run_beside(
     local: &Local,
     node: NodeRef,
     predicted: &[Edge],
+    why: &Why,
 ) -> (Result<NodeRef, Stop>, Gathered) {
+    let begun = Begun::if_observed(local, node, why);
     local.claimed.borrow_mut().push(node);
     let frame = local.begin_frame(predicted, true);
     let outcome = on_enough_stack(|| {
@@ -133,6 +164,9 @@ pub(crate) fn run_beside(
         }
         None => outcome.map_err(Stop::caught),
     };
+    if let Some(begun) = begun {
+        begun.ended_beside(local, node, outcome.as_ref().err());
+    }
     (outcome, gathered)
 }
 
@@ -148,8 +182,11 @@ pub(crate) enum Completed {
 /// Publishes a finished run. Not inlined, like all that a run does not need on the stack while its body runs: bodies
 /// nest, and the depth of the stack is what a first build of a deep graph costs.
 #[inline(never)]
-pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
+pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Watched) -> Completed {
     if let Ran::Provisional(twin) = ran {
+        if let Some(begun) = watched.begun() {
+            begun.completed(local, node, ran);
+        }
         cycle::park(local, node, twin);
         return Completed::Parked;
     }
@@ -189,6 +226,9 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran) -> Completed {
     }
     if node.task_fn.part.is_some() {
         note_part(node);
+    }
+    if let Some(begun) = watched.begun() {
+        begun.completed(local, node, ran);
     }
     end_claim(local, node, Phase::Fresh);
     drop(replaced);
@@ -231,17 +271,23 @@ pub(crate) fn unfinished(node: NodeRef) -> TaskError {
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches the tasks that caught the failure.
 ///
-/// It runs no code of the user's that could panic: nothing would end the claim.
+/// It runs no code of the user's that could panic: nothing would end the claim. `begun` is the run, if it is observed.
 #[cold]
 #[inline(never)]
-pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop) {
+pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop, begun: Option<&Begun>) {
     if node.flag(Flags::ON_CYCLE) {
+        if let Some(begun) = begun {
+            begun.ended_beside(local, node, Some(stop));
+        }
         return cycle::park_failed(local, node, stop);
     }
     // Work that still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     let error = local.failure_of_innermost(stop, node);
     local.mute();
+    if let Some(begun) = begun {
+        begun.failed(local, node, &error);
+    }
     if matches!(error, TaskError::Cancelled) {
         // Reads that the run did not come to would be missing, and no task has seen this failure: the edges of the run
         // before stay, by which changes reach the readers of its output.
@@ -273,7 +319,7 @@ fn lasts(node: NodeRef) -> bool {
 }
 
 #[inline(never)]
-fn keeps(node: NodeRef) -> bool {
+pub(crate) fn keeps(node: NodeRef) -> bool {
     // The judgement is the user's code. Should it panic, the run has failed, with the output in place.
     let before = node.flag(Flags::FAILED);
     node.set_flag(Flags::FAILED);

@@ -14,8 +14,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::base::stack::on_enough_stack;
 use crate::context::cancelled::is_to_end;
+use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::evaluate::demand::release;
+use crate::evaluate::observed::{self, is_observed};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Keeping, Leaving};
@@ -153,6 +155,9 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
     }
     reader.verified_at.store(engine.epoch(), Relaxed);
     local.counters.of(reader.function).verified.add(1);
+    if is_observed(local) {
+        observed::verified(local, reader, None);
+    }
     reader.clear_flag(Flags::AHEAD);
     end(local, reader, Phase::Fresh, StaleReads::None);
 }
@@ -231,11 +236,14 @@ fn publish(local: &Local, part: NodeRef, ran: Ran) {
         drop(persistence.completed(local, part, ran, true));
     }
     local.counters.of(part.function).settled.add(1);
+    if is_observed(local) {
+        observed::settled(engine, part, ran);
+    }
 }
 
 /// Brings the parts of an input up to date, whose new value is in place, and returns those that have changed. The caller holds the gate
 /// exclusively, and marks no part that was settled in this `epoch` ([`is_settled`]).
-pub(crate) fn settle_exclusively(input: NodeRef, epoch: u32) -> Vec<NodeRef> {
+pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: u32) -> Vec<NodeRef> {
     let mut changed = Vec::new();
     for part in parts_of(input) {
         let Some(select) = selection(part, input).filter(|_| part.state.is_fresh() && !is_leaving(part))
@@ -254,6 +262,9 @@ pub(crate) fn settle_exclusively(input: NodeRef, epoch: u32) -> Vec<NodeRef> {
         if settled == Some(Ran::Changed) {
             part.changed_at.store(epoch, Relaxed);
             changed.push(part);
+        }
+        if let Some(ran) = settled.filter(|_| engine.observers.any()) {
+            observed::settled(engine, part, ran);
         }
         if settled.is_some() {
             part.verified_at.store(epoch, Relaxed);

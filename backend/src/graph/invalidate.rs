@@ -78,6 +78,11 @@ impl Marking {
         self.0.finish();
     }
 
+    /// How many nodes have been reached.
+    pub(crate) fn marked(&self) -> usize {
+        self.0.marked
+    }
+
     /// The nodes that have been reached since this was last asked.
     pub(crate) fn reached(&mut self) -> Vec<NodeRef> {
         self.0.reached.as_mut().map(std::mem::take).unwrap_or_default()
@@ -129,11 +134,13 @@ struct Pass {
     worklist: Vec<NodeRef>,
     /// Nodes whose readers have been or will be marked, if the caller wants to know.
     reached: Option<Vec<NodeRef>>,
+    /// How many these are.
+    marked: usize,
 }
 
 impl Pass {
     fn new(epoch: u32) -> Self {
-        Self { epoch, worklist: Vec::new(), reached: None }
+        Self { epoch, worklist: Vec::new(), reached: None, marked: 0 }
     }
 
     fn finish(&mut self) {
@@ -156,6 +163,7 @@ impl Pass {
         node.marked_at.store(self.epoch, Relaxed);
         node.clear_flag(Flags::BROKEN);
         self.worklist.push(node);
+        self.marked += 1;
         if let Some(reached) = &mut self.reached {
             reached.push(node);
         }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::base::alarm::Alarm;
 use crate::context::cancelled::check_cancelled;
@@ -16,6 +17,7 @@ use crate::graph::stop::Stop;
 use crate::parallel::carry::Stretch;
 use crate::session::GivenToken;
 use crate::session::failed::Failed;
+use crate::session::observed;
 use crate::session::opener::Opener;
 use crate::session::update::Update;
 
@@ -28,6 +30,8 @@ pub struct AsyncSession {
     place: Option<u64>,
     wait: Option<Wait>,
     listed: Option<FuturesSession>,
+    /// When it was opened, if it is observed.
+    opened: Option<Instant>,
     /// Wakes the future at its deadline, or to report that it waits for long.
     alarm: Alarm,
 }
@@ -43,6 +47,7 @@ impl AsyncSession {
             place: None,
             wait: None,
             listed: None,
+            opened: None,
             alarm: Alarm::default(),
         }
     }
@@ -87,12 +92,15 @@ impl AsyncSession {
                     self.hold = Some(Hold::of_opened(self.engine.clone()));
                     self.listed = Some(self.engine.watch.open_future());
                     self.engine.memory.begin_session();
+                    self.opened = observed::opened(&self.engine);
                     break Ok(());
                 }
                 Some(Err(_)) => break Err(at_gate.session_error().into()),
             }
         };
-        self.wait = None;
+        if let Some(wait) = self.wait.take() {
+            wait.ends(&self.engine);
+        }
         self.alarm.clear();
         Some(outcome)
     }
@@ -157,6 +165,9 @@ impl Drop for AsyncSession {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
             self.engine.gate.leave(place);
+        }
+        if let Some(opened) = self.opened {
+            observed::closed(&self.engine, opened);
         }
     }
 }
@@ -229,7 +240,9 @@ impl UpdateRequest {
                 Err(at_gate.update_error())
             }
         };
-        self.wait = None;
+        if let Some(wait) = self.wait.take() {
+            wait.ends(&self.engine);
+        }
         self.alarm.clear();
         Some(outcome)
     }

@@ -23,6 +23,7 @@ use crate::graph::node::{NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{LeafChange, TaskFn};
 use crate::persist::{Moved, Touched};
 use crate::session::input::{Durable, Input, InputValue};
+use crate::session::observed::Applying;
 use crate::session::reclaim::Garbage;
 
 impl Engine {
@@ -105,18 +106,23 @@ impl Engine {
         }
         let differs = differing.contains(&true) || !moved.is_empty();
         let epoch = if differs { self.advance() } else { self.epoch() };
+        let number = self.updates.fetch_add(u64::from(differs), Relaxed) + 1;
+        let mut applying = (differs && self.observers.any()).then(Applying::begin);
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let (mut touched, mut removed, mut readers) = (Vec::new(), Vec::new(), Vec::new());
         for (change, differs) in changes.drain(..).zip(differing) {
             let (node, removes) = (change.node(), change.removes());
+            if let Some(applying) = applying.as_mut().filter(|_| differs) {
+                applying.about_to_change(node, removes);
+            }
             garbage.values.extend(change.put());
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);
                 // With a store, its readers are marked there as they are here, so parts are settled when they are asked for.
                 if !removes && persistence.is_none() && node.keeping().contains(Keeping::HAS_PARTS) {
-                    settle_exclusively(node, epoch)
+                    settle_exclusively(self, node, epoch)
                         .into_iter()
                         .for_each(|part| marking.mark_dependents(part));
                     marking.mark_dependents_but(node, is_settled);
@@ -143,6 +149,9 @@ impl Engine {
         }
         if !removed.is_empty() || self.reclaim.has_unsearched() {
             self.reclaim.remove_inputs(self, &removed, &readers);
+        }
+        if let Some(applying) = applying {
+            applying.tell(self, number, marking.marked());
         }
         garbage
     }

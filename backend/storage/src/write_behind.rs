@@ -55,6 +55,8 @@ pub struct WriteBehindOptions {
     pub patience: Duration,
     /// Groups are refused when so many bytes are waiting. 256 MiB.
     pub queue_bytes: usize,
+    /// Is told of each batch that was committed, by the writer's thread. None.
+    pub on_batch: Option<OnBatch>,
     /// A cap that acts while the writer runs. None.
     pub cap: Option<Arc<StoreCap>>,
     /// The traces kept of one task. 8.
@@ -72,11 +74,34 @@ impl Default for WriteBehindOptions {
             batch_delay: Duration::from_secs(1),
             patience: Duration::from_secs(2),
             queue_bytes: 256 << 20,
+            on_batch: None,
             cap: None,
             max_traces: 8,
             attempts: 4,
             pause: Duration::from_secs(1),
         }
+    }
+}
+
+/// A batch that was committed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BatchDone {
+    /// Records written or deleted.
+    pub writes: u64,
+    /// Bytes of keys and records in it.
+    pub bytes: u64,
+    /// When it was begun.
+    pub start: Instant,
+}
+
+/// Is told of committed batches. It must not panic.
+#[derive(Clone)]
+pub struct OnBatch(pub Arc<dyn Fn(&BatchDone) + Send + Sync>);
+
+impl fmt::Debug for OnBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnBatch").finish_non_exhaustive()
     }
 }
 
@@ -341,6 +366,10 @@ impl Drop for WriteBehind {
         self.shared.queue.lock().closing = true;
         self.shared.due.notify_one();
         if let Some(thread) = self.thread.take() {
+            if thread.thread().id() == thread::current().id() {
+                // An observer has kept the last reference to what is dropped: this thread cannot wait for itself.
+                return;
+            }
             // A panic of the writer's thread was already counted as giving up.
             let _ = thread.join();
         }
@@ -353,8 +382,12 @@ impl Shared {
         let _gave_up = GiveUpOnPanic(self);
         let mut committer = Committer::new(self.options.max_traces);
         while let Some((groups, ticket)) = self.next_batch() {
+            let start = Instant::now();
             if !self.commit(&mut committer, groups) {
                 return;
+            }
+            if let Some(OnBatch(tell)) = &self.options.on_batch {
+                tell(&BatchDone { writes: committer.writes(), bytes: committer.bytes(), start });
             }
             let mut queue = self.queue.lock();
             queue.committed = ticket;

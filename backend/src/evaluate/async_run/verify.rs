@@ -8,7 +8,7 @@ use std::task::Waker;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
-use crate::evaluate::execute::execute;
+use crate::evaluate::execute::{execute_observed, execute_unobserved};
 use crate::evaluate::node_wait::{Asked, NodeWait};
 use crate::evaluate::parts::settle_claimed;
 use crate::graph::stop::Stop;
@@ -78,11 +78,16 @@ impl State {
                 Step::Run if is_root => return Verified::Run,
                 Step::Run => {
                     let node = visit.node;
+                    let why = visit.is_observed().then(|| visit.why(local));
                     self.visits.pop();
                     if node.task_fn.part.is_some() && settle_claimed(local, node) {
                         continue;
                     }
-                    match execute(local, node) {
+                    let outcome = match why {
+                        None => execute_unobserved(local, node),
+                        Some(why) => execute_observed(local, node, &why),
+                    };
+                    match outcome {
                         Err(stop) if stop.is_given_up() && !self.gives_way(local) => {
                             return self.abort(local, stop);
                         }

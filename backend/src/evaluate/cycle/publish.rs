@@ -9,6 +9,7 @@ use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Member};
 use crate::context::local::Local;
 use crate::evaluate::execute::replace_emitted;
+use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::evaluate::relink::relink;
 use crate::graph::claim::Phase;
@@ -107,6 +108,9 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     node.set_flag(Flags::RESOLVED);
     if ran == Ran::Equal {
         local.counters.of(node.function).cut_off.add(1);
+    }
+    if is_observed(local) {
+        observed::resolved(local, node, ran);
     }
     release(local, node, Phase::Fresh);
 }

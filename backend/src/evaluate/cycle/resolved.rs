@@ -16,6 +16,7 @@ use super::read::is_own;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
+use crate::evaluate::observed::{self, is_observed};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Leaving};
@@ -218,6 +219,9 @@ impl<'a> Verification<'a> {
         for member in self.resolved.members.iter().rev() {
             member.verified_at.store(epoch, Relaxed);
             self.local.counters.of(member.function).verified.add(1);
+            if is_observed(self.local) {
+                observed::verified(self.local, *member, None);
+            }
             release(self.local, *member, Phase::Fresh, StaleReads::None);
         }
     }

@@ -1,12 +1,14 @@
 //! Visit: a claimed node, one or all of whose stale reads are looked at, as far as that goes without going further down.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
 use crate::evaluate::async_run::try_launch_here;
 use crate::evaluate::cycle;
+use crate::evaluate::observed::{self, Why, is_observed};
 use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
@@ -27,6 +29,8 @@ pub(crate) struct Visit {
     /// A read has turned out changed already.
     runs: bool,
     store: Store,
+    /// When it began, if it is observed.
+    since: Option<Instant>,
 }
 
 /// Whether the store has been asked for an earlier run that holds now.
@@ -79,6 +83,9 @@ impl Visit {
     pub(crate) fn confirm(&mut self, local: &Local) {
         self.node.verified_at.store(local.engine().epoch(), Relaxed);
         local.counters.of(self.node.function).verified.add(1);
+        if self.since.is_some() {
+            observed::verified(local, self.node, self.since);
+        }
         release(local, self.node, Phase::Fresh, StaleReads::None);
     }
 
@@ -103,13 +110,39 @@ impl Visit {
         }
     }
 
-    pub(super) fn new(node: NodeRef, phase: Phase, marks: StaleReads) -> Self {
-        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked }
+    pub(super) fn new(local: &Local, node: NodeRef, phase: Phase, marks: StaleReads) -> Self {
+        let since = is_observed(local).then(Instant::now);
+        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked, since }
     }
 
     /// A node without a value that the store has answers for.
-    pub(super) fn asking(node: NodeRef, check: Check) -> Self {
-        Self { store: Store::Asked(Box::new(check)), ..Self::new(node, Phase::Empty, StaleReads::None) }
+    pub(super) fn asking(local: &Local, node: NodeRef, check: Check) -> Self {
+        Self {
+            store: Store::Asked(Box::new(check)),
+            ..Self::new(local, node, Phase::Empty, StaleReads::None)
+        }
+    }
+
+    /// Whether an observer is told of it.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// What this visit knows about why the body must run, which it has said.
+    #[cold]
+    pub(crate) fn why(&self, local: &Local) -> Why {
+        if self.node.flag(Flags::ON_CYCLE) {
+            return Why::Cycle;
+        }
+        let knows_reads = self.phase == Phase::Stale && !self.node.flag(Flags::MUST_RUN | Flags::RESTORED);
+        let position = self.positions.as_ref().and_then(|positions| positions.get(self.next));
+        if let (true, Some(position)) = (knows_reads, position) {
+            return Why::Read(*position as usize);
+        }
+        match (&self.store, local.engine().persistence()) {
+            (Store::Asked(check), Some(_)) => check.differs().map_or(Why::Flags, Why::Stored),
+            _ => Why::Flags,
+        }
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
@@ -250,7 +283,7 @@ impl Visit {
                     if node.task_fn.is_async() {
                         seat = try_launch_here(local, node, phase).or(seat);
                     } else if let Some(marks) = claim(local, node, phase) {
-                        return ReadState::Step(Step::Descend(Self::new(node, phase, marks)));
+                        return ReadState::Step(Step::Descend(Self::new(local, node, phase, marks)));
                     }
                 }
                 // The body runs, and meets the cycle itself.

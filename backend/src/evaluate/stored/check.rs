@@ -20,6 +20,7 @@ mod frame;
 
 use self::frame::{Frame, Next};
 use crate::context::local::Local;
+use crate::evaluate::observed::{Differs, is_observed};
 use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
@@ -36,6 +37,8 @@ pub(crate) struct Check {
     /// The fingerprints of what has been read so far.
     fingerprints: FxHashMap<Digest, Option<Digest>>,
     epoch: u32,
+    /// The read of the task's last run that differs, if none of its runs holds.
+    differs: Option<Differs>,
 }
 
 /// How far a verification has come.
@@ -59,13 +62,23 @@ enum Current {
 impl Check {
     /// Begins to verify a task.
     pub(crate) fn begin(task: TaskKey, known: Known, epoch: u32) -> Self {
-        Self { frames: vec![Frame::new(task, known)], fingerprints: FxHashMap::default(), epoch }
+        Self {
+            frames: vec![Frame::new(task, known)],
+            fingerprints: FxHashMap::default(),
+            epoch,
+            differs: None,
+        }
     }
 
     /// Begins the check of a task whose current trace is known to hold.
     pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
         known.older.clear();
-        Self { frames: vec![Frame::trusted(task, known)], fingerprints: FxHashMap::default(), epoch }
+        Self {
+            frames: vec![Frame::trusted(task, known)],
+            fingerprints: FxHashMap::default(),
+            epoch,
+            differs: None,
+        }
     }
 
     /// Begins the check of a task of which memory knows the reads: `clean` are those that have not changed.
@@ -79,7 +92,13 @@ impl Check {
             frames: vec![Frame::with_clean(task, known, clean)],
             fingerprints: FxHashMap::default(),
             epoch,
+            differs: None,
         }
+    }
+
+    /// Returns the read of the last stored run that differs now, if none of the runs holds, and an observer wants to know.
+    pub(crate) fn differs(&self) -> Option<Differs> {
+        self.differs
     }
 
     /// Goes on as far as it can.
@@ -111,6 +130,9 @@ impl Check {
                     }
                     let Some(frame) = self.frames.pop() else { return Progress::NotFound };
                     if self.frames.is_empty() {
+                        if is_observed(local) {
+                            self.differs = frame.differs(persistence);
+                        }
                         persistence.note_recorded(frame.task, &frame.known);
                         return Progress::NotFound;
                     }

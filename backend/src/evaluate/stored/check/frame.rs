@@ -7,6 +7,7 @@
 //! Wide traces are compared by chunks where memory knows that nothing in a chunk has changed ([`CleanChunks`]): a task of
 //! 300,000 reads of which one has changed looks at one chunk.
 
+use crate::evaluate::observed::Differs;
 use crate::persist::Persistence;
 use crate::persist::pending::{Known, load_older};
 use crate::persist::stored_trace::{LoadedChunk, StoredTrace};
@@ -33,6 +34,8 @@ pub(super) struct Frame {
     is_trusted: bool,
     /// Chunks whose reads memory knows to be unchanged.
     clean: Option<CleanChunks>,
+    /// Where the first trace has dropped out, and what the read there is now.
+    first_out: Option<(usize, Option<Digest>)>,
     /// There is no way to a node of it.
     pub(super) is_unknown: bool,
 }
@@ -70,6 +73,7 @@ impl Frame {
             loaded: false,
             is_trusted: false,
             clean: None,
+            first_out: None,
             is_unknown: false,
         }
     }
@@ -128,6 +132,14 @@ impl Frame {
 
     /// The read that was asked for has this fingerprint now; none if it cannot be had.
     pub(super) fn agree(&mut self, persistence: &Persistence, key: Digest, fingerprint: Option<Digest>) {
+        let at = self.at;
+        self.agree_here(persistence, key, fingerprint);
+        if self.first_out.is_none() && self.racing.first().is_none_or(|leader| leader.trace != 0) {
+            self.first_out = Some((at, fingerprint));
+        }
+    }
+
+    fn agree_here(&mut self, persistence: &Persistence, key: Digest, fingerprint: Option<Digest>) {
         let Self { racing, known, task, at, out, .. } = self;
         let read = |racer: &mut Racer| {
             known.traces[racer.trace].read(*at, &persistence.store, *task, &mut racer.loaded).ok().flatten()
@@ -151,6 +163,14 @@ impl Frame {
             self.agreed.push(Agreed::Read(now));
             self.at += 1;
         }
+    }
+
+    /// Returns the read of the most recent trace that differs now.
+    pub(super) fn differs(&self, persistence: &Persistence) -> Option<Differs> {
+        let (at, now) = self.first_out?;
+        let (trace, mut loaded) = (self.known.traces.first()?, LoadedChunk::default());
+        let read = trace.read(at, &persistence.store, self.task, &mut loaded).ok()??;
+        Some(Differs { key: read.key, before: read.fingerprint, now })
     }
 
     /// Lets all traces race that agree with what was looked at so far; `false` if there are none.
