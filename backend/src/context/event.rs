@@ -50,7 +50,7 @@ pub struct Ran<T> {
     pub task: T,
     /// Why it ran.
     pub cause: Cause<T>,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The thread on which the run ended. An async body may have run on several.
     pub thread: ThreadId,
@@ -108,7 +108,7 @@ pub enum Cause<T> {
     Lost,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -134,7 +134,7 @@ pub struct Verified<T> {
     pub task: T,
     /// The thread that has found out.
     pub thread: ThreadId,
-    /// When it began to look. What it had to run meanwhile is told of before.
+    /// When it began to look. Bodies that ran meanwhile are told of before.
     pub start: Instant,
     /// When it knew.
     pub end: Instant,
@@ -226,7 +226,7 @@ pub struct Changed<T> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Waited {
-    /// What has waited.
+    /// Whether it was a session or an update.
     pub waiter: GateWaiter,
     /// The thread, or the one that polled the future last.
     pub thread: ThreadId,

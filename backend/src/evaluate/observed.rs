@@ -21,7 +21,7 @@ use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran as Came;
 use larder_storage::Digest;
 
-/// What a visit knows about why a body has to run.
+/// A visit's part of the cause for which a body has to run.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Why {
     /// Nothing: the node's flags tell.

@@ -90,7 +90,7 @@ fn results_that_do_not_last_say_why() {
     let runtime = Runtime::new();
     let told = Told::of(&runtime);
     let ask = || runtime.run(|| (now(), short(), kept_if_large(3), kept_if_large(30)));
-    // What has expired goes if nothing holds it.
+    // An expired result goes if nothing holds it.
     let _handle = runtime.run(short::task);
     ask();
     assert_eq!(told.take().len(), 4);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use larder::Runtime;
 use larder::events::{Cause, Event, Observing, Outcome, TaskRef};
 
-/// What observers are told of tasks, in lines: `half(input("i")): ran because input("i") changed, CutOff`.
+/// Events about tasks, in lines: `half(input("i")): ran: read 0, input("i"), changed: CutOff`.
 struct Told {
     lines: Arc<Mutex<Vec<String>>>,
     _observing: Observing,

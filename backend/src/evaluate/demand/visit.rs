@@ -128,7 +128,7 @@ impl Visit {
         self.since.is_some()
     }
 
-    /// What this visit knows about why the body must run, which it has said.
+    /// Returns the visit's part of the cause for which the body must run.
     #[cold]
     pub(crate) fn why(&self, local: &Local) -> Why {
         if self.node.flag(Flags::ON_CYCLE) {
