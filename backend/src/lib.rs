@@ -20,6 +20,7 @@ pub use call::digested::Digested;
 pub use call::storable::{Persist, PersistInput, PersistKey};
 pub use call::weigh::Weigh;
 pub use context::gate::UpdatePolicy;
+pub use context::session_data::session_data;
 pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
@@ -59,7 +60,9 @@ pub use call::{args, slot};
 #[doc(hidden)]
 pub use context::engine::{Config, Engine};
 #[doc(hidden)]
-pub use entry::ask::{boxed, clear, collect, forget, forget_all_of, is_cached, task, unboxed};
+pub use context::session_data::{AnyData, with_session_data};
+#[doc(hidden)]
+pub use entry::ask::{boxed, clear, collect, forget, forget_all_of, invalidate, is_cached, task, unboxed};
 #[doc(hidden)]
 pub use entry::call::{call, call_async, with};
 #[doc(hidden)]

@@ -258,6 +258,12 @@ fn questions(task: &Task<'_>) -> TokenStream {
         generated!(bool),
         false,
     );
+    let invalidate = plain(
+        "invalidate",
+        "Makes the call run again when a later session asks for it; its readers run again if its value differs.",
+        generated!(()),
+        false,
+    );
     let clear = clear(task);
     let collect = question(
         task,
@@ -272,7 +278,7 @@ fn questions(task: &Task<'_>) -> TokenStream {
         },
     );
     let (boxed, parts) = (boxed(task), part::expand(task));
-    generated!(#task_fn #with #is_cached #forget #forget_all_of #clear #collect #boxed #parts)
+    generated!(#task_fn #with #is_cached #forget #forget_all_of #invalidate #clear #collect #boxed #parts)
 }
 
 /// The one question that is about all calls.

@@ -1,9 +1,12 @@
 //! How sessions are opened and updates made: what may cancel them, and when they give up.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use larder_backend::{AsyncSession, CancelToken, TaskError, UpdatePolicy};
+use larder_backend::{AnyData, AsyncSession, CancelToken, TaskError, UpdatePolicy, with_session_data};
 
 use crate::Runtime;
 use crate::run_async::in_session;
@@ -28,16 +31,28 @@ use crate::run_async::in_session;
 /// let counted = runtime.session().token(&stop).try_run(|| word_count("d e"));
 /// assert!(matches!(counted, Err(TaskError::Cancelled)));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a session is opened by `run`, `try_run`, `run_async` or `try_run_async`"]
 pub struct Session<'r> {
     runtime: &'r Runtime,
     token: Option<CancelToken>,
+    data: Vec<AnyData>,
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runtime, token, data } = self;
+        f.debug_struct("Session")
+            .field("runtime", runtime)
+            .field("token", token)
+            .field("data", &data.len())
+            .finish()
+    }
 }
 
 impl<'r> Session<'r> {
     pub(crate) fn new(runtime: &'r Runtime) -> Self {
-        Self { runtime, token: None }
+        Self { runtime, token: None, data: Vec::new() }
     }
 
     /// Lets `token` cancel the session: by [`CancelToken::cancel`], or at its deadline. A cancelled session ends at the next task
@@ -69,13 +84,53 @@ impl<'r> Session<'r> {
         }
     }
 
+    /// Gives the session `data`, which bodies that run in it get by [`session_data::<D>()`](crate::session_data): a logger, a progress bar, a pool of
+    /// connections. One value of each type; the last one counts. Data that is shared is given as it is: it is put in an `Arc` here, and
+    /// dropped when the session, and all executions that it began, have ended.
+    ///
+    /// It is no key and no dependency: results that were computed with it are handed out in sessions with other data, so it must not
+    /// influence them.
+    ///
+    /// A session inside another one of this runtime has the data of that one, too, where it has none of the type itself.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// use larder::{Runtime, session_data, task_fn};
+    ///
+    /// #[derive(Default)]
+    /// struct Progress(AtomicUsize);
+    ///
+    /// #[task_fn]
+    /// fn word_count(text: &str) -> usize {
+    ///     if let Some(progress) = session_data::<Progress>() {
+    ///         progress.0.fetch_add(1, Relaxed);
+    ///     }
+    ///     text.split_whitespace().count()
+    /// }
+    ///
+    /// let runtime = Runtime::new();
+    /// let counted = |texts: &[&str]| {
+    ///     runtime.session().with(Progress::default()).run(|| {
+    ///         texts.iter().for_each(|text| assert!(word_count(text) > 0));
+    ///         session_data::<Progress>().unwrap().0.load(Relaxed)
+    ///     })
+    /// };
+    /// assert_eq!(counted(&["a", "b c"]), 2);
+    /// // Two of these have been counted already.
+    /// assert_eq!(counted(&["a", "b c", "d"]), 1);
+    /// ```
+    pub fn with<D: Any + Send + Sync>(mut self, data: D) -> Self {
+        self.data.push(Arc::new(data));
+        self
+    }
+
     /// Runs `work` in the session. See [`Runtime::run`].
     ///
     /// # Panics
     /// With a body's panic that nothing caught; on a cycle; if the session is cancelled, by its token, its deadline or an update.
     #[track_caller]
     pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        self.runtime.engine.run(self.token.as_ref(), work)
+        self.runtime.engine.run(self.token.as_ref(), || with_session_data(&self.data, work))
     }
 
     /// Runs `work` in the session, and returns its failure instead of panicking.
@@ -84,7 +139,7 @@ impl<'r> Session<'r> {
     /// [`TaskError::Cancelled`] if it was cancelled, by its token, its deadline or an update; else as [`Runtime::try_run`].
     #[track_caller]
     pub fn try_run<R>(self, work: impl FnOnce() -> R) -> Result<R, TaskError> {
-        self.runtime.engine.try_run(self.token.as_ref(), work)
+        self.runtime.engine.try_run(self.token.as_ref(), || with_session_data(&self.data, work))
     }
 
     /// Runs a future, or an async closure, in the session. See [`Runtime::run_async`].
@@ -109,7 +164,7 @@ impl<'r> Session<'r> {
     }
 
     fn open(&self) -> AsyncSession {
-        let session = AsyncSession::new(&self.runtime.engine);
+        let session = AsyncSession::new(&self.runtime.engine).with_data(self.data.clone());
         match &self.token {
             Some(token) => session.with_token(token),
             None => session,

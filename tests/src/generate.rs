@@ -32,6 +32,8 @@ pub enum Step {
     Token(Vec<u16>, u32),
     /// Forgets nodes.
     Forget(Vec<u16>),
+    /// Makes nodes run again: by handles in an update, or by calls.
+    Invalidate(Vec<u16>, bool),
     /// Asks for nodes, and updates with cancellation after so many bodies.
     Cancel(Vec<u16>, u32, Vec<(u16, Option<i64>)>),
 }
@@ -199,6 +201,7 @@ pub fn steps(threads: usize, cancel: bool) -> impl Strategy<Value = Vec<Step>> {
         1 => (0u16..2, 0i64..5).prop_map(|(number, value)| Step::Outside(number, value)),
         2 => (any::<u16>(), 0i64..4).prop_map(|(number, value)| Step::Write(number, value)),
         2 => roots().prop_map(Step::Forget),
+        2 => (roots(), any::<bool>()).prop_map(|(roots, by_call)| Step::Invalidate(roots, by_call)),
         u32::from(cancel) * 3 => (roots(), 0u32..20, sets())
             .prop_map(|(roots, bodies, sets)| Step::Cancel(roots, bodies, sets)),
     ];

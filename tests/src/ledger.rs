@@ -1,6 +1,6 @@
 //! The ledger: which bodies ran, what they read, and whether they had a reason to run.
 //!
-//! A body may run if it never did, if its last run failed, if its output was forgotten, if it is volatile; or if
+//! A body may run if it never did, if its last run failed, if its output was forgotten or invalidated, if it is volatile; or if
 //! something that its last run read has changed since that run ended. Within a step (sessions with no update between
 //! them) it runs once, unless it fails or is volatile.
 //!
@@ -38,6 +38,7 @@ struct Record {
     step: u64,
     running: bool,
     forgotten: bool,
+    invalidated: bool,
     reads: Vec<Read>,
     value: Option<i64>,
     emitted: Vec<i64>,
@@ -158,10 +159,20 @@ impl Ledger {
         }
     }
 
+    pub(crate) fn invalidated(&mut self, key: Key) {
+        // A cycle is verified as one.
+        let others = if self.on_cycles.contains(&key) { self.on_cycles.iter() } else { Default::default() };
+        for key in others.chain([&key]) {
+            if let Some(record) = self.tasks.get_mut(key) {
+                record.invalidated = true;
+            }
+        }
+    }
+
     pub(crate) fn begin(&mut self, key: Key, volatile: bool) {
         self.ran.insert(key);
         if let Some(record) = self.tasks.get(&key) {
-            let excused = record.forgotten || record.value.is_none() || volatile;
+            let excused = record.forgotten || record.invalidated || record.value.is_none() || volatile;
             let changed = record.reads.iter().any(|read| self.changed_at(read) > record.ended_at);
             if record.running {
                 self.violations.push((key, Vec::new(), format!("{key:?} runs twice at once")));
@@ -212,7 +223,7 @@ impl Ledger {
         if value.is_none() || record.value.is_none() || record.emitted != emitted || !in_order {
             record.effects_at = self.now;
         }
-        record.forgotten = false;
+        (record.forgotten, record.invalidated) = (false, false);
         record.reads = reads;
         record.value = value;
         record.emitted = emitted;

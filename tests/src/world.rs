@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use self::bodies::Receiver;
 pub use self::bodies::{asynchronous, fixpoint, named, plain, through, unequal, volatile};
-pub(crate) use self::bodies::{call, collect, part, sum_at_once, task};
+pub(crate) use self::bodies::{call, collect, invalidate, part, sum_at_once, task};
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
 use crate::program::{FILES, Key, Kind, Program};
@@ -346,6 +346,27 @@ impl World {
             self.ledger().forgotten(Key::Node(id));
         }
         known
+    }
+
+    /// Makes nodes run again when they are next asked for: by calls in a session, or by handles in an update.
+    ///
+    /// # Panics
+    /// In a session.
+    pub fn invalidate(&self, ids: &[usize], by_call: bool) {
+        let with_handles = |id: &&usize| self.program.has_handles(**id);
+        if by_call {
+            self.runtime.run(|| ids.iter().for_each(|id| invalidate(self.id, &self.program, *id)));
+        } else {
+            let handles: Vec<_> = self.runtime.run(|| {
+                ids.iter().filter(with_handles).map(|id| task(self.id, &self.program, *id)).collect()
+            });
+            let invalidated =
+                self.runtime.update(|update| handles.iter().for_each(|task| update.invalidate(task)));
+            invalidated.expect("no session is open");
+        }
+        for id in ids {
+            self.ledger().invalidated(Key::Node(*id));
+        }
     }
 
     /// Lights the fuse: so many more bodies may begin before [`World::at_the_end_of_the_fuse`] acts.

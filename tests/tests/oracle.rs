@@ -261,6 +261,11 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
             };
             world.runtime.run(|| nodes.iter().for_each(forget));
         }
+        Step::Invalidate(nodes, by_call) => {
+            let nodes = world.roots(nodes);
+            world.invalidate(&nodes, *by_call);
+            nodes.iter().for_each(|node| state.traces.forgotten(Key::Node(*node)));
+        }
         Step::Cancel(roots, bodies, sets) => {
             let sets = world.sets(sets);
             let change = || world.update(&sets, &state.inputs, true);

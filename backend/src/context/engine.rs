@@ -25,7 +25,7 @@ use crate::context::watch::Watch;
 use crate::graph::claim::Lot;
 use crate::graph::expiry::Expiries;
 use crate::graph::flags::Flags;
-use crate::graph::held::Released;
+use crate::graph::held::{Held, Released};
 use crate::graph::node::NodeRef;
 use crate::graph::recents::Recents;
 use crate::graph::table::Table;
@@ -114,6 +114,8 @@ pub struct Engine {
     pub(crate) refreshing: Mutex<()>,
     pub(crate) untidy: Mutex<Vec<NodeRef>>,
     pub(crate) drops: Mutex<Vec<NodeRef>>,
+    /// Tasks that are to run again from the next session on.
+    pub(crate) to_invalidate: Mutex<Vec<Held>>,
     /// Nodes to be dropped with all that they alone have read.
     pub(crate) deep_drops: Mutex<Vec<NodeRef>>,
     /// Under a cap on memory: nodes that have been made lately, ON_PROBATION, the oldest first.
@@ -198,6 +200,7 @@ impl Engine {
             refreshing: Mutex::default(),
             untidy: Mutex::default(),
             drops: Mutex::default(),
+            to_invalidate: Mutex::default(),
             deep_drops: Mutex::default(),
             probation: Mutex::default(),
             recents: Recents::default(),
@@ -323,6 +326,12 @@ impl Engine {
         self.queue(&self.drops, node);
     }
 
+    /// Lists a task that is to run again from the next session on.
+    pub(crate) fn queue_invalidation(&self, task: Held) {
+        self.to_invalidate.lock().push(task);
+        self.chores.list_prompt();
+    }
+
     /// Lists a node to be dropped with all that it alone has read.
     pub(crate) fn queue_deep_drop(&self, node: NodeRef) {
         self.queue(&self.deep_drops, node);
@@ -383,6 +392,7 @@ impl Drop for Engine {
 impl Engine {
     fn free_nodes(&mut self) {
         // No other thread can reach the nodes: sessions own the engine, and handles use a node only inside a session.
+        let invalidated = std::mem::take(self.to_invalidate.get_mut());
         let handles = self.released.close();
         self.threads.clear();
         Local::forget_engine(self.id);
@@ -396,7 +406,7 @@ impl Engine {
             // SAFETY: as above; twins are in no list but this.
             unsafe { twin.free_twin() };
         }
-        drop(handles);
+        drop((handles, invalidated));
     }
 }
 

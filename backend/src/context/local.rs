@@ -25,6 +25,7 @@ use crate::base::counters::CounterTable;
 use crate::base::stack::on_enough_stack;
 use crate::context::component::Cycles;
 use crate::context::engine::Engine;
+use crate::context::session_data::SessionData;
 use crate::context::sink::Sink;
 use crate::context::strand::{Gathered, Lineage, new_strand};
 use crate::context::thread_cache::ThreadCache;
@@ -103,6 +104,8 @@ pub(crate) struct Local {
     pub(crate) foreign: Cell<bool>,
     /// The token that may cancel the session, beside an update.
     pub(crate) token: RefCell<Option<CancelToken>>,
+    /// The data of the session (`session_data.rs`).
+    pub(crate) data: RefCell<Option<SessionData>>,
     /// The session has been cancelled: nothing that its frames still finish is kept.
     pub(crate) cancelled: Cell<bool>,
     /// The tasks among `claimed` that lie on a cycle: they must not swallow the error.
@@ -281,6 +284,7 @@ impl Local {
             demand: Cell::new(0),
             foreign: Cell::new(false),
             token: RefCell::default(),
+            data: RefCell::default(),
             cancelled: Cell::new(false),
             poisoned: RefCell::default(),
             last_panic: RefCell::default(),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::context::component::{Cycles, all_claims};
 use crate::context::local::{Local, Poisoned};
+use crate::context::session_data::SessionData;
 use crate::context::token::CancelToken;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
@@ -38,6 +39,8 @@ pub(crate) struct Lineage {
     pub(crate) demand: Option<u64>,
     /// The token that may cancel it.
     pub(crate) token: Option<CancelToken>,
+    /// The data of its session.
+    pub(crate) data: Option<SessionData>,
     /// Whether frames of other tasks may stand below its work (`stall.rs`).
     pub(crate) foreign: bool,
 }
@@ -124,6 +127,8 @@ pub(crate) struct Strand {
     pub(crate) demand: u64,
     /// The token that may cancel its session.
     pub(crate) token: Option<CancelToken>,
+    /// The data of the session that began it.
+    pub(crate) data: Option<SessionData>,
     pub(crate) cancelled: bool,
     pub(crate) poisoned: Vec<Poisoned>,
     pub(crate) last_panic: Option<(usize, TaskError)>,
@@ -145,6 +150,7 @@ impl Strand {
             claimed: Vec::new(),
             demand: 0,
             token: None,
+            data: None,
             cancelled: false,
             poisoned: Vec::new(),
             last_panic: None,
@@ -160,6 +166,7 @@ impl Strand {
             lineage: Some(lineage.clone()),
             demand: lineage.demand.unwrap_or(0),
             token: lineage.token.clone(),
+            data: lineage.data.clone(),
             foreign: lineage.foreign,
             ..Self::new()
         }
@@ -199,9 +206,10 @@ impl Local {
         let claimed = all_claims(self);
         let demand = (!self.begins_demand()).then(|| self.demand.get());
         let (parent, beneath) = (self.lineage.borrow().clone(), self.beneath.borrow().clone());
-        let token = self.token.borrow().clone();
+        let (token, data) = (self.token.borrow().clone(), self.data.borrow().clone());
         let foreign = self.is_foreign();
-        Arc::new(Lineage { strand: self.strand.get(), claimed, parent, beneath, demand, token, foreign })
+        let strand = self.strand.get();
+        Arc::new(Lineage { strand, claimed, parent, beneath, demand, token, data, foreign })
     }
 
     /// Whether a call made now is the outermost demand of its strand, and of all that wait for the strand.
@@ -220,6 +228,7 @@ impl Local {
         std::mem::swap(&mut *self.beneath.borrow_mut(), &mut strand.beneath);
         std::mem::swap(&mut *self.claimed.borrow_mut(), &mut strand.claimed);
         std::mem::swap(&mut *self.token.borrow_mut(), &mut strand.token);
+        std::mem::swap(&mut *self.data.borrow_mut(), &mut strand.data);
         std::mem::swap(&mut *self.poisoned.borrow_mut(), &mut strand.poisoned);
         std::mem::swap(&mut *self.last_panic.borrow_mut(), &mut strand.last_panic);
         std::mem::swap(&mut *self.escaped.borrow_mut(), &mut strand.escaped);

@@ -94,6 +94,30 @@ pub fn forget_all_of<A: Args, O: Clone + Send + Sync + 'static>(
     true
 }
 
+/// Makes a call run again when it is next asked for in a later session, though nothing that it has read has changed. Its readers run again if
+/// its value differs then. Takes effect as soon as no session is open, as [`forget`] does. What is stored of it goes.
+///
+/// # Panics
+/// Outside of a session.
+#[track_caller]
+pub fn invalidate<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
+    let engine = inside(task_fn.raw()).engine();
+    let node = match engine.persistence() {
+        None => match known(task_fn, args) {
+            Some((_, node)) => node,
+            None => return,
+        },
+        // It may be known to the store alone; from here on memory knows it, to compare with what it comes to.
+        Some(persistence) => {
+            let (_, node) = place::<A, O>(task_fn, args);
+            node.take_off(Leaving::ABANDONED);
+            persistence.key_of(node);
+            node
+        }
+    };
+    engine.queue_invalidation(Task::<O>::to(engine, node).held());
+}
+
 /// Drops the outputs of all calls of a function as [`forget`] does. Returns how many there were. Cost: a look at each task.
 ///
 /// # Panics

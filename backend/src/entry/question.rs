@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::call::args::Args;
 use crate::call::storable::Persist;
 use crate::context::local::OutOfSight;
-use crate::entry::ask::{clear, forget, forget_all_of, is_cached, place, task};
+use crate::entry::ask::{clear, forget, forget_all_of, invalidate, is_cached, place, task};
 use crate::entry::part::{PartValue, StoredPartOf};
 use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
@@ -39,6 +39,7 @@ enum Question {
     IsCached,
     Forget,
     ForgetAllOf,
+    Invalidate,
     Clear,
     Task,
     Collect,
@@ -96,6 +97,15 @@ impl<R, F: FnOnce() -> R> Ask<F> {
     /// Outside of a session, and as [`ask`] says.
     pub fn forget_all_of(self) -> bool {
         self.flag(Question::ForgetAllOf)
+    }
+
+    /// Makes the call run again when a later session asks for it, though nothing that it has read has changed. Its readers run again if its
+    /// value differs then. See [`Update::invalidate`](crate::Update::invalidate).
+    ///
+    /// # Panics
+    /// Outside of a session, and as [`ask`] says.
+    pub fn invalidate(self) {
+        self.flag(Question::Invalidate);
     }
 
     /// Drops the outputs of all calls of the function that the call is one of. Returns how many there were. Cost: a look at each task.
@@ -215,6 +225,10 @@ pub(crate) fn meet<A: Args, O: Clone + Send + Sync + 'static>(
         Question::IsCached => Answer::Flag(is_cached::<A, O>(task_fn, args)),
         Question::Forget => Answer::Flag(forget::<A, O>(task_fn, args)),
         Question::ForgetAllOf => Answer::Flag(forget_all_of::<A, O>(task_fn, args)),
+        Question::Invalidate => {
+            invalidate::<A, O>(task_fn, args);
+            Answer::Flag(true)
+        }
         Question::Clear => Answer::Count(clear(task_fn)),
         Question::Task => Answer::Task(Box::new(task::<A, O>(task_fn, args))),
         Question::Collect => Answer::Node(task_fn.raw(), place::<A, O>(task_fn, args).1),

@@ -139,6 +139,7 @@ fn launch_at(local: &Local, node: NodeRef, from: Phase, place: Runner<'_>) -> Op
     let engine = local.engine();
     let mut strand = Strand::new();
     strand.demand = local.demand.get();
+    strand.data = local.data.borrow().clone();
     let mut work = None;
     let launched = engine.async_runs.launch(node, || {
         let visit = try_claim_for(local, strand.id, node, from)?;

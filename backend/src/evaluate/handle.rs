@@ -165,6 +165,11 @@ impl<T> Task<T> {
     pub(crate) fn place(&self) -> (u64, NodeRef) {
         (self.cell.engine, self.cell.node)
     }
+
+    /// One more reference to the task.
+    pub(crate) fn held(&self) -> Held {
+        self.cell.clone()
+    }
 }
 
 #[cold]

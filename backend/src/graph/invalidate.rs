@@ -83,6 +83,19 @@ impl Marking {
         self.0.marked
     }
 
+    /// Makes a node stale that has to run again whatever its reads are, and marks what depends on it. The caller holds the gate
+    /// exclusively.
+    pub(crate) fn mark_must_run(&mut self, node: NodeRef) {
+        self.0.mark_must_run(node);
+        self.0.finish();
+    }
+
+    /// Makes a node run again, as [`Marking::mark_must_run`] does, by its body and not by the store, whether it has a value or not.
+    pub(crate) fn invalidate(&mut self, node: NodeRef) {
+        self.mark_must_run(node);
+        node.set_flag(Flags::MUST_RUN);
+    }
+
     /// The nodes that have been reached since this was last asked.
     pub(crate) fn reached(&mut self) -> Vec<NodeRef> {
         self.0.reached.as_mut().map(std::mem::take).unwrap_or_default()
@@ -96,35 +109,7 @@ const FETCHED: usize = 16;
 ///
 /// The caller holds the gate exclusively.
 pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
-    let mut pass = Pass::new(epoch);
-    match node.state.phase() {
-        Phase::Fresh => {
-            // No mark is needed: it must run.
-            node.set_flag(Flags::MUST_RUN);
-            pass.begin_stale(node);
-        }
-        Phase::Stale => {
-            node.set_flag(Flags::MUST_RUN);
-            if let Some(single) = stale_reads::single(&node.work) {
-                if node.marked_at.load(Relaxed) != epoch {
-                    // It may have been skipped, so that nodes behind it are FRESH.
-                    drop(stale_reads::take(&node.work, 0));
-                    pass.mark_behind(node);
-                } else if let Some(origin) = single.origin() {
-                    // An unchanged origin says nothing about the nodes behind this one any more.
-                    origin.set_flag(Flags::BROKEN);
-                }
-            }
-        }
-        // It failed, and a reader that caught that must ask again.
-        Phase::Empty if !node.flag(Flags::MARKED) => {
-            node.set_flag(Flags::MARKED);
-            pass.mark_behind(node);
-        }
-        Phase::Empty => {}
-        Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
-    }
-    pass.finish();
+    Marking::begin(epoch).mark_must_run(node);
 }
 
 /// All marking in one epoch.
@@ -150,6 +135,36 @@ impl Pass {
                 node.set_flag(Flags::ORIGIN);
             }
             self.mark_readers(node, origin.or(Some(node)));
+        }
+    }
+
+    fn mark_must_run(&mut self, node: NodeRef) {
+        match node.state.phase() {
+            Phase::Fresh => {
+                // No mark is needed: it must run.
+                node.set_flag(Flags::MUST_RUN);
+                self.begin_stale(node);
+            }
+            Phase::Stale => {
+                node.set_flag(Flags::MUST_RUN);
+                if let Some(single) = stale_reads::single(&node.work) {
+                    if node.marked_at.load(Relaxed) != self.epoch {
+                        // It may have been skipped, so that nodes behind it are FRESH.
+                        drop(stale_reads::take(&node.work, 0));
+                        self.mark_behind(node);
+                    } else if let Some(origin) = single.origin() {
+                        // An unchanged origin says nothing about the nodes behind this one any more.
+                        origin.set_flag(Flags::BROKEN);
+                    }
+                }
+            }
+            // It failed, and a reader that caught that must ask again.
+            Phase::Empty if !node.flag(Flags::MARKED) => {
+                node.set_flag(Flags::MARKED);
+                self.mark_behind(node);
+            }
+            Phase::Empty => {}
+            Phase::Running => unreachable!("nothing runs while the gate is held exclusively"),
         }
     }
 

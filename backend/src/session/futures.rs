@@ -10,6 +10,7 @@ use crate::context::cancelled::check_cancelled;
 use crate::context::engine::{Engine, Hold};
 use crate::context::gate::{Kind, Ticket, UpdatePolicy};
 use crate::context::local::Local;
+use crate::context::session_data::{AnyData, GivenData, SessionData};
 use crate::context::strand::Strand;
 use crate::context::token::CancelToken;
 use crate::context::watch::{AtGate, FuturesSession, GateWaiter, UpdateError, Wait};
@@ -25,6 +26,8 @@ use crate::session::update::Update;
 pub struct AsyncSession {
     engine: Arc<Engine>,
     strand: Strand,
+    /// What it brings along, if it is a part of another session.
+    data: Vec<AnyData>,
     hold: Option<Hold>,
     /// Its place at the gate while it waits.
     place: Option<u64>,
@@ -43,6 +46,7 @@ impl AsyncSession {
         Self {
             engine: engine.clone(),
             strand: Strand::new(),
+            data: Vec::new(),
             hold: None,
             place: None,
             wait: None,
@@ -57,6 +61,14 @@ impl AsyncSession {
     pub fn with_token(mut self, token: &CancelToken) -> Self {
         token.serves(&self.engine);
         self.strand.token = Some(token.clone());
+        self
+    }
+
+    /// Gives the session data for the bodies that run in it.
+    #[must_use]
+    pub fn with_data(mut self, data: Vec<AnyData>) -> Self {
+        self.strand.data = SessionData::within(None, &data);
+        self.data = data;
         self
     }
 
@@ -147,6 +159,7 @@ impl AsyncSession {
         let outer = Local::current().filter(|_| self.is_inside());
         if let Some(local) = outer {
             let _token = self.strand.token.as_ref().map(|token| GivenToken::put(local, token.clone()));
+            let _data = GivenData::put(&local.data, &self.data);
             return catch_unwind(AssertUnwindSafe(work))
                 .map_err(Stop::caught)
                 .map_err(|stop| Failed::of(local, stop));

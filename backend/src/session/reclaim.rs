@@ -174,6 +174,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     if !engine.take_chores() {
         return Garbage::default();
     }
+    let invalidated = std::mem::take(&mut *engine.to_invalidate.lock());
+    let mut garbage = engine.apply(&mut Vec::new(), Vec::new(), &invalidated);
+    drop(invalidated);
     let mut lists = engine.reclaim.0.lock();
     let untidy = std::mem::take(&mut *engine.untidy.lock());
     for node in untidy {
@@ -203,7 +206,6 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
     {
         persistence.mark_queued(&mut Marking::noting(engine.advance()));
     }
-    let mut garbage = Garbage::default();
     let start = Instant::now();
     garbage.is_unfinished = lists.slice(engine, &mut garbage);
     engine.memory.note_slice(start.elapsed());

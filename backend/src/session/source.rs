@@ -121,7 +121,7 @@ impl Engine {
                     mark_dependents(node, epoch);
                 }
             }
-            let mut garbage = self.apply(&mut changes, moved);
+            let mut garbage = self.apply(&mut changes, moved, &[]);
             garbage.join(self.reclaim.drop_unread_sources(self));
             Some(garbage)
         })?;

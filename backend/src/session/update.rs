@@ -15,9 +15,11 @@ use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
 use crate::context::token::CancelToken;
 use crate::context::watch::UpdateError;
+use crate::evaluate::handle::Task;
 use crate::evaluate::parts::{is_settled, settle_exclusively};
 use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Keeping, Leaving};
+use crate::graph::held::Held;
 use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{LeafChange, TaskFn};
@@ -95,16 +97,21 @@ impl Engine {
         }
     }
 
-    /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`. The
-    /// caller holds the gate exclusively.
-    pub(crate) fn apply(&self, changes: &mut Vec<Box<dyn LeafChange>>, moved: Vec<Moved>) -> Garbage {
+    /// Puts changes in place and marks what depends on those that differ, and on the stored sources that have `moved`; tasks that are
+    /// `invalidated` are to run again. The caller holds the gate exclusively.
+    pub(crate) fn apply(
+        &self,
+        changes: &mut Vec<Box<dyn LeafChange>>,
+        moved: Vec<Moved>,
+        invalidated: &[Held],
+    ) -> Garbage {
         self.check_names(changes);
         let differing: Vec<bool> = changes.iter().map(|change| change.differs()).collect();
         let mut garbage = Garbage::default();
-        if differing.is_empty() && moved.is_empty() {
+        if differing.is_empty() && moved.is_empty() && invalidated.is_empty() {
             return garbage;
         }
-        let differs = differing.contains(&true) || !moved.is_empty();
+        let differs = differing.contains(&true) || !moved.is_empty() || !invalidated.is_empty();
         let epoch = if differs { self.advance() } else { self.epoch() };
         let number = self.updates.fetch_add(u64::from(differs), Relaxed) + 1;
         let mut applying = (differs && self.observers.any()).then(Applying::begin);
@@ -142,10 +149,13 @@ impl Engine {
                 touched.push(Touched { node, differs, removes });
             }
         }
+        let invalidated: Vec<NodeRef> = invalidated.iter().map(|held| held.node).collect();
+        invalidated.iter().for_each(|node| marking.invalidate(*node));
         if let Some(persistence) = persistence {
             // Removals first: another input of the name may be set at once.
             touched.sort_by_key(|touched| !touched.removes);
             readers = persistence.changed(&touched, moved, &mut marking);
+            persistence.forget(&invalidated);
         }
         if !removed.is_empty() || self.reclaim.has_unsearched() {
             self.reclaim.remove_inputs(self, &removed, &readers);
@@ -165,14 +175,15 @@ struct Gathered {
 
 impl Gathered {
     fn new(engine: &Arc<Engine>) -> Self {
-        let update = Update { engine: engine.clone(), changes: FxHashMap::default() };
+        let update =
+            Update { engine: engine.clone(), changes: FxHashMap::default(), invalidated: Vec::new() };
         Self { update, changes: Vec::new() }
     }
 
     fn change<R>(&mut self, engine: &Engine, change: impl FnOnce(&mut Update) -> R) -> (R, Garbage) {
         let result = change(&mut self.update);
         self.changes.extend(self.update.changes.drain().map(|(_, change)| change));
-        (result, engine.apply(&mut self.changes, Vec::new()))
+        (result, engine.apply(&mut self.changes, Vec::new(), &self.update.invalidated))
     }
 }
 
@@ -235,6 +246,7 @@ fn value_of<'a, T: InputValue>(value: Option<&'a mut dyn Any>, input: &Input<T>)
 pub struct Update {
     engine: Arc<Engine>,
     changes: FxHashMap<usize, Box<dyn LeafChange>>,
+    invalidated: Vec<Held>,
 }
 
 impl Update {
@@ -262,6 +274,31 @@ impl Update {
     pub fn remove<T: InputValue>(&mut self, input: &Input<T>) {
         let node = self.node(input);
         self.changes.insert(node.address(), Box::new(Remove(node)));
+    }
+
+    /// Makes a task run again when it is next asked for, though nothing that it has read has changed: for what the runtime cannot see, such as a
+    /// server's answer or a tool that was replaced. Tasks that have read it are verified then: they run again if its new value
+    /// differs, and stay as they are if it is equal. Until then it keeps its value to compare with.
+    ///
+    /// What is stored of it goes, so that it runs again in the next process as well, if this one does not ask for it; after a restart its
+    /// readers run, too. `f::invalidate(args)` does the same by a call, inside a session.
+    ///
+    /// | | the task | its readers | for |
+    /// |---|---|---|---|
+    /// | `invalidate` | runs again when asked for | run again if its value differs | results that may be wrong |
+    /// | `f::forget(args)` | runs again when asked for | stay current | results that are right, and take memory |
+    ///
+    /// # Panics
+    /// If the handle belongs to another runtime.
+    #[track_caller]
+    pub fn invalidate<T: Clone + Send + Sync + 'static>(&mut self, task: &Task<T>) {
+        let (engine, node) = task.place();
+        assert_eq!(engine, self.engine.id, "the handle to invalidate belongs to another runtime");
+        if let Some(persistence) = self.engine.persistence() {
+            // A handle made it, so that it may be known to the store alone.
+            persistence.key_of(node);
+        }
+        self.invalidated.push(task.held());
     }
 
     /// Lends the value that an input has, or that it gets by this update so far, to `read`.

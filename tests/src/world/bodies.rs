@@ -171,6 +171,19 @@ pub(crate) fn part(world: u32, program: &Program, id: usize) -> i64 {
     }
 }
 
+/// Makes a node run again.
+pub(crate) fn invalidate(world: u32, program: &Program, id: usize) {
+    match program.nodes[id].kind {
+        Kind::Plain => plain::invalidate(world, id),
+        Kind::Named => named::invalidate(world, &id.to_string()),
+        Kind::Method => larder::ask(|| Receiver(world).method(id)).invalidate(),
+        Kind::NoEq => unequal::invalidate(world, id),
+        Kind::Volatile => volatile::invalidate(world, id),
+        Kind::Fixpoint => fixpoint::invalidate(world, id),
+        Kind::Async => asynchronous::invalidate(world, id),
+    }
+}
+
 pub(crate) fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
     match program.nodes[id].kind {
         Kind::Plain => plain::collect(world, id),
