@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use larder::events::{Cause, Event, Outcome};
 use larder::storage::MemoryStorage;
 use larder::{Input, Runtime, Task, task_fn};
 use larder_tests::executor::block_on;
@@ -227,4 +228,23 @@ fn a_task_that_failed_is_asked_again_by_its_reader() {
     set(10, 3);
     runtime.run(|| looked::invalidate(10));
     assert_eq!(runtime.run(|| coping(10)), 3);
+}
+
+#[test]
+fn observers_are_told_why_it_runs() {
+    let runtime = Runtime::new();
+    set(11, 4);
+    runtime.run(|| text(11));
+    let events = runtime.subscribe(100);
+    runtime.run(|| looked::invalidate(11));
+    runtime.run(|| text(11));
+    let (events, _) = events.drain();
+    let causes: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Ran(ran) => Some((ran.task.as_str(), ran.cause == Cause::Invalidated, ran.outcome)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(causes, [("looked(11)", true, Outcome::CutOff)]);
 }

@@ -94,6 +94,8 @@ pub enum Cause<T> {
     NotKept,
     /// The value was forgotten.
     Forgotten,
+    /// The program said that it is to run again (`invalidate`).
+    Invalidated,
     /// The value was dropped to save memory, and the store does not have it.
     Evicted,
     /// The last run has failed.
@@ -493,6 +495,7 @@ impl Cause<TaskRef<'_>> {
             Self::Expired => Cause::Expired,
             Self::NotKept => Cause::NotKept,
             Self::Forgotten => Cause::Forgotten,
+            Self::Invalidated => Cause::Invalidated,
             Self::Evicted => Cause::Evicted,
             Self::Failed => Cause::Failed,
             Self::Unfinished => Cause::Unfinished,

@@ -6,6 +6,7 @@
 //! The cause of a run is known to the visit that has found out that the body must run ([`Why`]), and to the flags of the node, which the
 //! run's outcome clears. So it is taken down when the body begins ([`Begun`]), and told when the outcome is in place.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Instant;
 
@@ -180,7 +181,9 @@ fn cause(local: &Local, node: NodeRef, why: &Why) -> Cause<TaskRef<'static>> {
 
 /// The cause as far as the flags of a claimed node tell it.
 fn cause_by_flags(node: NodeRef) -> Cause<TaskRef<'static>> {
-    if node.flag(Flags::FAILED) {
+    if is_invalidated(node) {
+        Cause::Invalidated
+    } else if node.flag(Flags::FAILED) {
         Cause::Failed
     } else if node.keeping().contains(Keeping::EVICTED) {
         Cause::Evicted
@@ -195,6 +198,12 @@ fn cause_by_flags(node: NodeRef) -> Cause<TaskRef<'static>> {
     } else {
         Cause::First
     }
+}
+
+/// Whether the program has said that the task is to run again, and it has not run since.
+fn is_invalidated(node: NodeRef) -> bool {
+    let said = node.extra().map_or(0, |extra| extra.invalidated.load(Relaxed));
+    node.flag(Flags::MUST_RUN) && said > node.verified_at.load(Relaxed)
 }
 
 fn must_run(node: NodeRef) -> Cause<TaskRef<'static>> {

@@ -1,6 +1,7 @@
 //! `Beside`, behind one pointer of the header: what is stored of a node, and `Extra`, which only few nodes need, behind another.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,8 @@ pub(crate) struct Extra {
     pub(crate) emitted: Mutex<Arc<[EmittedValue]>>,
     /// How the last run failed, and in whose demand. Boxed: inputs have an `Extra` for their handle, and do not fail.
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
+    /// The epoch in which the program last said that it is to run again.
+    pub(crate) invalidated: AtomicU32,
     /// With a store, of a node with very many reads: the chunks that it was last stored with.
     pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
     /// The component that the task was resolved in, if it lies on a cycle.

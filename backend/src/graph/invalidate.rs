@@ -94,6 +94,7 @@ impl Marking {
     pub(crate) fn invalidate(&mut self, node: NodeRef) {
         self.mark_must_run(node);
         node.set_flag(Flags::MUST_RUN);
+        node.extra_or_insert().invalidated.store(self.0.epoch, Relaxed);
     }
 
     /// The nodes that have been reached since this was last asked.
