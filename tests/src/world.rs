@@ -58,7 +58,7 @@ fn new_files() -> Arc<TempDir> {
     Arc::new(files)
 }
 
-/// The same files at another place.
+/// Copies the files to another place.
 fn moved(files: &TempDir) -> Arc<TempDir> {
     let other = TempDir::new().expect("there is room for a folder");
     for number in 0..FILES {

@@ -95,7 +95,7 @@ pub fn forget_all_of<A: Args, O: Clone + Send + Sync + 'static>(
 }
 
 /// Makes a call run again when it is next asked for in a later session, though nothing that it has read has changed. Its readers run again if
-/// its value differs then. Takes effect as soon as no session is open, as [`forget`] does. What is stored of it goes.
+/// its value differs then. Takes effect as soon as no session is open, as [`forget`] does. Its record in the store goes.
 ///
 /// # Panics
 /// Outside of a session.

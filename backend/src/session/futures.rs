@@ -26,7 +26,7 @@ use crate::session::update::Update;
 pub struct AsyncSession {
     engine: Arc<Engine>,
     strand: Strand,
-    /// What it brings along, if it is a part of another session.
+    /// The data that it brings along, if it is a part of another session.
     data: Vec<AnyData>,
     hold: Option<Hold>,
     /// Its place at the gate while it waits.

@@ -280,7 +280,7 @@ impl Update {
     /// server's answer or a tool that was replaced. Tasks that have read it are verified then: they run again if its new value
     /// differs, and stay as they are if it is equal. Until then it keeps its value to compare with.
     ///
-    /// What is stored of it goes, so that it runs again in the next process as well, if this one does not ask for it; after a restart its
+    /// Its record in the store goes, so that it runs again in the next process as well, if this one does not ask for it; after a restart its
     /// readers run, too. `f::invalidate(args)` does the same by a call, inside a session.
     ///
     /// | | the task | its readers | for |

@@ -46,7 +46,7 @@ impl Roots {
         roots
     }
 
-    /// The same by paths relative to a directory that holds all of it.
+    /// Returns the roots by paths relative to a directory that holds all of it.
     pub fn relative_to(&self, base: &Path) -> Result<Roots, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", base.display());
         let base = base.canonicalize().map_err(|error| failed(&error))?;
