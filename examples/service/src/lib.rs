@@ -8,7 +8,7 @@
 //! Callers that ask for one product at the same time share one lookup. The memory that results take is capped: what was not asked
 //! for lately goes, and what failed lookups leave behind, too.
 
-mod lookup;
+pub mod lookup;
 mod metrics;
 mod upstream;
 

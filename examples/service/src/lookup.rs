@@ -19,8 +19,11 @@ async fn description(sku: &str, #[skip] upstream: Arc<Upstream>) -> Result<Strin
 }
 
 /// The page of a product. It is current for as long as what it has read is.
+///
+/// # Errors
+/// If there is no such product, or no answer. Failures are not kept.
 #[task_fn(transient, no_errors)]
-pub(crate) async fn page(sku: &str, #[skip] upstream: Arc<Upstream>) -> Result<String, Failure> {
+pub async fn page(sku: &str, #[skip] upstream: Arc<Upstream>) -> Result<String, Failure> {
     let offer = price(sku, upstream.clone()).await?;
     let text = description(sku, upstream).await?;
     Ok(format!("{sku}: {text}\n{}.{:02} EUR\n", offer.cents / 100, offer.cents % 100))

@@ -62,13 +62,21 @@ impl Upstream {
         (self.offers.load(Relaxed), self.descriptions.load(Relaxed))
     }
 
-    pub(crate) async fn offer(&self, sku: &str) -> Result<Offer, Failure> {
+    /// Returns the offer for a product.
+    ///
+    /// # Errors
+    /// If there is no such product, or no answer.
+    pub async fn offer(&self, sku: &str) -> Result<Offer, Failure> {
         self.offers.fetch_add(1, Relaxed);
         let number = self.number_of(sku).await?;
         Ok(Offer { cents: 100 + number % 10_000, max_age: self.max_age })
     }
 
-    pub(crate) async fn description(&self, sku: &str) -> Result<String, Failure> {
+    /// Returns the text about a product.
+    ///
+    /// # Errors
+    /// If there is no such product, or no answer.
+    pub async fn description(&self, sku: &str) -> Result<String, Failure> {
         self.descriptions.fetch_add(1, Relaxed);
         let number = self.number_of(sku).await?;
         Ok(format!("the {number}th of the best things"))
