@@ -8,6 +8,7 @@ mod executing;
 mod hits;
 mod identity;
 mod kept;
+mod ports;
 mod space;
 mod storage;
 mod wide;
@@ -64,5 +65,6 @@ pub const ALL: &[Budget] = &[
     Budget { name: "store-size", measure: kept::store_size },
     Budget { name: "identity", measure: identity::identity },
     Budget { name: "keyed", measure: identity::keyed },
+    Budget { name: "ports", measure: ports::ports },
     Budget { name: "size", measure: space::size },
 ];

@@ -14,7 +14,7 @@
 //! At the base directory of the runtime, if it has one ([`Builder::base`](crate::Builder::base)); otherwise at the process' current
 //! directory at each look. With a base, a source is known by its relative path alone, in a store as well: the results of its readers hold for an equal
 //! tree at another place. For that, arguments and results have to be relative, too:
-//! - [`read_dir`], [`glob`] and [`canonicalize`] give relative paths if they were asked with relative ones. (`canonicalize` gives an
+//! - [`read_dir`], [`glob()`] and [`canonicalize`] give relative paths if they were asked with relative ones. (`canonicalize` gives an
 //!   absolute path where the link leads out of the base.) `""` and `.` are the base itself; errors name the path as it was asked for.
 //! - An absolute path is a source of its own, also where it leads below the base: it is right anywhere, but at another place it is
 //!   another source. Strip the base from paths before they become arguments.

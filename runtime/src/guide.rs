@@ -7,18 +7,36 @@
 //! | page | answers |
 //! |---|---|
 //! | [`first_steps`] | how a program is put together: inputs, tasks, sessions, updates |
-//! | [`cutting_off`] | how a task depends on some of a large value: content keys, parts |
+//! | [`keys`] | what the arguments of a call cost, and what belongs into them |
+//! | [`dependencies`] | what a task depends on, what it does not, and how to forbid the mistakes |
+//! | [`cutting_off`] | how an edit of a large value costs little: content keys, parts, relative places |
 //! | [`collections`] | how to work on 100,000 things in time proportional to the change |
-//! | [`web_service`] | how async functions wait, and how a service is built |
-//! | [`storage`] | what survives the process |
+//! | [`web_service`] | who waits for whom in async functions, and how a service is built |
+//! | [`missing_files`] | how to look for files that may appear later |
+//! | [`outputs`] | where files are written, as bodies have no effects |
+//! | [`storage`] | what survives the process, what does not, and why |
 //! | [`memory`] | what stays in memory, and how to bound it |
+//! | [`cycles`] | what happens when a task depends on itself |
+//! | [`testing`] | how to test values, and which bodies ran |
 //! | [`messages`] | what to do about a message of the compiler |
+//! | [`from_salsa`] | how a program of salsa is moved |
+//! | [`from_cached`] | how functions of `cached`, or a cache of moka, are moved |
+//! | [`from_turbo_tasks`] | how a program of turbo-tasks is moved |
+//! | [`from_comemo`] | how a program of comemo is moved |
+//!
+//! Whole programs are in the [repository](https://github.com/larder-rs/larder/tree/main/examples): `calc`, `service`, `bundler`, `world`.
 
 #[allow(unused_imports, reason = "the pages link to these names")]
 use crate::*;
 
 #[doc = include_str!("guide/first_steps.md")]
 pub mod first_steps {}
+
+#[doc = include_str!("guide/keys.md")]
+pub mod keys {}
+
+#[doc = include_str!("guide/dependencies.md")]
+pub mod dependencies {}
 
 #[doc = include_str!("guide/cutting_off.md")]
 pub mod cutting_off {}
@@ -29,11 +47,35 @@ pub mod collections {}
 #[doc = include_str!("guide/web_service.md")]
 pub mod web_service {}
 
+#[doc = include_str!("guide/missing_files.md")]
+pub mod missing_files {}
+
+#[doc = include_str!("guide/outputs.md")]
+pub mod outputs {}
+
 #[doc = include_str!("guide/storage.md")]
 pub mod storage {}
 
 #[doc = include_str!("guide/memory.md")]
 pub mod memory {}
 
+#[doc = include_str!("guide/cycles.md")]
+pub mod cycles {}
+
+#[doc = include_str!("guide/testing.md")]
+pub mod testing {}
+
 #[doc = include_str!("guide/messages.md")]
 pub mod messages {}
+
+#[doc = include_str!("guide/from_salsa.md")]
+pub mod from_salsa {}
+
+#[doc = include_str!("guide/from_cached.md")]
+pub mod from_cached {}
+
+#[doc = include_str!("guide/from_turbo_tasks.md")]
+pub mod from_turbo_tasks {}
+
+#[doc = include_str!("guide/from_comemo.md")]
+pub mod from_comemo {}
