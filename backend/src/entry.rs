@@ -10,6 +10,8 @@ pub(crate) mod part;
 pub(crate) mod keyed;
 pub(crate) mod activity;
 pub(crate) mod memory;
+pub(crate) mod explanation;
+pub(crate) mod explain;
 pub(crate) mod stats;
 pub(crate) mod abilities;
 pub(crate) mod store;

@@ -24,5 +24,8 @@ pub(crate) mod table;
 pub(crate) mod reason;
 pub(crate) mod emitted;
 pub(crate) mod persisted;
+pub(crate) mod task_name;
+pub(crate) mod cause;
+pub(crate) mod trail;
 pub(crate) mod resolved;
 pub(crate) mod stop;

@@ -26,6 +26,10 @@ pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
 pub use entry::keyed::{KeyList, Keyed};
+/// Explanations of runs.
+pub mod explanation {
+    pub use crate::entry::explanation::{Confirmation, Explanation, Happening, State, Step, Storing};
+}
 pub use entry::memory::{FunctionMemory, KnownTask, MemoryUse, Swept};
 pub use entry::part::{PartOf, PartValue, StoredPartOf};
 pub use entry::question::{Ask, ask};
@@ -47,11 +51,13 @@ pub use session::update::Update;
 /// Events: what is told of runs, sessions and updates, and to whom.
 pub mod events {
     pub use crate::context::event::{
-        Cause, Changed, Committed, Event, Fingerprint, Outcome, Ran, Restored, SessionClosed, SessionOpened,
-        Settled, TaskId, TaskRef, Updated, Verified, Waited,
+        Changed, Committed, Event, Ran, Restored, SessionClosed, SessionOpened, Settled, Updated, Verified,
+        Waited,
     };
     pub use crate::context::observers::{Observer, Observing};
     pub use crate::context::subscription::{Lost, Subscription};
+    pub use crate::graph::cause::{Cause, Outcome};
+    pub use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 }
 
 // Items for the `larder` crate and for generated code. They have no stable interface.

@@ -18,6 +18,7 @@ mod volatile;
 
 pub mod collections;
 pub mod events;
+pub mod explain;
 pub mod env;
 pub mod fs;
 pub mod guide;

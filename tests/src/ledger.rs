@@ -44,6 +44,8 @@ struct Record {
     emitted: Vec<i64>,
     ended_at: u64,
     changed_at: u64,
+    /// When it came to another value than the one before, and neither was forgotten or missing.
+    differed_at: u64,
     effects_at: u64,
 }
 
@@ -51,6 +53,15 @@ struct Record {
 fn emitters(reads: &[Read]) -> Vec<&Read> {
     let mut seen = HashSet::new();
     reads.iter().filter(|read| !matches!(read, Read::Input(_)) && seen.insert(*read)).collect()
+}
+
+/// Whether something has changed since it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changed {
+    No,
+    /// It was computed anew, and may be what it was.
+    Perhaps,
+    Yes,
 }
 
 /// The ledger of one program.
@@ -64,6 +75,8 @@ pub struct Ledger {
     inputs: Vec<u64>,
     tasks: BTreeMap<Key, Record>,
     violations: Vec<(Key, Vec<Read>, String)>,
+    /// What the run before the last one of a task has read, each once, and whether that had changed when the last one began.
+    begun: BTreeMap<Key, Vec<(Read, Changed)>>,
     /// The tasks that have run in this step.
     ran: HashSet<Key>,
     /// The tasks that lie on a cycle that was resolved, or once did: they have run in rounds, or with others.
@@ -83,6 +96,7 @@ impl Ledger {
             inputs: vec![0; inputs],
             tasks,
             violations: Vec::new(),
+            begun: BTreeMap::new(),
             ran: HashSet::new(),
             on_cycles: HashSet::new(),
         }
@@ -185,9 +199,53 @@ impl Ledger {
             }
         }
         let step = self.step;
+        let before = self.tasks.get(&key).filter(|record| !record.forgotten && record.value.is_some());
+        let mut seen = HashSet::new();
+        let reads =
+            before.into_iter().flat_map(|record| record.reads.iter().map(|read| (record.ended_at, read)));
+        let reads = reads.filter(|(_, read)| seen.insert(*read));
+        let reads =
+            reads.map(|(ended_at, read)| (read.clone(), self.changed_since(read, ended_at))).collect();
+        self.begun.insert(key, reads);
         let record = self.tasks.entry(key).or_default();
         record.running = true;
         record.step = step;
+    }
+
+    /// The runtime says that the last run of a task was because of a read that had changed: it has, and none before it has, if reads are
+    /// made `in_order`.
+    pub(crate) fn check_cause(&mut self, key: Key, named: &Read, in_order: bool) {
+        let Some(reads) = self.begun.get(&key).filter(|reads| !reads.is_empty() && !self.evicts) else {
+            return;
+        };
+        // All that was reached is read then.
+        if reads.iter().any(|(read, _)| matches!(read, Read::Effects(_))) {
+            return;
+        }
+        let wrong = match reads.iter().position(|(read, _)| read == named) {
+            None => "it had not read that",
+            Some(at) if reads[at].1 == Changed::No => "that had not changed",
+            Some(at) if in_order && reads[..at].iter().any(|(_, changed)| *changed == Changed::Yes) => {
+                "a read before that had changed"
+            }
+            Some(_) => return,
+        };
+        let text = format!("{key:?} is said to run because of {named:?}, and {wrong}: {reads:?}");
+        let reads = reads.iter().map(|(read, _)| read.clone()).collect();
+        self.violations.push((key, reads, text));
+    }
+
+    fn changed_since(&self, read: &Read, then: u64) -> Changed {
+        let differs = match read {
+            Read::Input(number) => self.inputs[*number] > then,
+            Read::Value(key) => self.tasks.get(key).is_some_and(|record| record.differed_at > then),
+            Read::Effects(_) => false,
+        };
+        match (differs, self.changed_at(read) > then) {
+            (true, _) => Changed::Yes,
+            (false, true) => Changed::Perhaps,
+            (false, false) => Changed::No,
+        }
     }
 
     fn changed_at(&self, read: &Read) -> u64 {
@@ -219,6 +277,10 @@ impl Ledger {
         if changed {
             record.changed_at = self.now;
         }
+        let had_both = !record.forgotten && record.value.is_some() && value.is_some();
+        if had_both && (never_equal || record.value != value) {
+            record.differed_at = self.now;
+        }
         let in_order = emitters(&record.reads) == emitters(&reads);
         if value.is_none() || record.value.is_none() || record.emitted != emitted || !in_order {
             record.effects_at = self.now;
@@ -238,6 +300,9 @@ impl Ledger {
         let part = value.map(part_of);
         if part.is_none() || record.value != part {
             record.changed_at = self.now;
+        }
+        if part.is_some() && record.value.is_some() && record.value != part {
+            record.differed_at = self.now;
         }
         record.value = part;
         record.reads = vec![Read::Value(Key::Node(id))];

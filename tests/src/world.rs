@@ -3,6 +3,7 @@
 //! Task functions are plain functions, so what belongs to one program is found by its id, in a registry.
 
 mod bodies;
+mod explained;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use self::bodies::Receiver;
 pub use self::bodies::{asynchronous, fixpoint, named, plain, through, unequal, volatile};
 pub(crate) use self::bodies::{call, collect, invalidate, part, sum_at_once, task};
+use self::explained::Watch;
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
 use crate::program::{FILES, Key, Kind, Program};
@@ -39,6 +41,8 @@ pub struct World {
     inputs: Vec<RwLock<Input<i64>>>,
     outside: [AtomicI64; 2],
     ledger: Mutex<Ledger>,
+    /// Every other program is watched, and its explanations are checked.
+    watch: Option<Watch>,
     /// How many more bodies may begin before the test steps in.
     fuse: Mutex<Option<u32>>,
     fuse_changed: Condvar,
@@ -117,7 +121,8 @@ impl World {
             Some(cap) => Runtime::builder().memory_cap(cap),
             None => Runtime::builder(),
         };
-        let builder = builder.base(files.path());
+        let is_watched = (program.nodes.len() / 2).is_multiple_of(2);
+        let builder = builder.base(files.path()).record_causes(is_watched);
         let runtime = match &store {
             Some(store) => {
                 let builder = builder
@@ -133,6 +138,7 @@ impl World {
             }
             None => builder.build(),
         };
+        let watch = is_watched.then(|| Watch::begin(&runtime));
         let named = values.iter().enumerate();
         let inputs: Vec<_> = named
             .map(|(number, value)| runtime.input(&format!("x{number}"), value.unwrap_or_default()))
@@ -141,7 +147,7 @@ impl World {
         let removed = runtime.update(|update| removed.for_each(|(input, _)| update.remove(input)));
         removed.expect("no session is open");
         runtime.run(|| Receiver(id).method(Receiver::MET));
-        Arc::new(Self {
+        let world = Arc::new(Self {
             id,
             ledger: Mutex::new(Ledger::new(program.inputs.len() + FILES, program.cap.is_some())),
             program,
@@ -152,7 +158,12 @@ impl World {
             outside: Default::default(),
             fuse: Mutex::default(),
             fuse_changed: Condvar::new(),
-        })
+            watch,
+        });
+        if let Some(watch) = &world.watch {
+            watch.watch(&world);
+        }
+        world
     }
 
     fn register(self: Arc<Self>) -> Registered {

@@ -195,7 +195,13 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
     let sessions = if let Step::Ask(threads) = step { threads.len() } else { 1 };
     world.ledger().step(sessions);
     match step {
-        Step::Ask(threads) => compare(world, &mut naive, ask_at_once(world, threads), false)?,
+        Step::Ask(threads) => {
+            compare(world, &mut naive, ask_at_once(world, threads), false)?;
+            // A session of its own runs volatile tasks again, so one thread's questions are explained.
+            if let [roots] = &threads[..] {
+                world.roots(roots).into_iter().try_for_each(|root| world.check_explanation(root))?;
+            }
+        }
         Step::AskEmitted(_) if world.program.has_fixpoints() => {}
         Step::AskEmitted(roots) => {
             for (root, got) in ask_emitted(world, roots) {

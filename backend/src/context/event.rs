@@ -3,18 +3,12 @@
 //! An event is generic in how it names tasks. An observer gets an `Event<TaskRef<'_>>`: nothing is printed or copied unless the observer
 //! asks for it. `Event::to_owned` makes an `Event<TaskId>` of it, which may be kept and sent.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::marker::PhantomData;
-use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::Instant;
 
 use crate::context::watch::GateWaiter;
-use crate::graph::node::NodeRef;
-use crate::graph::persisted::Persisted;
-use crate::graph::task_fn::{RawTaskFn, Site};
-use larder_storage::Digest;
+use crate::graph::cause::{Cause, Outcome};
+use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 
 /// Something that has happened in a runtime. `T` is how it names tasks, inputs and sources: [`TaskRef`] or [`TaskId`].
 #[derive(Clone, Debug)]
@@ -62,70 +56,6 @@ pub struct Ran<T> {
     pub before: Option<Fingerprint>,
     /// The fingerprint of the value now, if it is stored.
     pub after: Option<Fingerprint>,
-}
-
-/// Why a body has run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause<T> {
-    /// Neither memory nor the store has had a value of the task.
-    First,
-    /// A value that the last run has read has changed.
-    Read {
-        /// Its position among the reads of that run, from 0. Those before it have not changed.
-        position: usize,
-        /// The task, input or source that has changed.
-        read: T,
-    },
-    /// A value that the stored run of an earlier process has read is another one now.
-    StoredRead {
-        /// The task, input or source that differs, if it is in memory.
-        read: Option<T>,
-        /// The fingerprint of the value that was read then.
-        before: Fingerprint,
-        /// The fingerprint of the value that it has now, if there is one.
-        after: Option<Fingerprint>,
-    },
-    /// The function is volatile: its bodies run again in each session.
-    Volatile,
-    /// The value has expired.
-    Expired,
-    /// The function keeps such a value for its session alone (`keep_if`).
-    NotKept,
-    /// The value was forgotten.
-    Forgotten,
-    /// The program said that it is to run again (`invalidate`).
-    Invalidated,
-    /// The value was dropped to save memory, and the store does not have it.
-    Evicted,
-    /// The last run has failed.
-    Failed,
-    /// The last run was cancelled, or is part of a cycle that changed.
-    Unfinished,
-    /// The task lies on a cycle that is being resolved.
-    Cycle,
-    /// Another thread computes the task, and waiting for it would never end.
-    Apart,
-    /// The store has lost what it knew of the task.
-    Lost,
-}
-
-/// The outcome of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// There was no value to compare with.
-    New,
-    /// Another value than before.
-    Changed,
-    /// An equal value: readers are current, as far as this task is concerned.
-    CutOff,
-    /// A panic or another failure.
-    Failed,
-    /// The session was cancelled.
-    Cancelled,
-    /// A value for one round of a cycle, or for one reader.
-    Provisional,
 }
 
 /// A task that has turned out to be current.
@@ -254,193 +184,6 @@ pub struct Committed {
     pub end: Instant,
 }
 
-/// A digest of a value, by which it is recognised in another process. Equal values of most types have equal fingerprints.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(pub u128);
-
-impl Fingerprint {
-    pub(crate) fn of(digest: Digest) -> Option<Self> {
-        (digest != Digest::default()).then_some(Self(digest.0))
-    }
-}
-
-/// All 32 digits; `{:.8}` prints the first 8.
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", self.0);
-        f.write_str(&digits[..f.precision().unwrap_or(32).min(32)])
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:.8}")
-    }
-}
-
-/// A task, an input or a source, while an observer is told of it. It is printed as a call: `word_count("a b c")`.
-#[derive(Clone, Copy)]
-pub struct TaskRef<'a> {
-    node: NodeRef,
-    told: PhantomData<&'a ()>,
-}
-
-impl TaskRef<'_> {
-    /// The caller sees to it that the node lives as long as the reference is used: a session is open, or the gate held.
-    pub(crate) fn to(node: NodeRef) -> Self {
-        Self { node, told: PhantomData }
-    }
-
-    pub(crate) fn node(&self) -> NodeRef {
-        self.node
-    }
-
-    fn site(&self) -> &'static Site {
-        &self.node.task_fn.site
-    }
-
-    /// The name of the function.
-    #[must_use]
-    pub fn function(&self) -> &'static str {
-        self.site().name
-    }
-
-    /// The module path and name of the function.
-    #[must_use]
-    pub fn path(&self) -> &'static str {
-        self.site().path
-    }
-
-    /// Whether it is an input or a source.
-    #[must_use]
-    pub fn is_leaf(&self) -> bool {
-        self.node.task_fn.is_leaf() || self.node.task_fn.observe.is_some()
-    }
-
-    /// Whether its body is an `async fn`.
-    #[must_use]
-    pub fn is_async(&self) -> bool {
-        self.node.task_fn.is_async()
-    }
-
-    /// Returns the fingerprint of its value, if that is stored.
-    #[must_use]
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        Persisted::of(self.node).and_then(|persisted| Fingerprint::of(persisted.fingerprint))
-    }
-
-    /// Returns a name of it to keep. Prints its arguments: runs their `Debug`.
-    #[must_use]
-    pub fn id(&self) -> TaskId {
-        TaskId { task_fn: self.node.task_fn, hash: self.node.hash, text: self.to_string().into() }
-    }
-}
-
-impl fmt::Display for TaskRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.node, f)
-    }
-}
-
-impl fmt::Debug for TaskRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl PartialEq for TaskRef<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.node == other.node
-    }
-}
-impl Eq for TaskRef<'_> {}
-
-impl Hash for TaskRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.node.hash(state);
-    }
-}
-
-/// The name of a task, an input or a source: its function and its arguments. It keeps nothing in memory but itself, and stays what it is
-/// when the task is dropped and made again.
-///
-/// Two are equal if they are of the same function, and their arguments have the same hash and are printed alike.
-#[derive(Clone)]
-pub struct TaskId {
-    task_fn: &'static RawTaskFn,
-    hash: u64,
-    text: Arc<str>,
-}
-
-impl TaskId {
-    /// The name of the function.
-    #[must_use]
-    pub fn function(&self) -> &'static str {
-        self.task_fn.site.name
-    }
-
-    /// The module path and name of the function.
-    #[must_use]
-    pub fn path(&self) -> &'static str {
-        self.task_fn.site.path
-    }
-
-    /// The task as a call: `word_count("a b c")`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it is an input or a source.
-    #[must_use]
-    pub fn is_leaf(&self) -> bool {
-        self.task_fn.is_leaf() || self.task_fn.observe.is_some()
-    }
-
-    /// Whether its body is an `async fn`.
-    #[must_use]
-    pub fn is_async(&self) -> bool {
-        self.task_fn.is_async()
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl PartialEq for TaskId {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.task_fn.is(other.task_fn) && self.text == other.text
-    }
-}
-impl Eq for TaskId {}
-
-impl Hash for TaskId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.hash.hash(state);
-    }
-}
-
-/// By their text, then by function and arguments.
-impl Ord for TaskId {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.text, self.path(), self.hash).cmp(&(&other.text, other.path(), other.hash))
-    }
-}
-impl PartialOrd for TaskId {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl Event<TaskRef<'_>> {
     /// Makes an event that may be kept and sent: with the names of tasks, which are printed for it.
     #[must_use]
@@ -472,36 +215,13 @@ impl Ran<TaskRef<'_>> {
         let Self { task, cause, outcome, thread, start, end, before, after } = self;
         Ran {
             task: task.id(),
-            cause: cause.to_owned(),
+            cause: cause.map(TaskRef::id),
             outcome: *outcome,
             thread: *thread,
             start: *start,
             end: *end,
             before: *before,
             after: *after,
-        }
-    }
-}
-
-impl Cause<TaskRef<'_>> {
-    fn to_owned(&self) -> Cause<TaskId> {
-        match self {
-            Self::First => Cause::First,
-            Self::Read { position, read } => Cause::Read { position: *position, read: read.id() },
-            Self::StoredRead { read, before, after } => {
-                Cause::StoredRead { read: read.as_ref().map(TaskRef::id), before: *before, after: *after }
-            }
-            Self::Volatile => Cause::Volatile,
-            Self::Expired => Cause::Expired,
-            Self::NotKept => Cause::NotKept,
-            Self::Forgotten => Cause::Forgotten,
-            Self::Invalidated => Cause::Invalidated,
-            Self::Evicted => Cause::Evicted,
-            Self::Failed => Cause::Failed,
-            Self::Unfinished => Cause::Unfinished,
-            Self::Cycle => Cause::Cycle,
-            Self::Apart => Cause::Apart,
-            Self::Lost => Cause::Lost,
         }
     }
 }

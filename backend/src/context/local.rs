@@ -42,6 +42,8 @@ use crate::graph::stop::{Payload, Stop};
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
+    /// The session that is out of sight while names of tasks are printed.
+    static NAMES: Cell<*const Local> = const { Cell::new(ptr::null()) };
     static LOCALS: RefCell<Vec<Arc<Local>>> = const { RefCell::new(Vec::new()) };
     /// Records that are in use while the thread ends: the destructor of another thread-local may open a session when `LOCALS` has been
     /// dropped. It has no destructor itself.
@@ -194,6 +196,12 @@ impl Local {
         // SAFETY: 1. the pointer is set from an `Arc` that stands in this thread's list until the thread ends, or is held by
         // the code that has the session open; 2. it is reset when the session is left.
         CURRENT.with(|current| unsafe { current.get().as_ref() })
+    }
+
+    /// Returns the record as [`Local::current`] does, also while observers are told of something. For names of tasks alone.
+    pub(crate) fn of_names<'a>() -> Option<&'a Self> {
+        // SAFETY: as in `current`: the session goes on below on the stack, and ends when `Naming` is gone.
+        Self::current().or_else(|| NAMES.with(|names| unsafe { names.get().as_ref() }))
     }
 
     /// This thread's record for `engine`, made if need be.
@@ -406,6 +414,26 @@ impl OutOfSight {
 impl Drop for OutOfSight {
     fn drop(&mut self) {
         CURRENT.set(self.0);
+    }
+}
+
+/// While this lives, no session is seen on this thread but by what prints names of tasks: [`Local::of_names`].
+pub(crate) struct Naming {
+    _session: OutOfSight,
+    before: *const Local,
+}
+
+impl Naming {
+    pub(crate) fn begin() -> Self {
+        let (session, before) = (CURRENT.get(), NAMES.get());
+        NAMES.set(if session.is_null() { before } else { session });
+        Self { _session: OutOfSight::begin(), before }
+    }
+}
+
+impl Drop for Naming {
+    fn drop(&mut self) {
+        NAMES.set(self.before);
     }
 }
 

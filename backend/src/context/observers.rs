@@ -16,8 +16,9 @@ use parking_lot::RwLock;
 
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
-use crate::context::event::{Committed, Event, TaskRef};
-use crate::context::local::OutOfSight;
+use crate::context::event::{Committed, Event};
+use crate::context::local::Naming;
+use crate::graph::task_name::TaskRef;
 use larder_storage::{BatchDone, OnBatch};
 
 thread_local! {
@@ -53,6 +54,11 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
+    /// Whether causes are recorded.
+    pub(crate) fn records(&self) -> bool {
+        self.records
+    }
+
     pub(crate) fn new(records: bool) -> Self {
         let list = Arc::new(RwLock::new(Arc::from(Vec::new())));
         Self { any: AtomicBool::new(records), records, list, next: AtomicU64::new(0) }
@@ -102,7 +108,7 @@ fn tell(list: List, event: &Event<TaskRef<'_>>) {
         return;
     }
     on_enough_stack(|| {
-        let _no_session = OutOfSight::begin();
+        let _no_session = Naming::begin();
         for (_, observer) in list.iter() {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| observer.event(event))) {
                 drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));

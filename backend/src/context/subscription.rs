@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::context::engine::Engine;
-use crate::context::event::{Event, TaskId, TaskRef};
+use crate::context::event::Event;
 use crate::context::observers::{Observer, Observing};
+use crate::graph::task_name::{TaskId, TaskRef};
 
 /// The events of a runtime in a queue, from the moment of subscribing on until this is dropped.
 #[must_use = "nothing is queued any more when this is dropped"]

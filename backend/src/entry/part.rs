@@ -8,6 +8,7 @@
 //! nothing, so that the type is all there is to it.
 
 use std::borrow::Borrow;
+use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -66,6 +67,8 @@ pub(crate) trait Source<A: Args>: 'static {
     type Output;
     /// Lends the value to `read`, as a read of the task that runs now.
     fn read<R>(key: &A::Key, read: impl FnOnce(&Self::Output) -> R) -> R;
+    /// Writes the task as a call.
+    fn print(key: &A::Key, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// Decodes the arguments, if that is possible.
     fn recall(encoded: &[u8]) -> Option<A::Key>;
 }
@@ -82,6 +85,9 @@ where
     type Output = O;
     fn read<R>(key: &A::Key, read: impl FnOnce(&O) -> R) -> R {
         with::<ByKeyRef<'_, A>, O, R>(existing::<F>()(), ByKeyRef(key), read)
+    }
+    fn print(key: &A::Key, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        existing::<F>()().print_call(key, f)
     }
     fn recall(encoded: &[u8]) -> Option<A::Key> {
         let task_fn = existing::<F>()().raw();
@@ -107,6 +113,9 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Source<OfInput<T>> for Held<I
     fn read<R>((input,): &(Input<T>,), read: impl FnOnce(&T) -> R) -> R {
         input.with(read)
     }
+    fn print((input,): &(Input<T>,), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(input, f)
+    }
     fn recall(encoded: &[u8]) -> Option<(Input<T>,)> {
         in_key(true, || codec::decode(encoded)).ok()
     }
@@ -116,6 +125,9 @@ impl<T: Clone + Send + Sync + 'static> Source<OfTask<T>> for Held<Task<T>> {
     type Output = T;
     fn read<R>((task,): &(Task<T>,), read: impl FnOnce(&T) -> R) -> R {
         task.with(read)
+    }
+    fn print((task,): &(Task<T>,), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(task, f)
     }
     fn recall(encoded: &[u8]) -> Option<(Task<T>,)> {
         in_key(true, || codec::decode(encoded)).ok()
@@ -158,7 +170,15 @@ where
         let site = Site { name: "part", path: "larder::part", file: file!(), line: line!() };
         TaskFn::new(type_id::<fn(Src, S, Box<Q>) -> P>(), site, Self::body)
             .named(std::any::type_name::<S>)
+            .describe(Some(Self::print))
             .selected_by(Self::select)
+    }
+
+    /// The keys of parts need not be printed.
+    fn print(key: &KeyOf<A, Q>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(")?;
+        Src::print(&key.source, f)?;
+        f.write_str(", ..)")
     }
 
     fn body(key: &KeyOf<A, Q>) -> P {

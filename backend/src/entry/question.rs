@@ -12,8 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::call::args::Args;
 use crate::call::storable::Persist;
-use crate::context::local::OutOfSight;
+use crate::context::local::{Naming, OutOfSight};
 use crate::entry::ask::{clear, forget, forget_all_of, invalidate, is_cached, place, task};
+use crate::entry::explain::explain;
+use crate::entry::explanation::Explanation;
 use crate::entry::part::{PartValue, StoredPartOf};
 use crate::evaluate::emit;
 use crate::evaluate::handle::Task;
@@ -21,6 +23,7 @@ use crate::evaluate::lookup::{inside, outside};
 use crate::graph::emitted::Emitted;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
+use crate::graph::task_name::{TaskId, TaskRef};
 
 thread_local! {
     /// Without a destructor, so that a thread that ends can ask, too.
@@ -42,7 +45,7 @@ enum Question {
     Invalidate,
     Clear,
     Task,
-    Collect,
+    Place,
     Uncached,
 }
 
@@ -155,10 +158,33 @@ impl<R, F: FnOnce() -> R> Ask<F> {
     /// # Panics
     /// Panics as the call itself does, and as [`ask`] says.
     pub fn collect<D: Emitted>(self) -> Vec<D> {
-        let Answer::Node(task_fn, node) = self.put(Question::Collect) else {
+        let Answer::Node(task_fn, node) = self.put(Question::Place) else {
             unreachable!("the answer is to the question")
         };
         emit::collect(inside(task_fn), node)
+    }
+
+    /// Explains why the call has run last. Runs nothing. See [`Explanation`].
+    ///
+    /// # Panics
+    /// Outside of a session, and as [`ask`] says.
+    pub fn explain(self) -> Explanation {
+        let Answer::Node(task_fn, node) = self.put(Question::Place) else {
+            unreachable!("the answer is to the question")
+        };
+        explain(inside(task_fn), node)
+    }
+
+    /// Returns the name of the call. Runs nothing.
+    ///
+    /// # Panics
+    /// Outside of a session, and as [`ask`] says.
+    pub fn id(self) -> TaskId {
+        let Answer::Node(_, node) = self.put(Question::Place) else {
+            unreachable!("the answer is to the question")
+        };
+        let _no_session = Naming::begin();
+        TaskRef::to(node).id()
     }
 
     fn flag(self, question: Question) -> bool {
@@ -231,7 +257,7 @@ pub(crate) fn meet<A: Args, O: Clone + Send + Sync + 'static>(
         }
         Question::Clear => Answer::Count(clear(task_fn)),
         Question::Task => Answer::Task(Box::new(task::<A, O>(task_fn, args))),
-        Question::Collect => Answer::Node(task_fn.raw(), place::<A, O>(task_fn, args).1),
+        Question::Place => Answer::Node(task_fn.raw(), place::<A, O>(task_fn, args).1),
         Question::Uncached => {
             let output = task_fn.run_plain(&args.into_key());
             Answer::Output(output.map(|output| Box::new(output) as Box<dyn Any + Send>))

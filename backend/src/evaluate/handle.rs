@@ -243,7 +243,7 @@ impl serde::de::Visitor<'_> for KeyBytes {
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Local::current() {
+        match Local::of_names() {
             Some(local) if local.engine_id() == self.cell.engine => match Nested::begin() {
                 Some(_nested) => write!(f, "Task({:?})", self.cell.node),
                 None => f.write_str("Task(..)"),

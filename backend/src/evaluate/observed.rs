@@ -6,20 +6,24 @@
 //! The cause of a run is known to the visit that has found out that the body must run ([`Why`]), and to the flags of the node, which the
 //! run's outcome clears. So it is taken down when the body begins ([`Begun`]), and told when the outcome is in place.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::context::engine::Engine;
-use crate::context::event::{Cause, Event, Fingerprint, Outcome, Ran, Restored, Settled, TaskRef, Verified};
-use crate::context::local::Local;
+use crate::context::event::{Event, Ran, Restored, Settled, Verified};
+use crate::context::local::{Local, Naming};
 use crate::evaluate::execute::keeps;
+use crate::graph::cause::{Cause, Outcome};
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran as Came;
+use crate::graph::task_name::{Fingerprint, TaskRef};
+use crate::graph::trail::{Confirmed, Happened, Record, Trail};
 use larder_storage::Digest;
 
 /// A visit's part of the cause for which a body has to run.
@@ -59,6 +63,8 @@ pub(crate) struct Begun {
     start: Instant,
     cause: Cause<TaskRef<'static>>,
     before: Option<Fingerprint>,
+    /// For its record, if causes are recorded.
+    linked: Option<Linked>,
 }
 
 /// Whether a run is observed, and how: known by its type where it is not, so that such a run carries nothing.
@@ -96,7 +102,9 @@ impl Begun {
     #[inline(never)]
     pub(crate) fn new(local: &Local, node: NodeRef, why: &Why) -> Self {
         let before = Persisted::of(node).and_then(|persisted| Fingerprint::of(persisted.fingerprint));
-        Self { start: Instant::now(), cause: cause(local, node, why), before }
+        let (start, cause) = (Instant::now(), cause(local, node, why));
+        let linked = local.engine().observers.records().then(|| Linked::to(local, node, &cause));
+        Self { start, cause, before, linked }
     }
 
     /// Takes down the same, if the run is observed.
@@ -109,19 +117,17 @@ impl Begun {
     #[cold]
     #[inline(never)]
     pub(crate) fn completed(&self, local: &Local, node: NodeRef, came: Came) {
-        let outcome = match came {
-            Came::First => Outcome::New,
-            Came::Changed => Outcome::Changed,
-            Came::Equal => Outcome::CutOff,
-            Came::Provisional(_) => Outcome::Provisional,
-        };
+        let outcome = outcome_of(came);
+        self.record(local, node, outcome);
         self.tell(local, node, outcome);
     }
 
     /// The run has failed, and its claim is still held.
     pub(crate) fn failed(&self, local: &Local, node: NodeRef, error: &TaskError) {
         let is_cancelled = matches!(error, TaskError::Cancelled);
-        self.tell(local, node, if is_cancelled { Outcome::Cancelled } else { Outcome::Failed });
+        let outcome = if is_cancelled { Outcome::Cancelled } else { Outcome::Failed };
+        self.record(local, node, outcome);
+        self.tell(local, node, outcome);
     }
 
     /// A run beside the node has ended.
@@ -135,10 +141,21 @@ impl Begun {
         self.tell(local, node, outcome);
     }
 
+    fn record(&self, local: &Local, node: NodeRef, outcome: Outcome) {
+        let Some(linked) = &self.linked else { return };
+        // A first run is not recorded, unless something is that comes before it.
+        if matches!((&self.cause, outcome), (Cause::First, Outcome::New)) && !Trail::is_of(node) {
+            return;
+        }
+        let happened = Happened::Ran(self.cause.map(|_| ()));
+        let mut record = new_record(local.engine(), happened, outcome);
+        (record.before, record.after) = (self.before, fingerprint_after(node, outcome));
+        (record.because, record.cut_off) = (linked.because.clone(), linked.cut_off.clone());
+        Trail::add(node, record);
+    }
+
     fn tell(&self, local: &Local, node: NodeRef, outcome: Outcome) {
-        let has_value = !matches!(outcome, Outcome::Failed | Outcome::Cancelled | Outcome::Provisional);
-        let after = Persisted::of(node).filter(|persisted| has_value && persisted.is_stored);
-        let after = after.and_then(|persisted| Fingerprint::of(persisted.fingerprint));
+        let after = fingerprint_after(node, outcome);
         local.engine().observers.tell(&Event::Ran(Ran {
             task: TaskRef::to(node),
             cause: self.cause.clone(),
@@ -150,6 +167,52 @@ impl Begun {
             after,
         }));
     }
+}
+
+fn fingerprint_after(node: NodeRef, outcome: Outcome) -> Option<Fingerprint> {
+    let has_value = !matches!(outcome, Outcome::Failed | Outcome::Cancelled | Outcome::Provisional);
+    let after = Persisted::of(node).filter(|persisted| has_value && persisted.is_stored);
+    after.and_then(|persisted| Fingerprint::of(persisted.fingerprint))
+}
+
+fn new_record(engine: &Engine, happened: Happened, outcome: Outcome) -> Record {
+    Record::new(happened, outcome, engine.updates.load(Relaxed), engine.epoch())
+}
+
+/// The records that one of a run points at, as they are when it begins.
+#[derive(Default)]
+struct Linked {
+    because: Option<Arc<Record>>,
+    cut_off: Vec<Arc<Record>>,
+}
+
+impl Linked {
+    fn to(local: &Local, node: NodeRef, cause: &Cause<TaskRef<'static>>) -> Self {
+        let epoch = local.engine().epoch();
+        // Names are printed by the user's code, which belongs to no task.
+        let _no_session = Naming::begin();
+        match cause {
+            Cause::Read { position, read } => Self {
+                because: Some(Trail::point_at(read.node(), epoch)),
+                cut_off: cut_off_among(node, *position, epoch),
+            },
+            Cause::StoredRead { read: Some(read), .. } => {
+                Self { because: Some(Trail::point_at(read.node(), epoch)), cut_off: Vec::new() }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// Returns the records of those among the first reads of a claimed node that have come to equal values in this epoch, as far as these are
+/// looked at.
+fn cut_off_among(node: NodeRef, reads: usize, epoch: u32) -> Vec<Arc<Record>> {
+    const LOOKED_AT: usize = 4096;
+    const KEPT: usize = 8;
+    // SAFETY: the claim is held.
+    let all = unsafe { node.deps() }.as_slice();
+    let looked_at = all.iter().take(reads.min(LOOKED_AT));
+    looked_at.filter_map(|read| Trail::point_at_cut_off(read.node(), epoch)).take(KEPT).collect()
 }
 
 /// The cause of a run that is about to begin.
@@ -222,10 +285,24 @@ fn must_run(node: NodeRef) -> Cause<TaskRef<'static>> {
     }
 }
 
-/// A stale node has turned out to be current, and its claim is still held.
+fn record_verified(engine: &Engine, node: NodeRef, origin: Option<NodeRef>) {
+    let (epoch, update) = (engine.epoch(), engine.updates.load(Relaxed));
+    let _no_session = Naming::begin();
+    let mut cut_off = cut_off_among(node, usize::MAX, epoch);
+    if cut_off.is_empty() {
+        cut_off.extend(origin.and_then(|origin| Trail::point_at_cut_off(origin, epoch)));
+    }
+    Trail::confirm(node, Confirmed { update, at: SystemTime::now(), cut_off });
+}
+
+/// A stale node has turned out to be current, and its claim is still held. `origin` is the node in which all its staleness began, if there
+/// is one.
 #[cold]
 #[inline(never)]
-pub(crate) fn verified(local: &Local, node: NodeRef, start: Option<Instant>) {
+pub(crate) fn verified(local: &Local, node: NodeRef, start: Option<Instant>, origin: Option<NodeRef>) {
+    if local.engine().observers.records() {
+        record_verified(local.engine(), node, origin);
+    }
     let end = Instant::now();
     let (task, thread) = (TaskRef::to(node), thread::current().id());
     let start = start.unwrap_or(end);
@@ -236,6 +313,11 @@ pub(crate) fn verified(local: &Local, node: NodeRef, start: Option<Instant>) {
 #[cold]
 #[inline(never)]
 pub(crate) fn restored(local: &Local, node: NodeRef) {
+    if local.engine().observers.records() {
+        let mut record = new_record(local.engine(), Happened::Restored, Outcome::New);
+        record.after = fingerprint_after(node, Outcome::New);
+        Trail::add(node, record);
+    }
     let task = TaskRef::to(node);
     let (thread, at, fingerprint) = (thread::current().id(), Instant::now(), task.fingerprint());
     local.engine().observers.tell(&Event::Restored(Restored { task, thread, at, fingerprint }));
@@ -244,7 +326,13 @@ pub(crate) fn restored(local: &Local, node: NodeRef) {
 /// A part has been selected anew.
 #[cold]
 #[inline(never)]
-pub(crate) fn settled(engine: &Engine, part: NodeRef, came: Came) {
+pub(crate) fn settled(engine: &Engine, part: NodeRef, source: NodeRef, came: Came) {
+    if engine.observers.records() {
+        let mut record = new_record(engine, Happened::Settled, outcome_of(came));
+        let _no_session = Naming::begin();
+        record.because = Some(Trail::point_at(source, engine.epoch()));
+        Trail::add(part, record);
+    }
     engine.observers.tell(&Event::Settled(got_value(part, came)));
 }
 
@@ -252,7 +340,31 @@ pub(crate) fn settled(engine: &Engine, part: NodeRef, came: Came) {
 #[cold]
 #[inline(never)]
 pub(crate) fn resolved(local: &Local, member: NodeRef, came: Came) {
+    if local.engine().observers.records() {
+        record_resolved(local.engine(), member, outcome_of(came));
+    }
     local.engine().observers.tell(&Event::Resolved(got_value(member, came)));
+}
+
+/// Its first run of this epoch, if it had one, says why.
+fn record_resolved(engine: &Engine, member: NodeRef, outcome: Outcome) {
+    let first = Trail::of(member).last;
+    let first = first.filter(|last| last.epoch == engine.epoch() && last.outcome == Outcome::Provisional);
+    let happened = first.as_ref().map_or(Happened::Ran(Cause::Cycle), |first| first.happened.clone());
+    let mut record = new_record(engine, happened, outcome);
+    if let Some(first) = first {
+        (record.because, record.cut_off) = (first.because.clone(), first.cut_off.clone());
+    }
+    Trail::add(member, record);
+}
+
+fn outcome_of(came: Came) -> Outcome {
+    match came {
+        Came::First => Outcome::New,
+        Came::Changed => Outcome::Changed,
+        Came::Equal => Outcome::CutOff,
+        Came::Provisional(_) => Outcome::Provisional,
+    }
 }
 
 fn got_value(node: NodeRef, came: Came) -> Settled<TaskRef<'static>> {

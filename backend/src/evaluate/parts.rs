@@ -102,7 +102,7 @@ fn settle_first(local: &Local, source: NodeRef, rest: &mut &[NodeRef], settling:
         unsafe {
             select(part, source, &mut |ran| {
                 *settling = None;
-                publish(local, part, ran);
+                publish(local, part, source, ran);
                 end(local, part, Phase::Fresh, StaleReads::None);
                 if ran == Ran::Equal {
                     confirm_readers(local, part);
@@ -156,7 +156,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
     reader.verified_at.store(engine.epoch(), Relaxed);
     local.counters.of(reader.function).verified.add(1);
     if is_observed(local) {
-        observed::verified(local, reader, None);
+        observed::verified(local, reader, None, Some(part));
     }
     reader.clear_flag(Flags::AHEAD);
     end(local, reader, Phase::Fresh, StaleReads::None);
@@ -200,7 +200,7 @@ fn settle(local: &Local, part: NodeRef, source: NodeRef) -> bool {
             // SAFETY: 1. the claim is held; 2. the source is FRESH in the open session, and the one read of the part.
             unsafe {
                 select(part, source, &mut |ran| {
-                    publish(local, part, ran);
+                    publish(local, part, source, ran);
                     release(local, part, Phase::Fresh, StaleReads::None);
                     is_published = true;
                 });
@@ -224,7 +224,7 @@ fn selection(part: NodeRef, source: NodeRef) -> Option<SelectPart> {
 }
 
 /// Publishes the value of a claimed part, in place of a run: it was whole before, and its reads are as they were.
-fn publish(local: &Local, part: NodeRef, ran: Ran) {
+fn publish(local: &Local, part: NodeRef, source: NodeRef, ran: Ran) {
     let engine = local.engine();
     let epoch = engine.epoch();
     if ran == Ran::Changed {
@@ -237,7 +237,7 @@ fn publish(local: &Local, part: NodeRef, ran: Ran) {
     }
     local.counters.of(part.function).settled.add(1);
     if is_observed(local) {
-        observed::settled(engine, part, ran);
+        observed::settled(engine, part, source, ran);
     }
 }
 
@@ -264,7 +264,7 @@ pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: u32) ->
             changed.push(part);
         }
         if let Some(ran) = settled.filter(|_| engine.observers.any()) {
-            observed::settled(engine, part, ran);
+            observed::settled(engine, part, input, ran);
         }
         if settled.is_some() {
             part.verified_at.store(epoch, Relaxed);

@@ -11,6 +11,7 @@ use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::held::Shared;
 use crate::graph::persisted::{Persisted, WideTrace};
 use crate::graph::resolved::Resolved;
+use crate::graph::trail::Trail;
 
 /// The part of a node that is needed with a store. Transient tasks without a handle have none.
 #[derive(Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Extra {
     pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
     /// The component that the task was resolved in, if it lies on a cycle.
     pub(crate) resolved: Mutex<Option<Arc<Resolved>>>,
+    /// If causes are recorded, and there is one.
+    pub(crate) trail: OnceBox<Mutex<Trail>>,
 }
 
 /// A failed run.

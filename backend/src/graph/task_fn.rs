@@ -185,6 +185,19 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
         Some(unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(body)(key) })
     }
 
+    /// Writes a call of this function as [`RawTaskFn::describe`] does, given its arguments.
+    pub(crate) fn print_call(&self, key: &K, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        type Describe<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+        f.write_str(self.raw.site.name)?;
+        match self.raw.describe {
+            // SAFETY: erased from this type in `describe`.
+            Some(Erased(describe)) => unsafe {
+                std::mem::transmute::<unsafe fn(), Describe<K>>(describe)(key, f)
+            },
+            None => f.write_str("(..)"),
+        }
+    }
+
     /// Describes a leaf: a node that has a value but no body (an input, a source).
     pub(crate) const fn leaf(id: TypeId, site: Site) -> Self {
         let raw = RawTaskFn {

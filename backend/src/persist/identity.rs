@@ -19,7 +19,7 @@ pub(crate) use self::objects::build_identity;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::RawTaskFn;
 use larder_storage::record::{FunctionRecord, lossy_key};
-use larder_storage::{Digest, FunctionId, Group, Guarded, Table};
+use larder_storage::{Digest, FunctionId, Group, Guarded, Table, Visit};
 
 /// The identity of the code of functions without a declared version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,12 @@ impl Owner {
 pub(crate) enum Identified {
     ByBuild,
     ByVersion,
+}
+
+/// Other code of a function, whose results are in the store.
+pub(crate) struct OtherCode {
+    pub(crate) id: FunctionId,
+    pub(crate) code: Digest,
 }
 
 /// A task function as a store knows it.
@@ -253,6 +259,24 @@ impl Functions {
             owner.ambiguous |= !owner.task_fn.is(task_fn);
         }
         owners
+    }
+
+    /// Returns the other code that the store knows under the path of a function.
+    #[cold]
+    pub(crate) fn others_of(&self, index: u32) -> Vec<OtherCode> {
+        let Some(named) = self.known.get(index) else { return Vec::new() };
+        let mut others = Vec::new();
+        let scanned = self.store.scan(Table::Functions, &[], |_, payload| {
+            if let Ok(record) = FunctionRecord::decode(payload)
+                && record.path == named.task_fn.site.path
+                && record.code != named.code.digest
+            {
+                others.push(OtherCode { id: record.id(), code: record.code });
+            }
+            Visit::Continue
+        });
+        // A store that fails knows of none.
+        if scanned.is_err() { Vec::new() } else { others }
     }
 
     /// Names the function in `group`, if no group of this run has named it.

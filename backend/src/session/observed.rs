@@ -6,9 +6,12 @@ use std::time::Instant;
 
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
-use crate::context::event::{Changed, Event, Fingerprint, SessionClosed, SessionOpened, TaskRef, Updated};
+use crate::context::event::{Changed, Event, SessionClosed, SessionOpened, Updated};
+use crate::graph::cause::Outcome;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
+use crate::graph::task_name::{Fingerprint, TaskRef};
+use crate::graph::trail::{Happened, Record, Trail};
 use larder_storage::Digest;
 
 /// An observed update that is being put in place. The gate is held exclusively.
@@ -23,6 +26,20 @@ impl Applying {
         Self { start: Instant::now(), changed: Vec::new() }
     }
 
+    /// The leaf that was about to change has its new value.
+    #[cold]
+    pub(crate) fn has_changed(&mut self, engine: &Engine, number: u64, epoch: u32) {
+        let Some(changed) = self.changed.last_mut() else { return };
+        let leaf = changed.leaf.node();
+        changed.after = fingerprint_of(leaf);
+        if engine.observers.records() {
+            let happened = if changed.removed { Happened::Removed } else { Happened::Set };
+            let mut record = Record::new(happened, Outcome::Changed, number, epoch);
+            (record.before, record.after) = (changed.before, changed.after);
+            Trail::add(leaf, record);
+        }
+    }
+
     /// A leaf differs, and is about to get its new value.
     #[cold]
     pub(crate) fn about_to_change(&mut self, leaf: NodeRef, removed: bool) {
@@ -32,10 +49,7 @@ impl Applying {
 
     /// All values are in place, and so many tasks are marked.
     #[cold]
-    pub(crate) fn tell(mut self, engine: &Engine, number: u64, marked: usize) {
-        for changed in &mut self.changed {
-            changed.after = fingerprint_of(changed.leaf.node());
-        }
+    pub(crate) fn tell(self, engine: &Engine, number: u64, marked: usize) {
         engine.observers.tell(&Event::Updated(Updated {
             number,
             changed: self.changed,

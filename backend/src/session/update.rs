@@ -124,6 +124,9 @@ impl Engine {
                 applying.about_to_change(node, removes);
             }
             garbage.values.extend(change.put());
+            if let Some(applying) = applying.as_mut().filter(|_| differs) {
+                applying.has_changed(self, number, epoch);
+            }
             if differs {
                 node.changed_at.store(epoch, Relaxed);
                 node.effects_at.store(epoch, Relaxed);

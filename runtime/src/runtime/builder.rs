@@ -13,7 +13,7 @@ use crate::stored::StoredBuilder;
 /// Configures and builds a [`Runtime`].
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 impl Builder {

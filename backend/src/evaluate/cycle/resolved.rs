@@ -220,7 +220,7 @@ impl<'a> Verification<'a> {
             member.verified_at.store(epoch, Relaxed);
             self.local.counters.of(member.function).verified.add(1);
             if is_observed(self.local) {
-                observed::verified(self.local, *member, None);
+                observed::verified(self.local, *member, None, None);
             }
             release(self.local, *member, Phase::Fresh, StaleReads::None);
         }

@@ -84,7 +84,7 @@ impl Visit {
         self.node.verified_at.store(local.engine().epoch(), Relaxed);
         local.counters.of(self.node.function).verified.add(1);
         if self.since.is_some() {
-            observed::verified(local, self.node, self.since);
+            observed::verified(local, self.node, self.since, self.origin());
         }
         release(local, self.node, Phase::Fresh, StaleReads::None);
     }
@@ -120,6 +120,14 @@ impl Visit {
         Self {
             store: Store::Asked(Box::new(check)),
             ..Self::new(local, node, Phase::Empty, StaleReads::None)
+        }
+    }
+
+    /// Returns the origin of the node's wave, if all its staleness came from there.
+    fn origin(&self) -> Option<NodeRef> {
+        match &self.marks {
+            StaleReads::One(single) => single.origin(),
+            _ => None,
         }
     }
 

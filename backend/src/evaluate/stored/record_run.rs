@@ -6,15 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::restore::lasts;
 use crate::context::local::Local;
 use crate::graph::edges::Edge;
-use crate::graph::flags::Keeping;
+use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Ran, Replaced};
+use crate::graph::task_name::Fingerprint;
 use crate::persist::wide::{self, WideReads, is_wide, read_all};
 use crate::persist::{PendingChange, Persistence, StoredTrace};
 use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
-use larder_storage::{Digest, Group, TaskKey};
+use larder_storage::{Digest, Group, Table, TaskKey};
 
 /// Buffers that are used again and again.
 #[derive(Default)]
@@ -61,6 +62,52 @@ impl Persistence {
             Ok(()) => self.counts.stored.add(),
             Err(reason) => self.not_stored(node, ran, reason),
         }
+    }
+
+    /// Returns why a node that is FRESH in the open session is not stored, as far as that can be found out anew. None if it is transient.
+    #[cold]
+    pub(crate) fn why_not_stored(&self, node: NodeRef) -> Option<Reason> {
+        if node.task_fn.observe.is_some() {
+            return Some(Reason::SourceChanged);
+        }
+        node.task_fn.stored?;
+        let mut buffers = Buffers::default();
+        // SAFETY: the node is FRESH.
+        let edges = unsafe { node.deps() }.as_slice();
+        let mut check = || {
+            if node.flag(Flags::RESOLVED) {
+                return Err(Reason::OnCycle);
+            }
+            if !lasts(node) {
+                return Err(Reason::DoesNotLast);
+            }
+            self.check_libraries(node.function, edges)?;
+            read_all(edges, &mut buffers.reads)?;
+            self.encode_key(node)?;
+            self.encode_value(node, &mut buffers.output)?;
+            self.encode_emitted(node, &mut buffers.emitted)?;
+            Ok(())
+        };
+        Some(check().err().unwrap_or(Reason::Refused))
+    }
+
+    /// Returns the identities of other code of a node's function whose result of this call is in the store.
+    #[cold]
+    pub(crate) fn other_code(&self, node: NodeRef) -> Vec<Fingerprint> {
+        let Ok(encoded) = self.encode_key(node) else { return Vec::new() };
+        self.functions
+            .others_of(node.function)
+            .into_iter()
+            .filter_map(|function| {
+                let mut key = Vec::new();
+                TaskKey::start(function.id, &mut key);
+                let own = key.len();
+                key.extend_from_slice(encoded.get(own..)?);
+                let is_there =
+                    self.store.get(Table::Tasks, &TaskKey::of(&key).to_bytes(), &mut Vec::new()).is_some();
+                is_there.then_some(Fingerprint(function.code.0))
+            })
+            .collect()
     }
 
     /// A claimed node has run, and its task on a cycle has a value that is not stored.

@@ -1,0 +1,154 @@
+//! Explain: what is recorded of a task, brought together with what the graph and the store know of it now.
+
+use std::sync::Arc;
+
+use crate::context::engine::Engine;
+use crate::context::local::{Local, Naming};
+use crate::entry::explanation::{Confirmation, Explanation, Happening, State, Step, Storing};
+use crate::evaluate::handle::Task;
+use crate::graph::cause::{Cause, Outcome};
+use crate::graph::claim::Phase;
+use crate::graph::flags::Flags;
+use crate::graph::node::NodeRef;
+use crate::graph::task_name::{TaskId, TaskRef};
+use crate::graph::trail::{Happened, Record, Trail};
+
+/// The most steps of an explanation.
+const STEPS: usize = 1000;
+
+/// How many reads the search for the reason why a task is not stored goes through.
+const THROUGH: usize = 64;
+
+impl Engine {
+    /// Explains the last run of a task, given a handle to it, in a session.
+    ///
+    /// # Panics
+    /// If the handle is to a task of another runtime.
+    #[track_caller]
+    pub fn explain<T>(self: &Arc<Self>, task: &Task<T>) -> Explanation {
+        let (engine, node) = task.place();
+        assert_eq!(engine, self.id, "the task belongs to another runtime");
+        self.run(None, || explain(&Local::of(self), node))
+    }
+}
+
+/// Explains the last run of a task of the session that is open.
+pub(crate) fn explain(local: &Local, node: NodeRef) -> Explanation {
+    // Names are printed by the user's code, which belongs to no task.
+    let _no_session = Naming::begin();
+    let records_causes = local.engine().observers.records();
+    let (trail, task) = (Trail::of(node), TaskRef::to(node).id());
+    let state = state_of(node);
+    let (steps, omitted) = match &trail.last {
+        Some(last) => steps(&task, last),
+        None if records_causes && state != State::NoValue => (vec![first_run(&task)], 0),
+        None => (Vec::new(), 0),
+    };
+    let asks_for_code =
+        steps.first().is_none_or(|step| matches!(step.happened, Happening::Ran(Cause::First)));
+    let persistence = local.engine().persistence().filter(|_| asks_for_code);
+    let other_code = persistence.map(|persistence| persistence.other_code(node)).unwrap_or_default();
+    let verified = trail.verified.map(|verified| Confirmation {
+        update: verified.update,
+        at: verified.at,
+        cut_off: names(&verified.cut_off),
+    });
+    let stored = storing(local, node, state);
+    Explanation { task, state, records_causes, steps, omitted, verified, stored, other_code }
+}
+
+fn state_of(node: NodeRef) -> State {
+    match node.state.phase() {
+        Phase::Fresh => State::Current,
+        Phase::Stale => State::Stale,
+        Phase::Running => State::Running,
+        Phase::Empty => State::NoValue,
+    }
+}
+
+/// A first run is not recorded.
+fn first_run(task: &TaskId) -> Step {
+    Step {
+        task: task.clone(),
+        happened: Happening::Ran(Cause::First),
+        outcome: Outcome::New,
+        update: None,
+        at: None,
+        before: None,
+        after: None,
+        cut_off: Vec::new(),
+    }
+}
+
+/// The chain of records from one down to the first cause, and how many are left out before the last one.
+fn steps(task: &TaskId, last: &Arc<Record>) -> (Vec<Step>, usize) {
+    let (mut steps, mut omitted) = (vec![step(task.clone(), last)], 0);
+    let mut next = last.because.as_ref();
+    while let Some(record) = next {
+        next = record.because.as_ref();
+        if steps.len() + 1 >= STEPS && next.is_some() {
+            omitted += 1;
+        } else if let Some(name) = record.name() {
+            steps.push(step(name.clone(), record));
+        }
+    }
+    (steps, omitted)
+}
+
+fn step(task: TaskId, record: &Record) -> Step {
+    let happened = match &record.happened {
+        Happened::Ran(cause) => Happening::Ran(cause.clone()),
+        Happened::Settled => Happening::Settled,
+        Happened::Set => Happening::Set,
+        Happened::Removed => Happening::Removed,
+        Happened::Restored => Happening::Restored,
+        Happened::Differs => Happening::Differs,
+    };
+    let is_known = !matches!(record.happened, Happened::Differs);
+    Step {
+        task,
+        happened,
+        outcome: record.outcome,
+        update: is_known.then_some(record.update),
+        at: is_known.then_some(record.at),
+        before: record.before,
+        after: record.after,
+        cut_off: names(&record.cut_off),
+    }
+}
+
+fn names(records: &[Arc<Record>]) -> Vec<TaskId> {
+    records.iter().filter_map(|record| record.name().cloned()).collect()
+}
+
+fn storing(local: &Local, node: NodeRef, state: State) -> Storing {
+    let Some(persistence) = local.engine().persistence() else { return Storing::NoStore };
+    if node.is_stored() {
+        return Storing::Stored;
+    }
+    if state != State::Current {
+        return Storing::Unknown;
+    }
+    let (mut reader, mut through) = (node, Vec::new());
+    loop {
+        let unstored = unstored_read(reader).filter(|_| through.len() < THROUGH);
+        match unstored.filter(|_| reader.task_fn.stored.is_some()) {
+            Some(read) => {
+                through.push(TaskRef::to(read).id());
+                reader = read;
+            }
+            None => return Storing::NotStored { reason: persistence.why_not_stored(reader), through },
+        }
+    }
+}
+
+/// Returns the first read of a node that is FRESH and is not stored.
+fn unstored_read(node: NodeRef) -> Option<NodeRef> {
+    if node.task_fn.is_leaf() || !node.state.is_fresh() || node.flag(Flags::RESTORED) {
+        return None;
+    }
+    // SAFETY: the node is FRESH in the open session.
+    let reads = unsafe { node.deps() }.as_slice();
+    let is_unstored = |read: &NodeRef| read.state.is_fresh() && !read.is_stored();
+    reads.iter().filter(|read| !read.reads_effects()).map(|read| read.node()).find(is_unstored)
+}

@@ -1,0 +1,121 @@
+//! Explanations: why a task has run last, as data, as text and as JSON.
+
+mod json;
+mod text;
+
+use std::time::SystemTime;
+
+use crate::graph::cause::{Cause, Outcome};
+use crate::graph::reason::Reason;
+use crate::graph::task_name::{Fingerprint, TaskId};
+
+/// Why a task has run last, down to the input or the source that had changed; and why it is not stored, if it is not.
+///
+/// Printed, it is some lines for people; [`Explanation::to_json`] and `Serialize` give the same as data.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The task.
+    pub task: TaskId,
+    /// How things are with its value.
+    pub state: State,
+    /// Whether the runtime records causes. If not, `steps` is empty, and `verified` is none.
+    pub records_causes: bool,
+    /// What has given the task its value, then the change that was the cause of that, and so on, down to an input or a source. Each step
+    /// is one of a read of the step before.
+    pub steps: Vec<Step>,
+    /// How many steps are missing before the last one, of a chain that is very long.
+    pub omitted: usize,
+    /// When the task turned out to be current after that, if it did.
+    pub verified: Option<Confirmation>,
+    /// Whether the task is stored.
+    pub stored: Storing,
+    /// Identities of other code of the function whose result of this call is in the store: it is not used.
+    pub other_code: Vec<Fingerprint>,
+}
+
+/// How things are with the value of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It is there, and current.
+    Current,
+    /// It is to be verified when it is next asked for.
+    Stale,
+    /// It is being computed or verified.
+    Running,
+    /// There is none: the task was not asked for, has failed, or was dropped.
+    NoValue,
+}
+
+/// One thing that has happened to a task, an input or a source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// The task, the input or the source.
+    pub task: TaskId,
+    /// What has happened.
+    pub happened: Happening,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How many updates had changed something until then: that of an input or a source is the number of the update that set it. None if
+    /// it is not known.
+    pub update: Option<u64>,
+    /// When it happened, if that is known.
+    pub at: Option<SystemTime>,
+    /// The fingerprint of the value before, if it is known.
+    pub before: Option<Fingerprint>,
+    /// The fingerprint of the value after it, if it is known.
+    pub after: Option<Fingerprint>,
+    /// What the task had read before that had run as well, and come to an equal value; the first few of them.
+    pub cut_off: Vec<TaskId>,
+}
+
+/// What has happened to a task, an input or a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Happening {
+    /// The body has run. The task that has changed is that of the next step, so it is not named here.
+    Ran(Cause<()>),
+    /// The task is a part, and was selected anew by its source.
+    Settled,
+    /// The input was set, or the source observed again.
+    Set,
+    /// The input was removed.
+    Removed,
+    /// The value came out of the store.
+    Restored,
+    /// Its value differs from the one that a stored run has read.
+    Differs,
+}
+
+/// A task has turned out to be current, without a run of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Confirmation {
+    /// How many updates had changed something until then.
+    pub update: u64,
+    /// When.
+    pub at: SystemTime,
+    /// What it reads that had run, and come to an equal value; the first few of them.
+    pub cut_off: Vec<TaskId>,
+}
+
+/// Whether a task is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Storing {
+    /// The runtime has no store.
+    NoStore,
+    /// It is stored, or waits to be.
+    Stored,
+    /// It is not current, so that is not known.
+    Unknown,
+    /// It is not stored.
+    NotStored {
+        /// Why the last of `through`, or else the task itself, is not stored. None if it is declared `transient`, or a transient input.
+        reason: Option<Reason>,
+        /// What the task has read that is not stored, what that has read that is not stored, and so on.
+        through: Vec<TaskId>,
+    },
+}

@@ -1,0 +1,183 @@
+//! Explanations for a terminal.
+
+use std::fmt;
+
+use super::{Explanation, Happening, State, Step, Storing};
+use crate::graph::cause::{Cause, Outcome};
+use crate::graph::task_name::{Fingerprint, TaskId};
+
+/// For people: a line for the task, and one for each step, indented.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.steps.first() {
+            None if !self.records_causes => {
+                write!(f, "`{}`: this runtime does not record causes (`Builder::record_causes`)", self.task)?;
+            }
+            None => write!(f, "`{}` has not run", self.task)?,
+            Some(_) => self.chain(f)?,
+        }
+        if let Some(verified) = &self.verified {
+            write!(f, "\nit turned out to be current after update {}", verified.update)?;
+            list(f, &verified.cut_off, ": equal came out of ")?;
+        }
+        match self.state {
+            State::Stale => write!(f, "\nit is stale: when it is asked for, it is verified first")?,
+            State::Running => write!(f, "\nit is being computed")?,
+            State::NoValue if !self.steps.is_empty() => write!(f, "\nit has no value now")?,
+            State::NoValue | State::Current => {}
+        }
+        self.storing(f)?;
+        for code in &self.other_code {
+            write!(f, "\nthe store has a result of this call by other code of the function ({code:.8})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Explanation {
+    fn chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// How many steps are printed from each end of a long chain.
+        const SHOWN: usize = 20;
+        let hidden = self.steps.len().saturating_sub(2 * SHOWN);
+        for (depth, step) in self.steps.iter().enumerate() {
+            if hidden > 0 && (SHOWN..SHOWN + hidden).contains(&depth) {
+                if depth == SHOWN {
+                    write!(f, "\n{:1$}.. {2} more ..", "", 2 * depth, hidden + self.omitted)?;
+                }
+                continue;
+            }
+            let shown = if depth < SHOWN { depth } else { depth - hidden };
+            if depth > 0 {
+                write!(f, "\n{:1$}", "", 2 * shown)?;
+            }
+            step.line(f, self.steps.len() > depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn storing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Storing::NotStored { reason, through } = &self.stored else { return Ok(()) };
+        write!(f, "\nit is not stored")?;
+        let mut subject = "it";
+        for read in through {
+            write!(f, "{} it reads `{read}`, which is not stored", if subject == "it" { ":" } else { ";" })?;
+            subject = "that";
+        }
+        match reason {
+            Some(reason) => write!(f, ": {}", reason.describe()),
+            None => write!(f, ": {subject} is transient"),
+        }
+    }
+}
+
+impl Step {
+    fn line(&self, f: &mut fmt::Formatter<'_>, is_followed: bool) -> fmt::Result {
+        write!(f, "`{}` ", self.task)?;
+        match &self.happened {
+            Happening::Ran(cause) => {
+                f.write_str("ran")?;
+                self.update_number(f, " after")?;
+                if matches!(self.outcome, Outcome::Failed | Outcome::Cancelled) {
+                    write!(
+                        f,
+                        " and {}",
+                        if self.outcome == Outcome::Failed { "failed" } else { "was cancelled" }
+                    )?;
+                }
+                if !(*cause == Cause::First && self.outcome == Outcome::New) {
+                    self.change(f)?;
+                }
+                because(f, cause, is_followed)?;
+            }
+            Happening::Settled => {
+                f.write_str("was selected anew")?;
+                self.update_number(f, " after")?;
+                self.change(f)?;
+                f.write_str(", because its source had changed")?;
+            }
+            Happening::Set => {
+                f.write_str("was set")?;
+                self.update_number(f, " by")?;
+                self.change(f)?;
+            }
+            Happening::Removed => {
+                f.write_str("was removed")?;
+                self.update_number(f, " by")?;
+            }
+            Happening::Restored => {
+                f.write_str("was restored from the store")?;
+                if let Some(after) = self.after {
+                    write!(f, " ({after:.8})")?;
+                }
+            }
+            Happening::Differs => f.write_str("is not what an earlier process has read")?,
+        }
+        list(f, &self.cut_off, "; before that, equal came out of ")?;
+        if is_followed {
+            f.write_str(":")?;
+        }
+        Ok(())
+    }
+
+    fn update_number(&self, f: &mut fmt::Formatter<'_>, preposition: &str) -> fmt::Result {
+        match self.update {
+            Some(update) if update > 0 => write!(f, "{preposition} update {update}"),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome {
+            Outcome::CutOff => f.write_str(", to an equal value")?,
+            Outcome::Failed | Outcome::Cancelled | Outcome::Provisional => return Ok(()),
+            Outcome::New | Outcome::Changed => {}
+        }
+        match (self.before, self.after) {
+            (Some(before), Some(after)) if before != after => write!(f, " ({before:.8} to {after:.8})"),
+            (_, Some(after)) if self.outcome == Outcome::New => write!(f, " ({after:.8})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> fmt::Result {
+    f.write_str(match cause {
+        Cause::First => ", for the first time",
+        Cause::Read { position, .. } => return write!(f, ", because its read {position} had changed"),
+        Cause::StoredRead { before, after, .. } => return differs(f, *before, *after, is_followed),
+        Cause::Volatile => ", because its function is volatile",
+        Cause::Expired => ", because its value had expired",
+        Cause::NotKept => ", because its value was kept for its session alone (`keep_if`)",
+        Cause::Forgotten => ", because its value was forgotten",
+        Cause::Invalidated => ", because it was invalidated",
+        Cause::Evicted => ", because its value was dropped to save memory",
+        Cause::Failed => ", because the run before had failed",
+        Cause::Unfinished => ", because the run before was cancelled, or its cycle has changed",
+        Cause::Cycle => ", on a cycle",
+        Cause::Apart => ", because waiting for another thread would not end",
+        Cause::Lost => ", because the store has lost what it had read",
+    })
+}
+
+fn differs(
+    f: &mut fmt::Formatter<'_>,
+    before: Fingerprint,
+    after: Option<Fingerprint>,
+    is_followed: bool,
+) -> fmt::Result {
+    f.write_str(", because something differs that an earlier process has read")?;
+    if !is_followed {
+        f.write_str(" and this one has not")?;
+    }
+    match after {
+        Some(after) => write!(f, " ({before:.8} to {after:.8})"),
+        None => write!(f, " ({before:.8}, and now there is none)"),
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, tasks: &[TaskId], before: &str) -> fmt::Result {
+    for (number, task) in tasks.iter().enumerate() {
+        write!(f, "{}`{task}`", if number == 0 { before } else { ", " })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Explanations of runs: down to what had changed.
+
+use larder::explain::{Happening, State, Storing};
+use larder::storage::MemoryStorage;
+use larder::{Builder, Input, Reason, Runtime, task_fn};
+
+fn recording() -> Builder {
+    Runtime::builder().record_causes(true)
+}
+
+fn set(runtime: &Runtime, input: &Input<u64>, value: u64) {
+    runtime.update(|update| update.set(input, value)).unwrap();
+}
+
+#[task_fn(transient)]
+fn half(input: &Input<u64>) -> u64 {
+    input.get() / 2
+}
+
+#[task_fn(transient)]
+fn both(one: &Input<u64>, other: &Input<u64>) -> u64 {
+    half(one) * 100 + half(other)
+}
+
+#[task_fn(transient)]
+fn top(one: &Input<u64>, other: &Input<u64>) -> u64 {
+    both(one, other) + 1
+}
+
+/// The explanation without fingerprints, which are in parentheses of their own.
+fn text(runtime: &Runtime, one: &Input<u64>, other: &Input<u64>) -> String {
+    let text = runtime.explain(|| top(one, other)).to_string();
+    let mut plain = String::new();
+    for line in text.lines() {
+        let without: Vec<_> = line.split(" (").collect();
+        let kept = without.iter().enumerate().map(|(at, part)| match part.split_once(')') {
+            Some((_, rest)) if at > 0 && part.contains(" to ") => rest.to_owned(),
+            _ if at > 0 => format!(" ({part}"),
+            _ => (*part).to_owned(),
+        });
+        plain.extend(kept);
+        plain.push('\n');
+    }
+    plain
+}
+
+#[test]
+fn a_chain_leads_down_to_the_input() {
+    let runtime = recording().build();
+    let (one, other) = (runtime.input("one", 10), runtime.input("other", 20));
+    assert_eq!(
+        runtime.explain(|| top(&one, &other)).to_string(),
+        r#"`top(input("one"), input("other"))` has not run"#
+    );
+    runtime.run(|| top(&one, &other));
+    assert_eq!(
+        text(&runtime, &one, &other),
+        "`top(input(\"one\"), input(\"other\"))` ran, for the first time\n"
+    );
+    set(&runtime, &other, 40);
+    let stale = runtime.explain(|| top(&one, &other));
+    assert_eq!(stale.state, State::Stale);
+    runtime.run(|| top(&one, &other));
+    let expected = r#"`top(input("one"), input("other"))` ran after update 1, because its read 0 had changed:
+  `both(input("one"), input("other"))` ran after update 1, because its read 1 had changed:
+    `half(input("other"))` ran after update 1, because its read 0 had changed:
+      `input("other")` was set by update 1
+"#;
+    assert_eq!(text(&runtime, &one, &other), expected);
+    let explanation = runtime.explain(|| top(&one, &other));
+    let set = explanation.steps.last().unwrap();
+    assert_eq!((&set.happened, set.update), (&Happening::Set, Some(1)));
+    assert!(set.at.is_some() && set.before.is_some() && set.before != set.after);
+}
+
+#[test]
+fn a_read_that_was_cut_off_on_the_way_is_named() {
+    let runtime = recording().build();
+    let (one, other) = (runtime.input("one", 10), runtime.input("other", 20));
+    runtime.run(|| top(&one, &other));
+    runtime
+        .update(|update| {
+            update.set(&one, 11);
+            update.set(&other, 40);
+        })
+        .unwrap();
+    runtime.run(|| top(&one, &other));
+    let expected = r#"`top(input("one"), input("other"))` ran after update 1, because its read 0 had changed:
+  `both(input("one"), input("other"))` ran after update 1, because its read 1 had changed; before that, equal came out of `half(input("one"))`:
+    `half(input("other"))` ran after update 1, because its read 0 had changed:
+      `input("other")` was set by update 1
+"#;
+    assert_eq!(text(&runtime, &one, &other), expected);
+    // And if all are, what was found is told after the last run.
+    set(&runtime, &one, 10);
+    runtime.run(|| top(&one, &other));
+    let expected = expected.to_owned()
+        + "it turned out to be current after update 2: equal came out of `half(input(\"one\"))`\n";
+    assert_eq!(text(&runtime, &one, &other), expected);
+}
+
+#[test]
+fn a_chain_is_that_of_the_run_and_not_of_later_ones() {
+    let runtime = recording().build();
+    let (one, other) = (runtime.input("one", 10), runtime.input("other", 20));
+    runtime.run(|| top(&one, &other));
+    set(&runtime, &other, 40);
+    runtime.run(|| top(&one, &other));
+    let before = text(&runtime, &one, &other);
+    // Runs below, of which the top one has not heard.
+    set(&runtime, &other, 60);
+    runtime.run(|| half(&other));
+    assert_eq!(
+        text(&runtime, &one, &other),
+        before + "it is stale: when it is asked for, it is verified first\n"
+    );
+    // Nor do names go with their nodes.
+    runtime.update(|update| update.remove(&one)).unwrap();
+    assert!(text(&runtime, &one, &other).contains("`half(input(\"other\"))` ran after update 1"));
+}
+
+#[test]
+fn without_recording_it_says_so() {
+    let runtime = Runtime::new();
+    let input = runtime.input("i", 1);
+    runtime.run(|| half(&input));
+    assert!(runtime.explain(|| half(&input)).to_string().contains("does not record causes"));
+    let task = runtime.run(|| half::task(&input));
+    assert!(!runtime.explain_task(&task).records_causes);
+}
+
+#[task_fn(transient, volatile)]
+fn now() -> u64 {
+    3
+}
+
+#[task_fn(transient)]
+fn fails(input: &Input<u64>) -> u64 {
+    assert!(input.get() > 10);
+    now()
+}
+
+#[test]
+fn other_causes_are_the_end_of_a_chain() {
+    let runtime = recording().build();
+    let input = runtime.input("i", 1);
+    runtime.run(now);
+    runtime.run(now);
+    let explained = runtime.explain(now).to_string();
+    assert!(
+        explained.starts_with("`now()` ran, to an equal value, because its function is volatile"),
+        "{explained}"
+    );
+    assert!(runtime.try_run(|| fails(&input)).is_err());
+    let failed = runtime.explain(|| fails(&input)).to_string();
+    assert_eq!(failed, "`fails(input(\"i\"))` ran and failed, for the first time\nit has no value now");
+    set(&runtime, &input, 11);
+    runtime.run(|| fails(&input));
+    let failed = runtime.explain(|| fails(&input)).to_string();
+    assert_eq!(failed, "`fails(input(\"i\"))` ran after update 1, because the run before had failed");
+}
+
+#[task_fn]
+fn stored_half(input: &Input<u64>) -> u64 {
+    input.get() / 2
+}
+
+#[task_fn]
+fn stored_top(input: &Input<u64>) -> u64 {
+    stored_half(input) + 1
+}
+
+#[task_fn]
+fn over_transient(input: &Input<u64>) -> u64 {
+    half(input) + 1
+}
+
+#[task_fn]
+fn over_that(input: &Input<u64>) -> u64 {
+    stored_half(input) + over_transient(input)
+}
+
+#[test]
+fn why_it_is_not_stored_is_told_without_recording() {
+    let runtime = Runtime::builder().storage(MemoryStorage::new()).build();
+    let (input, transient) = (runtime.input("i", 1), runtime.transient_input("t", 1));
+    runtime.run(|| (over_that(&input), stored_top(&transient)));
+    let explanation = runtime.explain(|| over_that(&input));
+    let Storing::NotStored { reason, through } = &explanation.stored else {
+        panic!("{:?}", explanation.stored)
+    };
+    assert_eq!(*reason, None);
+    let names: Vec<_> = through.iter().map(|task| task.as_str()).collect();
+    assert_eq!(names, [r#"over_transient(input("i"))"#, r#"half(input("i"))"#]);
+    assert!(explanation.to_string().ends_with(
+        "it is not stored: it reads `over_transient(input(\"i\"))`, which is not stored; it reads `half(input(\"i\"))`, \
+         which is not stored: that is transient"
+    ), "{explanation}");
+    assert_eq!(runtime.explain(|| stored_half(&input)).stored, Storing::Stored);
+    let transient_input = runtime.explain(|| stored_top(&transient)).stored;
+    assert!(
+        matches!(&transient_input, Storing::NotStored { reason: None, through } if through.len() == 2),
+        "{transient_input:?}"
+    );
+    let volatile = Runtime::builder().storage(MemoryStorage::new()).build();
+    volatile.run(expires);
+    assert_eq!(
+        volatile.explain(expires).stored,
+        Storing::NotStored { reason: Some(Reason::DoesNotLast), through: Vec::new() }
+    );
+}
+
+#[task_fn(ttl = std::time::Duration::from_secs(1000))]
+fn expires() -> u64 {
+    2
+}
+
+#[test]
+fn a_restart_is_explained_by_the_values_that_differ() {
+    let store = MemoryStorage::new();
+    let open = || recording().storage(store.clone()).build();
+    let first = open();
+    let input = first.input("i", 10);
+    first.run(|| stored_top(&input));
+    drop((input, first));
+    let second = open();
+    let input = second.input("i", 10);
+    second.run(|| stored_top(&input));
+    let restored = second.explain(|| stored_top(&input)).to_string();
+    assert!(restored.starts_with("`stored_top(input(\"i\"))` was restored from the store ("), "{restored}");
+    drop((input, second));
+    let third = open();
+    let input = third.input("i", 20);
+    third.run(|| stored_top(&input));
+    let explanation = third.explain(|| stored_top(&input));
+    let names: Vec<_> = explanation.steps.iter().map(|step| step.task.as_str()).collect();
+    assert_eq!(names, [r#"stored_top(input("i"))"#, r#"stored_half(input("i"))"#, r#"input("i")"#]);
+    let text = explanation.to_string();
+    assert!(text.ends_with("`input(\"i\")` is not what an earlier process has read"), "{text}");
+}
+
+#[test]
+fn other_code_in_the_store_is_named() {
+    let store = MemoryStorage::new();
+    let open = |code: &str| recording().storage(store.clone()).code_identity(code).build();
+    let first = open("one");
+    let input = first.input("i", 10);
+    first.run(|| stored_top(&input));
+    drop((input, first));
+    let second = open("two");
+    let input = second.input("i", 10);
+    second.run(|| stored_top(&input));
+    let explanation = second.explain(|| stored_top(&input));
+    assert_eq!(explanation.other_code.len(), 1);
+    assert!(
+        explanation.to_string().contains("the store has a result of this call by other code of the function")
+    );
+    drop((input, second));
+    let third = open("two");
+    let input = third.input("i", 10);
+    third.run(|| stored_top(&input));
+    assert!(third.explain(|| stored_top(&input)).other_code.is_empty());
+}
+
+#[task_fn(transient)]
+fn deep(input: &Input<u64>, n: u64) -> u64 {
+    if n == 0 { input.get() } else { deep(input, n - 1) + 1 }
+}
+
+#[test]
+fn a_deep_chain_is_cut_in_the_middle_and_dropped_without_recursion() {
+    let runtime = recording().build();
+    let input = runtime.input("i", 1);
+    for value in 2..4 {
+        runtime.run(|| deep(&input, 100_000));
+        set(&runtime, &input, value);
+    }
+    runtime.run(|| deep(&input, 100_000));
+    let explanation = runtime.explain(|| deep(&input, 100_000));
+    assert_eq!((explanation.steps.len(), explanation.omitted), (1000, 100_002 - 1000));
+    assert_eq!(explanation.steps.last().unwrap().task.as_str(), r#"input("i")"#);
+    assert!(explanation.to_string().contains(".. 99962 more .."), "{explanation}");
+}
+
+#[expect(clippy::ptr_arg, reason = "a selection takes the value of the task")]
+fn first_of(values: &String, _: &()) -> String {
+    values.chars().take(1).collect()
+}
+
+#[task_fn(transient)]
+fn lines(input: &Input<u64>) -> String {
+    "\"\\\n\u{1}ü".repeat(input.get() as usize)
+}
+
+#[task_fn(transient)]
+fn reads_part(input: &Input<u64>, name: &str) -> String {
+    lines::part(input, &(), first_of) + name
+}
+
+#[test]
+fn json_says_the_same_and_escapes_names() {
+    let runtime = recording().build();
+    let input = runtime.input("quote\" back\\slash \n\u{1}", 1);
+    let name = "\u{8}\t\"";
+    runtime.run(|| reads_part(&input, name));
+    set(&runtime, &input, 2);
+    runtime.run(|| reads_part(&input, name));
+    let explanation = runtime.explain(|| reads_part(&input, name));
+    let json = explanation.to_json();
+    assert_eq!(json, serde_json::to_string(&explanation).unwrap());
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["task"], explanation.task.as_str());
+    assert_eq!(value["state"], "current");
+    assert_eq!(value["verified"]["cut_off"][0].as_str().map(|name| name.contains("part")), Some(true));
+}
