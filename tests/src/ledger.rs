@@ -75,7 +75,7 @@ pub struct Ledger {
     inputs: Vec<u64>,
     tasks: BTreeMap<Key, Record>,
     violations: Vec<(Key, Vec<Read>, String)>,
-    /// What the run before the last one of a task has read, each once, and whether that had changed when the last one began.
+    /// The reads of the run before the last one of a task, each once, and whether that had changed when the last one began.
     begun: BTreeMap<Key, Vec<(Read, Changed)>>,
     /// The tasks that have run in this step.
     ran: HashSet<Key>,

@@ -21,7 +21,7 @@ pub struct Explanation {
     pub state: State,
     /// Whether the runtime records causes. If not, `steps` is empty, and `verified` is none.
     pub records_causes: bool,
-    /// What has given the task its value, then the change that was the cause of that, and so on, down to an input or a source. Each step
+    /// The event that has given the task its value, then the change that was the cause of that, and so on, down to an input or a source. Each step
     /// is one of a read of the step before.
     pub steps: Vec<Step>,
     /// How many steps are missing before the last one, of a chain that is very long.
@@ -54,9 +54,9 @@ pub enum State {
 pub struct Step {
     /// The task, the input or the source.
     pub task: TaskId,
-    /// What has happened.
+    /// The kind of event.
     pub happened: Happening,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// How many updates had changed something until then: that of an input or a source is the number of the update that set it. None if
     /// it is not known.
@@ -67,11 +67,11 @@ pub struct Step {
     pub before: Option<Fingerprint>,
     /// The fingerprint of the value after it, if it is known.
     pub after: Option<Fingerprint>,
-    /// What the task had read before that had run as well, and come to an equal value; the first few of them.
+    /// Earlier reads of the task that had run as well, and come to an equal value; the first few of them.
     pub cut_off: Vec<TaskId>,
 }
 
-/// What has happened to a task, an input or a source.
+/// A kind of event in the life of a task, an input or a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Happening {
@@ -97,7 +97,7 @@ pub struct Confirmation {
     pub update: u64,
     /// When.
     pub at: SystemTime,
-    /// What it reads that had run, and come to an equal value; the first few of them.
+    /// Reads of the task that had run, and come to an equal value; the first few of them.
     pub cut_off: Vec<TaskId>,
 }
 
@@ -115,7 +115,7 @@ pub enum Storing {
     NotStored {
         /// Why the last of `through`, or else the task itself, is not stored. None if it is declared `transient`, or a transient input.
         reason: Option<Reason>,
-        /// What the task has read that is not stored, what that has read that is not stored, and so on.
+        /// A read of the task that is not stored, a read of that one that is not stored, and so on.
         through: Vec<TaskId>,
     },
 }

@@ -17,7 +17,7 @@ use crate::graph::cause::{Cause, Outcome};
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 
-/// What has happened to a node.
+/// A kind of event in the life of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Happened {
     /// Its body has run.

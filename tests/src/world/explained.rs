@@ -96,7 +96,7 @@ fn key_of(text: &str) -> Option<Key> {
 }
 
 impl World {
-    /// What a body has read, as it is printed.
+    /// Returns the read of a body that is printed so.
     fn read_of(&self, text: &str) -> Option<Read> {
         let number = |name: &str| text.strip_prefix(name)?.strip_suffix("\")")?.parse().ok();
         if let Some(input) = number("input(\"x") {
