@@ -1,5 +1,6 @@
 //! The evaluator, as plain code. Functions are asked for by their name, when they are called.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,33 +26,44 @@ impl fmt::Display for Value {
     }
 }
 
-/// The most calls inside of each other; a program that needs more has no value.
-const DEEPEST: usize = 100;
+/// The most evaluations inside of each other, calls and operands alike; a program that needs more has no value.
+const DEEPEST: usize = 200;
+/// The most evaluations of one expression.
+const MOST: usize = 1_000_000;
 
 /// Returns the value of an expression outside of functions; `None` if there is none. `function` finds a function by its name.
 pub fn evaluate(expr: &Expr, function: &dyn Fn(&str) -> Option<Arc<Item>>) -> Option<Value> {
-    Frame { names: &[], function, depth: 0 }.value(expr)
+    Frame { names: &[], function, left: &Cell::new(MOST) }.value(expr, 0)
 }
 
 struct Frame<'a> {
     names: &'a [(String, Value)],
     function: &'a dyn Fn(&str) -> Option<Arc<Item>>,
-    depth: usize,
+    /// Evaluations that are left.
+    left: &'a Cell<usize>,
 }
 
 impl Frame<'_> {
-    fn value(&self, expr: &Expr) -> Option<Value> {
+    /// Returns the value of an expression that is evaluated inside of `depth` others.
+    fn value(&self, expr: &Expr, depth: usize) -> Option<Value> {
+        if depth == DEEPEST {
+            return None;
+        }
+        self.left.set(self.left.get().checked_sub(1)?);
+        let depth = depth + 1;
         match &expr.kind {
             ExprKind::Number(number) => Some(Value::Num(*number)),
             ExprKind::Bool(value) => Some(Value::Bool(*value)),
             ExprKind::Name(text) => self.names.iter().find(|(name, _)| name == text).map(|(_, value)| *value),
-            ExprKind::If(condition, yes, no) => match self.value(condition)? {
-                Value::Bool(true) => self.value(yes),
-                Value::Bool(false) => self.value(no),
+            ExprKind::If(condition, yes, no) => match self.value(condition, depth)? {
+                Value::Bool(true) => self.value(yes, depth),
+                Value::Bool(false) => self.value(no, depth),
                 Value::Num(_) => None,
             },
             ExprKind::Binary(operator, left, right) => {
-                let (Value::Num(left), Value::Num(right)) = (self.value(left)?, self.value(right)?) else {
+                let (Value::Num(left), Value::Num(right)) =
+                    (self.value(left, depth)?, self.value(right, depth)?)
+                else {
                     return None;
                 };
                 match operator {
@@ -63,19 +75,17 @@ impl Frame<'_> {
                     Operator::Greater => Some(Value::Bool(left > right)),
                 }
             }
-            ExprKind::Call(name, arguments) => self.call(name, arguments),
+            ExprKind::Call(name, arguments) => self.call(name, arguments, depth),
         }
     }
 
-    fn call(&self, name: &str, arguments: &[Expr]) -> Option<Value> {
-        if self.depth == DEEPEST {
-            return None;
-        }
+    fn call(&self, name: &str, arguments: &[Expr], depth: usize) -> Option<Value> {
         let item = (self.function)(name)?;
         let Item::Function { parameters, body, .. } = &*item else { return None };
         let named = parameters.iter().zip(arguments);
-        let named = named.map(|((name, _), argument)| Some((name.text.clone(), self.value(argument)?)));
+        let named =
+            named.map(|((name, _), argument)| Some((name.text.clone(), self.value(argument, depth)?)));
         let names = named.collect::<Option<Vec<_>>>()?;
-        Frame { names: &names, function: self.function, depth: self.depth + 1 }.value(body)
+        Frame { names: &names, ..*self }.value(body, depth)
     }
 }

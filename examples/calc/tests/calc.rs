@@ -113,9 +113,29 @@ fn faults_are_told_where_they_are_also_when_they_have_moved() {
 }
 
 #[test]
-fn a_recursion_without_end_has_no_value() {
+fn a_recursion_without_end_or_measure_has_no_value() {
     let editor = Editor::on(Runtime::new(), "fn f(a: num) = f(a + 1)\nprint f(1)\nprint 3\n");
     assert_eq!(editor.report(), Report { diagnostics: vec![], printed: vec![Value::Num(3)] });
+    let twice = "fn f(a: num) = if a < 1 then 1 else f(a - 1) + f(a - 1)\nprint f(4)\nprint f(60)\n";
+    assert_eq!(Editor::on(Runtime::new(), twice).report().printed, [Value::Num(16)]);
+}
+
+#[test]
+fn items_without_measure_are_faults() {
+    let cases = [
+        (
+            format!("print {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+            "an item has 400 words and signs at most",
+        ),
+        (format!("print {}1{}", "(".repeat(100), ")".repeat(100)), "this is nested too deeply"),
+        (format!("print 1{}", " + 1".repeat(100_000)), "an item has 400 words and signs at most"),
+    ];
+    for (text, message) in cases {
+        let faults = Editor::on(Runtime::new(), &text).faults();
+        assert_eq!(faults.into_iter().map(|(_, message)| message).collect::<Vec<_>>(), [message]);
+    }
+    let longest = format!("print 1{}", " + 1".repeat(190));
+    assert_eq!(Editor::on(Runtime::new(), &longest).report().printed, [Value::Num(191)]);
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! side is counted by [`larder::Stats`]. Selections are counted apart: of parts here, and calls of tracked methods in comemo, which
 //! are the same to a reader.
 //!
-//! There is no program of turbo-tasks here: the crate that is published cannot be built by a stable compiler.
+//! There is no program of turbo-tasks here: it is not published in a form that a stable compiler builds.
 
 use larder::{Runtime, Stats};
 

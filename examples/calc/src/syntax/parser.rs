@@ -3,6 +3,10 @@
 use super::lexer::{Token, tokens};
 use super::{Diagnostic, Expr, ExprKind, Item, Name, Operator, Span, Type};
 
+/// The most tokens of an item, and the deepest nesting of its expressions: what walks through an expression needs stack for each level.
+const LONGEST: usize = 400;
+const DEEPEST: usize = 40;
+
 const WORDS: [&str; 7] = ["fn", "print", "if", "then", "else", "true", "false"];
 
 /// Parses the text of one item.
@@ -11,7 +15,11 @@ const WORDS: [&str; 7] = ["fn", "print", "if", "then", "else", "true", "false"];
 /// Returns the first fault.
 pub fn parse(text: &str) -> Result<Item, Diagnostic> {
     let end = Span { start: text.len(), end: text.len() };
-    let mut parser = Parser { tokens: &tokens(text), end };
+    let tokens = tokens(text);
+    if let Some(token) = tokens.get(LONGEST) {
+        return Err(Diagnostic::new(token.span, format!("an item has {LONGEST} words and signs at most")));
+    }
+    let mut parser = Parser { tokens: &tokens, end, depth: 0 };
     let item = match parser.take()?.text {
         "fn" => parser.function()?,
         "print" => Item::Print(parser.expr()?),
@@ -29,6 +37,7 @@ pub fn parse(text: &str) -> Result<Item, Diagnostic> {
 struct Parser<'t> {
     tokens: &'t [Token<'t>],
     end: Span,
+    depth: usize,
 }
 
 impl<'t> Parser<'t> {
@@ -111,6 +120,16 @@ impl<'t> Parser<'t> {
     }
 
     fn expr(&mut self) -> Result<Expr, Diagnostic> {
+        if self.depth == DEEPEST {
+            return Err(Diagnostic::new(self.peek()?.span, "this is nested too deeply"));
+        }
+        self.depth += 1;
+        let expr = self.conditional()?;
+        self.depth -= 1;
+        Ok(expr)
+    }
+
+    fn conditional(&mut self) -> Result<Expr, Diagnostic> {
         if let Some(first) = self.tokens.first().filter(|token| token.text == "if").copied() {
             self.take()?;
             let condition = self.expr()?;
