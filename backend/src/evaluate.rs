@@ -18,6 +18,7 @@ pub(crate) mod demand;
 pub(crate) mod execute;
 pub(crate) mod publish;
 pub(crate) mod observed;
+pub(crate) mod determinism;
 pub(crate) mod parts;
 pub(crate) mod relink;
 pub(crate) mod apart;

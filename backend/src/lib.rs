@@ -51,8 +51,8 @@ pub use session::update::Update;
 /// Events: what is told of runs, sessions and updates, and to whom.
 pub mod events {
     pub use crate::context::event::{
-        Changed, Committed, Event, Ran, Restored, SessionClosed, SessionOpened, Settled, Updated, Verified,
-        Waited,
+        Changed, Committed, Event, Impure, Ran, Restored, SessionClosed, SessionOpened, Settled, Updated,
+        Verified, Waited,
     };
     pub use crate::context::observers::{Observer, Observing};
     pub use crate::context::subscription::{Lost, Subscription};

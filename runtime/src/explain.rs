@@ -2,6 +2,7 @@
 
 pub use larder_backend::explanation::*;
 
+use crate::events::{Impure, TaskId};
 use crate::{Builder, Runtime, Task, ask};
 
 impl Runtime {
@@ -57,7 +58,46 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// Returns the bodies that were found to come to something else when they were run once more: the first hundred of them. See
+    /// [`Builder::check_determinism`].
+    #[must_use]
+    pub fn impure(&self) -> Vec<Impure<TaskId>> {
+        self.engine.impure()
+    }
+}
+
 impl Builder {
+    /// Runs a share of all bodies twice, from 0 (none, the default) to 1 (all), and compares outputs and reads. Differences are told
+    /// of by [`Event::Impure`](crate::events::Event), and kept for [`Runtime::impure`]. The value of the first run is used.
+    ///
+    /// A body that depends on something that the runtime does not see, as the time, a file that it opens itself or the order in a `HashMap`,
+    /// gives stale answers sooner or later. For tests, and for a small share of what runs elsewhere.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use larder::{Runtime, task_fn};
+    ///
+    /// static CALLS: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// #[task_fn]
+    /// fn ticket(name: &str) -> String {
+    ///     format!("{name} {}", CALLS.fetch_add(1, Ordering::Relaxed))
+    /// }
+    ///
+    /// let runtime = Runtime::builder().check_determinism(1.0).build();
+    /// assert_eq!(runtime.run(|| ticket("a")), "a 0");
+    /// assert_eq!(runtime.impure()[0].task.as_str(), r#"ticket("a")"#);
+    /// ```
+    ///
+    /// Cost: the time of the bodies that run twice; their reads are there already. Async and volatile bodies, and tasks on cycles, are not
+    /// checked.
+    #[must_use]
+    pub fn check_determinism(mut self, share: f64) -> Self {
+        self.config.checks_determinism = share.clamp(0.0, 1.0);
+        self
+    }
+
     /// Records why tasks run, for [`Runtime::explain`]. Default: no.
     ///
     /// Cost: two readings of the clock for each run and verification, as with an observer, and some 250 bytes for each task that has run

@@ -19,6 +19,8 @@ mod volatile;
 pub mod collections;
 pub mod events;
 pub mod explain;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod env;
 pub mod fs;
 pub mod guide;

@@ -55,6 +55,8 @@ pub struct Config {
     pub base_dir: Option<Arc<Path>>,
     /// Whether it is recorded why tasks run.
     pub records_causes: bool,
+    /// The share of bodies that are run twice.
+    pub checks_determinism: f64,
 }
 
 impl Default for Config {
@@ -72,6 +74,7 @@ impl Default for Config {
             collect_after: None,
             base_dir: None,
             records_causes: false,
+            checks_determinism: 0.0,
         }
     }
 }
@@ -152,7 +155,7 @@ impl Engine {
     /// Makes an engine that holds nothing yet.
     #[must_use]
     pub fn new(config: &Config) -> Arc<Self> {
-        Self::with(config, Observers::new(config.records_causes), None)
+        Self::with(config, Observers::new(config), None)
     }
 
     /// Makes an engine that has a store behind it.
@@ -160,7 +163,7 @@ impl Engine {
     /// # Errors
     /// If the store cannot be used.
     pub fn with_storage(config: &Config, mut storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
-        let observers = Observers::new(config.records_causes);
+        let observers = Observers::new(config);
         storage.write_behind.on_batch = Some(observers.on_batch());
         let persistence = Persistence::open(storage, config.base_dir.clone())?;
         Ok(Self::with(config, observers, Some(Box::new(persistence))))

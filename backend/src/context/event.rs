@@ -24,6 +24,8 @@ pub enum Event<T> {
     Settled(Settled<T>),
     /// Tasks that depend on each other have come to their values: the end of the rounds for one of them.
     Resolved(Settled<T>),
+    /// A body has come to something else when it was run once more (`Builder::check_determinism`).
+    Impure(Impure<T>),
     /// A session was opened.
     SessionOpened(SessionOpened),
     /// A session has ended.
@@ -84,6 +86,22 @@ pub struct Restored<T> {
     pub at: Instant,
     /// The fingerprint of the value.
     pub fingerprint: Option<Fingerprint>,
+}
+
+/// A body that has come to something else when it was run once more, with nothing changed in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Impure<T> {
+    /// The task whose body it is.
+    pub task: T,
+    /// The fingerprint of the first output, if its type can be encoded. The task has this one.
+    pub first: Option<Fingerprint>,
+    /// The fingerprint of the second output; none also if that run has failed.
+    pub second: Option<Fingerprint>,
+    /// The reads of the first run.
+    pub reads: Vec<T>,
+    /// Whether the second run has read something else.
+    pub reads_differ: bool,
 }
 
 /// A task that got a value without a run of its own.
@@ -201,6 +219,7 @@ impl Event<TaskRef<'_>> {
             }),
             Self::Settled(settled) => Event::Settled(settled.to_owned()),
             Self::Resolved(settled) => Event::Resolved(settled.to_owned()),
+            Self::Impure(impure) => Event::Impure(impure.to_owned()),
             Self::SessionOpened(opened) => Event::SessionOpened(opened.clone()),
             Self::SessionClosed(closed) => Event::SessionClosed(closed.clone()),
             Self::Updated(updated) => Event::Updated(updated.to_owned()),
@@ -223,6 +242,14 @@ impl Ran<TaskRef<'_>> {
             before: *before,
             after: *after,
         }
+    }
+}
+
+impl Impure<TaskRef<'_>> {
+    pub(crate) fn to_owned(&self) -> Impure<TaskId> {
+        let Self { task, first, second, reads, reads_differ } = self;
+        let reads = reads.iter().map(TaskRef::id).collect();
+        Impure { task: task.id(), first: *first, second: *second, reads, reads_differ: *reads_differ }
     }
 }
 

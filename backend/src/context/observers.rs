@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::base::stack::on_enough_stack;
-use crate::context::engine::Engine;
-use crate::context::event::{Committed, Event};
+use crate::context::engine::{Config, Engine};
+use crate::context::event::{Committed, Event, Impure};
 use crate::context::local::Naming;
-use crate::graph::task_name::TaskRef;
+use crate::graph::task_name::{TaskId, TaskRef};
 use larder_storage::{BatchDone, OnBatch};
 
 thread_local! {
@@ -49,6 +49,10 @@ pub(crate) struct Observers {
     any: AtomicBool,
     /// Whether causes are recorded, for explanations: something listens always then.
     records: bool,
+    /// The share of bodies that are run twice, to see whether they come to the same.
+    checks: f64,
+    /// Bodies that have not; the first ones.
+    impure: Mutex<Vec<Impure<TaskId>>>,
     list: Arc<RwLock<List>>,
     next: AtomicU64,
 }
@@ -59,9 +63,17 @@ impl Observers {
         self.records
     }
 
-    pub(crate) fn new(records: bool) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        let (records, checks) = (config.records_causes, config.checks_determinism);
         let list = Arc::new(RwLock::new(Arc::from(Vec::new())));
-        Self { any: AtomicBool::new(records), records, list, next: AtomicU64::new(0) }
+        Self {
+            any: AtomicBool::new(records || checks > 0.0),
+            records,
+            checks,
+            impure: Mutex::default(),
+            list,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// Whether something listens: the one load of a run or a verification.
@@ -70,11 +82,26 @@ impl Observers {
         self.any.load(Relaxed)
     }
 
+    /// The share of bodies that are run twice.
+    pub(crate) fn checks(&self) -> f64 {
+        self.checks
+    }
+
+    /// Notes a body that has come to something else.
+    pub(crate) fn note_impure(&self, impure: &Impure<TaskRef<'_>>) {
+        const KEPT: usize = 100;
+        let impure = impure.to_owned();
+        let mut kept = self.impure.lock();
+        if kept.len() < KEPT {
+            kept.push(impure);
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<(u64, Arc<dyn Observer>)>)) {
         let mut list = self.list.write();
         let mut changed = list.to_vec();
         change(&mut changed);
-        self.any.store(self.records || !changed.is_empty(), Relaxed);
+        self.any.store(self.records || self.checks > 0.0 || !changed.is_empty(), Relaxed);
         let before = std::mem::replace(&mut *list, changed.into());
         drop(list);
         // An observer may be dropped here.
@@ -126,6 +153,11 @@ fn committed(batch: &BatchDone) -> Committed {
 }
 
 impl Engine {
+    /// Returns the first bodies that were found to come to something else when they were run once more.
+    pub fn impure(&self) -> Vec<Impure<TaskId>> {
+        self.observers.impure.lock().clone()
+    }
+
     /// Tells `observer` of all that happens from now on, until the guard is dropped.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> Observing {
         let number = self.observers.next.fetch_add(1, Relaxed);

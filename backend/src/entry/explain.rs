@@ -20,6 +20,11 @@ const STEPS: usize = 1000;
 const THROUGH: usize = 64;
 
 impl Engine {
+    /// Lets time pass for results that expire.
+    pub fn advance_clock(&self, time: std::time::Duration) {
+        self.expiries.advance(time);
+    }
+
     /// Explains the last run of a task, given a handle to it, in a session.
     ///
     /// # Panics

@@ -277,7 +277,7 @@ pub(crate) fn unfinished(node: NodeRef) -> TaskError {
 pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop, begun: Option<&Begun>) {
     if node.flag(Flags::ON_CYCLE) {
         if let Some(begun) = begun {
-            begun.ended_beside(local, node, Some(stop));
+            begun.failed_on_cycle(local, node, stop);
         }
         return cycle::park_failed(local, node, stop);
     }

@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime};
 use crate::context::engine::Engine;
 use crate::context::event::{Event, Ran, Restored, Settled, Verified};
 use crate::context::local::{Local, Naming};
+use crate::evaluate::determinism;
 use crate::evaluate::execute::keeps;
 use crate::graph::cause::{Cause, Outcome};
 use crate::graph::failure::TaskError;
@@ -40,6 +41,8 @@ pub(crate) enum Why {
     Cycle,
     /// Waiting for the node's owner would never end.
     Apart,
+    /// It is checked whether the body comes to the same.
+    Check,
     /// The store has lost a part of what the run read or emitted.
     Lost,
 }
@@ -120,12 +123,23 @@ impl Begun {
         let outcome = outcome_of(came);
         self.record(local, node, outcome);
         self.tell(local, node, outcome);
+        if !matches!(came, Came::Provisional(_)) && local.engine().observers.checks() > 0.0 {
+            determinism::check(local, node);
+        }
     }
 
     /// The run has failed, and its claim is still held.
     pub(crate) fn failed(&self, local: &Local, node: NodeRef, error: &TaskError) {
         let is_cancelled = matches!(error, TaskError::Cancelled);
         let outcome = if is_cancelled { Outcome::Cancelled } else { Outcome::Failed };
+        self.record(local, node, outcome);
+        self.tell(local, node, outcome);
+    }
+
+    /// The body of a member of a component has failed.
+    #[cold]
+    pub(crate) fn failed_on_cycle(&self, local: &Local, node: NodeRef, stop: &Stop) {
+        let outcome = if stop.is_given_up() { Outcome::Cancelled } else { Outcome::Failed };
         self.record(local, node, outcome);
         self.tell(local, node, outcome);
     }
@@ -238,6 +252,7 @@ fn cause(local: &Local, node: NodeRef, why: &Why) -> Cause<TaskRef<'static>> {
         },
         Why::Cycle => Cause::Cycle,
         Why::Apart => Cause::Apart,
+        Why::Check => Cause::Check,
         Why::Lost => Cause::Lost,
     }
 }

@@ -44,6 +44,8 @@ pub enum Cause<T> {
     Cycle,
     /// Another thread computes the task, and waiting for it would never end.
     Apart,
+    /// The body was run once more, to see whether it comes to the same (`check_determinism`).
+    Check,
     /// The store has lost what it knew of the task.
     Lost,
 }
@@ -85,6 +87,7 @@ impl<T> Cause<T> {
             Self::Unfinished => Cause::Unfinished,
             Self::Cycle => Cause::Cycle,
             Self::Apart => Cause::Apart,
+            Self::Check => Cause::Check,
             Self::Lost => Cause::Lost,
         }
     }

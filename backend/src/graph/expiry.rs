@@ -13,6 +13,8 @@ use crate::graph::node::NodeRef;
 /// When results expire. Each node stands here at most once.
 pub(crate) struct Expiries {
     start: Instant,
+    /// Nanoseconds that a test has let pass.
+    advanced: AtomicU64,
     /// The nanoseconds from `start` to the first expiry; the greatest number if there is none.
     first: AtomicU64,
     state: Mutex<State>,
@@ -26,13 +28,23 @@ struct State {
 
 impl Default for Expiries {
     fn default() -> Self {
-        Self { start: Instant::now(), first: AtomicU64::new(u64::MAX), state: Mutex::default() }
+        Self {
+            start: Instant::now(),
+            advanced: AtomicU64::new(0),
+            first: AtomicU64::new(u64::MAX),
+            state: Mutex::default(),
+        }
     }
 }
 
 impl Expiries {
     fn now(&self) -> u64 {
-        nanos(self.start.elapsed())
+        nanos(self.start.elapsed()).saturating_add(self.advanced.load(Relaxed))
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.advanced.fetch_add(nanos(time), Relaxed);
     }
 
     /// The result of `node`, which has just been computed, expires after `lifetime`; without one, not at all.
@@ -59,7 +71,7 @@ impl Expiries {
         if first == u64::MAX || self.now() < first {
             return None;
         }
-        self.start.checked_add(Duration::from_nanos(first))
+        self.start.checked_add(Duration::from_nanos(first.saturating_sub(self.advanced.load(Relaxed))))
     }
 
     /// Takes out the nodes whose results have expired.

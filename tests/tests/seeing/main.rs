@@ -4,6 +4,7 @@
 
 mod causes;
 mod explain;
+mod kit;
 mod observers;
 mod strands;
 mod world;

@@ -128,6 +128,7 @@ fn cause_name(cause: &Cause<()>) -> &'static str {
         Cause::Unfinished => "unfinished",
         Cause::Cycle => "cycle",
         Cause::Apart => "apart",
+        Cause::Check => "check",
         Cause::Lost => "lost",
     }
 }

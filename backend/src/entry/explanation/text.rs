@@ -155,6 +155,7 @@ fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> 
         Cause::Unfinished => ", because the run before was cancelled, or its cycle has changed",
         Cause::Cycle => ", on a cycle",
         Cause::Apart => ", because waiting for another thread would not end",
+        Cause::Check => ", to see whether it comes to the same",
         Cause::Lost => ", because the store has lost what it had read",
     })
 }
