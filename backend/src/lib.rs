@@ -68,7 +68,9 @@ pub use context::engine::{Config, Engine};
 #[doc(hidden)]
 pub use context::session_data::{AnyData, with_session_data};
 #[doc(hidden)]
-pub use entry::ask::{boxed, clear, collect, forget, forget_all_of, invalidate, is_cached, task, unboxed};
+pub use entry::ask::{
+    boxed, clear, collect, forget, forget_all_of, invalidate, is_cached, take, task, unboxed,
+};
 #[doc(hidden)]
 pub use entry::call::{call, call_async, with};
 #[doc(hidden)]

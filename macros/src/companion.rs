@@ -277,8 +277,20 @@ fn questions(task: &Task<'_>) -> TokenStream {
             must_use: true,
         },
     );
+    let take = question(
+        task,
+        Question {
+            doc: "As `collect`, to be dealt with by the task that runs now: what collects from that task gets none of these values by it.",
+            name: "take",
+            generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
+            extra: None,
+            returns: generated!(::std::vec::Vec<#emitted>),
+            call: generated!(take::<#emitted, #inferred, #output>),
+            must_use: true,
+        },
+    );
     let (boxed, parts) = (boxed(task), part::expand(task));
-    generated!(#task_fn #with #is_cached #forget #forget_all_of #invalidate #clear #collect #boxed #parts)
+    generated!(#task_fn #with #is_cached #forget #forget_all_of #invalidate #clear #collect #take #boxed #parts)
 }
 
 /// The one question that is about all calls.

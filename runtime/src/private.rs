@@ -16,7 +16,7 @@ pub mod v1 {
     pub use larder_backend::{
         Emitted, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task, boxed, call,
         clear, collect, entry, forget, forget_all_of, invalidate, is_cached, keys_of, part, stored, submit,
-        task, transient_part, unboxed, with,
+        take, task, transient_part, unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};

@@ -79,6 +79,7 @@ fn expr(concurrent: bool) -> impl Strategy<Value = Expr> {
         2 + u32::from(concurrent) * 3 => (any::<bool>(), references(6)).prop_map(sum),
         1 => (any::<bool>(), references(60)).prop_map(sum),
         1 => reference().prop_map(Expr::Collect),
+        1 => reference().prop_map(Expr::Take),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);

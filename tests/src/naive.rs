@@ -16,6 +16,8 @@ struct Outcome {
     head: Option<(usize, Key)>,
     /// In order, each once.
     reads: Vec<Key>,
+    /// Those from which it has taken what was emitted.
+    taken: HashSet<Key>,
     /// All that it read, and what it came to.
     evaluated: Evaluated,
 }
@@ -96,7 +98,12 @@ impl<'a> Naive<'a> {
         if !seen.insert(key) || !matches!(outcome.value, Some(Ok(_))) {
             return;
         }
-        for read in &outcome.reads {
+        let is_taken = |key: &Key| match *key {
+            // A part comes from where the whole does.
+            Key::Part(id) => outcome.taken.contains(&Key::Node(id)),
+            key => outcome.taken.contains(&key),
+        };
+        for read in outcome.reads.iter().filter(|read| !is_taken(read)) {
             self.gather(*read, seen, found);
         }
         found.extend(&outcome.emitted);
@@ -208,6 +215,13 @@ impl Reader for Naive<'_> {
         self.task(Key::Node(id))?;
         let mut found = Vec::new();
         self.gather(Key::Node(id), &mut HashSet::new(), &mut found);
+        Ok(found)
+    }
+    fn take(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        let found = self.collect(id)?;
+        if let Some(reader) = self.stack.last_mut() {
+            reader.outcome.taken.insert(Key::Node(id));
+        }
         Ok(found)
     }
 }

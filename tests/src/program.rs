@@ -81,6 +81,8 @@ pub enum Expr {
     Emit(Box<Expr>),
     /// A number made of all that a node and what it depends on emitted.
     Collect(Ref),
+    /// The same, which the node does not pass on.
+    Take(Ref),
 }
 
 /// A node.
@@ -164,6 +166,11 @@ pub trait Reader {
     fn emit(&mut self, value: i64);
     /// All that a node and what it depends on emitted.
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure>;
+    /// Collects as [`Reader::collect`] does, and lets the node that reads not pass it on.
+    ///
+    /// # Errors
+    /// Fails as [`Reader::collect`] does.
+    fn take(&mut self, id: usize) -> Result<Vec<i64>, Failure>;
 }
 
 /// So many files are outside of a program.
@@ -278,10 +285,12 @@ impl Program {
                 reader.emit(value);
                 value
             }
-            Expr::Collect(of) => match self.resolve(id, *of) {
+            Expr::Collect(of) | Expr::Take(of) => match self.resolve(id, *of) {
                 Some(of) if !self.has_handles(of) || self.has_fixpoints() => reader.read(How::Call, of)?,
                 Some(of) => {
-                    reader.collect(of)?.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
+                    let takes = matches!(expr, Expr::Take(_));
+                    let collected = if takes { reader.take(of)? } else { reader.collect(of)? };
+                    collected.into_iter().fold(1, |sum, value| (sum * 31 + value) % MODULUS)
                 }
                 None => 0,
             },
@@ -334,6 +343,7 @@ impl fmt::Display for Shown<'_> {
             Expr::FailIf(of, number) => write!(f, "fail_if({} % 4 == {number})", sub(of)),
             Expr::Emit(of) => write!(f, "emit({})", sub(of)),
             Expr::Collect(of) => write!(f, "collect({})", name(of)),
+            Expr::Take(of) => write!(f, "take({})", name(of)),
         }
     }
 }

@@ -10,7 +10,7 @@ use larder::{TaskError, TaskExt, emit};
 use crate::executor::give_way;
 use crate::ledger::Read;
 use crate::program::{Failure, How, Key, Kind, Reader};
-use crate::world::{World, asynchronous, call, collect, part, sum_at_once, task, through, world};
+use crate::world::{Collect, World, asynchronous, call, collect, part, sum_at_once, task, through, world};
 
 /// Runs the body of an async node.
 pub(crate) async fn node(program: u32, id: usize) -> i64 {
@@ -43,6 +43,8 @@ struct Body {
     reads: Vec<Read>,
     known: HashMap<Wanted, Option<i64>>,
     emitted: Vec<i64>,
+    /// Notes of what it has collected, in all evaluations.
+    collected: Vec<i64>,
     value: Option<i64>,
     cancelled: bool,
 }
@@ -58,8 +60,16 @@ impl Body {
         let world = world(program);
         world.ledger().begin(Key::Node(id), false);
         world.burn();
-        let known = HashMap::new();
-        Self { world, id, reads: Vec::new(), known, emitted: Vec::new(), value: None, cancelled: false }
+        Self {
+            world,
+            id,
+            reads: Vec::new(),
+            known: HashMap::new(),
+            emitted: Vec::new(),
+            collected: Vec::new(),
+            value: None,
+            cancelled: false,
+        }
     }
 
     async fn fetch(&mut self, wanted: Wanted) {
@@ -84,7 +94,8 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let (reads, emitted) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.emitted));
+        let (reads, mut emitted) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.emitted));
+        emitted.append(&mut self.collected);
         self.world.ledger().end(Key::Node(self.id), reads, self.value, emitted, false);
     }
 }
@@ -154,11 +165,21 @@ impl Reader for Replay<'_> {
         self.emitted.push(value);
     }
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.collected(id, Collect::PassesOn)
+    }
+    fn take(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        self.collected(id, Collect::Takes)
+    }
+}
+
+impl Replay<'_> {
+    fn collected(&mut self, id: usize, how: Collect) -> Result<Vec<i64>, Failure> {
         let key = Key::Node(id);
         self.body.reads.push(Read::Value(key));
-        let collected = collect(self.body.world.id, &self.body.world.program, id);
+        let collected = collect(self.body.world.id, &self.body.world.program, id, how);
         let reached = self.body.world.ledger().reached_from(key);
         self.body.reads.push(Read::Effects(reached));
+        self.body.collected.push(how.note(id));
         Ok(collected)
     }
 }

@@ -16,8 +16,8 @@ use larder::{Input, Runtime, TaskError, TaskExt};
 use tempfile::TempDir;
 
 use self::bodies::Receiver;
+pub(crate) use self::bodies::{Collect, call, collect, invalidate, part, sum_at_once, task};
 pub use self::bodies::{asynchronous, fixpoint, named, plain, through, unequal, volatile};
-pub(crate) use self::bodies::{call, collect, invalidate, part, sum_at_once, task};
 use self::explained::Watch;
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
@@ -338,7 +338,7 @@ impl World {
     /// # Errors
     /// Its failure.
     pub fn ask_emitted(&self, id: usize) -> Result<Vec<i64>, TaskError> {
-        self.runtime.try_run(|| collect(self.id, &self.program, id))
+        self.runtime.try_run(|| collect(self.id, &self.program, id, Collect::PassesOn))
     }
 
     /// Forgets a node when the session ends. Returns whether there was anything to forget.

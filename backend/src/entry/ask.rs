@@ -4,7 +4,7 @@ use crate::call::args::{Args, ArgsSlot, Unboxed};
 use crate::call::slot::{OwnedMagicAny, StackMagicAnySlot};
 use crate::context::engine::Engine;
 use crate::context::local::Local;
-use crate::evaluate::emit;
+use crate::evaluate::emit::{self, Collect};
 use crate::evaluate::handle::Task;
 use crate::evaluate::lookup::{insert, inside, known, peek};
 use crate::graph::claim::Phase;
@@ -157,7 +157,22 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
 ) -> Vec<D> {
     // The value is not read: the caller depends on what was emitted.
     let (local, node) = place::<A, O>(task_fn, args);
-    emit::collect(local, node)
+    emit::collect(local, node, Collect::PassesOn)
+}
+
+/// All values of type `D` that a call and what it depends on emitted, as [`collect`] gives them, to be dealt with by the body that runs
+/// now: its task does not pass them on. What collects from that task gets nothing of them, unless it comes to them by a way on which they
+/// were not taken. Directly in a session it is as [`collect`].
+///
+/// # Panics
+/// Panics as the call itself does.
+#[track_caller]
+pub fn take<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Vec<D> {
+    let (local, node) = place::<A, O>(task_fn, args);
+    emit::collect(local, node, Collect::Takes)
 }
 
 /// The arguments of a call, boxed: to be kept, sent or queued, and called with later.

@@ -17,7 +17,7 @@ use crate::entry::ask::{clear, forget, forget_all_of, invalidate, is_cached, pla
 use crate::entry::explain::explain;
 use crate::entry::explanation::Explanation;
 use crate::entry::part::{PartValue, StoredPartOf};
-use crate::evaluate::emit;
+use crate::evaluate::emit::{self, Collect};
 use crate::evaluate::handle::Task;
 use crate::evaluate::lookup::{inside, outside};
 use crate::graph::emitted::Emitted;
@@ -161,7 +161,19 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         let Answer::Node(task_fn, node) = self.put(Question::Place) else {
             unreachable!("the answer is to the question")
         };
-        emit::collect(inside(task_fn), node)
+        emit::collect(inside(task_fn), node, Collect::PassesOn)
+    }
+
+    /// All values of type `D` that the call and what it depends on emitted, to be dealt with by the task that runs now, which does not pass them
+    /// on. See [`Task::take`].
+    ///
+    /// # Panics
+    /// Panics as the call itself does, and as [`ask`] says.
+    pub fn take<D: Emitted>(self) -> Vec<D> {
+        let Answer::Node(task_fn, node) = self.put(Question::Collect) else {
+            unreachable!("the answer is to the question")
+        };
+        emit::collect(inside(task_fn), node, Collect::Takes)
     }
 
     /// Explains why the call has run last. Runs nothing. See [`Explanation`].

@@ -1,5 +1,6 @@
 //! Emitted values: what tasks say beside their results (diagnostics), kept with their nodes and collected on request.
 
+use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,10 +10,11 @@ use crate::evaluate::demand::demand;
 use crate::evaluate::execute::rehearse;
 use crate::evaluate::stored::{Collected, Finding, Search};
 use crate::graph::edges::Edge;
-use crate::graph::emitted::{Emitted, EmittedValue, value_of};
+use crate::graph::emitted::{AnyEmitted, Channels, Emitted, EmittedValue, value_of};
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
+use crate::graph::reason::Reason;
 use larder_storage::Digest;
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
@@ -33,17 +35,79 @@ pub fn emit<D: Emitted>(value: D) {
 
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them, and on no task's value.
-pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef) -> Vec<D> {
+///
+/// What is *taken* is dealt with by the body: its task does not pass it on to collectors of its own. For example, `main` collects
+/// from `report`, which takes from `check`, whose body emits, and from which `main` then gets nothing; if `main` calls `check` as well, it gets
+/// that by this other way. So what a task takes cuts, for values of one type, the edges from it to the call that it takes from.
+pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef, how: Collect) -> Vec<D> {
     let mut rehearsed = HashMap::new();
-    loop {
-        let mut collecting = Collecting::new(local, root, &rehearsed);
+    let of = TypeId::of::<D>();
+    let values = loop {
+        let mut collecting = Collecting::new(local, root, of, &rehearsed);
         match collecting.collect() {
-            Ok(values) => return values,
+            Ok(values) => break values,
             Err(Lost { behind }) => {
                 rehearsed.insert(behind, Rehearsed::run(local, behind));
             }
         }
+    };
+    if local.is_recording() {
+        let taken = (how == Collect::Takes).then_some(of);
+        local.emit(Arc::new(HasCollected { root, taken }));
     }
+    values
+}
+
+/// Whether a task passes on what it collects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collect {
+    /// Yes.
+    PassesOn,
+    /// No: it has dealt with it.
+    Takes,
+}
+
+/// Notes, among the emitted values of a run, that it has collected from a call. No collector gets it. A run with such a note is
+/// not stored.
+struct HasCollected {
+    /// The run has read its effects, so it is there as long as the run's reads are.
+    root: NodeRef,
+    /// The type of the values, if they were taken.
+    taken: Option<TypeId>,
+}
+
+impl AnyEmitted for HasCollected {
+    fn equals(&self, other: &dyn AnyEmitted) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref::<Self>().is_some_and(|other| (self.root, self.taken) == (other.root, other.taken))
+    }
+    fn encode(&self, _: Channels, _: &mut Vec<u8>) -> Result<Digest, Reason> {
+        Err(Reason::Collects)
+    }
+}
+
+/// The reads by which a fresh node passes on values of a type, if it has taken any of that type; not for restored nodes.
+fn passed_on(node: NodeRef, of: TypeId) -> Option<Vec<NodeRef>> {
+    let emitted = node.extra()?.emitted.lock().clone();
+    let notes = || emitted.iter().filter_map(|value| (&**value as &dyn Any).downcast_ref::<HasCollected>());
+    let taken: Vec<NodeRef> = notes().filter(|note| note.taken == Some(of)).map(|note| note.root).collect();
+    if taken.is_empty() {
+        return None;
+    }
+    // A part of a value comes from where the value does.
+    let is_taken = |node: NodeRef| {
+        // SAFETY: the node was read by one that is fresh, so it is fresh or has failed; a part reads its source alone.
+        let source = || unsafe { node.deps() }.as_slice().first().map(|edge| edge.node());
+        taken.contains(&node)
+            || node.task_fn.part.is_some() && source().is_some_and(|source| taken.contains(&source))
+    };
+    // Effects of what lies behind a call were read to collect from that call, so the call leads to them.
+    let leads_on = |edge: &Edge| {
+        !edge.reads_effects() || notes().any(|note| note.taken != Some(of) && note.root == edge.node())
+    };
+    // SAFETY: the node is fresh.
+    let reads = unsafe { node.deps() }.as_slice().iter();
+    Some(reads.filter(|edge| leads_on(edge) && !is_taken(edge.node())).map(|edge| edge.node()).collect())
 }
 
 /// The node that a twin of the current session stands for, when its owner has finished it.
@@ -67,6 +131,8 @@ struct Collecting<'a> {
     local: &'a Local,
     /// The call that is asked about. If it fails, so does the caller.
     root: NodeRef,
+    /// The type of the values.
+    of: TypeId,
     /// Restored tasks whose way to what they read is lost.
     rehearsed: &'a HashMap<NodeRef, Rehearsed>,
     seen: HashSet<NodeRef>,
@@ -91,6 +157,8 @@ struct Passage {
 enum Visited {
     /// A fresh node.
     Node(NodeRef),
+    /// A fresh node that has taken values of the type, and passes on what some of its reads lead to.
+    Taker(NodeRef),
     /// The same; what it read is known to the store alone.
     Restored(NodeRef),
     /// A task that is only stored, with what it emitted.
@@ -129,7 +197,7 @@ impl Passage {
 
     fn emitted(&self) -> Arc<[EmittedValue]> {
         match &self.task {
-            Visited::Node(node) | Visited::Restored(node) => {
+            Visited::Node(node) | Visited::Taker(node) | Visited::Restored(node) => {
                 node.extra().map(|extra| extra.emitted.lock().clone()).unwrap_or_default()
             }
             Visited::Stored(emitted) => emitted.as_slice().into(),
@@ -138,9 +206,9 @@ impl Passage {
 }
 
 impl<'a> Collecting<'a> {
-    fn new(local: &'a Local, root: NodeRef, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
+    fn new(local: &'a Local, root: NodeRef, of: TypeId, rehearsed: &'a HashMap<NodeRef, Rehearsed>) -> Self {
         let (seen, seen_stored, told) = (HashSet::new(), HashSet::new(), HashSet::new());
-        Self { local, root, rehearsed, seen, seen_stored, told }
+        Self { local, root, of, rehearsed, seen, seen_stored, told }
     }
 
     fn collect<D: Emitted>(&mut self) -> Result<Vec<D>, Lost> {
@@ -198,7 +266,10 @@ impl<'a> Collecting<'a> {
     /// A node that is fresh.
     fn visit(&self, node: NodeRef) -> Result<Passage, Lost> {
         if !node.flag(Flags::RESTORED) {
-            return Ok(Passage::new(Visited::Node(node), std::iter::empty()));
+            return Ok(match passed_on(node, self.of) {
+                Some(reads) => Passage::new(Visited::Taker(node), reads.into_iter().map(Read::Node)),
+                None => Passage::new(Visited::Node(node), std::iter::empty()),
+            });
         }
         if let Some(Rehearsed { reads, emitted }) = self.rehearsed.get(&node) {
             return Ok(Passage::new(
@@ -251,7 +322,7 @@ enum Behind {
 fn innermost_restored(path: &[Passage], root: NodeRef) -> NodeRef {
     let restored = path.iter().rev().find_map(|visit| match visit.task {
         Visited::Restored(node) => Some(node),
-        Visited::Node(_) | Visited::Stored(_) => None,
+        Visited::Node(_) | Visited::Taker(_) | Visited::Stored(_) => None,
     });
     restored.unwrap_or(root)
 }

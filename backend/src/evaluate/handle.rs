@@ -12,7 +12,7 @@ use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::context::outside::outside_of_session;
 use crate::evaluate::demand::demand;
-use crate::evaluate::emit::collect;
+use crate::evaluate::emit::{Collect, collect};
 use crate::evaluate::lookup::hand_out;
 use crate::evaluate::node_wait::{Called, Pending};
 use crate::graph::emitted::Emitted;
@@ -132,7 +132,22 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
     #[track_caller]
     pub fn collect<D: Emitted>(&self) -> Vec<D> {
         let (local, node) = self.local();
-        collect(local, node)
+        collect(local, node, Collect::PassesOn)
+    }
+
+    /// All values of type `D` that this call and what it depends on emitted, to be dealt with by the task that runs now: it does not pass
+    /// them on to what collects from it. Values of other types, and those that it does not take, are passed on.
+    ///
+    /// A collector that comes to the values by another way, on which no task took them, gets them. Directly in a session it is as
+    /// [`Task::collect`].
+    ///
+    /// # Panics
+    /// Panics as a call of the task function does.
+    #[must_use]
+    #[track_caller]
+    pub fn take<D: Emitted>(&self) -> Vec<D> {
+        let (local, node) = self.local();
+        collect(local, node, Collect::Takes)
     }
 
     #[inline]

@@ -184,15 +184,35 @@ pub(crate) fn invalidate(world: u32, program: &Program, id: usize) {
     }
 }
 
-pub(crate) fn collect(world: u32, program: &Program, id: usize) -> Vec<i64> {
-    match program.nodes[id].kind {
-        Kind::Plain => plain::collect(world, id),
-        Kind::Named => named::collect(world, &id.to_string()),
-        Kind::Method => unreachable!("methods have no companion"),
-        Kind::NoEq => unequal::collect(world, id),
-        Kind::Volatile => volatile::collect(world, id),
-        Kind::Fixpoint => fixpoint::collect(world, id),
-        Kind::Async => asynchronous::collect(world, id),
+/// Whether a node passes on what it collects.
+#[derive(Clone, Copy)]
+pub(crate) enum Collect {
+    PassesOn,
+    Takes,
+}
+
+impl Collect {
+    /// A number that no node emits.
+    pub(crate) fn note(self, id: usize) -> i64 {
+        let id = i64::try_from(id).expect("programs are small");
+        match self {
+            Self::PassesOn => i64::MIN + 2 * id,
+            Self::Takes => i64::MIN + 2 * id + 1,
+        }
+    }
+}
+
+pub(crate) fn collect(world: u32, program: &Program, id: usize, how: Collect) -> Vec<i64> {
+    match (program.nodes[id].kind, how) {
+        (Kind::Plain, Collect::PassesOn) => plain::collect(world, id),
+        (Kind::Named, Collect::PassesOn) => named::collect(world, &id.to_string()),
+        (Kind::Method, _) => unreachable!("methods have no companion"),
+        (Kind::NoEq, Collect::PassesOn) => unequal::collect(world, id),
+        (Kind::Volatile, Collect::PassesOn) => volatile::collect(world, id),
+        (Kind::Fixpoint, Collect::PassesOn) => fixpoint::collect(world, id),
+        (Kind::Async, Collect::PassesOn) => asynchronous::collect(world, id),
+        (Kind::Plain, Collect::Takes) => plain::take(world, id),
+        (_, Collect::Takes) => task(world, program, id).take(),
     }
 }
 
@@ -249,9 +269,20 @@ impl Reader for Running<'_> {
         emit(value);
     }
     fn collect(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
-        let collected = collect(self.world.id, &self.world.program, id);
+        Ok(self.collected(id, Collect::PassesOn))
+    }
+    fn take(&mut self, id: usize) -> Result<Vec<i64>, Failure> {
+        Ok(self.collected(id, Collect::Takes))
+    }
+}
+
+impl Running<'_> {
+    fn collected(&mut self, id: usize, how: Collect) -> Vec<i64> {
+        let collected = collect(self.world.id, &self.world.program, id, how);
         let reached = self.world.ledger().reached_from(Key::Node(id));
         note(Read::Effects(reached));
-        Ok(collected)
+        // What is passed on is a part of what it emits.
+        self.emitted.push(how.note(id));
+        collected
     }
 }
