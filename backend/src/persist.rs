@@ -3,7 +3,7 @@
 //! # What is stored of what
 //! A run of a task whose function is stored (`TaskFn::stored`) is handed to the store when it completes, before its node is
 //! FRESH: its key, what it read with fingerprints, its output, what it emitted. It is not stored if anything that it read
-//! is not: a reader of something that the store does not know could never be marked stale. The stored part of a node stands in
+//! is not: a reader of something that the store does not know could never be marked stale. A transient task stands for its own reads (`evaluate/stored/flatten.rs`). The stored part of a node stands in
 //! its [`Persisted`].
 //!
 //! # How a node comes out of the store
@@ -26,7 +26,8 @@
 //!
 //! # Invariants
 //! 1. A stored task that is not stale is valid on what `leaves` says (rule 1 of `docs/storage-format.md`, section 11).
-//! 2. `is_stored` of a node: store and queue hold its current value and reads, and the same is true of all that it read. What
+//! 2. `is_stored` of a node: store and queue hold its current value and reads, and the same is true of all that it read, or that a
+//!    transient task read which it has read. What
 //!    is read from a node that is not stored makes the reader not stored.
 //! 3. A node that has run in this process is in `nodes` with its reads in `Deps`, or was removed from the store: so edges
 //!    that are not committed need not be found in the store.

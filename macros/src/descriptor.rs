@@ -145,14 +145,11 @@ fn site(task: &Task<'_>) -> TokenStream {
     })
 }
 
-/// Where a function that may be stored was defined. The function in it is not generic and never inlined, so that it stands in
+/// Where a function was defined: one that is stored, or that stored ones read. The function in it is not generic and never inlined, so that it stands in
 /// the object file that the defining crate was linked into, whichever crate asks for the descriptor.
-fn defined(task: &Task<'_>) -> Option<TokenStream> {
-    if task.options.transient.is_some() {
-        return None;
-    }
+fn defined(task: &Task<'_>) -> TokenStream {
     let (p, package) = (task.p(), package::name());
-    Some(generated!(.defined(#p::Definition {
+    generated!(.defined(#p::Definition {
         package: #package,
         home: {
             #[inline(never)]
@@ -161,7 +158,7 @@ fn defined(task: &Task<'_>) -> Option<TokenStream> {
             }
             home
         },
-    })))
+    }))
 }
 
 /// The calls on the builder, each only where it applies.

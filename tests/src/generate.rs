@@ -125,6 +125,7 @@ fn node(flavour: Flavour) -> impl Strategy<Value = Node> {
         (8, Kind::Plain),
         (2, Kind::Named),
         (2, Kind::Method),
+        (2, Kind::Transient),
         (1, Kind::NoEq),
         (1, Kind::Volatile),
     ];

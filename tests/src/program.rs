@@ -15,6 +15,8 @@ pub enum Kind {
     Named,
     /// A method.
     Method,
+    /// A function that is not stored.
+    Transient,
     /// A function whose results are never equal.
     NoEq,
     /// A function that runs once per session, and may read what is outside of the runtime.

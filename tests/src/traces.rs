@@ -154,10 +154,15 @@ impl Traces {
                         .is_some_and(|read| read.ran_in.max(read.moved_in) > known.reached_in)
             })
         };
+        let read_transient = |(read, _): &(Read, Option<i64>)| {
+            read.tasks().any(|read| kind(program, read) == Some(Kind::Transient))
+        };
         let may_run = known.excused
             || now.value.is_none()
             || now.collects
             || kind(program, key) == Some(Kind::Volatile)
+            // Restored, it has read what the transient one had read.
+            || trace.iter().any(read_transient)
             || read_failed(&trace)
             || known.traces.first().is_some_and(read_failed)
             || trace.iter().any(read_anew)
@@ -236,7 +241,7 @@ impl Traces {
     fn note_stored(&mut self, program: &Program, evaluated: &BTreeMap<Key, Evaluated>, run: &HashSet<Key>) {
         for (key, now) in evaluated {
             let known = self.tasks.entry(*key).or_default();
-            let lasts = kind(program, *key) != Some(Kind::Volatile);
+            let lasts = !matches!(kind(program, *key), Some(Kind::Volatile | Kind::Transient));
             let is_first = known.traces.len() == 1;
             known.stored =
                 lasts && now.value.is_some() && !now.collects && (known.stored || run.contains(key));

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use self::bodies::Receiver;
 pub(crate) use self::bodies::{Collect, call, collect, invalidate, part, sum_at_once, task};
-pub use self::bodies::{asynchronous, fixpoint, named, plain, through, unequal, volatile};
+pub use self::bodies::{asynchronous, fixpoint, named, plain, through, transient, unequal, volatile};
 use self::explained::Watch;
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
@@ -348,6 +348,7 @@ impl World {
             Kind::Method => false,
             Kind::Plain => plain::forget(self.id, id),
             Kind::Named => named::forget(self.id, &id.to_string()),
+            Kind::Transient => transient::forget(self.id, id),
             Kind::NoEq => unequal::forget(self.id, id),
             Kind::Volatile => volatile::forget(self.id, id),
             Kind::Fixpoint => fixpoint::forget(self.id, id),

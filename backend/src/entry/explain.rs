@@ -8,7 +8,6 @@ use crate::entry::explanation::{Confirmation, Explanation, Happening, State, Ste
 use crate::evaluate::handle::Task;
 use crate::graph::cause::{Cause, Outcome};
 use crate::graph::claim::Phase;
-use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{TaskId, TaskRef};
 use crate::graph::trail::{Happened, Record, Trail};
@@ -16,7 +15,7 @@ use crate::graph::trail::{Happened, Record, Trail};
 /// The most steps of an explanation.
 const STEPS: usize = 1000;
 
-/// How many reads the search for the reason why a task is not stored goes through.
+/// How many reads are told on the way to the reason why a task is not stored.
 const THROUGH: usize = 64;
 
 impl Engine {
@@ -134,26 +133,8 @@ fn storing(local: &Local, node: NodeRef, state: State) -> Storing {
     if state != State::Current {
         return Storing::Unknown;
     }
-    let (mut reader, mut through) = (node, Vec::new());
-    loop {
-        let unstored = unstored_read(reader).filter(|_| through.len() < THROUGH);
-        match unstored.filter(|_| reader.task_fn.stored.is_some()) {
-            Some(read) => {
-                through.push(TaskRef::to(read).id());
-                reader = read;
-            }
-            None => return Storing::NotStored { reason: persistence.why_not_stored(reader), through },
-        }
-    }
-}
-
-/// Returns the first read of a node that is FRESH and is not stored.
-fn unstored_read(node: NodeRef) -> Option<NodeRef> {
-    if node.task_fn.is_leaf() || !node.state.is_fresh() || node.flag(Flags::RESTORED) {
-        return None;
-    }
-    // SAFETY: the node is FRESH in the open session.
-    let reads = unsafe { node.deps() }.as_slice();
-    let is_unstored = |read: &NodeRef| read.state.is_fresh() && !read.is_stored();
-    reads.iter().filter(|read| !read.reads_effects()).map(|read| read.node()).find(is_unstored)
+    let mut way = persistence.way_to_unstored(node);
+    way.truncate(THROUGH);
+    let reason = persistence.why_not_stored(way.last().copied().unwrap_or(node));
+    Storing::NotStored { reason, through: way.into_iter().map(|read| TaskRef::to(read).id()).collect() }
 }

@@ -170,7 +170,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
     /// # Panics
     /// Panics as the call itself does, and as [`ask`] says.
     pub fn take<D: Emitted>(self) -> Vec<D> {
-        let Answer::Node(task_fn, node) = self.put(Question::Collect) else {
+        let Answer::Node(task_fn, node) = self.put(Question::Place) else {
             unreachable!("the answer is to the question")
         };
         emit::collect(inside(task_fn), node, Collect::Takes)

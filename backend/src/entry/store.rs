@@ -21,6 +21,10 @@ pub struct Unstored {
     pub reason: Reason,
     /// How many runs.
     pub runs: u64,
+    /// How the first of them came not to be stored: the task, a read of it that is not stored, a read of that one, and so on to the one that is
+    /// the cause, as calls with their arguments. At most nine names and one that tells how many are left out, of 200 bytes each. The
+    /// task alone if the cause is no read.
+    pub way: Vec<String>,
 }
 
 /// The traffic between a runtime and its store.
@@ -103,10 +107,11 @@ impl Persistence {
         let functions = engine.functions.all();
         let unstored = self.counts.all_unstored().into_iter();
         let mut unstored: Vec<_> = unstored
-            .map(|(function, reason, runs)| Unstored {
+            .map(|(function, reason, count)| Unstored {
                 path: functions[function as usize].site.path,
                 reason,
-                runs,
+                runs: count.runs,
+                way: count.way.into_vec(),
             })
             .collect();
         unstored.sort_by_key(|unstored| (unstored.path, unstored.reason));
@@ -154,8 +159,11 @@ impl fmt::Display for StorageStats {
             self.reverted,
             self.unstored_runs()
         )?;
-        for Unstored { path, reason, runs } in &self.unstored {
+        for Unstored { path, reason, runs, way } in &self.unstored {
             write!(f, "\n    {runs} of {path}: {}", reason.describe())?;
+            if way.len() > 1 {
+                write!(f, ": {}", way.join(" -> "))?;
+            }
         }
         if self.rejected.total() > 0 {
             write!(f, "\n    {} records rejected", self.rejected.total())?;

@@ -151,7 +151,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
         return end(local, reader, Phase::Stale, marks);
     }
     if let Some(persistence) = engine.persistence() {
-        persistence.verified(reader, [read]);
+        persistence.verified(local, reader, [read]);
     }
     reader.verified_at.store(engine.epoch(), Relaxed);
     local.counters.of(reader.function).verified.add(1);

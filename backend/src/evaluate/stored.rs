@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod flatten;
 mod probe;
 mod recall;
 mod record_run;

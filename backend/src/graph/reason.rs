@@ -48,7 +48,7 @@ impl Reason {
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
-            Self::ReadsUnstored => "it read something that is not stored (a transient task or input)",
+            Self::ReadsUnstored => "it read something that is not stored",
             Self::ReadsFailed => "it read a task that failed",
             Self::Collects => "it collects emitted values",
             Self::SourceChanged => "a source changed while it was read",

@@ -36,15 +36,33 @@ pub(crate) struct Counts {
     /// Stored tasks met by walks after changes.
     pub(crate) walked: Count,
     /// Runs not stored, by function and reason.
-    unstored: Mutex<FxHashMap<(u32, Reason), u64>>,
+    unstored: Mutex<FxHashMap<(u32, Reason), UnstoredCount>>,
+}
+
+/// Runs of a function that were not stored for one reason.
+#[derive(Clone, Default)]
+pub(crate) struct UnstoredCount {
+    pub(crate) runs: u64,
+    /// The task of the first of them, and the reads that led to why it was not stored.
+    pub(crate) way: Box<[String]>,
 }
 
 impl Counts {
-    pub(crate) fn unstored(&self, function: u32, reason: Reason) {
-        *self.unstored.lock().entry((function, reason)).or_default() += 1;
+    /// Returns whether it is the first of its kind.
+    pub(crate) fn unstored(&self, function: u32, reason: Reason) -> bool {
+        let mut unstored = self.unstored.lock();
+        let count = unstored.entry((function, reason)).or_default();
+        count.runs += 1;
+        count.runs == 1
     }
 
-    pub(crate) fn all_unstored(&self) -> Vec<(u32, Reason, u64)> {
-        self.unstored.lock().iter().map(|((function, reason), count)| (*function, *reason, *count)).collect()
+    /// Notes how the first of its kind came about.
+    pub(crate) fn note_way(&self, function: u32, reason: Reason, way: Box<[String]>) {
+        self.unstored.lock().entry((function, reason)).or_default().way = way;
+    }
+
+    pub(crate) fn all_unstored(&self) -> Vec<(u32, Reason, UnstoredCount)> {
+        let unstored = self.unstored.lock();
+        unstored.iter().map(|((function, reason), count)| (*function, *reason, count.clone())).collect()
     }
 }

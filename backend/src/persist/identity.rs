@@ -48,6 +48,8 @@ pub(crate) struct Functions {
     registered: OnceLock<HashMap<FunctionId, Owner>>,
     /// Whether the code of some function is in a library that was loaded beside the program.
     has_libraries: AtomicBool,
+    /// See [`Functions::is_of_the_build`].
+    of_the_build: Mutex<HashMap<u32, bool>>,
 }
 
 /// The task function of an id.
@@ -125,7 +127,15 @@ impl Refused {
 impl Functions {
     pub(crate) fn new(build: Build, store: Arc<Guarded>) -> Self {
         let (known, owners, registered) = (Names::default(), Mutex::default(), OnceLock::new());
-        Self { build, store, known, owners, registered, has_libraries: AtomicBool::new(false) }
+        Self {
+            build,
+            store,
+            known,
+            owners,
+            registered,
+            has_libraries: AtomicBool::new(false),
+            of_the_build: Mutex::default(),
+        }
     }
 
     pub(crate) fn build(&self) -> Digest {
@@ -223,6 +233,20 @@ impl Functions {
         let libraries = |index| self.known.get(index).map_or(&[][..], |named| &named.code.libraries);
         let own = libraries(reader);
         libraries(read).iter().all(|library| own.contains(library))
+    }
+
+    /// Whether the identity of functions without a declared version stands for the code of a transient function, too: it is not in a
+    /// library that was loaded beside the program.
+    pub(crate) fn is_of_the_build(&self, index: u32, task_fn: &'static RawTaskFn) -> bool {
+        if let Build::Given(_) = self.build {
+            return true;
+        }
+        let known = self.of_the_build.lock().get(&index).copied();
+        known.unwrap_or_else(|| {
+            let is_of_it = objects::libraries_of(task_fn).is_ok_and(|libraries| libraries.is_empty());
+            self.of_the_build.lock().insert(index, is_of_it);
+            is_of_it
+        })
     }
 
     /// By what the code of a function is identified, if this process knows it.

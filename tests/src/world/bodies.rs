@@ -80,6 +80,12 @@ pub fn named(program: u32, id: &str) -> i64 {
     node(program, id.parse().expect("nodes are named by numbers"))
 }
 
+/// The nodes of kind [`Kind::Transient`].
+#[task_fn(transient, weight = |_| WEIGHT)]
+pub fn transient(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
 /// The nodes of kind [`Kind::NoEq`].
 #[task_fn(no_eq, weight = |_| WEIGHT)]
 pub fn unequal(program: u32, id: usize) -> i64 {
@@ -131,6 +137,7 @@ pub(crate) fn call(world: u32, program: &Program, id: usize) -> i64 {
         Kind::Plain => plain(world, id),
         Kind::Named => named(world, &id.to_string()),
         Kind::Method => Receiver(world).method(id),
+        Kind::Transient => transient(world, id),
         Kind::NoEq => unequal(world, id),
         Kind::Volatile => volatile(world, id),
         Kind::Fixpoint => fixpoint(world, id),
@@ -150,6 +157,7 @@ pub(crate) fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
         Kind::Plain => plain::task(world, id),
         Kind::Named => named::task(world, &id.to_string()),
         Kind::Method => unreachable!("methods have no companion"),
+        Kind::Transient => transient::task(world, id),
         Kind::NoEq => unequal::task(world, id),
         Kind::Volatile => volatile::task(world, id),
         Kind::Fixpoint => fixpoint::task(world, id),
@@ -164,6 +172,7 @@ pub(crate) fn part(world: u32, program: &Program, id: usize) -> i64 {
         Kind::Plain => plain::part(world, id, &(), select),
         Kind::Named => named::part(world, &id.to_string(), &(), select),
         Kind::Method => unreachable!("methods have no companion"),
+        Kind::Transient => transient::part(world, id, &(), select),
         Kind::NoEq => unequal::part(world, id, &(), select),
         Kind::Volatile => volatile::part(world, id, &(), select),
         Kind::Fixpoint => fixpoint::part(world, id, &(), select),
@@ -177,6 +186,7 @@ pub(crate) fn invalidate(world: u32, program: &Program, id: usize) {
         Kind::Plain => plain::invalidate(world, id),
         Kind::Named => named::invalidate(world, &id.to_string()),
         Kind::Method => larder::ask(|| Receiver(world).method(id)).invalidate(),
+        Kind::Transient => transient::invalidate(world, id),
         Kind::NoEq => unequal::invalidate(world, id),
         Kind::Volatile => volatile::invalidate(world, id),
         Kind::Fixpoint => fixpoint::invalidate(world, id),
@@ -207,6 +217,7 @@ pub(crate) fn collect(world: u32, program: &Program, id: usize, how: Collect) ->
         (Kind::Plain, Collect::PassesOn) => plain::collect(world, id),
         (Kind::Named, Collect::PassesOn) => named::collect(world, &id.to_string()),
         (Kind::Method, _) => unreachable!("methods have no companion"),
+        (Kind::Transient, Collect::PassesOn) => transient::collect(world, id),
         (Kind::NoEq, Collect::PassesOn) => unequal::collect(world, id),
         (Kind::Volatile, Collect::PassesOn) => volatile::collect(world, id),
         (Kind::Fixpoint, Collect::PassesOn) => fixpoint::collect(world, id),

@@ -7,6 +7,7 @@ mod identity;
 mod lossy;
 mod unstored;
 mod emitted;
+mod flattened;
 mod minimal;
 mod sources;
 mod trouble;

@@ -222,7 +222,7 @@ impl Visit {
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
                 ReadState::Unchanged => {
                     if let Some(persistence) = local.engine().persistence() {
-                        persistence.verified(self.node, [Edge::value_of(origin)]);
+                        persistence.verified(local, self.node, [Edge::value_of(origin)]);
                     }
                     return Step::Current;
                 }
@@ -249,7 +249,7 @@ impl Visit {
         };
         if let (Step::Current, Some(persistence)) = (&step, local.engine().persistence()) {
             let looked_at = positions.iter().filter_map(|position| reads.get(*position as usize).copied());
-            persistence.verified(self.node, looked_at);
+            persistence.verified(local, self.node, looked_at);
         }
         self.positions = Some(positions);
         step

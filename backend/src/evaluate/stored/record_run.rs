@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::restore::lasts;
-use crate::context::local::Local;
+use crate::context::local::{Local, Naming};
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
@@ -12,7 +12,7 @@ use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Ran, Replaced};
 use crate::graph::task_name::Fingerprint;
-use crate::persist::wide::{self, WideReads, is_wide, read_all};
+use crate::persist::wide::{self, WideReads, is_wide};
 use crate::persist::{PendingChange, Persistence, StoredTrace};
 use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
 use larder_storage::{Digest, Group, Table, TaskKey};
@@ -25,6 +25,21 @@ struct Buffers {
     trace: Vec<u8>,
     reads: Vec<Read>,
     group: Group,
+}
+
+/// How many reads are named on the way to why a task is not stored.
+const MOST_NAMES: usize = 8;
+
+/// The most bytes of such a name.
+const LONGEST_NAME: usize = 200;
+
+/// Cuts a name short.
+fn shortened(mut name: String) -> String {
+    if name.len() > LONGEST_NAME {
+        name.truncate(name.floor_char_boundary(LONGEST_NAME - 3));
+        name.push_str("...");
+    }
+    name
 }
 
 thread_local! {
@@ -70,7 +85,10 @@ impl Persistence {
         if node.task_fn.observe.is_some() {
             return Some(Reason::SourceChanged);
         }
-        node.task_fn.stored?;
+        if node.task_fn.stored.is_none() {
+            let lasts = !node.task_fn.volatile && !node.task_fn.may_expire();
+            return (!lasts).then_some(Reason::DoesNotLast);
+        }
         let mut buffers = Buffers::default();
         // SAFETY: the node is FRESH.
         let edges = unsafe { node.deps() }.as_slice();
@@ -82,7 +100,7 @@ impl Persistence {
                 return Err(Reason::DoesNotLast);
             }
             self.check_libraries(node.function, edges)?;
-            read_all(edges, &mut buffers.reads)?;
+            self.reads_of(node, edges, &mut buffers.reads)?;
             self.encode_key(node)?;
             self.encode_value(node, &mut buffers.output)?;
             self.encode_emitted(node, &mut buffers.emitted)?;
@@ -110,6 +128,18 @@ impl Persistence {
             .collect()
     }
 
+    /// A claimed node has been found current, though what it has read is not stored as it was: stores it anew. Returns whether it is
+    /// stored.
+    pub(super) fn record_anew(&self, local: &Local, node: NodeRef) -> bool {
+        if !lasts(node) || !node.flag(Flags::HAS_VALUE) {
+            return false;
+        }
+        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
+        let stored = self.store_run(local, node, Ran::Equal, &mut buffers).is_ok();
+        _ = BUFFERS.try_with(|place| place.replace(buffers));
+        stored
+    }
+
     /// A claimed node has run, and its task on a cycle has a value that is not stored.
     pub(crate) fn resolved(&self, node: NodeRef, ran: Ran) {
         if node.task_fn.stored.is_some() {
@@ -118,7 +148,11 @@ impl Persistence {
     }
 
     fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
-        self.counts.unstored(node.function, reason);
+        if self.counts.unstored(node.function, reason) {
+            // It runs the user's `Debug`.
+            let way = catch_unwind(AssertUnwindSafe(|| self.names_to_unstored(node, reason)));
+            self.counts.note_way(node.function, reason, way.unwrap_or_default());
+        }
         wide::forget(node);
         Persisted::change(node, |persisted| {
             if std::mem::take(&mut persisted.is_stored) {
@@ -131,6 +165,31 @@ impl Persistence {
         });
     }
 
+    /// Names a task and the reads that lead to why it is not stored, for people.
+    #[cold]
+    fn names_to_unstored(&self, node: NodeRef, reason: Reason) -> Box<[String]> {
+        // Names are printed by the user's code, which belongs to no task.
+        let _no_session = Naming::begin();
+        let is_for_a_read = matches!(
+            reason,
+            Reason::ReadsUnstored | Reason::ReadsFailed | Reason::ReadsLibrary | Reason::Collects
+        );
+        let way = if is_for_a_read { self.way_to_unstored(node) } else { Vec::new() };
+        let names =
+            |nodes: &[NodeRef]| nodes.iter().map(|node| shortened(format!("{node:?}"))).collect::<Vec<_>>();
+        let mut told = vec![shortened(format!("{node:?}"))];
+        match way.len().checked_sub(MOST_NAMES) {
+            None | Some(0) => told.extend(names(&way)),
+            Some(more) => {
+                let (first, rest) = way.split_at(MOST_NAMES / 2);
+                told.extend(names(first));
+                told.push(format!("(and {more} more)"));
+                told.extend(names(&rest[more..]));
+            }
+        }
+        told.into()
+    }
+
     fn store_run(&self, local: &Local, node: NodeRef, ran: Ran, buffers: &mut Buffers) -> Result<(), Reason> {
         if !lasts(node) {
             return Err(Reason::DoesNotLast);
@@ -141,7 +200,7 @@ impl Persistence {
         let wide = if is_wide(edges.len()) {
             Some(WideReads::gather(node, edges, &mut buffers.reads)?)
         } else {
-            read_all(edges, &mut buffers.reads)?;
+            self.reads_of(node, edges, &mut buffers.reads)?;
             None
         };
         let (task, encoded_key) = self.named(node)?;

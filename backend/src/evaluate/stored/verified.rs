@@ -1,15 +1,17 @@
 //! Verified: a stale node has been found current in memory, by looking at what it read.
 
+use crate::context::local::Local;
 use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
-use crate::persist::{PendingChange, Persistence};
+use crate::persist::{PendingChange, Persistence, wide};
 use larder_storage::{Group, TaskKey};
 
 impl Persistence {
     /// A claimed node has been found current, by looking at `looked_at`, which are all of its reads that were stale, or the
-    /// origin of all its staleness. The store is told, unless one of them is not stored any more.
-    pub(crate) fn verified(&self, node: NodeRef, looked_at: impl IntoIterator<Item = Edge>) {
+    /// origin of all its staleness. The store is told. If one of them is not stored, the node's record may have read something that lies
+    /// behind that, and is written anew, if it can be.
+    pub(crate) fn verified(&self, local: &Local, node: NodeRef, looked_at: impl IntoIterator<Item = Edge>) {
         let Some(mut persisted) = Persisted::of(node) else { return };
         let (Some(key), true) = (persisted.key, persisted.is_stored) else { return };
         let is_stored = |edge: Edge| {
@@ -17,6 +19,10 @@ impl Persistence {
             persisted.is_some_and(|persisted| persisted.is_stored)
         };
         if !looked_at.into_iter().all(is_stored) {
+            if self.record_anew(local, node) {
+                return;
+            }
+            wide::forget(node);
             persisted.is_stored = false;
             self.nodes.explore_anew();
         } else if persisted.is_marked {
