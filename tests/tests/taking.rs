@@ -1,7 +1,5 @@
 //! Taking: emitted values that a task has dealt with are not passed on to what collects from it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands, in its helpers too")]
-
 use larder::storage::MemoryStorage;
 use larder::{Input, Runtime, emit, par_map, scope, task_fn};
 use larder_tests::executor::block_on;
