@@ -42,7 +42,7 @@ impl fmt::Debug for SessionData {
 /// For what a body needs to do its work and what does not decide its result: a logger, a progress bar, a pool of connections, a
 /// counter. It is *not tracked*: no task runs again because another session brings other data, and a result that was computed with
 /// one session's data is handed out in all others, and by the store. So it must not influence what a body returns, emits or
-/// reads. What does is an input, or an argument.
+/// reads. Data that does is an input, or an argument.
 ///
 /// It is the same on all threads that work for the session: in scopes, `par_map`, carried work and async bodies. An async or `heavy`
 /// execution that several sessions wait for has the data of the one that began it. `None` outside of a session, and in updates. Cost: a

@@ -161,7 +161,7 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
 }
 
 /// All values of type `D` that a call and what it depends on emitted, as [`collect`] gives them, to be dealt with by the body that runs
-/// now: its task does not pass them on. What collects from that task gets nothing of them, unless it comes to them by a way on which they
+/// now: its task does not pass them on. A collector of that task gets nothing of them, unless it comes to them by a way on which they
 /// were not taken. Directly in a session it is as [`collect`].
 ///
 /// # Panics

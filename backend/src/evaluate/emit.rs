@@ -36,7 +36,7 @@ pub fn emit<D: Emitted>(value: D) {
 /// All values of type `D` that `root` and what it depends on emitted, each task's once, dependencies first, in the order
 /// of the reads. Recorded: the body that runs now depends on all of them, and on no task's value.
 ///
-/// What is *taken* is dealt with by the body: its task does not pass it on to collectors of its own. For example, `main` collects
+/// Values that are *taken* are dealt with by the body: its task does not pass them on to collectors of its own. For example, `main` collects
 /// from `report`, which takes from `check`, whose body emits, and from which `main` then gets nothing; if `main` calls `check` as well, it gets
 /// that by this other way. So what a task takes cuts, for values of one type, the edges from it to the call that it takes from.
 pub(crate) fn collect<D: Emitted>(local: &Local, root: NodeRef, how: Collect) -> Vec<D> {

@@ -292,7 +292,7 @@ impl Running<'_> {
         let collected = collect(self.world.id, &self.world.program, id, how);
         let reached = self.world.ledger().reached_from(Key::Node(id));
         note(Read::Effects(reached));
-        // What is passed on is a part of what it emits.
+        // Values that are passed on are a part of what it emits.
         self.emitted.push(how.note(id));
         collected
     }

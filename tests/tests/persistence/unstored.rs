@@ -158,7 +158,7 @@ fn the_way_to_what_is_not_stored_leads_through_transient_tasks_and_is_bounded() 
     let runtime = open(&MemoryStorage::new());
     runtime.run(|| (over_between(1), over_between(2)));
     assert_eq!(way_of(&runtime, "::over_between"), ["over_between(1)", "between(1)", "always(1)"]);
-    // What is wrong with the task itself has no way.
+    // A fault of the task itself has no way.
     assert_eq!(way_of(&runtime, "::always"), ["always(1)"]);
     runtime.run(|| collecting(1));
     assert_eq!(way_of(&runtime, "::collecting")[0], "collecting(1)");

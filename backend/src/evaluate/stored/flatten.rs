@@ -2,7 +2,7 @@
 //!
 //! In the record of such a task stand, in place of a transient task, the reads of that task. For example, `lint(path)` reads the
 //! transient `parse(path)`, which reads the file, and then a stored `config()`: its record has read the file, then `config()`. In another process it is
-//! restored if both are as they were, and `parse` does not run at all. What the transient task itself would come to is not needed for
+//! restored if both are as they were, and `parse` does not run at all. The value of the transient task itself is not needed for
 //! that: on the same reads it comes to the same.
 //!
 //! This holds of a transient task whose own reads all are stored, in turn as here, and whose value they decide alone. So there is none if it
@@ -100,7 +100,7 @@ impl Persistence {
             let step = self.first_unstored(reader);
             let Some(last) = step.last().copied() else { break };
             way.extend(step);
-            // What a restored task has read is stored.
+            // The reads of a restored task are stored.
             let is_task = last.task_fn.stored.is_some() && !last.task_fn.is_leaf();
             if !is_task || !last.state.is_fresh() || last.flag(Flags::RESTORED | Flags::RESOLVED) {
                 break;
