@@ -60,6 +60,12 @@ pub mod events {
     pub use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 }
 
+/// Strings of JSON.
+#[doc(hidden)]
+pub mod json {
+    pub use crate::entry::explanation::json::Quoted;
+}
+
 // Items for the `larder` crate and for generated code. They have no stable interface.
 #[doc(hidden)]
 pub use call::{args, slot};

@@ -19,6 +19,8 @@ mod volatile;
 pub mod collections;
 pub mod events;
 pub mod explain;
+pub mod progress;
+pub mod trace;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod env;

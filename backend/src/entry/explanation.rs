@@ -1,6 +1,6 @@
 //! Explanations: why a task has run last, as data, as text and as JSON.
 
-mod json;
+pub(crate) mod json;
 mod text;
 
 use std::time::SystemTime;

@@ -158,6 +158,30 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Returns how many tasks of these functions, or of all if there is none, were computed, verified or restored so far, and how many
+    /// bodies have begun and not ended. Async bodies are not among these.
+    pub fn progress(&self, functions: &[String]) -> (u64, u64) {
+        let locals = self.threads.all();
+        let (mut done, mut running) = (0, 0);
+        for (index, task_fn) in self.functions.all().into_iter().enumerate() {
+            let is_wanted = functions.is_empty() || functions.iter().any(|name| name == task_fn.site.name);
+            if task_fn.is_leaf() || !is_wanted {
+                continue;
+            }
+            let mut sums = Sums::default();
+            let index = u32::try_from(index).expect("indices are given out as `u32`");
+            self.threads.totals.add_to(index, &mut sums);
+            locals.iter().for_each(|local| local.counters.add_to(index, &mut sums));
+            done += sums.runs + sums.verified + sums.storage_hits + sums.settled;
+            if !task_fn.is_async() {
+                running += sums.begun.saturating_sub(sums.runs);
+            }
+        }
+        (done, running)
+    }
+}
+
 fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
     let site = task_fn.site();
     FunctionStats {

@@ -1,4 +1,4 @@
-//! A bar on a terminal; nothing anywhere else. It looks at the runtime's counters: no body knows of it.
+//! A bar on a terminal; nothing anywhere else. It looks at the runtime's progress: no body knows of it.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -6,20 +6,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use larder::{Runtime, Stats};
+use larder::Runtime;
+use larder::progress::Progress;
 
 /// Moves until it is dropped.
 pub struct Bar(Option<Shown>);
 
 struct Shown {
-    bar: ProgressBar,
+    progress: Progress,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Links that have been judged so far, now or before.
-fn judged(stats: &Stats) -> u64 {
-    stats.get("verdict").map_or(0, |function| function.runs)
 }
 
 pub fn start(runtime: &Runtime) -> Bar {
@@ -31,22 +27,24 @@ pub fn start(runtime: &Runtime) -> Bar {
         bar.set_style(style.progress_chars("━╸ "));
     }
     let (stop, stopped) = mpsc::channel();
-    let (shown, runtime) = (bar.clone(), runtime.clone());
-    let before = judged(&runtime.stats());
+    let progress = runtime.progress(["verdict"]);
+    let (shown, watched) = (bar.clone(), progress.clone());
     let thread = std::thread::spawn(move || {
         while stopped.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
-            shown.set_position(judged(&runtime.stats()) - before);
+            let now = watched.now();
+            shown.set_length(now.known);
+            shown.set_position(now.done);
         }
         shown.finish_and_clear();
     });
-    Bar(Some(Shown { bar, stop: Some(stop), thread: Some(thread) }))
+    Bar(Some(Shown { progress, stop: Some(stop), thread: Some(thread) }))
 }
 
 impl Bar {
     /// Learns how many there are to judge, at most. Not asked for where no terminal shows it.
     pub fn expect(&self, links: impl FnOnce() -> usize) {
         if let Bar(Some(shown)) = self {
-            shown.bar.set_length(links() as u64);
+            shown.progress.expect(links() as u64);
         }
     }
 }

@@ -37,6 +37,11 @@ impl Census {
         self.0.refresh().expect("no session is open on this thread")
     }
 
+    /// How far the files have come, from here on.
+    pub fn progress(&self) -> larder::progress::Progress {
+        self.0.progress(["parse_file"])
+    }
+
     /// The work of the task functions so far.
     pub fn stats(&self) -> Stats {
         self.0.stats()

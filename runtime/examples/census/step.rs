@@ -98,8 +98,8 @@ fn memoized(
     // The work that is left for a later report is not known before it is done.
     let total = || (parsed(&before) == 0).then(|| census.count_files(roots));
     let done = {
-        let (census, before) = (census.clone(), parsed(&before));
-        move || parsed(&census.stats()) - before
+        let progress = census.progress();
+        move || progress.now().done
     };
     let bar = Progress::start(total, done);
     let report = census.report(roots);

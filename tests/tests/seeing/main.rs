@@ -7,6 +7,7 @@ mod explain;
 mod kit;
 mod observers;
 mod strands;
+mod timeline;
 mod world;
 
 use std::sync::{Arc, Mutex};
