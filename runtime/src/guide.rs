@@ -18,6 +18,9 @@
 //! | [`memory`] | what stays in memory, and how to bound it |
 //! | [`cycles`] | what happens when a task depends on itself |
 //! | [`testing`] | how to test values, and which bodies ran |
+//! | [`testing_what_runs`] | how to say in a test which bodies an edit may cost |
+//! | [`why`] | why did it run? |
+//! | [`cache_misses`] | my cache does not hit: from the symptom to the cause |
 //! | [`messages`] | what to do about a message of the compiler |
 //! | [`from_salsa`] | how a program of salsa is moved |
 //! | [`from_cached`] | how functions of `cached`, or a cache of moka, are moved |
@@ -64,6 +67,15 @@ pub mod cycles {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("guide/testing_what_runs.md")]
+pub mod testing_what_runs {}
+
+#[doc = include_str!("guide/why.md")]
+pub mod why {}
+
+#[doc = include_str!("guide/cache_misses.md")]
+pub mod cache_misses {}
 
 #[doc = include_str!("guide/messages.md")]
 pub mod messages {}

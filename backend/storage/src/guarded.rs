@@ -14,6 +14,7 @@ pub struct Guarded {
     storage: Arc<dyn BackingStorage>,
     rejected: [AtomicU64; Rejected::ALL.len()],
     errors: [AtomicU64; Operation::COUNT],
+    contradictions: AtomicU64,
 }
 
 /// A record could not be read: it may or may not be there.
@@ -72,12 +73,27 @@ impl RejectedCounts {
 impl Guarded {
     /// Guards `storage`.
     pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
-        Self { storage, rejected: Default::default(), errors: Default::default() }
+        Self {
+            storage,
+            rejected: Default::default(),
+            errors: Default::default(),
+            contradictions: AtomicU64::new(0),
+        }
     }
 
     /// The store itself.
     pub fn storage(&self) -> &Arc<dyn BackingStorage> {
         &self.storage
+    }
+
+    /// A run has come to another output than the one that is stored for the same reads.
+    pub(crate) fn note_contradiction(&self) {
+        self.contradictions.fetch_add(1, Relaxed);
+    }
+
+    /// How often that has happened.
+    pub(crate) fn contradictions(&self) -> u64 {
+        self.contradictions.load(Relaxed)
     }
 
     /// The payload of the record at `key`, or a miss: there is none, it is damaged, or the store failed.

@@ -131,6 +131,8 @@ pub struct WriteBehindStats {
     pub writes: u64,
     /// Bytes of keys and records in them.
     pub bytes: u64,
+    /// Runs that have come to another output than the one that was stored for the same reads, and have replaced it: their bodies are impure.
+    pub contradictions: u64,
     /// Attempts that failed.
     pub errors: u64,
     /// Whether the writer has given up: nothing more is stored by this process.
@@ -347,7 +349,8 @@ impl WriteBehind {
     pub fn stats(&self) -> WriteBehindStats {
         let queue = self.shared.queue.lock();
         let failing_since = queue.trouble.as_ref().map(|trouble| trouble.since);
-        WriteBehindStats { gave_up: queue.gave_up(), failing_since, ..queue.stats }
+        let contradictions = self.shared.store.contradictions();
+        WriteBehindStats { gave_up: queue.gave_up(), failing_since, contradictions, ..queue.stats }
     }
 
     /// The first error since the last success, once: to be reported to the user. Later ones are only counted.

@@ -184,6 +184,8 @@ impl State {
                     let before = self.traces.remove(same);
                     held.in_traces = before.in_traces;
                     if before.trace.fingerprint != held.trace.fingerprint {
+                        // From the same reads, another output: the body depends on something else.
+                        store.note_contradiction();
                         dropped.push(Held { in_traces: false, ..before });
                     }
                 }
