@@ -18,7 +18,6 @@
 //! | [`memory`] | what stays in memory, and how to bound it |
 //! | [`cycles`] | what happens when a task depends on itself |
 //! | [`testing`] | how to test values, and which bodies ran |
-//! | [`testing_what_runs`] | how to say in a test which bodies an edit may cost |
 //! | [`why`] | why did it run? |
 //! | [`cache_misses`] | my cache does not hit: from the symptom to the cause |
 //! | [`messages`] | what to do about a message of the compiler |
@@ -67,9 +66,6 @@ pub mod cycles {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
-
-#[doc = include_str!("guide/testing_what_runs.md")]
-pub mod testing_what_runs {}
 
 #[doc = include_str!("guide/why.md")]
 pub mod why {}

@@ -207,25 +207,3 @@ fn impure_bodies_are_named_with_what_they_read() {
     let first = &runtime.impure()[0];
     assert!(first.first.is_some() && first.second.is_some() && first.first != first.second);
 }
-
-#[test]
-fn a_store_counts_outputs_that_contradict_each_other() {
-    let runtime = Runtime::builder().storage(MemoryStorage::new()).build();
-    let file = runtime.input("f", "a b".to_owned());
-    let contradictions = || {
-        runtime.flush().unwrap();
-        runtime.stats().storage.unwrap().writer.contradictions
-    };
-    runtime.run(|| (kept(&file), impure(&file, 5)));
-    assert_eq!(contradictions(), 0);
-    runtime.run(|| {
-        impure::invalidate(&file, 5);
-        kept::invalidate(&file);
-    });
-    runtime.run(|| (kept(&file), impure(&file, 5)));
-    assert_eq!(contradictions(), 1, "one has come to another output, of the same reads");
-    // Other reads may lead to another output.
-    runtime.update(|update| update.set(&file, "c".to_owned())).unwrap();
-    runtime.run(|| (kept(&file), impure(&file, 5)));
-    assert_eq!(contradictions(), 1);
-}

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use larder_storage::record::{
-    Incomplete, InputRecord, Leaf, Trace, TraceSearch, find_trace, probe, read_dependents, read_leaves,
+    Incomplete, InputRecord, Leaf, NewReads, NewTask, NewTrace, Trace, TraceSearch, find_trace, probe,
+    read_dependents, read_leaves,
 };
 use larder_storage::{
     BackingStorage, Batch, Delivery, Digest, Filter, Group, Guarded, MemoryStorage, Opening, Operation,
@@ -400,4 +401,24 @@ fn a_flipped_bit_in_memory_is_never_a_wrong_value() {
         assert!(!verify_store(&store).unwrap().is_sound(), "a flip in {table:?} was not found");
     }
     assert!(hit[1..6].iter().all(|&hits| hits > 0 || hit.len() < 6) && hit[1] > 0, "{hit:?}");
+}
+
+#[test]
+fn an_output_that_contradicts_another_of_the_same_reads_is_counted() {
+    let (store, _) = open(MemoryStorage::new());
+    let writer = WriteBehind::start(store.clone(), WriteBehindOptions::default()).unwrap();
+    let run = |state, output: &[u8]| {
+        let (key, reads) = (encoded_key(14), reads_of(14, state));
+        let reads = NewReads::Here(&reads);
+        let trace = NewTrace { fingerprint: Digest::of(output), output, reads, emitted: &[] };
+        let mut group = Group::new();
+        group.ran(&NewTask { encoded_key: &key, generation: 1, trace });
+        assert!(matches!(writer.push(&mut group), Delivery::Accepted { .. }));
+        writer.flush().unwrap();
+        writer.stats().contradictions
+    };
+    assert_eq!(run(1, b"one"), 0);
+    assert_eq!(run(1, b"one"), 0, "the same again");
+    assert_eq!(run(2, b"two"), 0, "other reads, another output");
+    assert_eq!(run(1, b"three"), 1, "the reads of the first one");
 }
