@@ -60,7 +60,7 @@ fn agrees(world: &World, got: &Result<i64, TaskError>, wanted: Result<i64, Failu
             world.program.has_fixpoints()
         }
         (Err(error), Err(_)) if world.program.has_fixpoints() => !matches!(error, TaskError::Cancelled),
-        (Err(TaskError::Panicked { task, message }), Err(Failure::Removed)) => {
+        (Err(TaskError::Panicked { task, message, .. }), Err(Failure::Removed)) => {
             task.starts_with("input(") && message == "the input has been removed"
         }
         (Err(TaskError::Panicked { message, .. }), Err(failure @ Failure::Boom(_))) => {

@@ -60,7 +60,7 @@ fn a_handle_that_is_left_says_that_the_input_was_removed() {
     for _ in 0..2 {
         let error = runtime.try_run(|| length(&old)).unwrap_err();
         assert!(
-            matches!(&error, TaskError::Panicked { task, message }
+            matches!(&error, TaskError::Panicked { task, message, .. }
             if task == "input(\"the name\")" && message == "the input has been removed"),
             "{error}"
         );

@@ -176,7 +176,7 @@ fn picky(n: u32) -> u32 {
 #[test]
 fn a_panic_is_named_after_the_task_that_it_came_from() {
     let error = runtime(2).try_run(|| par_map(0..100, picky));
-    let Err(TaskError::Panicked { task, message }) = error else { panic!("{error:?}") };
+    let Err(TaskError::Panicked { task, message, .. }) = error else { panic!("{error:?}") };
     assert_eq!((task.as_str(), message.as_str()), ("picky(7)", "7 is not for me"));
 }
 

@@ -160,7 +160,7 @@ fn stalled(node: NodeRef) -> TaskError {
     let message = "work on a thread pool has waited for it for a minute, and the task that computes it may wait for that work; \
                    spread such work by `larder::par_map` or `larder::scope`, or ask for the task before going to the pool"
         .to_owned();
-    TaskError::Panicked { task: format!("{node:?}"), message }
+    TaskError::panicked(format!("{node:?}"), message)
 }
 
 impl Local {

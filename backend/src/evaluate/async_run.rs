@@ -352,11 +352,11 @@ impl Core {
     }
 
     fn publish_failure(&self, local: &Local, node: NodeRef, stop: Stop, begun: Option<&Begun>) {
-        let (stop, unseen) = cause(local, stop);
+        let (mut stop, unseen) = cause(local, stop);
         let this = local.engine().async_runs.land(node);
         // First the failure: strands that see the claim's end look for it.
         let mut place = self.failure.lock();
-        fail(local, node, &stop, begun);
+        fail(local, node, &mut stop, begun);
         *place = Some((stop, local.last_panic.take()));
         drop(place);
         drop(this);

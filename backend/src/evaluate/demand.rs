@@ -94,7 +94,7 @@ pub(crate) fn demand_once(local: &Local, node: NodeRef) -> Result<NodeRef, Stop>
 
 #[cold]
 fn removed(node: NodeRef) -> TaskError {
-    TaskError::Panicked { task: format!("{node:?}"), message: "the input has been removed".to_owned() }
+    TaskError::panicked(format!("{node:?}"), "the input has been removed".to_owned())
 }
 
 /// Whether the body of a claimed node has run so that the node is fresh, or failed.

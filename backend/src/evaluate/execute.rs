@@ -98,8 +98,8 @@ fn run_body(local: &Local, node: NodeRef, watched: impl Watched) -> Result<(), S
 #[cold]
 #[inline(never)]
 fn failed(local: &Local, node: NodeRef, stop: Stop, begun: Option<&Begun>) -> Stop {
-    let (stop, unseen) = cause(local, stop);
-    fail(local, node, &stop, begun);
+    let (mut stop, unseen) = cause(local, stop);
+    fail(local, node, &mut stop, begun);
     drop(unseen);
     stop
 }
@@ -266,15 +266,15 @@ impl Evicted {
 pub(crate) fn unfinished(node: NodeRef) -> TaskError {
     let message =
         "the task has ended while work that was carried out of it (`larder::current`) still runs".to_owned();
-    TaskError::Panicked { task: format!("{node:?}"), message }
+    TaskError::panicked(format!("{node:?}"), message)
 }
 
 /// Publishes a failed run. Its reads stay recorded, so that a change in them reaches the tasks that caught the failure.
 ///
-/// It runs no code of the user's that could panic: nothing would end the claim. `begun` is the run, if it is observed.
+/// `stop` goes on with the failure of this task in it. It runs no code of the user's that could panic: nothing would end the claim. `begun` is the run, if it is observed.
 #[cold]
 #[inline(never)]
-pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop, begun: Option<&Begun>) {
+pub(crate) fn fail(local: &Local, node: NodeRef, stop: &mut Stop, begun: Option<&Begun>) {
     if node.flag(Flags::ON_CYCLE) {
         if let Some(begun) = begun {
             begun.failed_on_cycle(local, node, stop);
@@ -284,6 +284,9 @@ pub(crate) fn fail(local: &Local, node: NodeRef, stop: &Stop, begun: Option<&Beg
     // Work that still runs can add nothing any more; the task has failed already.
     local.settle_carried();
     let error = local.failure_of_innermost(stop, node);
+    if let (Stop::Failed(held), TaskError::Panicked { .. }) = (stop, &error) {
+        **held = error.clone();
+    }
     local.mute();
     if let Some(begun) = begun {
         begun.failed(local, node, &error);

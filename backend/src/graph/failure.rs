@@ -87,6 +87,70 @@ impl fmt::Display for FixpointError {
 }
 impl std::error::Error for FixpointError {}
 
+/// The tasks that a failure came through on its way from the task that failed to where it was asked for: those that had asked for it, or
+/// for a task that had, and so on. A task that caught the failure ends the way.
+///
+/// For example, `page` asks for `title`, which asks for `parse`, which panics: the failure of `page` came through `title`, then `page`. At most 16
+/// names of at most 200 bytes are kept, of those next to the task that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Through {
+    tasks: Arc<Vec<String>>,
+    omitted: usize,
+}
+
+impl Through {
+    const MOST: usize = 16;
+
+    /// Returns the tasks as calls with their arguments, the one next to the task that failed first.
+    #[must_use]
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Returns how many tasks behind these are not named.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
+    fn add(&mut self, node: NodeRef) {
+        if self.tasks.len() >= Self::MOST {
+            self.omitted += 1;
+            return;
+        }
+        let name = short_name(node);
+        // A member of a cycle is met twice.
+        if self.tasks.last() != Some(&name) {
+            Arc::make_mut(&mut self.tasks).push(name);
+        }
+    }
+}
+
+impl fmt::Display for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for task in self.tasks() {
+            write!(f, "\n  asked for by {task}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\n  and so on, by {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+/// The most bytes of a short name.
+const LONGEST_NAME: usize = 200;
+
+/// Returns the call of a node, cut to 200 bytes.
+pub(crate) fn short_name(node: NodeRef) -> String {
+    let mut name = format!("{node:?}");
+    if name.len() > LONGEST_NAME {
+        name.truncate(name.floor_char_boundary(LONGEST_NAME - 3));
+        name.push_str("...");
+    }
+    name
+}
+
 /// Why a session, or a call in it, ended without a value.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -98,16 +162,20 @@ pub enum TaskError {
     /// The session was cancelled, by an update or by its token.
     Cancelled,
     /// A body panicked.
+    #[non_exhaustive]
     Panicked {
         /// The task, as a call with its arguments. A long argument is cut short.
         task: String,
         /// The panic's message.
         message: String,
+        /// The tasks that the failure came through: those that had asked, and did not catch it.
+        through: Through,
     },
     /// The runtime was made by the process that this one was forked from: threads that it waits for are missing here.
     Forked,
 }
 
+/// Prints one line; `{:#}` adds a line for each task that the failure came through.
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,7 +183,10 @@ impl fmt::Display for TaskError {
             Self::NoFixpoint(error) => error.fmt(f),
             Self::Cancelled => f.write_str("the session was cancelled"),
             Self::Forked => f.write_str(FORKED),
-            Self::Panicked { task, message } => write!(f, "task {task} panicked: {message}"),
+            Self::Panicked { task, message, through } => {
+                write!(f, "task {task} panicked: {message}")?;
+                if f.alternate() { through.fmt(f) } else { Ok(()) }
+            }
         }
     }
 }
@@ -138,7 +209,19 @@ impl TaskError {
 
     /// Returns the error that a panic of `task` with this payload is.
     pub(crate) fn of_panic(payload: &(dyn Any + Send), task: impl fmt::Debug) -> Self {
-        Self::Panicked { task: format!("{task:?}"), message: message_of(payload).to_owned() }
+        Self::panicked(format!("{task:?}"), message_of(payload).to_owned())
+    }
+
+    pub(crate) fn panicked(task: String, message: String) -> Self {
+        Self::Panicked { task, message, through: Through::default() }
+    }
+
+    /// Returns the error with which `node` fails, which has read a task that failed with this one.
+    pub(crate) fn passed(mut self, node: NodeRef) -> Self {
+        if let Self::Panicked { through, .. } = &mut self {
+            through.add(node);
+        }
+        self
     }
 
     /// Whether this is a panic with the message of `payload`.

@@ -19,11 +19,11 @@ impl Local {
 
     /// The error that a failed run of `node` is known by: a foreign panic is named after the innermost task.
     pub(crate) fn name_failure(&self, stop: &Stop, node: NodeRef) -> TaskError {
-        let Stop::Panicked(payload) = stop else { return stop.error(node) };
-        if let Some(error) = self.named(payload) {
-            return error;
-        }
-        let error = TaskError::of_panic(&***payload, node);
+        let Stop::Panicked(payload) = stop else { return stop.error(node).passed(node) };
+        let error = match self.named(payload) {
+            Some(error) => error.passed(node),
+            None => TaskError::of_panic(&***payload, node),
+        };
         *self.last_panic.borrow_mut() = Some((address_of(payload), error.clone()));
         error
     }

@@ -182,7 +182,7 @@ mod tests {
                   but it is being shutdown.\" }";
         assert_eq!(says(io), Some(Says::Gone));
         let missing = "there is no reactor running, must be called from the context of a Tokio 1.x runtime";
-        let error = TaskError::Panicked { task: "f()".into(), message: missing.into() };
+        let error = TaskError::panicked("f()".into(), missing.into());
         assert_eq!(Says::of(&error.into()), Some(Says::Gone));
         assert_eq!(says("Err: JoinError::Cancelled(Id(7))"), Some(Says::Dropped));
         assert_eq!(Says::of(&Stop::Cancelled), None);

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::restore::lasts;
 use crate::context::local::{Local, Naming};
 use crate::graph::edges::Edge;
+use crate::graph::failure::short_name;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
@@ -29,18 +30,6 @@ struct Buffers {
 
 /// How many reads are named on the way to why a task is not stored.
 const MOST_NAMES: usize = 8;
-
-/// The most bytes of such a name.
-const LONGEST_NAME: usize = 200;
-
-/// Cuts a name short.
-fn shortened(mut name: String) -> String {
-    if name.len() > LONGEST_NAME {
-        name.truncate(name.floor_char_boundary(LONGEST_NAME - 3));
-        name.push_str("...");
-    }
-    name
-}
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -149,9 +138,8 @@ impl Persistence {
 
     fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
         if self.counts.unstored(node.function, reason) {
-            // It runs the user's `Debug`.
-            let way = catch_unwind(AssertUnwindSafe(|| self.names_to_unstored(node, reason)));
-            self.counts.note_way(node.function, reason, way.unwrap_or_default());
+            let way = self.names_to_unstored(node, reason);
+            self.counts.note_way(node.function, reason, way);
         }
         wide::forget(node);
         Persisted::change(node, |persisted| {
@@ -175,9 +163,8 @@ impl Persistence {
             Reason::ReadsUnstored | Reason::ReadsFailed | Reason::ReadsLibrary | Reason::Collects
         );
         let way = if is_for_a_read { self.way_to_unstored(node) } else { Vec::new() };
-        let names =
-            |nodes: &[NodeRef]| nodes.iter().map(|node| shortened(format!("{node:?}"))).collect::<Vec<_>>();
-        let mut told = vec![shortened(format!("{node:?}"))];
+        let names = |nodes: &[NodeRef]| nodes.iter().map(|node| short_name(*node)).collect::<Vec<_>>();
+        let mut told = vec![short_name(node)];
         match way.len().checked_sub(MOST_NAMES) {
             None | Some(0) => told.extend(names(&way)),
             Some(more) => {
