@@ -23,6 +23,8 @@ pub mod progress;
 pub mod trace;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tracing")]
+mod tracing_events;
 pub mod env;
 pub mod fs;
 pub mod guide;

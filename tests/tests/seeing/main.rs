@@ -8,6 +8,7 @@ mod kit;
 mod observers;
 mod strands;
 mod timeline;
+mod tracing_events;
 mod world;
 
 use std::sync::{Arc, Mutex};
