@@ -1,4 +1,4 @@
-//! The protocols of `claim`, `gate`, `waits`, `held`, async runs and lookups, explored by shuttle: many schedules of a few threads, a
+//! The protocols of `claim`, `gate`, `waits`, `held`, `lanes`, async runs and lookups, explored by shuttle: many schedules of a few threads, a
 //! deadlock being a failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
 
 mod claims;
@@ -6,6 +6,7 @@ mod components;
 mod async_run;
 mod gate;
 mod held;
+mod lanes;
 mod lookup;
 mod stall;
 mod waits;

@@ -5,7 +5,10 @@
 //! - A thread that waits for its scope works on items of this scope, and on no other work.
 
 pub(crate) mod scope;
+pub(crate) mod columns;
 pub(crate) mod share;
+pub(crate) mod lanes;
+pub(crate) mod lane;
 pub(crate) mod outcomes;
 pub(crate) mod jobs;
 pub(crate) mod carry;

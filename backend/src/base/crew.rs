@@ -109,8 +109,23 @@ impl Crew {
         self.post(work, 0)
     }
 
+    /// Lets one more helper into work that is offered, unless there are as many as the crew has threads.
+    pub(crate) fn call_another(&self, work: &dyn Work) {
+        self.let_another_in(id_of(work));
+    }
+
+    fn let_another_in(&self, id: usize) {
+        let mut state = self.shared.state.lock();
+        let Some(at) = state.offers.iter().position(|offer| offer.id == id) else { return };
+        let offer = &mut state.offers[at];
+        if offer.tickets + offer.active < self.threads - 1 {
+            offer.tickets += 1;
+            self.wake(state, 1);
+        }
+    }
+
     fn post<'a>(&'a self, work: &'a dyn Work, helpers: usize) -> Offer<'a> {
-        let id = std::ptr::from_ref(work).cast::<()>().addr();
+        let id = id_of(work);
         assert!(!self.is_lost(), "the caller has looked");
         if self.threads > 1 {
             // SAFETY: only the lifetime changes. The pointer is used between taking a ticket and giving it back; `Offer`'s
@@ -201,6 +216,10 @@ impl Drop for Crew {
     }
 }
 
+fn id_of(work: &dyn Work) -> usize {
+    std::ptr::from_ref(work).cast::<()>().addr()
+}
+
 /// Work that is open to helpers. Dropping it waits for those that are inside.
 pub(crate) struct Offer<'a> {
     crew: &'a Crew,
@@ -229,13 +248,7 @@ impl Offer<'_> {
 
     /// Lets one more helper in, unless there are as many as the crew has threads.
     pub(crate) fn call_another(&self) {
-        let mut state = self.crew.shared.state.lock();
-        let Some(at) = state.offers.iter().position(|offer| offer.id == self.id) else { return };
-        let offer = &mut state.offers[at];
-        if offer.tickets + offer.active < self.crew.threads - 1 {
-            offer.tickets += 1;
-            self.crew.wake(state, 1);
-        }
+        self.crew.let_another_in(self.id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The synchronisation primitives that the protocols are written against.
 //!
-//! Protocol files (`claim`, `gate`, `waits`, `held`) name locks and atomics through this module only, so that the same
+//! Protocol files (`claim`, `gate`, `waits`, `held`, `lanes`) name locks and atomics through this module only, so that the same
 //! source is run by the program and, under `--cfg larder_model`, explored by the model checker.
 
 #[cfg(not(larder_model))]
@@ -10,7 +10,7 @@ pub(crate) use larder_storage::Signal;
 #[cfg(not(larder_model))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(larder_model))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The time.
 #[cfg(not(larder_model))]
@@ -22,7 +22,7 @@ pub(crate) fn now() -> std::time::Instant {
 #[cfg(larder_model)]
 pub(crate) use model::{Alarm, Condvar, Condvar as Signal, Mutex, MutexGuard, now, set_pace};
 #[cfg(larder_model)]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Wraps shuttle's primitives in the shape of parking_lot's: no poisoning, `wait` by mutable guard.
 #[cfg(larder_model)]
