@@ -54,7 +54,7 @@ pub use crate::{__function as function, __ran as ran};
 /// How many events are taken down at most.
 const MOST: usize = 1 << 20;
 
-/// Lets `time` pass for the results in `runtime` that expire (`ttl`, `expires`). What has expired is judged when a session opens alone, as
+/// Lets `time` pass for the results in `runtime` that expire (`ttl`, `expires`). Expiry is judged when a session opens alone, as
 /// ever.
 ///
 /// ```
@@ -91,7 +91,7 @@ pub fn watch_for<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> (R, Ran) {
     (result, Ran { runtime: runtime.clone(), events, lost })
 }
 
-/// What has happened in a runtime while it was watched.
+/// The events of a runtime while it was watched.
 ///
 /// Runs of the library's own functions (collections, parts, files) are left out: they follow from those of the program.
 #[derive(Debug)]

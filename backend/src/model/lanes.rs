@@ -1,4 +1,4 @@
-//! Lanes: each number is taken once, and none is left, whoever gives back what and waits for it.
+//! Lanes: each number is taken once, and none is left, however rations are given back.
 
 use std::sync::Arc;
 

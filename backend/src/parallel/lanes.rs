@@ -1,7 +1,7 @@
 //! Lanes: the numbers of a scope's items, divided among its participants.
 //!
 //! A participant occupies a lane, and goes through it from the front, one *ration* at a time. An empty lane is refilled with the
-//! next batch; when there are no more batches, with the rear half of another lane. What is left of a ration is given back when
+//! next batch; when there are no more batches, with the rear half of another lane. The rest of a ration is given back when
 //! others have nothing to do.
 //!
 //! ```text

@@ -186,7 +186,7 @@ impl<'a> Share<'a> {
                 range.end = course.items.start;
             }
             if !is_whole || self.finished.is_some() {
-                // What failed is the last of its stretch. The callback's reads are not this stretch's.
+                // A failed item is the last of its stretch. The callback's reads are not this stretch's.
                 self.end_stretch(local, stretch.take());
             }
             if self.finished.is_some() {
@@ -295,12 +295,12 @@ impl Pace {
         Self { most: 1, adapts, began: Instant::now() }
     }
 
-    /// Whether what was taken last takes long.
+    /// Whether the ration takes long.
     fn is_slow(&self) -> bool {
         self.began.elapsed() > LONG
     }
 
-    /// What was taken last has been run.
+    /// The ration has been run.
     fn adapt(&mut self) {
         if !self.adapts {
             return;
