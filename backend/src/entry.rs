@@ -15,4 +15,5 @@ pub(crate) mod explain;
 pub(crate) mod stats;
 pub(crate) mod abilities;
 pub(crate) mod store;
+pub(crate) mod identity;
 pub(crate) mod call;

@@ -25,6 +25,7 @@ pub use context::token::CancelToken;
 pub use context::watch::UpdateError;
 pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
+pub use entry::identity::{CodeIdentity, Identity};
 pub use entry::keyed::{KeyList, Keyed};
 /// Explanations of runs.
 pub mod explanation {

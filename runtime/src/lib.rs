@@ -46,11 +46,12 @@ pub use carry::{Carried, current};
 pub use collections::{InputMap, Keys, TaskMap, fold, par_fold, transient_fold};
 pub use larder_backend::slot::OwnedMagicAny;
 pub use larder_backend::{
-    Activity, Ask, CancelToken, CycleError, Digested, Emitted, FixpointError, FunctionMemory, FunctionStats,
-    GateHolder, GateStats, GateWait, GateWaiter, Held, Input, InputValue, KeyList, Keyed, KnownTask,
-    MemoryUse, Opened, PartOf, PartValue, Persist, PersistInput, PersistKey, Reason, Refreshed, Scope, Stats,
-    StorageStats, StoredPartOf, Swept, Task, TaskError, Through, Unstored, Update, UpdateError, UpdatePolicy,
-    Weigh, ask, emit, par_each, par_map, scope, session_data, try_par_map, untracked,
+    Activity, Ask, CancelToken, CodeIdentity, CycleError, Digested, Emitted, FixpointError, FunctionMemory,
+    FunctionStats, GateHolder, GateStats, GateWait, GateWaiter, Held, Identity, Input, InputValue, KeyList,
+    Keyed, KnownTask, MemoryUse, Opened, PartOf, PartValue, Persist, PersistInput, PersistKey, Reason,
+    Refreshed, Scope, Stats, StorageStats, StoredPartOf, Swept, Task, TaskError, Through, Unstored, Update,
+    UpdateError, UpdatePolicy, Weigh, ask, emit, par_each, par_map, scope, session_data, try_par_map,
+    untracked,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use larder_backend::storage::{FlushError, StorageError, StoreReport};
 use larder_backend::{
-    Activity, Config, Engine, Input, InputValue, KnownTask, MemoryUse, PersistInput, Refreshed, Stats, Swept,
-    TaskError, Update, UpdateError,
+    Activity, Config, Engine, Identity, Input, InputValue, KnownTask, MemoryUse, PersistInput, Refreshed,
+    Stats, Swept, TaskError, Update, UpdateError,
 };
 
 pub use self::builder::Builder;
@@ -78,6 +78,24 @@ impl Runtime {
     #[must_use]
     pub fn base(&self) -> Option<&Path> {
         self.engine.base_dir().map(|dir| &**dir)
+    }
+
+    /// Returns what has to agree before results in this runtime's store can be used by another one, to compare two machines. None without a
+    /// store.
+    ///
+    /// ```
+    /// use larder::{Runtime, storage::MemoryStorage};
+    ///
+    /// let at = |base: &str, code: &str| {
+    ///     let builder = Runtime::builder().base(base).storage(MemoryStorage::new());
+    ///     builder.code_identity(code).build().identity().unwrap()
+    /// };
+    /// assert!(at("/home/ann/repo", "v1").differences(&at("/build/repo", "v1")).is_empty());
+    /// assert_eq!(at("/build/repo", "v1").differences(&at("/build/repo", "v2")), ["code"]);
+    /// ```
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.engine.identity()
     }
 
     /// Settings for a runtime.

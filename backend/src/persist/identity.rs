@@ -138,6 +138,10 @@ impl Functions {
         }
     }
 
+    pub(crate) fn code(&self) -> Build {
+        self.build
+    }
+
     pub(crate) fn build(&self) -> Digest {
         self.build.digest()
     }

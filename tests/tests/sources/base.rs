@@ -238,3 +238,31 @@ fn a_base_that_is_a_link_gives_relative_paths_too() {
     let out = runtime.run(|| fs::canonicalize("out")).unwrap();
     assert_eq!(&*out, links.path().canonicalize().unwrap());
 }
+
+/// Runtimes whose identities do not differ hit what the other one has stored, and others do not.
+#[test]
+fn an_identity_tells_whether_results_can_be_used_elsewhere() {
+    let (here, there) = (tree(), tree());
+    let with_code = |dir: &Path, store: &MemoryStorage, code: &str| {
+        Runtime::builder().base(dir).storage(store.clone()).code_identity(code).try_build().unwrap()
+    };
+    for (code, differences) in [("base", &[][..]), ("other", &["code"])] {
+        let store = MemoryStorage::new();
+        let runtime = at(here.path(), &store);
+        runtime.run(everything);
+        let identity = runtime.identity().unwrap();
+        assert!(identity.to_string().contains("code: given "), "{identity}");
+        drop(runtime);
+        let other = with_code(there.path(), &store, code);
+        assert_eq!(other.identity().unwrap().differences(&identity), differences);
+        other.run(everything);
+        assert_eq!(other.stats().runs() == 0, differences.is_empty());
+    }
+    assert!(Runtime::new().identity().is_none());
+    let program = Runtime::builder().storage(MemoryStorage::new()).build().identity().unwrap();
+    assert!(program.to_string().contains("code: program "), "{program}");
+    assert_eq!(
+        program.differences(&at(here.path(), &MemoryStorage::new()).identity().unwrap()),
+        ["code", "base"]
+    );
+}
