@@ -1,5 +1,6 @@
 //! Parts of inputs are brought up to date by the update.
 
+use larder::testing::{ran, watch};
 use larder::{Input, Runtime, task_fn};
 
 use super::{of, runs};
@@ -38,8 +39,9 @@ fn a_part_that_stays_equal_is_not_even_marked() {
     next.pages[7] = "another".to_owned();
     runtime.update(|update| update.set(&input, next.clone())).unwrap();
     let length = next.pages[7].len() + first - "page 7".len();
-    assert_eq!(runtime.run(|| site(&input)), length);
-    assert_eq!((runs(&runtime, "render"), runs(&runtime, "site")), (51, 2));
+    let ran = watch(&runtime, || assert_eq!(runtime.run(|| site(&input)), length));
+    ran.assert_exactly(ran![render(&input, 7), site(&input)]);
+    ran.assert_hit(ran![render(&input, 6), render(&input, 8)]);
     assert_eq!(runs(&runtime, "part"), 52);
     // No reader of an equal part had to be looked at.
     assert_eq!(verified("render"), 0);
@@ -51,8 +53,8 @@ fn a_part_that_stays_equal_is_not_even_marked() {
 
     next.pages.push("more".to_owned());
     runtime.update(|update| update.set(&input, next.clone())).unwrap();
-    assert_eq!(runtime.run(|| site(&input)), length + "u: more".len());
-    assert_eq!((runs(&runtime, "render"), runs(&runtime, "site")), (102, 4));
+    let ran = watch(&runtime, || assert_eq!(runtime.run(|| site(&input)), length + "u: more".len()));
+    ran.assert_exactly(ran![render(&input, 50), site(&input)]);
 }
 
 #[test]
