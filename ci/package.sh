@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks that each library can be packaged, and what it would publish: its licence, its page, and no file from outside of it. With
+# Checks that each library and the command can be packaged, and what it would publish: its licence, its page, and no file from outside of it. With
 # cargo-semver-checks installed and a release tagged, the public interface is compared with that of the last release.
 set -eu
 cd "$(dirname "$0")/.."
 
-crates=(larder-storage larder-backend larder-macros larder)
+crates=(larder-storage larder-backend larder-macros larder larder-cli)
 arguments=()
 for crate in "${crates[@]}"; do arguments+=(-p "$crate"); done
 cargo package --quiet --allow-dirty --no-verify "${arguments[@]}"

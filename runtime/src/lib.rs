@@ -70,6 +70,10 @@ pub mod select {
 }
 
 #[doc(hidden)]
+#[path = "tools.rs"]
+pub mod __tools;
+
+#[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 

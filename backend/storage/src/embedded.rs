@@ -53,13 +53,14 @@ use super::{BackingStorage, Operation, StorageError, Table, Visit, Write, Writes
 pub struct RedbOptions {
     cache_bytes: usize,
     read_only: bool,
+    existing: bool,
     filter_after: u32,
     mode: u32,
 }
 
 impl Default for RedbOptions {
     fn default() -> Self {
-        Self { cache_bytes: 48 << 20, read_only: false, filter_after: 4096, mode: 0o600 }
+        Self { cache_bytes: 48 << 20, read_only: false, existing: false, filter_after: 4096, mode: 0o600 }
     }
 }
 
@@ -85,6 +86,14 @@ impl RedbOptions {
         self
     }
 
+    /// For a store that must be there and be sound: a file that is missing or damaged is an error, and is neither made, completed nor
+    /// renamed.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self
+    }
+
     /// After how many reads of tasks that are not stored the next commit makes a filter, which answers further such reads
     /// from memory; `u32::MAX` for never. The default is 4,096.
     ///
@@ -103,6 +112,11 @@ impl RedbOptions {
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
+    }
+
+    /// Whether a damaged file is set aside, and a missing one made.
+    fn may_replace(&self) -> bool {
+        !self.read_only && !self.existing
     }
 
     /// Opens or creates the store at `path`. The folder must exist.
@@ -218,7 +232,7 @@ impl RedbStorage {
         }
         // Closing writes; on a damaged file that may panic as well.
         let _ = contain(|| drop(before));
-        if !self.options.read_only
+        if self.options.may_replace()
             && let Ok(question) = self.file.set_aside(reason)
         {
             *self.set_aside.lock() = Some(question);

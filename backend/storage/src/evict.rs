@@ -101,12 +101,34 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
         evicted.tasks += 1;
         evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.task);
     }
-    commit(store, &mut batch)?;
-    while sweeper.has_work() {
-        sweeper.slice(store, &mut batch);
-        commit(store, &mut batch)?;
-    }
+    sweep(store, &mut sweeper, &mut batch)?;
     Ok(evicted)
+}
+
+/// Removes tasks, and the lists of dependents that are of no use without them.
+#[cfg(feature = "redb")]
+pub(crate) fn remove_tasks(
+    store: &Guarded,
+    tasks: impl Iterator<Item = TaskKey>,
+) -> Result<(), StorageError> {
+    let mut batch = Batch::new();
+    let mut sweeper = Sweeper::default();
+    for task in tasks {
+        let key = task.to_bytes();
+        sweeper.note(task.0, merge(store, key, &[TaskOp::Remove], &mut batch)?);
+        batch.delete(Table::Uses, &key);
+    }
+    sweep(store, &mut sweeper, &mut batch)
+}
+
+/// Commits the batch, then sweeps the lists of dependents of what went.
+fn sweep(store: &Guarded, sweeper: &mut Sweeper, batch: &mut Batch) -> Result<(), StorageError> {
+    commit(store, batch)?;
+    while sweeper.has_work() {
+        sweeper.slice(store, batch);
+        commit(store, batch)?;
+    }
+    Ok(())
 }
 
 /// The bytes that a task's current output takes in table `Values`, and the run that stored the task.

@@ -49,6 +49,8 @@ mod wire;
 // Jobs over a whole store.
 mod evict;
 mod filter;
+#[doc(hidden)]
+pub mod inspect;
 mod opening;
 mod sweep;
 mod verify;

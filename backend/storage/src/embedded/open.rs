@@ -50,14 +50,18 @@ pub(super) struct Db {
 pub(super) fn open(path: &Path, options: &RedbOptions) -> Result<Opened, StorageError> {
     let error = |trouble| error_of(trouble, path);
     let access = if options.read_only { Access::Read } else { Access::Write { mode: options.mode } };
-    let file = begin(path, access).map_err(error)?;
+    if options.existing {
+        // Not a promise, as the file may go before it is opened; but a path that leads to nothing is a mistake.
+        fs::metadata(path).map_err(|source| StorageError::failed(Operation::Open, source))?;
+    }
+    let file = begin(path, access, options).map_err(error)?;
     match open_file(&file, options) {
         Ok((db, snapshot)) => Ok(Opened { file, db, snapshot, set_aside: None }),
-        Err(Trouble::Damaged(reason)) if !options.read_only => {
+        Err(Trouble::Damaged(reason)) if options.may_replace() => {
             let question =
                 file.set_aside(&reason).map_err(|source| StorageError::failed(Operation::Open, source))?;
             drop(file);
-            let file = begin(path, access).map_err(error)?;
+            let file = begin(path, access, options).map_err(error)?;
             let (db, snapshot) = open_file(&file, options).map_err(error)?;
             Ok(Opened { file, db, snapshot, set_aside: Some(question) })
         }
@@ -77,9 +81,12 @@ fn error_of(trouble: Trouble, path: &Path) -> StorageError {
 }
 
 /// Opens and locks the file; if there is none, or one that was never completed, it is made.
-fn begin(path: &Path, access: Access) -> Result<Arc<StoreFile>, Trouble> {
+fn begin(path: &Path, access: Access, options: &RedbOptions) -> Result<Arc<StoreFile>, Trouble> {
     let file = StoreFile::open(path, access)?;
-    if create::beginning(&file).map_err(Trouble::failed)? == Beginning::Unfinished && file.is_writable() {
+    if create::beginning(&file).map_err(Trouble::failed)? == Beginning::Unfinished
+        && file.is_writable()
+        && !options.existing
+    {
         create::create(&file)?;
     }
     Ok(Arc::new(file))

@@ -1,0 +1,100 @@
+//! Sources and inputs, as they were last seen.
+
+use super::{InspectError, StoreReader};
+use crate::record::{InputRecord, SourceKind, SourceRecord, Stamp};
+use crate::{Digest, Rejected, Table, Visit};
+
+/// A stored source or input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredLeaf {
+    /// Its key among the reads of tasks.
+    pub key: Digest,
+    /// The kind.
+    pub kind: SourceKind,
+    /// Its path or name, in the bytes of the system that wrote it.
+    pub name: Box<[u8]>,
+    /// The fingerprint of its content or value.
+    pub fingerprint: Digest,
+    /// Its stamp; none of an input, and of a source that has none or did not exist.
+    pub stamp: Option<Stamp>,
+    /// Whether the stamp proves nothing.
+    pub is_racy: bool,
+    /// The bytes of an input's encoded value; none of a source.
+    pub value_bytes: Option<u64>,
+}
+
+impl StoredLeaf {
+    fn source(record: &SourceRecord<'_>) -> Self {
+        Self {
+            key: record.key(),
+            kind: record.kind,
+            name: record.name.into(),
+            fingerprint: record.content,
+            stamp: record.stamp,
+            is_racy: record.racy,
+            value_bytes: None,
+        }
+    }
+
+    fn input(record: &InputRecord<'_>) -> Self {
+        Self {
+            key: record.key(),
+            kind: SourceKind::Input,
+            name: record.name.into(),
+            fingerprint: record.fingerprint,
+            stamp: None,
+            is_racy: false,
+            value_bytes: Some(record.value.len() as u64),
+        }
+    }
+
+    fn decode(table: Table, payload: &[u8]) -> Option<Self> {
+        match table {
+            Table::Sources => SourceRecord::decode(payload).ok().map(|record| Self::source(&record)),
+            _ => InputRecord::decode(payload).ok().map(|record| Self::input(&record)),
+        }
+    }
+}
+
+impl StoreReader {
+    /// Returns the source or input of a key, if it is stored.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn leaf(&self, key: Digest) -> Result<Option<StoredLeaf>, InspectError> {
+        for table in [Table::Sources, Table::Inputs] {
+            if let Some(payload) = self.get(table, &key.to_bytes())? {
+                let leaf = StoredLeaf::decode(table, &payload);
+                if leaf.is_none() {
+                    self.store.reject(Rejected::Decode);
+                }
+                return Ok(leaf);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Visits all sources, then all inputs, each in the order of their keys.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn leaves(&self, mut visit: impl FnMut(StoredLeaf) -> Visit) -> Result<(), InspectError> {
+        let mut stopped = false;
+        for table in [Table::Sources, Table::Inputs] {
+            self.scan(table, &[], |_, payload| {
+                let Some(leaf) = StoredLeaf::decode(table, payload) else {
+                    self.store.reject(Rejected::Decode);
+                    return Visit::Continue;
+                };
+                let next = visit(leaf);
+                stopped = next == Visit::Stop;
+                next
+            })?;
+            if stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

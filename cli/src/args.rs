@@ -1,0 +1,211 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Looks into a store of larder: sizes, tasks, reasons, damage. A store is the file that a program names when it opens
+/// `RedbStorage`. While a program has it open, commands read a copy of it, and say so.
+///
+/// Exit codes: 0 done; 1 problems or differences found; 2 wrong usage; 3 the store cannot be opened, read or written;
+/// 4 no such task or function, or several.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sizes and counts by function and by table, and the identity of the store.
+    Stats(StatsArgs),
+    /// Lists tasks, in the order of their ids.
+    Ls(LsArgs),
+    /// Shows a task: its reads with fingerprints, its output, its traces, and what has read it.
+    Show(ShowArgs),
+    /// Explains whether a task would run now: which sources differ from what it has read, and through which tasks.
+    Explain(ExplainArgs),
+    /// Prints the graph of reads, as DOT or JSON.
+    Graph(GraphArgs),
+    /// Checks every record, and that what records name is there. Exit code 1 if something is wrong.
+    Verify(VerifyArgs),
+    /// Compares two stores by function and arguments. Exit code 1 if they differ.
+    Diff(DiffArgs),
+    /// Drops tasks that no root needs, and sources that nothing has read. The program that owns the store must not run.
+    Gc(GcArgs),
+    /// Gives back free space in the file. The program that owns the store must not run.
+    Compact(CompactArgs),
+    /// Prints a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, in roff.
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    /// Only tasks of this function: its path or the end of it, as `parse` for `census::syntax::parse`.
+    #[arg(long, short)]
+    pub(crate) function: Option<String>,
+    /// Only tasks whose arguments contain this text.
+    #[arg(long, short)]
+    pub(crate) text: Option<String>,
+    /// Only tasks that have read this source or input: its name, or the end of its path.
+    #[arg(long, short)]
+    pub(crate) path: Option<String>,
+    /// Only tasks that have to be verified before they are used.
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// At most so many; 0 for all.
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub(crate) limit: u64,
+    /// Begin behind this id, with which the page before ended.
+    #[arg(long)]
+    pub(crate) after: Option<String>,
+}
+
+/// How a task is named.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// The task: the beginning of its id, or the path of its function or the end of it.
+    pub(crate) task: String,
+    /// With a function: text that the arguments contain.
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Show at most so many reads and dependents each; 0 for all.
+    #[arg(long, short = 'n', default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Where relative paths of sources start. The program's base directory, if it has one.
+    #[arg(long)]
+    pub(crate) base: Option<PathBuf>,
+    /// Visit at most so many tasks below it.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) most: usize,
+    /// Show at most so many differences; 0 for all.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// The format of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// For Graphviz.
+    Dot,
+    /// Nodes and edges.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    /// Begin at this task: the beginning of its id, or a function. Without it, at all tasks of the filters below.
+    pub(crate) task: Option<String>,
+    /// With a function: text that the arguments contain.
+    pub(crate) text: Option<String>,
+    /// Begin at the tasks of this function.
+    #[arg(long, short)]
+    pub(crate) function: Option<String>,
+    /// Begin at this source or input, by its name or the end of its path, and follow dependents.
+    #[arg(long, short)]
+    pub(crate) path: Option<String>,
+    /// Follow reads so many steps.
+    #[arg(long, short, default_value_t = 3)]
+    pub(crate) depth: usize,
+    /// Follow dependents instead of reads: what would be affected by a change.
+    #[arg(long)]
+    pub(crate) dependents: bool,
+    /// At most so many nodes.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) most: usize,
+    /// The format. `--json` asks for JSON as well.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub(crate) format: GraphFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The first store's file.
+    pub(crate) before: PathBuf,
+    /// The second store's file.
+    pub(crate) after: PathBuf,
+    /// List at most so many tasks; 0 for all.
+    #[arg(long, short = 'n', default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    /// Keep what tasks of this function need, and drop the rest. May be given several times.
+    #[arg(long, short)]
+    pub(crate) keep: Vec<String>,
+    /// Drop what no task needs that was stored or used in the last so many runs.
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) unused_for: Option<u64>,
+    /// Drop what only replaced code needs: functions of which other code was used later.
+    #[arg(long)]
+    pub(crate) old_code: bool,
+    /// Drop the least recently used until keys and records take at most so many bytes. `K`, `M` and `G` count in powers of 1024.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) max_bytes: Option<u64>,
+    /// Only say what would go. Reads, and so works while the owner runs.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+}
+
+/// Reads a number of bytes: `500`, `64M`, `2G`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "not a number of bytes, as `500`, `64M` or `2G`".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too many bytes".to_owned())
+}

@@ -1,0 +1,25 @@
+//! Looking at sources by their stored names, for programs that read stores. Not for people: it changes without notice.
+
+use std::path::Path;
+
+use larder_backend::storage::Digest;
+use larder_backend::storage::record::{SourceKind, Stamp};
+use larder_backend::{Look, Observer, Seen};
+
+use crate::{env, fs};
+
+/// Returns the fingerprint that a source has now, or none if it is of a kind that cannot be looked at. A relative path starts at
+/// `base`, if there is one. What a stored source was last seen as spares reading its content, if its stamp is the same.
+pub fn fingerprint_now(
+    base: Option<&Path>,
+    (kind, name): (SourceKind, &[u8]),
+    (content, stamp, racy): (Digest, Option<Stamp>, bool),
+) -> Option<Digest> {
+    let mut observers = fs::OBSERVERS.iter().chain([&env::OBSERVER]);
+    let observer: &Observer = observers.find(|observer| observer.kind == kind)?;
+    let last = Seen { content, stamp, racy };
+    Some(match (observer.look)(base, name, &last) {
+        Look::Same => content,
+        Look::Seen(seen) => seen.content,
+    })
+}
