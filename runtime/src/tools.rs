@@ -9,7 +9,7 @@ use larder_backend::{Look, Observer, Seen};
 use crate::{env, fs};
 
 /// Returns the fingerprint that a source has now, or none if it is of a kind that cannot be looked at. A relative path starts at
-/// `base`, if there is one. What a stored source was last seen as spares reading its content, if its stamp is the same.
+/// `base`, if there is one. The last look at a stored source spares reading its content, if its stamp is the same.
 pub fn fingerprint_now(
     base: Option<&Path>,
     (kind, name): (SourceKind, &[u8]),

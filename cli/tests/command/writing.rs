@@ -48,7 +48,7 @@ fn gc_drops_what_was_not_used_for_some_runs() {
     let scene = Scene::new();
     scene.runs(&["a.txt"]);
     scene.larder("gc", &["--unused-for", "1"]).fine();
-    // What the root of the last run needs was not used itself, and stays.
+    // The tasks that the root of the last run needs were not used themselves, and stay.
     assert_eq!(tasks(&scene), ["count_words", "report", "shout"]);
     assert_eq!(scene.larder("gc", &["--unused-for", "0"]).code, 2);
 }

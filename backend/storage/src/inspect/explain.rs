@@ -32,7 +32,7 @@ pub enum Difference {
         task: TaskKey,
         /// The fingerprint that the last task of the chain has recorded.
         recorded: Digest,
-        /// That of its stored output.
+        /// The fingerprint of its stored output.
         now: Digest,
         /// From the explained task to the reader.
         chain: Chain,
@@ -66,7 +66,7 @@ pub struct Explanation {
     pub may_run: Vec<TaskKey>,
     /// Leaves below the task that were looked at.
     pub leaves: u64,
-    /// Those of them that this program cannot look at: inputs, and sources of kinds that it does not know.
+    /// Leaves among them that this program cannot look at: inputs, and sources of kinds that it does not know.
     pub unseen: u64,
     /// Tasks below it, itself included, that were visited.
     pub visited: u64,

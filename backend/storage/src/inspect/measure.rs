@@ -18,7 +18,7 @@ pub struct FunctionMeasure {
     pub code: Option<Digest>,
     /// Stored tasks.
     pub tasks: u64,
-    /// Those of them that have to be verified before they are used.
+    /// Tasks among them that have to be verified before they are used.
     pub stale: u64,
     /// Stored traces, older ones included.
     pub traces: u64,
