@@ -56,6 +56,8 @@ fn items_results_and_jobs_are_moved_and_dropped_well() {
             assert_eq!(runtime.run(|| until(&x, 4)).is_err(), value == 2);
             assert_eq!(runtime.run(|| jobs(&x))[2].len() as u64, value + 2);
             assert_eq!(runtime.run(|| sum::collect::<u64>(&x, 4)), [0, 1, 2, 3]);
+            // Enough for rations of several items, some of which are given back.
+            assert_eq!(runtime.run(|| sum(&x, 24)) as u64, (0..24).map(|n| value + n).sum::<u64>());
         }
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             runtime.run(|| {
