@@ -10,4 +10,5 @@ mod fanning;
 mod futures;
 mod nodes;
 mod parts;
+mod seen;
 mod stored;
