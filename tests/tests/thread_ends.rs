@@ -173,3 +173,20 @@ fn what_a_thread_does_while_it_ends_is_counted() {
         assert_eq!(rt.run(|| half(&input)), 10);
     });
 }
+
+#[task_fn(transient)]
+fn once(number: u32) -> u32 {
+    number
+}
+
+/// A scope of threads ends before their thread-locals do.
+#[test]
+fn the_counts_of_a_thread_that_is_about_to_end_are_never_missing() {
+    let rt = Runtime::new();
+    for number in 0..500 {
+        thread::scope(|scope| {
+            scope.spawn(|| rt.run(|| once(number)));
+        });
+        assert_eq!(rt.stats().get("once").map(|once| once.runs), Some(u64::from(number) + 1));
+    }
+}

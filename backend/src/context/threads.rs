@@ -40,6 +40,20 @@ impl Threads {
         self.records.lock().values().filter_map(Weak::upgrade).collect()
     }
 
+    /// All that are there, and none that is on its way out: the counts of those that are not among them are in `totals`, which is
+    /// to be read afterwards.
+    pub(crate) fn counted(&self) -> Vec<Arc<Local>> {
+        loop {
+            // Kept until the lock has been given back: to let go of a record may be the last thing that it waits for, and takes the lock.
+            let all: Vec<_> = self.records.lock().values().map(Weak::upgrade).collect();
+            if all.iter().all(Option::is_some) {
+                return all.into_iter().flatten().collect();
+            }
+            // Its thread is about to take it off the list, and runs nothing of the user's before.
+            std::thread::yield_now();
+        }
+    }
+
     /// The engine ends.
     pub(crate) fn clear(&self) {
         self.records.lock().clear();

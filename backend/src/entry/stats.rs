@@ -130,8 +130,9 @@ impl Engine {
     /// The mean time of a run of a function, by its index; `None` if none has ended yet.
     pub(crate) fn usual_time(&self, function: u32) -> Option<Duration> {
         let mut sums = Sums::default();
+        let locals = self.threads.counted();
         self.threads.totals.add_to(function, &mut sums);
-        self.threads.all().iter().for_each(|local| local.counters.add_to(function, &mut sums));
+        locals.iter().for_each(|local| local.counters.add_to(function, &mut sums));
         let nanos = sums.first_nanos.saturating_add(sums.timed_nanos);
         Some(Duration::from_nanos(nanos.checked_div(sums.first_runs + sums.timed_runs)?))
     }
@@ -139,7 +140,7 @@ impl Engine {
     /// Statistics of all task functions. Costs a look at every thread's counters; nothing is stopped for it.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let locals = self.threads.all();
+        let locals = self.threads.counted();
         let mut functions = Vec::new();
         for (index, task_fn) in self.functions.all().into_iter().enumerate() {
             if task_fn.is_leaf() {
@@ -162,7 +163,7 @@ impl Engine {
     /// Returns how many tasks of these functions, or of all if there is none, were computed, verified or restored so far, and how many
     /// bodies have begun and not ended. Async bodies are not among these.
     pub fn progress(&self, functions: &[String]) -> (u64, u64) {
-        let locals = self.threads.all();
+        let locals = self.threads.counted();
         let (mut done, mut running) = (0, 0);
         for (index, task_fn) in self.functions.all().into_iter().enumerate() {
             let is_wanted = functions.is_empty() || functions.iter().any(|name| name == task_fn.site.name);

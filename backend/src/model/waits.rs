@@ -95,6 +95,7 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
                 beneath: None,
                 demand: None,
                 token: None,
+                data: None,
                 foreign: false,
             });
             let helper = {
