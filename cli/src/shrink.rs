@@ -32,7 +32,8 @@ pub(crate) fn gc(args: &GcArgs, out: &mut Out) -> Result<Outcome, CliError> {
         }
         return Ok(Outcome::Fine);
     }
-    read_all(&reader)?;
+    // A damaged store is refused before anything is written.
+    reader.expect_sound()?;
     drop(reader);
     let done = collect(&args.store, &plan, &what)?;
     report(&done, plan.of, out)
@@ -41,16 +42,11 @@ pub(crate) fn gc(args: &GcArgs, out: &mut Out) -> Result<Outcome, CliError> {
 pub(crate) fn compact(store: &Path, out: &mut Out) -> Result<Outcome, CliError> {
     let reader = open(store)?;
     refuse_if_held(&reader, store)?;
-    read_all(&reader)?;
+    // A damaged store is refused before anything is written.
+    reader.expect_sound()?;
     drop(reader);
     let done = larder_storage::inspect::compact(store)?;
     report(&done, 0, out)
-}
-
-/// Reads every record: a file with a damaged page is refused before anything is written.
-fn read_all(reader: &StoreReader) -> Result<(), CliError> {
-    reader.measure()?;
-    Ok(())
 }
 
 fn refuse_if_held(reader: &StoreReader, path: &Path) -> Result<(), CliError> {

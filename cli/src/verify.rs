@@ -2,7 +2,7 @@
 
 use larder_storage::inspect::StoreReader;
 use larder_storage::record::TaskRecord;
-use larder_storage::{Damage, StoreReport, Table as StoreTable, TaskKey, Visit, verify_store};
+use larder_storage::{Damage, StoreReport, Table as StoreTable, TaskKey, Visit};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Outcome};
@@ -23,8 +23,7 @@ struct References {
 }
 
 pub(crate) fn run(reader: &StoreReader, out: &mut Out) -> Result<Outcome, CliError> {
-    let report = verify_store(reader.guarded())
-        .map_err(|source| larder_storage::inspect::InspectError::Read { path: "the store".into(), source })?;
+    let report = reader.verify()?;
     let references = references(reader)?;
     let is_sound = report.is_sound() && references.no_output.is_empty() && references.no_reads.is_empty();
     if out.is_json() {

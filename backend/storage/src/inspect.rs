@@ -40,8 +40,8 @@ pub use self::shrink::{collect, compact};
 pub use self::task::{KeyPrefix, StoredTask};
 use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key};
 use super::{
-    BackingStorage, Digest, FunctionId, Guarded, ReadFailure, Rejected, RejectedCounts, StorageError, Table,
-    Visit,
+    BackingStorage, Digest, FunctionId, Guarded, Operation, ReadFailure, Rejected, RejectedCounts,
+    StorageError, StoreReport, Table, Visit, verify_store,
 };
 
 /// A store that is only read.
@@ -130,9 +130,26 @@ impl StoreReader {
         &self.head
     }
 
-    /// Returns the checked store below, for [`verify_store`](super::verify_store).
-    pub fn guarded(&self) -> &Guarded {
-        &self.store
+    /// Reads every record and checks it; see [`verify_store`].
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn verify(&self) -> Result<StoreReport, InspectError> {
+        verify_store(&self.store).map_err(|source| self.failed(source))
+    }
+
+    /// Reads every record, and fails if one is damaged: for a command that is about to write. Costs what [`StoreReader::measure`] does.
+    ///
+    /// # Errors
+    /// If a record is damaged, or the store fails.
+    pub fn expect_sound(&self) -> Result<(), InspectError> {
+        match self.measure()?.rejected {
+            0 => Ok(()),
+            damaged => {
+                let reason = format!("records that do not hold: {damaged}").into();
+                Err(self.failed(StorageError::Damaged { operation: Operation::Scan, table: None, reason }))
+            }
+        }
     }
 
     /// Returns the records that this reader has met and rejected, by reason.

@@ -1,5 +1,7 @@
 //! Files that are no stores, damaged stores, and names that would do something to a terminal.
 
+use larder_storage::{BackingStorage, Batch, Table};
+
 use super::*;
 
 const COMMANDS: [&str; 9] = ["stats", "ls", "show", "explain", "graph", "verify", "diff", "gc", "compact"];
@@ -39,6 +41,46 @@ fn what_is_no_store_is_refused_and_not_touched() {
     // A store in which nothing was ever stored.
     drop(RedbStorage::open(scene.path("blank.redb")).unwrap());
     refused(&scene.path("blank.redb"), folder);
+}
+
+/// Puts a record with a sound checksum into a store.
+fn put(store: &Path, table: Table, key: &[u8], payload: &[u8]) {
+    let mut batch = Batch::new();
+    batch.seal(table, key, |out| out.extend_from_slice(payload));
+    RedbStorage::open(store).unwrap().commit(batch.writes()).unwrap();
+}
+
+#[test]
+fn a_store_of_another_format_is_refused_and_not_touched() {
+    let scene = Scene::new();
+    let head = |format: u16| {
+        let mut head = 0x0102_0304_u32.to_ne_bytes().to_vec();
+        head.extend_from_slice(&format.to_le_bytes());
+        head.extend_from_slice(&[1, 0, 8]);
+        head.extend_from_slice(&[0; 28]);
+        head
+    };
+    put(&scene.store(), Table::Meta, b"store", &head(3));
+    refused(&scene.store(), scene.folder.path());
+    assert!(on("stats", &scene.store()).err.contains("format 3"));
+    // It is the format alone that is refused.
+    put(&scene.store(), Table::Meta, b"store", &head(2));
+    assert_eq!(on("stats", &scene.store()).code, 0);
+}
+
+#[test]
+fn a_damaged_record_is_told_and_keeps_commands_from_writing() {
+    let scene = Scene::new();
+    put(&scene.store(), Table::Tasks, &[7; 16], b"no task");
+    let before = std::fs::read(scene.store()).unwrap();
+    assert_eq!(scene.larder("verify", &["--json"]).json()["sound"], false);
+    assert_eq!(on("verify", &scene.store()).code, 1);
+    assert!(on("stats", &scene.store()).fine().contains("1 damaged record"));
+    for command in ["gc", "compact"] {
+        let ran = on(command, &scene.store());
+        assert!(ran.code == 3 && ran.err.contains("store.redb"), "{command}: {}", ran.err);
+    }
+    assert_eq!(std::fs::read(scene.store()).unwrap(), before);
 }
 
 #[cfg(unix)]
