@@ -40,7 +40,7 @@ pub use entry::untracked::untracked;
 pub use evaluate::emit::emit;
 pub use evaluate::handle::Task;
 pub use graph::emitted::Emitted;
-pub use graph::failure::{CycleError, FixpointError, TaskError, Through};
+pub use graph::failure::{CycleError, FixpointError, TaskError, Through, ValueChange};
 pub use graph::reason::Reason;
 pub use parallel::jobs::{Scope, scope};
 pub use parallel::scope::{par_each, par_map, try_par_map};

@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, FnArg, GenericParam, Generics, Lifetime, ParenthesizedGenericArguments, Receiver, ReturnType,
-    Signature, TraitBound, Type, TypeBareFn, TypeImplTrait, TypeParamBound, TypeReference, WherePredicate,
+    Attribute, Expr, FnArg, GenericParam, Generics, Lifetime, ParenthesizedGenericArguments, Receiver,
+    ReturnType, Signature, TraitBound, Type, TypeBareFn, TypeImplTrait, TypeParamBound, TypeReference,
+    WherePredicate,
 };
 
 use crate::body;
@@ -257,19 +258,52 @@ fn asynchrony(sig: &Signature, body: &TokenStream, options: &Options, errors: &m
 }
 
 fn cycles(sig: &Signature, options: &Options, errors: &mut Errors) {
-    match (&options.cycle_initial, &options.cycle_rounds) {
-        (Some(initial), _) if sig.asyncness.is_some() => errors.at(
-            initial,
-            "an `async fn` cannot have `cycle_initial`: a body that is resolved by iteration runs several times in one \
-             go, and cannot be suspended in between; move the part that depends on itself to a plain function, which \
-             this one can call, and await what that needs before",
-        ),
-        (None, Some(rounds)) => errors.at(
+    let Options { cycle_initial, cycle_rounds, cycle_step, cycle_fallback, .. } = options;
+    if sig.asyncness.is_some() {
+        if let Some(initial) = cycle_initial {
+            errors.at(
+                initial,
+                "an `async fn` cannot have `cycle_initial`: a body that is resolved by iteration runs several times in \
+                 one go, and cannot be suspended in between; move the part that depends on itself to a plain function, \
+                 which this one can call, and await what that needs before",
+            );
+        }
+        if let Some(fallback) = cycle_fallback {
+            errors.at(
+                fallback,
+                "an `async fn` cannot have `cycle_fallback`: a cycle through an async body stays an error, as others may \
+                 wait for it while it is suspended; move the part that depends on itself to a plain function, which this \
+                 one can call, and await what that needs before",
+            );
+        }
+    }
+    for (name, value) in [("cycle_initial", cycle_initial), ("cycle_fallback", cycle_fallback)] {
+        if let Some(closure @ Expr::Closure(_)) = value {
+            errors.at(
+                closure,
+                format!(
+                    "`{name}` is a value, not a closure; write its body alone, which can name the parameters: \
+                     `{name} = f(x)`"
+                ),
+            );
+        }
+    }
+    if cycle_initial.is_some() || cycle_fallback.is_some() {
+        return;
+    }
+    if let Some(rounds) = cycle_rounds {
+        errors.at(
             rounds,
             "`cycle_rounds` bounds how a cycle is resolved, and without an initial value it is not; add \
              `cycle_initial = ..`, or remove it",
-        ),
-        _ => {}
+        );
+    }
+    if let Some(step) = cycle_step {
+        errors.at(
+            step,
+            "`cycle_step` makes the value of a round from that of the round before, and without an initial value there \
+             is no first one; add `cycle_initial = ..`, or remove it",
+        );
     }
 }
 

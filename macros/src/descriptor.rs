@@ -8,7 +8,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{AttrStyle, Index, Type};
+use syn::{AttrStyle, Expr, Index, Type};
 
 use crate::params::{Param, Passing, Role};
 use crate::task::{Task, generated, generated_at};
@@ -344,18 +344,46 @@ fn resolve(task: &Task<'_>) -> Option<TokenStream> {
 /// In how many rounds the value of a task on a cycle may change, unless the function says something else.
 const ROUNDS: u32 = 200;
 
-/// The initial value is an expression in the parameters.
+/// Returns the calls that say how a cycle is resolved. Initial value, step and fallback are expressions in the parameters.
 fn cycle(task: &Task<'_>) -> Option<TokenStream> {
-    let initial = task.options.cycle_initial.as_ref()?;
+    let options = task.options;
     let (key, output) = (key(task), task.output());
-    let rounds = match &task.options.cycle_rounds {
+    let this = bound_receiver(task);
+    let bindings = bindings(task, &generated!(#[allow(unused_variables, unused_mut, clippy::all)]));
+    let renamed = |expr: &Expr| body::rename_self(expr.to_token_stream());
+    if let Some(fallback) = &options.cycle_fallback {
+        let fallback = renamed(fallback);
+        return Some(generated!(.cycle_fallback(|key: &#key| -> #output { #this #bindings #fallback })));
+    }
+    let initial = renamed(options.cycle_initial.as_ref()?);
+    let rounds = match &options.cycle_rounds {
         Some(rounds) => rounds.to_token_stream(),
         None => ROUNDS.to_token_stream(),
     };
-    let this = bound_receiver(task);
-    let bindings = bindings(task, &generated!(#[allow(unused_variables, unused_mut, clippy::all)]));
-    let initial = body::rename_self(initial.to_token_stream());
-    Some(generated!(.cycle(|key: &#key| -> #output { #this #bindings #initial }, #rounds)))
+    let mut calls = generated!(.cycle(|key: &#key| -> #output { #this #bindings #initial }, #rounds));
+    if let Some(step) = &options.cycle_step {
+        let at = generated_at(step.span());
+        let step = renamed(step);
+        let call = quote_spanned!(at=> ::larder::__private::v1::step::<#output>(#step, previous, new, round));
+        calls.extend(generated!(.cycle_step(
+            |key: &#key, previous: &#output, new: #output, round: u32| -> #output { #this #bindings #call }
+        )));
+    }
+    calls.extend(shown(task));
+    Some(calls)
+}
+
+/// Returns the call that says how outputs are printed in the failure of a cycle, if they may be.
+fn shown(task: &Task<'_>) -> Option<TokenStream> {
+    let (p, output) = (task.p(), task.output());
+    task.options.secret_args.is_none().then(|| {
+        let show = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Show::<#output>::DEBUG);
+        generated!(.shown({
+            #[allow(unused_imports)]
+            use #p::NoShow as _;
+            #show
+        }))
+    })
 }
 
 fn generated_span() -> proc_macro2::Span {

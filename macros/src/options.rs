@@ -28,11 +28,13 @@ pub(crate) struct Options {
     pub(crate) lru: Option<Expr>,
     pub(crate) max_future: Option<Expr>,
     pub(crate) cycle_initial: Option<Expr>,
+    pub(crate) cycle_step: Option<Expr>,
+    pub(crate) cycle_fallback: Option<Expr>,
     pub(crate) cycle_rounds: Option<Expr>,
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 19] = [
+const KNOWN: [(&str, Option<&str>); 21] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
@@ -48,6 +50,8 @@ const KNOWN: [(&str, Option<&str>); 19] = [
     ("lru", Some("128")),
     ("keep", None),
     ("cycle_initial", Some("Vec::new()")),
+    ("cycle_step", Some("|previous, new, round| new")),
+    ("cycle_fallback", Some("Vec::new()")),
     ("cycle_rounds", Some("200")),
     ("secret_args", None),
     ("max_future", Some("1024")),
@@ -55,7 +59,7 @@ const KNOWN: [(&str, Option<&str>); 19] = [
 ];
 
 /// Pairs that cannot stand together, with the reason.
-const CONTRADICTIONS: [(&str, &str, &str); 7] = [
+const CONTRADICTIONS: [(&str, &str, &str); 10] = [
     ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
     (
         "transient",
@@ -83,6 +87,17 @@ const CONTRADICTIONS: [(&str, &str, &str); 7] = [
         "cycle_initial",
         "a cycle is resolved when no result differs from the one before, so that they have to be compared; keep one",
     ),
+    (
+        "cycle_fallback",
+        "cycle_initial",
+        "a task on a cycle has its fallback as it is, or what iteration from its initial value comes to; keep one",
+    ),
+    (
+        "cycle_fallback",
+        "cycle_step",
+        "a step is taken from one round of an iteration to the next, and a fallback is not iterated; keep one",
+    ),
+    ("cycle_fallback", "cycle_rounds", "rounds bound an iteration, and a fallback is not iterated; keep one"),
 ];
 
 impl Options {
@@ -177,6 +192,8 @@ impl Options {
             "lru" => &mut self.lru,
             "max_future" => &mut self.max_future,
             "cycle_initial" => &mut self.cycle_initial,
+            "cycle_step" => &mut self.cycle_step,
+            "cycle_fallback" => &mut self.cycle_fallback,
             "cycle_rounds" => &mut self.cycle_rounds,
             _ => unreachable!("`{name}` is listed with a value in `KNOWN`"),
         }
@@ -193,7 +210,7 @@ fn contradictions(seen: &[Ident], errors: &mut Errors) {
 }
 
 /// Options of the crates `cached` and `salsa` and of others that keep results, and what stands in their place here.
-const ELSEWHERE: [(&[&str], &str); 13] = [
+const ELSEWHERE: [(&[&str], &str); 14] = [
     (
         &["size", "max_size", "max_entries", "capacity", "unbound"],
         "a result is kept for as long as it is current; `forget` drops one",
@@ -206,8 +223,13 @@ const ELSEWHERE: [(&[&str], &str); 13] = [
         "a call returns a clone, and `f::with(args, |output| ..)` borrows; wrap what is expensive to clone in an `Arc`",
     ),
     (
-        &["recovery_fn", "cycle_fn", "cycle_result", "cycle_recover"],
-        "a cycle is resolved by iteration from a value to begin with: `cycle_initial = ..`, `cycle_rounds = ..`",
+        &["cycle_result", "recovery_fn", "cycle_recover"],
+        "a value for the calls on a cycle, without iteration: `cycle_fallback = ..`, an expression that can name the parameters",
+    ),
+    (
+        &["cycle_fn"],
+        "a cycle is resolved by iteration from `cycle_initial = ..`; what to go on with after a round is \
+         `cycle_step = |previous, new, round| ..`",
     ),
     (
         &["durability"],

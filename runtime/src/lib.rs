@@ -50,8 +50,8 @@ pub use larder_backend::{
     FunctionStats, GateHolder, GateStats, GateWait, GateWaiter, Held, Identity, Input, InputValue, KeyList,
     Keyed, KnownTask, MemoryUse, Opened, PartOf, PartValue, Persist, PersistInput, PersistKey, Reason,
     Refreshed, Scope, Stats, StorageStats, StoredPartOf, Swept, Task, TaskError, Through, Unstored, Update,
-    UpdateError, UpdatePolicy, Weigh, ask, emit, par_each, par_map, scope, session_data, try_par_map,
-    untracked,
+    UpdateError, UpdatePolicy, ValueChange, Weigh, ask, emit, par_each, par_map, scope, session_data,
+    try_par_map, untracked,
 };
 pub use larder_macros::task_fn;
 pub use runtime::{Builder, Runtime};

@@ -10,8 +10,8 @@ pub mod v1 {
     pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{
         Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn,
-        NoWeight, RawTaskFn, Recall, Signed, Site, TaskFn, Total, Weight, Written, first_of, instance_of,
-        name_of, type_id_of,
+        NoShow, NoWeight, RawTaskFn, Recall, Show, Signed, Site, TaskFn, Total, Weight, Written, first_of,
+        instance_of, name_of, type_id_of,
     };
     pub use larder_backend::{
         Emitted, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task, boxed, call,
@@ -59,6 +59,10 @@ pub mod v1 {
         if let Some(resolve) = resolve {
             resolve(argument.borrow());
         }
+    }
+    /// Takes a step from one round of a cycle to the next. The closure's types are known from here.
+    pub fn step<O>(step: impl FnOnce(&O, O, u32) -> O, previous: &O, new: O, round: u32) -> O {
+        step(previous, new, round)
     }
     /// Checks a part of a key, given what [`Lossless`] has picked for its type.
     pub fn returns<T: ?Sized>(returns: Option<fn(&T) -> bool>, part: &impl Borrow<T>) -> bool {

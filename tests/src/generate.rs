@@ -120,7 +120,9 @@ pub struct Flavour {
 
 fn node(flavour: Flavour) -> impl Strategy<Value = Node> {
     let kinds = [
-        (u32::from(flavour.cycles == Cycles::Fixpoints) * 20, Kind::Fixpoint),
+        (u32::from(flavour.cycles == Cycles::Fixpoints) * 14, Kind::Fixpoint),
+        (u32::from(flavour.cycles == Cycles::Fixpoints) * 6, Kind::Stepped),
+        (u32::from(flavour.cycles == Cycles::Fixpoints) * 5, Kind::Fallback),
         (u32::from(flavour.concurrent) * 12, Kind::Async),
         (8, Kind::Plain),
         (2, Kind::Named),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::program::{Failure, How, Key, Program, ROUNDS, Reader, part_of};
+use crate::program::{Failure, How, Key, Kind, Program, ROUNDS, Reader, part_of, step};
 
 /// An evaluation of a program from scratch.
 pub struct Kleene<'a> {
@@ -38,6 +38,48 @@ struct Round {
     running: Vec<Key>,
     /// Which members the bodies of this round have read, as pairs of reader and read.
     reads: Vec<(Key, Key)>,
+}
+
+/// The round before, as far as the next one depends on it.
+#[derive(Default)]
+struct Last {
+    /// The values of fixpoint tasks before it.
+    before: BTreeMap<Key, i64>,
+    others: BTreeMap<Key, i64>,
+    reads: Vec<(Key, Key)>,
+    /// The reads that tasks with a fallback have made in the first round.
+    of_fallbacks: Vec<(Key, Key)>,
+}
+
+impl Last {
+    /// Whether a task with a step runs in a round, which finds these values of fixpoint tasks and other members: something that it has read
+    /// has changed, or its own value has.
+    fn is_due(
+        &self,
+        program: &Program,
+        key: Key,
+        now: &BTreeMap<Key, i64>,
+        others: &BTreeMap<Key, i64>,
+    ) -> bool {
+        now[&key] != self.before[&key] || self.has_changed_reads(program, key, now, others)
+    }
+
+    fn has_changed_reads(
+        &self,
+        program: &Program,
+        key: Key,
+        now: &BTreeMap<Key, i64>,
+        others: &BTreeMap<Key, i64>,
+    ) -> bool {
+        let mut reads = self.reads.iter().filter(|(reader, _)| *reader == key);
+        reads.any(|(_, read)| match now.get(read) {
+            Some(value) => self.before[read] != *value,
+            None if program.kind(*read) == Some(Kind::NoEq) => {
+                self.has_changed_reads(program, *read, now, others)
+            }
+            None => self.others[read] != others[read],
+        })
+    }
 }
 
 impl Round {
@@ -151,7 +193,7 @@ impl<'a> Kleene<'a> {
             unreachable!("the caller sees to it")
         };
         if let Some(start) = stack.iter().position(|other| *other == key) {
-            if !stack[start..].iter().any(|key| program.initial(*key).is_some()) {
+            if !stack[start..].iter().any(|key| program.has_initial(*key)) {
                 return Err(Failure::Cycle);
             }
             self.found = Some(Found::New(stack[start..].iter().copied().collect()));
@@ -233,18 +275,49 @@ impl<'a> Kleene<'a> {
     fn rounds(&mut self) -> Result<BTreeMap<Key, i64>, Failure> {
         let program = self.program;
         let members = self.round().members.clone();
-        let initial = members.iter().filter_map(|key| Some((*key, program.initial(*key)?)));
-        self.round().before = initial.collect();
+        let inputs = self.inputs;
+        let input = |number: usize| inputs[number].ok_or(Failure::Removed);
+        let initial = members.iter().filter_map(|key| match *key {
+            Key::Node(id) if program.has_initial(*key) => {
+                Some(program.initial(id, input).map(|value| (*key, value)))
+            }
+            _ => None,
+        });
+        self.round().before = initial.collect::<Result<_, _>>()?;
         let mut changes: HashMap<Key, u32> = HashMap::new();
-        loop {
+        let mut last = Last::default();
+        for round in 1.. {
             let fixpoints: Vec<Key> = self.round().before.keys().copied().collect();
-            let outcomes: Vec<_> = fixpoints.iter().map(|key| (*key, self.body_unless_found(*key))).collect();
-            let others = members.iter().filter(|key| program.initial(**key).is_none());
-            let others: Vec<_> = others.map(|key| self.member_unless_found(*key)).collect();
+            // Those with a fallback run in the first round alone, to find out what they depend on.
+            let falls_back = |key: &Key| program.kind(*key) == Some(Kind::Fallback);
+            let run = fixpoints.iter().filter(|key| round == 1 || !falls_back(key));
+            let outcomes: Vec<_> = run.map(|key| (*key, self.body_unless_found(*key))).collect();
+            let plain = members.iter().filter(|key| !program.has_initial(**key));
+            let others: Vec<_> = plain.map(|key| (*key, self.member_unless_found(*key))).collect();
             self.stop_if_found()?;
-            let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let next = outcomes.into_iter().map(|(key, outcome)| Ok((key, outcome?)));
-            let next = next.collect::<Result<BTreeMap<_, _>, Failure>>()?;
+            let values = |outcomes: Vec<(Key, Result<i64, Failure>)>| {
+                outcomes
+                    .into_iter()
+                    .map(|(key, outcome)| Ok((key, outcome?)))
+                    .collect::<Result<BTreeMap<_, _>, Failure>>()
+            };
+            let others = values(others)?;
+            let mut next = values(outcomes)?;
+            let before = self.round().before.clone();
+            next.extend(before.iter().filter(|(key, _)| falls_back(key)));
+            let reads = self.round().reads.clone();
+            if round == 1 {
+                last.of_fallbacks = reads.iter().filter(|(reader, _)| falls_back(reader)).copied().collect();
+            } else {
+                self.round().reads.extend(&last.of_fallbacks);
+            }
+            for (key, value) in &mut next {
+                if program.kind(*key) == Some(Kind::Stepped) {
+                    let runs = round == 1 || last.is_due(program, *key, &before, &others);
+                    *value = if runs { step(before[key], *value, round) } else { before[key] };
+                }
+            }
+            last = Last { before, others: others.clone(), reads, ..last };
             if next == self.round().before {
                 break;
             }
@@ -256,8 +329,7 @@ impl<'a> Kleene<'a> {
             if changes.values().any(|changes| *changes > ROUNDS) {
                 // Those that have settled have their values; the others are evaluated again, each by itself, over these.
                 let unsettled = self.round().unsettled(&next);
-                let plain = members.iter().filter(|key| program.initial(**key).is_none()).copied();
-                let mut values: BTreeMap<Key, i64> = next.into_iter().chain(plain.zip(others)).collect();
+                let mut values: BTreeMap<Key, i64> = next.into_iter().chain(others).collect();
                 values.retain(|key, _| !unsettled.contains(key));
                 return if values.is_empty() { Err(Failure::NoFixpoint) } else { Ok(values) };
             }

@@ -81,6 +81,8 @@ pub struct Ledger {
     ran: HashSet<Key>,
     /// The tasks that lie on a cycle that was resolved, or once did: they have run in rounds, or with others.
     on_cycles: HashSet<Key>,
+    /// Tasks of `on_cycles` that have other values than their bodies return.
+    untold: HashSet<Key>,
 }
 
 impl Ledger {
@@ -99,6 +101,7 @@ impl Ledger {
             begun: BTreeMap::new(),
             ran: HashSet::new(),
             on_cycles: HashSet::new(),
+            untold: HashSet::new(),
         }
     }
 
@@ -133,13 +136,17 @@ impl Ledger {
         }
         let failed = |key: &Key| outcome(*key) == Some(false);
         let read_failed = |read: &Read| matches!(read, Read::Value(key) if failed(key));
-        // The part of a task on a cycle has values in rounds, as the task has; no body of it tells which.
-        let read_part_of_cycle = |read: &Read| {
-            matches!(read, Read::Value(key @ Key::Part(id))
-                if self.on_cycles.contains(key) || self.on_cycles.contains(&Key::Node(*id)))
+        // The part of a task on a cycle has values in rounds, as the task has; no body of it tells which. Nor does a body tell the value
+        // that a step has made of what it returned, or a fallback.
+        let read_untold_of_cycle = |read: &Read| match read {
+            Read::Value(key @ Key::Part(id)) => {
+                self.on_cycles.contains(key) || self.on_cycles.contains(&Key::Node(*id))
+            }
+            Read::Value(key) => self.untold.contains(key),
+            Read::Input(_) | Read::Effects(_) => false,
         };
         for (key, reads, text) in self.violations.drain(..) {
-            let is_by_cycle = self.on_cycles.contains(&key) || reads.iter().any(read_part_of_cycle);
+            let is_by_cycle = self.on_cycles.contains(&key) || reads.iter().any(read_untold_of_cycle);
             if !failed(&key) && !reads.iter().any(read_failed) && !is_by_cycle {
                 violations.push(text);
             }
@@ -156,6 +163,11 @@ impl Ledger {
     /// These tasks lie on cycles that were resolved: from here on there is no telling how often they run.
     pub fn on_cycles(&mut self, keys: impl IntoIterator<Item = Key>) {
         self.on_cycles.extend(keys);
+    }
+
+    /// These tasks lie on cycles, and have other values than their bodies return: no reader of theirs runs for a reason that a body tells.
+    pub fn untold(&mut self, keys: impl IntoIterator<Item = Key>) {
+        self.untold.extend(keys);
     }
 
     pub(crate) fn input_changed(&mut self, number: usize) {

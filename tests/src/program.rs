@@ -25,6 +25,10 @@ pub enum Kind {
     Async,
     /// A function with an initial value, from which cycles are resolved.
     Fixpoint,
+    /// A function with an initial value that reads an input, and a step from one round to the next.
+    Stepped,
+    /// A function with a fallback, which tasks on a cycle have.
+    Fallback,
 }
 
 /// One way to read a node.
@@ -203,16 +207,34 @@ impl Program {
     /// Whether cycles may have initial values. Then nothing is collected, and nothing caught.
     #[must_use]
     pub fn has_fixpoints(&self) -> bool {
-        self.nodes.iter().any(|node| node.kind == Kind::Fixpoint)
+        self.nodes.iter().any(|node| is_fixpoint(node.kind))
     }
 
-    /// The initial value of a task, if it has one.
+    /// The kind of the node that a task is, if it is one.
     #[must_use]
-    pub fn initial(&self, key: Key) -> Option<i64> {
+    pub fn kind(&self, key: Key) -> Option<Kind> {
         match key {
-            Key::Node(id) if self.nodes[id].kind == Kind::Fixpoint => Some(initial(id)),
-            Key::Node(_) | Key::Through(_) | Key::Part(_) => None,
+            Key::Node(id) => Some(self.nodes[id].kind),
+            Key::Through(_) | Key::Part(_) => None,
         }
+    }
+
+    /// Whether a cycle through a task is resolved.
+    #[must_use]
+    pub fn has_initial(&self, key: Key) -> bool {
+        self.kind(key).is_some_and(is_fixpoint)
+    }
+
+    /// The value of round 0 of a task for which there is one, given what reads inputs.
+    ///
+    /// # Errors
+    /// The failure of the input.
+    pub fn initial<E>(&self, id: usize, input: impl FnOnce(usize) -> Result<i64, E>) -> Result<i64, E> {
+        Ok(match self.nodes[id].kind {
+            Kind::Stepped => input(id % self.inputs.len())?.rem_euclid(3),
+            Kind::Fallback => fallback(id),
+            _ => initial(id),
+        })
     }
 
     /// Whether there are handles to a node: methods have no companion that would make them.
@@ -305,6 +327,26 @@ impl Program {
             sum = (sum + reader.read(How::Call, of)?) % MODULUS;
         }
         Ok(sum)
+    }
+}
+
+fn is_fixpoint(kind: Kind) -> bool {
+    matches!(kind, Kind::Fixpoint | Kind::Stepped | Kind::Fallback)
+}
+
+/// The fallback of the task of an id.
+#[must_use]
+pub fn fallback(id: usize) -> i64 {
+    i64::try_from(id % 4).expect("less than four") + 1
+}
+
+/// The value of a round of a task with a step: not monotone in the first rounds, and then never less.
+#[must_use]
+pub fn step(previous: i64, new: i64, round: u32) -> i64 {
+    match round {
+        0..4 => (new + i64::from(round)) % MODULUS,
+        4..8 => previous.max(new),
+        _ => previous.max(new.min(20)),
     }
 }
 

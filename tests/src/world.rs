@@ -17,7 +17,9 @@ use tempfile::TempDir;
 
 use self::bodies::Receiver;
 pub(crate) use self::bodies::{Collect, call, collect, invalidate, part, sum_at_once, task};
-pub use self::bodies::{asynchronous, fixpoint, named, plain, through, transient, unequal, volatile};
+pub use self::bodies::{
+    asynchronous, falling_back, fixpoint, named, plain, stepped, through, transient, unequal, volatile,
+};
 use self::explained::Watch;
 use crate::generate::End;
 use crate::ledger::{Ledger, Read};
@@ -352,6 +354,8 @@ impl World {
             Kind::NoEq => unequal::forget(self.id, id),
             Kind::Volatile => volatile::forget(self.id, id),
             Kind::Fixpoint => fixpoint::forget(self.id, id),
+            Kind::Stepped => stepped::forget(self.id, id),
+            Kind::Fallback => falling_back::forget(self.id, id),
             Kind::Async => asynchronous::forget(self.id, id),
         };
         if known {

@@ -191,8 +191,8 @@ fn initial_values_that_go_round_are_told_as_that() {
         assert!(matches!(error, TaskError::NoFixpoint(_)), "{error:?}");
         error.to_string()
     };
-    let expected = "a cycle comes to no fixpoint: least(0) has changed in 200 rounds, and changes again: least(0) -> most(0) -> \
-                    least(0) (values go round: this one has been back at what it was at first; begin with the same \
+    let expected = "a cycle comes to no fixpoint: least(0) has changed in 200 rounds, and changes again, from 255 to 0, since it \
+                    reads most(0), which has changed from 255 to 0: least(0) -> most(0) -> least(0) (values go round: this one has been back at what it was at first; begin with the same \
                     `cycle_initial` on the whole cycle, and let no body return less when it reads more)";
     assert_eq!([told(&|| least(0)), told(&|| most(0))], [expected; 2], "whichever is asked first");
     for of in 2..=15 {
@@ -200,5 +200,101 @@ fn initial_values_that_go_round_are_told_as_that() {
         assert!(text.contains("`cycle_initial`"), "{of}: {text}");
     }
     let text = told(&|| climbs(1));
-    assert!(text.ends_with("changes again: climbs(1) -> climbs(1)"), "{text}");
+    let ending = "changes again, from 200 to 201, since it reads climbs(1), which has changed from 199 to 200: climbs(1) -> climbs(1)";
+    assert!(text.ends_with(ending), "{text}");
+}
+
+/// Has no `Debug`, and can be stored.
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+struct Unprinted(u32);
+
+#[task_fn(cycle_initial = Unprinted(0), cycle_rounds = 3)]
+fn unprinted(n: u32) -> Unprinted {
+    Unprinted(unprinted_plainly(n).0 + 1)
+}
+
+#[task_fn]
+fn unprinted_plainly(n: u32) -> Unprinted {
+    unprinted(n)
+}
+
+#[task_fn(transient, cycle_initial = Unprinted(0), cycle_rounds = 3)]
+fn untold(n: u32) -> Unprinted {
+    Unprinted(untold(n).0 + 1)
+}
+
+#[task_fn(secret_args, cycle_initial = 0, cycle_rounds = 3)]
+fn secret(n: u32) -> u32 {
+    secret(n) + 77_000
+}
+
+#[task_fn(transient, cycle_initial = "x".repeat(300), cycle_rounds = 1)]
+fn long(n: u32) -> String {
+    format!("{}{n}", long(n))
+}
+
+#[derive(Clone, PartialEq)]
+struct Unprintable(u32);
+
+impl std::fmt::Debug for Unprintable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("it will not be printed")
+    }
+}
+
+#[task_fn(transient, cycle_initial = Unprintable(0), cycle_rounds = 1)]
+fn unprintable(n: u32) -> Unprintable {
+    Unprintable(unprintable(n).0 + 1)
+}
+
+#[task_fn(transient, cycle_initial = 0, cycle_step = |_, _, round| round, cycle_rounds = 5)]
+fn steps_on(n: u32) -> u32 {
+    let _ = steps_beside(n);
+    3
+}
+
+#[task_fn(transient)]
+fn steps_beside(n: u32) -> u32 {
+    steps_on(n).min(1)
+}
+
+fn no_fixpoint<T>(ask: impl FnOnce() -> T) -> std::sync::Arc<larder::FixpointError> {
+    match Runtime::new().try_run(ask).map(|_| ()) {
+        Err(TaskError::NoFixpoint(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cycle_without_a_fixpoint_says_between_which_values_and_why() {
+    let error = no_fixpoint(|| unprinted(1));
+    let prints =
+        [&error.change.before, &error.change.after].map(|print| print.clone().expect("it is encoded"));
+    assert!(prints.iter().all(|print| print.starts_with('#') && print.len() == 9), "{prints:?}");
+    assert_ne!(prints[0], prints[1]);
+    let (read, change) = error.because.as_ref().expect("it has read something");
+    assert_eq!((read.as_str(), &change.after), ("unprinted_plainly(1)", &error.change.before));
+}
+
+#[test]
+fn values_that_cannot_or_must_not_be_printed_are_not() {
+    let error = no_fixpoint(|| untold(1));
+    assert_eq!((&error.change.before, &error.change.after), (&None, &None));
+    assert!(
+        error.to_string().contains("changes again, since it reads untold(1), which has changed: "),
+        "{error}"
+    );
+    let text = no_fixpoint(|| secret(1)).to_string();
+    assert!(!text.contains("000") && !text.contains('#'), "{text}");
+    let text = no_fixpoint(|| long(1)).to_string();
+    assert!(text.contains("xx..") && text.len() < 1_500, "{text}");
+    let text = no_fixpoint(|| unprintable(1)).to_string();
+    assert!(text.contains("from <a panic in Debug> to <a panic in Debug>"), "{text}");
+}
+
+#[test]
+fn a_step_that_does_not_settle_by_itself_names_no_read() {
+    let error = no_fixpoint(|| steps_on(0));
+    assert_eq!(error.because, None);
+    assert!(error.to_string().contains("changes again, from 5 to 6: steps_on(0)"), "{error}");
 }

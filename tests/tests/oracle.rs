@@ -16,7 +16,7 @@ use larder_tests::generate::{
     Cycles, End, Executor, Flavour, Step, program, steps, steps_over_a_store, steps_with_futures,
 };
 use larder_tests::naive::Naive;
-use larder_tests::program::{FILES, Failure, Key, Program};
+use larder_tests::program::{FILES, Failure, Key, Kind, Program};
 use larder_tests::traces::Traces;
 use larder_tests::world::{Registered, World};
 use proptest::prelude::*;
@@ -289,6 +289,8 @@ fn take(world: &World, state: &mut State, step: &Step) -> Result<(), String> {
         }
     }
     world.ledger().on_cycles(naive.members());
+    let is_untold = |key: &Key| matches!(world.program.kind(*key), Some(Kind::Stepped | Kind::Fallback));
+    world.ledger().untold(naive.members().into_iter().filter(is_untold));
     // A task that has left a cycle has run on it, and has no value unless it is asked for.
     let left: HashSet<Key> =
         naive.members().into_iter().filter(|key| naive.outcome(*key).is_none()).collect();

@@ -1,4 +1,4 @@
-//! Print: arguments in error texts, each cut short. A text of ten megabytes as an argument must not fill the log with every error.
+//! Print: arguments and outputs in error texts, each cut short. A text of ten megabytes as an argument must not fill the log with every error.
 
 use std::fmt::{self, Write};
 
@@ -47,14 +47,19 @@ fn print(f: &mut fmt::Formatter<'_>, arguments: &[&dyn fmt::Debug]) -> fmt::Resu
         if number > 0 {
             f.write_str(", ")?;
         }
-        let mut short = Short { out: f, left: MOST, swallowed: 0 };
-        let printed = write!(short, "{argument:?}");
-        match short.swallowed {
-            0 => printed?,
-            _ => f.write_str("..")?,
-        }
+        print_short(f, argument)?;
     }
     f.write_char(')')
+}
+
+/// Writes a value, cut short.
+pub(crate) fn print_short(f: &mut fmt::Formatter<'_>, value: &dyn fmt::Debug) -> fmt::Result {
+    let mut short = Short { out: f, left: MOST, swallowed: 0 };
+    let printed = write!(short, "{value:?}");
+    match short.swallowed {
+        0 => printed,
+        _ => f.write_str(".."),
+    }
 }
 
 /// Lets the first [`MOST`] bytes pass.

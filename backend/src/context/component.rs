@@ -5,9 +5,10 @@ mod joined;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::local::Local;
+use crate::context::strand::Gathered;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
-use crate::graph::failure::TaskError;
+use crate::graph::failure::{TaskError, ValueChange};
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
@@ -81,8 +82,13 @@ pub(crate) struct Member {
     /// Holds the value of round 0.
     pub(crate) initial: Option<NodeRef>,
     pub(crate) is_initialising: bool,
+    /// The reads of the initial value, each once, and what it emitted.
+    pub(crate) initial_reads: Vec<Edge>,
+    pub(crate) initial_emitted: Vec<EmittedValue>,
     /// The run of round 1.
     pub(crate) first: Option<Run>,
+    /// The twin in `first` holds what the step has made of what the body has returned.
+    pub(crate) has_stepped: bool,
     /// The last run. Its twin holds the value that the round under way reads.
     pub(crate) last: Option<Run>,
     /// The run of the round under way, if its value is not in use yet.
@@ -97,6 +103,8 @@ pub(crate) struct Member {
     is_evaluating: bool,
     /// In one of its last changes the value has come back to that of round 0 or 1.
     pub(crate) goes_round: bool,
+    /// The last two rounds in which its value has changed near a bound, and how; the last one first.
+    told: [Option<(u32, ValueChange)>; 2],
     /// It may have to run in the next round.
     is_due: bool,
     /// The last round in which it might have had to run.
@@ -146,7 +154,9 @@ impl Cycles {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Component> {
-        self.components.pop()
+        let mut component = self.components.pop()?;
+        component.count_initial_reads();
+        Some(component)
     }
 
     /// The component that a claimed member at this depth belongs to.
@@ -267,9 +277,38 @@ impl Component {
         }
     }
 
+    /// Returns a member whose value of round 0 has read a member, and that one.
+    pub(crate) fn circle_of_initial_value(&self) -> Option<[NodeRef; 2]> {
+        self.members.iter().find_map(|member| {
+            let reads = member.initial_reads.iter().map(|read| read.node());
+            reads.into_iter().find(|read| self.index.contains_key(read)).map(|read| [member.node, read])
+        })
+    }
+
+    /// Adds what initial values have read to the reads of their members.
+    fn count_initial_reads(&mut self) {
+        for member in &mut self.members {
+            let Member { initial_reads, seen, reads, .. } = member;
+            let new: Vec<Edge> = initial_reads.iter().copied().filter(|read| seen.insert(*read)).collect();
+            reads.extend_from_slice(&new);
+            self.later.extend(new);
+        }
+    }
+
     /// Keeps the run of round 1. It may have been run for a reader already, with the same outcome.
     pub(crate) fn keep_first(&mut self, node: NodeRef, run: Run) {
         self.member(node).first.get_or_insert(run);
+    }
+
+    /// Keeps the value of round 1 that a step has made, with what it has read and emitted beside the body.
+    pub(crate) fn keep_first_step(&mut self, node: NodeRef, twin: NodeRef, gathered: Gathered) {
+        let member = self.member(node);
+        member.has_stepped = true;
+        if let Some(first) = &mut member.first {
+            first.twin = twin;
+            first.reads.extend(gathered.reads);
+            first.emitted.extend(gathered.emitted);
+        }
     }
 
     pub(crate) fn own(&mut self, twin: NodeRef) {
@@ -301,6 +340,13 @@ impl Component {
             member.changes += 1;
         }
         self.note_readers(number);
+    }
+
+    /// Notes how a value changes in the round under way.
+    pub(crate) fn note_change(&mut self, number: usize, change: ValueChange) {
+        let told = &mut self.members[number].told;
+        told.swap(0, 1);
+        told[0] = Some((self.round, change));
     }
 
     /// Begins a round. The members that may have to run in it, in the order in which they were found.
@@ -389,8 +435,12 @@ impl Component {
     }
 
     /// All members that may come to another value in the next round because a fixpoint task has changed: those that have read it,
-    /// and those that have read them in the same round.
+    /// and those that have read them in the same round. A step reads the value that the task itself has had.
     pub(crate) fn mark_due(&mut self, changed: usize) {
+        let member = &mut self.members[changed];
+        if member.node.task_fn.has_step() && !std::mem::replace(&mut member.is_due, true) {
+            self.due.push(changed);
+        }
         let mut work = vec![changed];
         while let Some(number) = work.pop() {
             for at in 0..self.members[number].readers.len() {
@@ -413,7 +463,10 @@ impl Member {
             node,
             initial: None,
             is_initialising: false,
+            initial_reads: Vec::new(),
+            initial_emitted: Vec::new(),
             first: None,
+            has_stepped: false,
             last: None,
             next: None,
             changed: 0,
@@ -421,6 +474,7 @@ impl Member {
             changes: 0,
             is_evaluating: false,
             goes_round: false,
+            told: [None, None],
             is_due: false,
             due_in: 0,
             readers: Vec::new(),
@@ -431,9 +485,25 @@ impl Member {
         }
     }
 
-    /// Whether it has an initial value, and its values go from round to round.
+    /// Whether it has an initial value or a fallback, and others read its value of the round before.
     pub(crate) fn is_fixpoint(&self) -> bool {
         self.node.task_fn.has_initial()
+    }
+
+    /// Returns how its value changed in a round, if that was one of the last two in which it changed near a bound.
+    pub(crate) fn change_in(&self, round: u32) -> Option<&ValueChange> {
+        self.told.iter().flatten().find(|(told, _)| *told == round).map(|(_, change)| change)
+    }
+
+    /// Returns its outcome of round 1, once its body has run and its value of round 0 is known.
+    ///
+    /// The body of one with a fallback has run to find out what that depends on; its value counts for nothing, nor does what it emitted.
+    pub(crate) fn outcome_of_first(&self) -> Option<Run> {
+        let first = self.first.clone()?;
+        if !self.node.task_fn.falls_back() {
+            return Some(first);
+        }
+        Some(Run { twin: self.initial?, reads: first.reads, emitted: self.initial_emitted.clone() })
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::args::Args;
 use crate::call::exact::{Exact, same_by_sign};
-use crate::call::print::Print;
+use crate::call::print::{Print, print_short};
 use crate::evaluate::handle::Task;
 use crate::graph::task_fn::RecallKey;
 use crate::persist::recall_key;
@@ -100,6 +100,26 @@ pub trait NoDebug {
 }
 impl<K> NoDebug for Describe<K> {
     type Key = K;
+}
+
+/// Picks how an output is printed: `Show::<O>::DEBUG` is `Some` if `O` is `Debug`.
+pub struct Show<O>(PhantomData<O>);
+
+impl<O: fmt::Debug> Show<O> {
+    /// `{:?}`, cut short.
+    pub const DEBUG: Option<fn(&O, &mut fmt::Formatter<'_>) -> fmt::Result> =
+        Some(|output, f| print_short(f, output));
+}
+
+/// The fallback of [`Show`] for outputs without `Debug`.
+pub trait NoShow {
+    /// The output.
+    type Output;
+    /// No way to print it.
+    const DEBUG: Option<fn(&Self::Output, &mut fmt::Formatter<'_>) -> fmt::Result> = None;
+}
+impl<O> NoShow for Show<O> {
+    type Output = O;
 }
 
 /// Picks what is done with an argument before the body runs: `Handle::<T>::RESOLVE` is `Some` if `T` is a [`Task`]. By its type:

@@ -6,6 +6,10 @@
 //! reads the values of round *n - 1*. Other tasks of the component are as if they were part of the bodies that read them: in each
 //! round they have what their body returns in it. The values of the first round that changes nothing are the component's.
 //!
+//! A *step* (`cycle_step`) makes the value of a round from the one before and what the body returns, as a part of the body's run; so the task
+//! counts as a read of its own. A *fallback* (`cycle_fallback`) is an initial value that stays: the body runs in round 1 alone, to find out
+//! what the task depends on. For example, if all members with a value of round 0 have fallbacks, no round after round 1 is due.
+//!
 //! So no value depends on which task was asked first, nor on the order in which bodies run. A cycle without a fixpoint task stays an
 //! error, and so does one that goes through an async function, a scope or carried work.
 //!
@@ -27,9 +31,10 @@
 //! * Two strands that enter one component wait for each other; the one that closes the circle gives its part of it up
 //!   (`make_way.rs`), so that one strand resolves the whole.
 //! * The members of a resolved component are verified as one (`resolved.rs`).
-//! * If one fails in any round, all fail.
+//! * If one fails in any round, all fail. They also fail if a value of round 0 depends on a member, as that has one for some entries only.
 //! * Where a value does not settle, those that have settled and do not depend on it any more are published without it (`parting.rs`).
 
+mod bound;
 mod parting;
 mod publish;
 mod read;
@@ -38,7 +43,7 @@ mod rounds;
 mod make_way;
 
 pub(crate) use self::make_way::{give_way, is_giving_way, wait_for_way};
-pub(crate) use self::read::{is_own, read_claimed};
+pub(crate) use self::read::{is_own, read_claimed, through_own};
 pub(crate) use self::resolved::{verify_resolved, whole_components};
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Run};
@@ -182,10 +187,15 @@ fn poison_or_unfinished(local: &Local, node: NodeRef, ended: bool) -> Option<Tas
     poison.or_else(|| (!ended).then(|| unfinished(node)))
 }
 
-/// Runs the body of a member beside its node. The twin belongs to the caller.
-fn run_beside(local: &Local, node: NodeRef, predicted: &[Edge]) -> (Result<NodeRef, Stop>, Gathered) {
+/// Runs the body of a member beside its node; `run` makes the twin, which belongs to the caller.
+fn run_beside(
+    local: &Local,
+    node: NodeRef,
+    predicted: &[Edge],
+    run: impl FnOnce() -> NodeRef,
+) -> (Result<NodeRef, Stop>, Gathered) {
     local.counters.of(node.function).runs.add(1);
-    let outcome = super::execute::run_beside(local, node, predicted, &Why::Cycle);
+    let outcome = super::execute::run_beside_by(local, node, predicted, &Why::Cycle, run);
     local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
     outcome
 }

@@ -73,7 +73,7 @@ fn same(node: NodeRef, twin: NodeRef) -> Option<bool> {
 }
 
 /// Returns the fingerprint of an output, if its type can be encoded.
-fn fingerprint_of(node: NodeRef) -> Option<Fingerprint> {
+pub(crate) fn fingerprint_of(node: NodeRef) -> Option<Fingerprint> {
     let encode = node.task_fn.stored?.encode_value;
     let mut encoded = Vec::new();
     // SAFETY: the claim of the node is held and the value in place, or it is a twin of this function's own.

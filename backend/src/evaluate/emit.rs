@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::context::local::Local;
 use crate::context::outside::outside_of_session;
+use crate::evaluate::cycle;
 use crate::evaluate::demand::demand;
 use crate::evaluate::execute::rehearse;
 use crate::evaluate::stored::{Collected, Finding, Search};
@@ -117,11 +118,17 @@ fn itself(local: &Local, root: NodeRef) -> NodeRef {
 }
 
 /// The emitted values of a task are known when its owner has finished it, and a twin is made where that cannot be waited for.
-fn refuse_twin(node: NodeRef) {
+fn refuse_twin(local: &Local, root: NodeRef, node: NodeRef) {
+    if node.flag(Flags::TWIN)
+        && let Some(cycle) = cycle::through_own(local, root)
+    {
+        // It emits what it emits in the last round, which depends on what is collected.
+        cycle.throw();
+    }
     assert!(
         !node.flag(Flags::TWIN),
-        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, as part of a \
-         cycle or of what a stolen job interrupted; collect them outside of the cycle or the job",
+        "values emitted by a call of `{}` cannot be collected here: this thread computes it further down on its stack, as part of \
+         what a stolen job interrupted; collect them outside of the job",
         node.task_fn.site().name
     );
 }
@@ -246,7 +253,7 @@ impl<'a> Collecting<'a> {
         match self.local.needing_nodes(|| demand(self.local, node)) {
             Ok(holder) => {
                 let is_apart = node == self.root && holder.flag(Flags::TWIN);
-                refuse_twin(if is_apart { itself(self.local, holder) } else { holder });
+                refuse_twin(self.local, node, if is_apart { itself(self.local, holder) } else { holder });
                 let visit = self.visit(node)?;
                 Ok(Some(if self.is_told(node) { visit.silent() } else { visit }))
             }

@@ -143,13 +143,42 @@ pub(crate) fn run_beside(
     predicted: &[Edge],
     why: &Why,
 ) -> (Result<NodeRef, Stop>, Gathered) {
+    // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+    run_beside_by(local, node, predicted, why, || unsafe { node.task_fn.run_into_twin(node) })
+}
+
+/// The same; `run` calls the body, and may do more with the value, as a part of the run.
+///
+/// # Errors
+/// Fails as [`run_beside`] does.
+pub(crate) fn run_beside_by(
+    local: &Local,
+    node: NodeRef,
+    predicted: &[Edge],
+    why: &Why,
+    run: impl FnOnce() -> NodeRef,
+) -> (Result<NodeRef, Stop>, Gathered) {
     let begun = Begun::if_observed(local, node, why);
+    let (outcome, gathered) = gather_beside(local, node, predicted, run);
+    if let Some(begun) = begun {
+        begun.ended_beside(local, node, outcome.as_ref().err());
+    }
+    (outcome, gathered)
+}
+
+/// Runs code of the user's that makes a twin of a node, as a part of the node's task, and is no run of its body.
+///
+/// # Errors
+/// Fails as [`run_beside`] does.
+pub(crate) fn gather_beside(
+    local: &Local,
+    node: NodeRef,
+    predicted: &[Edge],
+    make: impl FnOnce() -> NodeRef,
+) -> (Result<NodeRef, Stop>, Gathered) {
     local.claimed.borrow_mut().push(node);
     let frame = local.begin_frame(predicted, true);
-    let outcome = on_enough_stack(|| {
-        // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
-        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }))
-    });
+    let outcome = on_enough_stack(|| catch_unwind(AssertUnwindSafe(make)));
     let has_ended = local.settle_carried();
     let stop = local.poison_of_innermost().or_else(|| (!has_ended).then(|| unfinished(node).into()));
     let gathered = local.take_gathered();
@@ -164,9 +193,6 @@ pub(crate) fn run_beside(
         }
         None => outcome.map_err(Stop::caught),
     };
-    if let Some(begun) = begun {
-        begun.ended_beside(local, node, outcome.as_ref().err());
-    }
     (outcome, gathered)
 }
 

@@ -56,11 +56,51 @@ pub struct FixpointError {
     /// Its value has come back to what it was at first: values go round on the cycle. They do where tasks hand on what they
     /// read, and begin with different values (`cycle_initial`).
     pub goes_round: bool,
+    /// The last change of that task's value: it does not come to rest between these two, or beyond.
+    pub change: ValueChange,
+    /// The first of the values that the task read in the last round and had not read before, and how that had changed; none if the
+    /// task did not settle by its own step (`cycle_step`) alone.
+    pub because: Option<(String, ValueChange)>,
+}
+
+/// Two values that a task on a cycle had one after the other.
+///
+/// Each is as `Debug` prints it, up to 200 bytes; as a fingerprint, if it has no `Debug` but is stored; or else none. Values of a function with
+/// `secret_args` are not printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValueChange {
+    /// The earlier one.
+    pub before: Option<String>,
+    /// The later one.
+    pub after: Option<String>,
+}
+
+impl ValueChange {
+    /// Whether neither value can be printed.
+    fn is_unknown(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+}
+
+impl fmt::Display for ValueChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, after] = [&self.before, &self.after].map(|value| value.as_deref().unwrap_or("?"));
+        write!(f, "from {before} to {after}")
+    }
 }
 
 impl FixpointError {
     pub(crate) fn new(path: &[NodeRef], rounds: u32, goes_round: bool) -> Self {
-        Self { path: path.iter().map(|node| format!("{node:?}")).collect(), rounds, goes_round }
+        let path = path.iter().map(|node| format!("{node:?}")).collect();
+        Self { path, rounds, goes_round, change: ValueChange::default(), because: None }
+    }
+
+    /// Adds how the value changed last, and what led to that.
+    pub(crate) fn explained(mut self, change: ValueChange, because: Option<(NodeRef, ValueChange)>) -> Self {
+        self.change = change;
+        self.because = because.map(|(node, change)| (short_name(node), change));
+        self
     }
 }
 
@@ -69,9 +109,19 @@ impl fmt::Display for FixpointError {
         let first = self.path.first().map_or("?", String::as_str);
         write!(
             f,
-            "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again: ",
+            "a cycle comes to no fixpoint: {first} has changed in {} rounds, and changes again",
             self.rounds
         )?;
+        if !self.change.is_unknown() {
+            write!(f, ", {}", self.change)?;
+        }
+        if let Some((read, change)) = &self.because {
+            write!(f, ", since it reads {read}, which has changed")?;
+            if !change.is_unknown() {
+                write!(f, " {change}")?;
+            }
+        }
+        f.write_str(": ")?;
         for task in &self.path {
             write!(f, "{task} -> ")?;
         }

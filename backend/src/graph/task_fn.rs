@@ -18,12 +18,12 @@ use crate::call::args::Key;
 use crate::graph::node::Node;
 
 pub(crate) use self::part::SelectPart;
-use self::raw::Cycle;
 pub use self::raw::RawTaskFn;
-pub(crate) use self::raw::{Erased, LeafChange, Ran};
+use self::raw::{Cycle, Show, Step};
+pub(crate) use self::raw::{Erased, LeafChange, Ran, Stepped};
 use self::shims::{
-    call_body, describe, expires, initial, is_uncached, key_returns, resolve, run, run_into_twin, run_leaf,
-    same, weigh,
+    call_body, describe, expires, first_step, initial, is_uncached, key_returns, resolve, run, run_into_twin,
+    run_leaf, run_stepped, same, weigh,
 };
 pub(crate) use self::shims::{put, resolved_key};
 pub use self::stored::{Leaf, Look, Observer, Seen, Stored};
@@ -153,7 +153,46 @@ impl<K, O> TaskFn<K, O> {
         assert!(rounds > 0, "`cycle_rounds` has to leave at least one round");
         // SAFETY: as in `new`.
         let initial = Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(initial) });
-        self.raw.cycle = Some(Cycle { initial, rounds });
+        self.raw.cycle = Some(Cycle { initial, rounds: Some(rounds), step: None, show: None });
+        self
+    }
+
+    /// Makes the value of a round from the value of the round before, what the body returns, and the round's number. Called
+    /// after [`cycle`](Self::cycle).
+    #[must_use]
+    pub const fn cycle_step(mut self, step: fn(&K, &O, O, u32) -> O) -> Self
+    where
+        K: Key,
+        O: Clone + Send + Sync + 'static,
+    {
+        // SAFETY: as in `new`.
+        let step = Erased(unsafe { std::mem::transmute::<shims::StepFn<K, O>, unsafe fn()>(step) });
+        let Some(cycle) = &mut self.raw.cycle else { panic!("a step follows an initial value") };
+        cycle.step = Some(Step { step, run: run_stepped::<K, O>, first: first_step::<K, O> });
+        self
+    }
+
+    /// Prints outputs by `show`, in the failure of a cycle. Called after [`cycle`](Self::cycle).
+    #[must_use]
+    pub const fn shown(mut self, show: Option<fn(&O, &mut fmt::Formatter<'_>) -> fmt::Result>) -> Self
+    where
+        K: Key,
+        O: Send + Sync + 'static,
+    {
+        if let (Some(show), Some(cycle)) = (show, &mut self.raw.cycle) {
+            // SAFETY: as in `new`.
+            let show = Erased(unsafe { std::mem::transmute::<shims::ShowFn<O>, unsafe fn()>(show) });
+            cycle.show = Some(Show { show, shim: shims::show::<K, O> });
+        }
+        self
+    }
+
+    /// Gives a task on a cycle the value `fallback`, whatever its body returns there.
+    #[must_use]
+    pub const fn cycle_fallback(mut self, fallback: fn(&K) -> O) -> Self {
+        // SAFETY: as in `new`.
+        let initial = Erased(unsafe { std::mem::transmute::<fn(&K) -> O, unsafe fn()>(fallback) });
+        self.raw.cycle = Some(Cycle { initial, rounds: None, step: None, show: None });
         self
     }
 

@@ -7,7 +7,9 @@ use larder::{Task, TaskError, emit, par_map, task_fn};
 
 use super::{WEIGHT, World, world};
 use crate::ledger::Read;
-use crate::program::{Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, initial, part_of};
+use crate::program::{
+    Failure, How, Key, Kind, MODULUS, Program, ROUNDS, Reader, fallback, initial, part_of, step,
+};
 use crate::suspended;
 
 thread_local! {
@@ -110,6 +112,30 @@ pub fn fixpoint(program: u32, id: usize) -> i64 {
     node(program, id)
 }
 
+/// The nodes of kind [`Kind::Stepped`].
+#[task_fn(
+    cycle_initial = read_initial(program, id),
+    cycle_step = |previous, new, round| step(*previous, new, round),
+    cycle_rounds = ROUNDS,
+    weight = |_| WEIGHT
+)]
+pub fn stepped(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
+fn read_initial(program: u32, id: usize) -> i64 {
+    let world = world(program);
+    let Ok(value) =
+        world.program.initial(id, |number| Ok::<_, std::convert::Infallible>(world.input(number)));
+    value
+}
+
+/// The nodes of kind [`Kind::Fallback`].
+#[task_fn(cycle_fallback = fallback(id), weight = |_| WEIGHT)]
+pub fn falling_back(program: u32, id: usize) -> i64 {
+    node(program, id)
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(super) struct Receiver(pub(super) u32);
 
@@ -141,6 +167,8 @@ pub(crate) fn call(world: u32, program: &Program, id: usize) -> i64 {
         Kind::NoEq => unequal(world, id),
         Kind::Volatile => volatile(world, id),
         Kind::Fixpoint => fixpoint(world, id),
+        Kind::Stepped => stepped(world, id),
+        Kind::Fallback => falling_back(world, id),
         Kind::Async => asynchronous::task(world, id).get(),
     }
 }
@@ -161,6 +189,8 @@ pub(crate) fn task(world: u32, program: &Program, id: usize) -> Task<i64> {
         Kind::NoEq => unequal::task(world, id),
         Kind::Volatile => volatile::task(world, id),
         Kind::Fixpoint => fixpoint::task(world, id),
+        Kind::Stepped => stepped::task(world, id),
+        Kind::Fallback => falling_back::task(world, id),
         Kind::Async => asynchronous::task(world, id),
     }
 }
@@ -176,6 +206,8 @@ pub(crate) fn part(world: u32, program: &Program, id: usize) -> i64 {
         Kind::NoEq => unequal::part(world, id, &(), select),
         Kind::Volatile => volatile::part(world, id, &(), select),
         Kind::Fixpoint => fixpoint::part(world, id, &(), select),
+        Kind::Stepped => stepped::part(world, id, &(), select),
+        Kind::Fallback => falling_back::part(world, id, &(), select),
         Kind::Async => asynchronous::task(world, id).part(&(), select),
     }
 }
@@ -190,6 +222,8 @@ pub(crate) fn invalidate(world: u32, program: &Program, id: usize) {
         Kind::NoEq => unequal::invalidate(world, id),
         Kind::Volatile => volatile::invalidate(world, id),
         Kind::Fixpoint => fixpoint::invalidate(world, id),
+        Kind::Stepped => stepped::invalidate(world, id),
+        Kind::Fallback => falling_back::invalidate(world, id),
         Kind::Async => asynchronous::invalidate(world, id),
     }
 }
@@ -221,6 +255,8 @@ pub(crate) fn collect(world: u32, program: &Program, id: usize, how: Collect) ->
         (Kind::NoEq, Collect::PassesOn) => unequal::collect(world, id),
         (Kind::Volatile, Collect::PassesOn) => volatile::collect(world, id),
         (Kind::Fixpoint, Collect::PassesOn) => fixpoint::collect(world, id),
+        (Kind::Stepped, Collect::PassesOn) => stepped::collect(world, id),
+        (Kind::Fallback, Collect::PassesOn) => falling_back::collect(world, id),
         (Kind::Async, Collect::PassesOn) => asynchronous::collect(world, id),
         (Kind::Plain, Collect::Takes) => plain::take(world, id),
         (_, Collect::Takes) => task(world, program, id).take(),

@@ -83,15 +83,15 @@ fn key_of(text: &str) -> Option<Key> {
             _ => None,
         },
         "through" => args.split(", ").nth(1)?.parse().ok().map(Key::Through),
-        "plain" | "transient" | "unequal" | "volatile" | "fixpoint" | "asynchronous" | "named" | "method" => {
-            args.rsplit(", ")
-                .next()?
-                .trim_matches('"')
-                .parse()
-                .ok()
-                .filter(|id| *id < usize::MAX)
-                .map(Key::Node)
-        }
+        "plain" | "transient" | "unequal" | "volatile" | "fixpoint" | "stepped" | "falling_back"
+        | "asynchronous" | "named" | "method" => args
+            .rsplit(", ")
+            .next()?
+            .trim_matches('"')
+            .parse()
+            .ok()
+            .filter(|id| *id < usize::MAX)
+            .map(Key::Node),
         _ => None,
     }
 }

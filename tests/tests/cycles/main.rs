@@ -1,10 +1,14 @@
-//! Cycles that are resolved by iteration: `#[task_fn(cycle_initial = ..)]`.
+//! Cycles that are resolved: by iteration (`#[task_fn(cycle_initial = ..)]`), or by fallbacks (`cycle_fallback = ..`).
 
 mod caught;
 mod closing_later;
+mod collecting;
 mod failing_reads;
+mod fallback;
+mod initial;
 mod leaving;
 mod rounds;
+mod step;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

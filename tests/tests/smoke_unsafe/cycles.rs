@@ -33,6 +33,42 @@ fn between(most: &Input<usize>) -> usize {
     late(most).max(grows(most, 2, 1).len())
 }
 
+/// Goes back and forth over the heap, by steps, and falls back.
+#[task_fn(transient, cycle_initial = vec![most.get()], cycle_step = |previous, new, round| longer(previous, new, round), cycle_rounds = 6)]
+fn steps(most: &Input<usize>, at: usize) -> Vec<usize> {
+    let mut all = steps(most, 1 - at);
+    all.truncate(3);
+    all.extend(falls(most));
+    all
+}
+
+fn longer(previous: &[usize], new: Vec<usize>, round: u32) -> Vec<usize> {
+    if round > 2 && previous.len() >= new.len() { previous.to_vec() } else { new }
+}
+
+#[task_fn(transient, cycle_fallback = vec![steps.get(); 2])]
+fn falls(steps: &Input<usize>) -> Vec<usize> {
+    self::steps(steps, 0)
+}
+
+#[task_fn(transient, cycle_initial = String::new(), cycle_step = |_, new, _| new + "y", cycle_rounds = 4)]
+fn never_settles(most: &Input<usize>) -> String {
+    never_settles(most)
+}
+
+#[test]
+fn values_go_through_steps_and_fall_back() {
+    let runtime = Runtime::new();
+    let most = runtime.input("most", 3);
+    for value in [3, 4, 4, 3] {
+        runtime.update(|update| update.set(&most, value)).unwrap();
+        let (all, fallback) = runtime.run(|| (steps(&most, 1), falls(&most)));
+        assert_eq!((all.len(), fallback), (5, vec![value; 2]));
+        let error = runtime.try_run(|| never_settles(&most)).expect_err("it grows");
+        assert!(error.to_string().contains("from \"yyyy\" to \"yyyyy\""), "{error}");
+    }
+}
+
 #[test]
 fn members_and_their_twins_live_and_die_well() {
     let runtime = Runtime::new();

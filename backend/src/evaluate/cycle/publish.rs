@@ -54,15 +54,18 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
     let mut leaves = leaving.iter();
     let (judged_left, mut judged): (Vec<_>, Vec<_>) =
         judged.into_iter().partition(|_| leaves.next().copied().unwrap_or_default());
-    let (members, left) = parting::part(members, &leaving, &mut later);
+    let (mut members, left) = parting::part(members, &leaving, &mut later);
     // They have come to what they are by what has left, so they last no longer than that: no session, if it expires.
     let left_lasts = judged_left.iter().all(|left| left.lasts)
         && left.iter().all(|member| !member.node.task_fn.may_expire());
     if let Some(first) = judged.first_mut() {
         first.lasts &= left_lasts;
     }
+    let with_initial = members.iter_mut().filter(|member| !member.initial_reads.is_empty());
+    let initial_reads =
+        with_initial.map(|member| (member.node, std::mem::take(&mut member.initial_reads))).collect();
     let first_reads = members.iter().map(|member| (member.node, member.first_reads));
-    let resolved = Arc::new(Resolved::new(first_reads, later));
+    let resolved = Arc::new(Resolved::new(first_reads, initial_reads, later));
     // The first is the one that all others are found by: it comes last.
     for (member, judged) in members.into_iter().zip(judged).rev() {
         publish_member(local, member, &judged, &resolved);

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{make_way, rounds, run_beside};
+use crate::base::stack::on_enough_stack;
 use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::unfinished;
@@ -16,6 +17,28 @@ use crate::graph::stop::Stop;
 /// Whether the current strand has claimed a node that is RUNNING.
 pub(crate) fn is_own(local: &Local, node: NodeRef) -> bool {
     stale_reads::owner(&node.work) == Some(local.strand.get())
+}
+
+/// The failure of a body that needs more of `node` than a provisional value, if it is a member of a component that the current strand is
+/// resolving. All of the component fail: none of them has a value without that.
+pub(crate) fn through_own(local: &Local, node: NodeRef) -> Option<Stop> {
+    if !is_own(local, node) || !node.flag(Flags::ON_CYCLE) {
+        return None;
+    }
+    let path = {
+        let (claimed, cycles) = (local.claimed.borrow(), local.cycles.borrow());
+        match claimed.iter().rposition(|other| *other == node) {
+            Some(low) => claimed[low..].to_vec(),
+            // Its body has ended, so the cycle closes at the head.
+            None => {
+                let low = cycles.of_parked(node)?.low;
+                claimed.get(low..)?.iter().copied().chain([node]).collect()
+            }
+        }
+    };
+    let cycle = Arc::new(CycleError::new(&path));
+    local.poison_cycle(&cycle);
+    Some(TaskError::Cycle(cycle).into())
 }
 
 /// The answer to a reader of a claimed task.
@@ -153,15 +176,18 @@ fn initial(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
         return Err(failed(local, node, error.into()));
     }
     let frame = local.begin_frame(&[], true);
-    // SAFETY: the node lives as long as the session, and only its key is touched.
-    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.initial(node) }));
+    let outcome = on_enough_stack(|| {
+        // SAFETY: the node lives as long as the session, and only its key is touched.
+        catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.initial(node) }))
+    });
     let ended = local.settle_carried();
     let gathered = local.take_gathered();
     local.end_frame(frame);
-    with_member(local, node, |member| member.is_initialising = false);
-    if let Some(component) = local.cycles.borrow_mut().of_member(node) {
-        component.note_reads(node, &gathered.reads);
-    }
+    with_member(local, node, |member| {
+        member.is_initialising = false;
+        member.initial_reads = gathered.reads;
+        member.initial_emitted = gathered.emitted;
+    });
     match outcome {
         Ok(twin) if !ended => {
             twin.into_iter().for_each(|twin| local.engine().keep_twin(twin));
@@ -189,7 +215,8 @@ pub(super) fn initial_of(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> 
 fn nested(local: &Local, node: NodeRef) -> Result<NodeRef, Stop> {
     // Its entry, which notes what the run reads, and that it fails.
     with_member(local, node, |_| ());
-    let (outcome, gathered) = run_beside(local, node, &[]);
+    // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
+    let (outcome, gathered) = run_beside(local, node, &[], || unsafe { node.task_fn.run_into_twin(node) });
     if let Some(component) = local.cycles.borrow_mut().of_member(node) {
         component.note_reads(node, &gathered.reads);
     }

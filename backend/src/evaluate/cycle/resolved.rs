@@ -34,15 +34,32 @@ use crate::graph::stop::Stop;
 struct Externals<'a> {
     resolved: &'a Resolved,
     entered: Vec<Entered>,
-    /// The members on the way, with how many of their reads are done.
-    path: Vec<(NodeRef, usize)>,
+    /// The runs on the way.
+    path: Vec<Reading<'a>>,
     later: std::slice::Iter<'a, Edge>,
+}
+
+/// A run of a member in round 1, or the making of its value of round 0, with the reads of it that are done.
+enum Reading<'a> {
+    Body {
+        member: NodeRef,
+        done: usize,
+    },
+    /// Its value of round 0.
+    Initial(std::slice::Iter<'a, Edge>),
 }
 
 /// How far the body of a member has come in round 1.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Entered {
-    No,
+struct Entered {
+    body: Body,
+    /// Its value of round 0 is known.
+    has_initial: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    NotBegun,
     /// It waits for those above it on the way.
     Begun,
     /// It has ended, or has been begun once more above that, for one that needs its value: there is nothing more to begin.
@@ -51,40 +68,52 @@ enum Entered {
 
 impl<'a> Externals<'a> {
     fn of(resolved: &'a Resolved, asked: NodeRef) -> Self {
-        let entered = vec![Entered::No; resolved.members.len()];
+        let entered = vec![Entered { body: Body::NotBegun, has_initial: false }; resolved.members.len()];
         let mut externals = Self { resolved, entered, path: Vec::new(), later: resolved.later.iter() };
-        externals.enter(asked);
+        externals.begin(asked, Body::Begun);
         externals
     }
 
+    fn begin(&mut self, member: NodeRef, body: Body) {
+        self.path.push(Reading::Body { member, done: 0 });
+        self.entered[self.resolved.index[&member].0].body = body;
+    }
+
+    /// A member is read by another one.
     fn enter(&mut self, node: NodeRef) {
-        let number = self.resolved.index[&node].0;
-        let next = match self.entered[number] {
-            Entered::No => Entered::Begun,
-            // A fixpoint task on the way tells its initial value.
-            Entered::Begun if !node.task_fn.has_initial() => Entered::Ended,
-            Entered::Begun | Entered::Ended => return,
-        };
-        self.path.push((node, 0));
-        self.entered[number] = next;
+        let entered = &mut self.entered[self.resolved.index[&node].0];
+        let is_fixpoint = node.task_fn.has_initial();
+        // A fixpoint task tells its value of round 0, when its body has ended or is on the way.
+        if is_fixpoint && !std::mem::replace(&mut entered.has_initial, true) {
+            let reads = self.resolved.initial_reads.get(&node);
+            self.path.extend(reads.map(|reads| Reading::Initial(reads.iter())));
+        }
+        match self.entered[self.resolved.index[&node].0].body {
+            Body::NotBegun => self.begin(node, Body::Begun),
+            Body::Begun if !is_fixpoint => self.begin(node, Body::Ended),
+            Body::Begun | Body::Ended => {}
+        }
     }
 
     fn next_read(&mut self) -> Option<Edge> {
-        while let Some((node, done)) = self.path.last_mut() {
-            let first_reads = self.resolved.index[node].1;
-            // SAFETY: the claim is held.
-            let read = unsafe { node.deps() }.as_slice()[..first_reads].get(*done);
-            match read {
-                Some(read) => {
+        while let Some(way) = self.path.last_mut() {
+            let read = match way {
+                Reading::Initial(reads) => reads.next().copied(),
+                Reading::Body { member, done } => {
+                    let first_reads = self.resolved.index[member].1;
+                    // SAFETY: the claim is held.
+                    let read = unsafe { member.deps() }.as_slice()[..first_reads].get(*done).copied();
                     *done += 1;
-                    return Some(*read);
+                    read
                 }
-                None => {
-                    let number = self.resolved.index[node].0;
-                    self.entered[number] = Entered::Ended;
-                    self.path.pop();
-                }
+            };
+            if read.is_some() {
+                return read;
             }
+            if let Reading::Body { member, .. } = way {
+                self.entered[self.resolved.index[member].0].body = Body::Ended;
+            }
+            self.path.pop();
         }
         self.later.next().copied()
     }

@@ -9,19 +9,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{parting, publish, read, run_beside};
+use super::{publish, read, run_beside};
 use crate::context::component::{Component, Member, RoundRun, Run};
 use crate::context::local::Local;
-use crate::graph::failure::{CycleError, FixpointError, TaskError};
+use crate::evaluate::execute::gather_beside;
+use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
-
-/// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to
-/// go round.
-const TOLD_OF: u32 = 16;
+use crate::graph::task_fn::Stepped;
 
 /// Why rounds do not go on.
-enum Halt {
+pub(super) enum Halt {
     /// A task has joined: they begin again.
     Grown,
     /// The component has become part of another one.
@@ -84,7 +82,7 @@ pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef
     })
 }
 
-struct Rounds<'a> {
+pub(super) struct Rounds<'a> {
     local: &'a Local,
     id: u64,
 }
@@ -132,11 +130,11 @@ impl Rounds<'_> {
     }
 
     /// Runs `use_component`, which runs no code of the user's.
-    fn with<R>(&self, use_component: impl FnOnce(&mut Component) -> R) -> Result<R, Halt> {
+    pub(super) fn with<R>(&self, use_component: impl FnOnce(&mut Component) -> R) -> Result<R, Halt> {
         self.local.cycles.borrow_mut().by_id(self.id).map(use_component).ok_or(Halt::Merged)
     }
 
-    fn check(&self) -> Result<(), Halt> {
+    pub(super) fn check(&self) -> Result<(), Halt> {
         self.with(|component| match component.grown {
             true => Err(Halt::Grown),
             false if component.failure().is_some() => Err(Halt::Failed),
@@ -161,18 +159,23 @@ impl Rounds<'_> {
                 return Err(Halt::Failed);
             }
         }
+        self.check_initial_reads()?;
+        self.step_first()?;
         let pairs = self.with(|component| {
-            let ends = |member: &Member| Some((member.initial?, member.first.as_ref()?.twin));
+            let ends = |member: &Member| {
+                let iterates = !member.node.task_fn.falls_back();
+                Some((member.initial?, member.first.as_ref()?.twin)).filter(|_| iterates)
+            };
             component.members.iter().map(ends).collect::<Vec<_>>()
         })?;
-        let same = pairs.into_iter().map(|pair| pair.map(|(one, other)| self.same(one, other)).transpose());
+        let same = pairs.iter().map(|pair| pair.map(|(one, other)| self.same(one, other)).transpose());
         let same = same.collect::<Result<Vec<_>, Halt>>()?;
         self.with(|component| {
             for (number, same) in same.iter().enumerate() {
                 let member = &mut component.members[number];
                 // A member that is no fixpoint task has its value of round 1 in the first bodies that have read it, too.
                 let changed = *same == Some(false);
-                member.last.clone_from(&member.first);
+                member.last = member.outcome_of_first();
                 member.next = None;
                 member.changed = u32::from(changed);
                 member.changes = u32::from(changed);
@@ -188,7 +191,65 @@ impl Rounds<'_> {
                     component.mark_due(number);
                 }
             }
-        })
+        })?;
+        for (number, pair) in pairs.into_iter().enumerate() {
+            if let (Some((before, now)), Some(false)) = (pair, same[number]) {
+                self.note_change(number, before, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A value of round 0 that depends on a member is an error. For some entries there is one, as when the member that it reads has a value of
+    /// round 0 which does not depend on it in turn; for others that would have to run first what waits for it.
+    fn check_initial_reads(&self) -> Result<(), Halt> {
+        self.with(|component| {
+            if let Some(circle) = component.circle_of_initial_value() {
+                component.fail(TaskError::Cycle(Arc::new(CycleError::new(&circle))), None);
+            }
+        })?;
+        self.check()
+    }
+
+    /// Takes the step of round 1 for each member that has one, unless it was taken before the rounds began again.
+    fn step_first(&self) -> Result<(), Halt> {
+        let members = self.with(|component| component.members.len())?;
+        for number in 0..members {
+            let due = self.with(|component| {
+                let member = &component.members[number];
+                let is_due = member.node.task_fn.has_step() && !member.has_stepped;
+                is_due.then_some((member.node, member.initial?, member.first.as_ref()?.twin))
+            })?;
+            if let Some((node, previous, new)) = due {
+                self.step_first_of(node, Stepped { previous, round: 1 }, new)?;
+            }
+        }
+        // A step has read a task that depends on a member: it has run on round 0, and is to be counted in.
+        if self.with(|component| component.members.len())? == members { Ok(()) } else { Err(Halt::Grown) }
+    }
+
+    fn step_first_of(&self, node: NodeRef, stepped: Stepped, new: NodeRef) -> Result<(), Halt> {
+        let local = self.local;
+        // SAFETY: 1. the node lives as long as the session; 2. of it only the key is touched, which never changes; 3. both twins are held
+        // by the component.
+        let step =
+            || unsafe { node.task_fn.first_step(node, stepped, new) }.expect("the function has a step");
+        let (outcome, gathered) = gather_beside(local, node, &[], step);
+        local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
+        if let Ok(twin) = outcome {
+            read::own(local, node, twin);
+        }
+        if let Some(component) = local.cycles.borrow_mut().of_member(node) {
+            component.note_reads(node, &gathered.reads);
+        }
+        match outcome {
+            Ok(twin) => self.with(|component| component.keep_first_step(node, twin, gathered)),
+            Err(stop) => {
+                let error = local.name_failure(&stop, node);
+                self.with(|component| component.fail(error, Some(stop)))?;
+                Err(Halt::Failed)
+            }
+        }
     }
 
     /// Brings a member up to the round, by running its body if need be.
@@ -231,6 +292,9 @@ impl Rounds<'_> {
             let before =
                 self.with(|component| component.members[number].last.as_ref().map(|run| run.twin))?;
             let same = before.map(|before| self.same(before, run.twin)).transpose()?;
+            if let (Some(before), Some(false)) = (before, same) {
+                self.note_change(number, before, run.twin)?;
+            }
             self.with(|component| component.keep_last(number, run, same == Some(true)))?;
         }
         self.with(|component| component.members[number].checked = component.round)
@@ -238,8 +302,18 @@ impl Rounds<'_> {
 
     /// Whether the last run of a member read something else than it would read now.
     fn has_changed_reads(&self, number: usize) -> Result<bool, Halt> {
-        let (reads, checked) =
-            self.with(|component| (component.read_members(number), component.members[number].checked))?;
+        let falls_back = self.with(|component| component.members[number].node.task_fn.falls_back())?;
+        if falls_back {
+            return Ok(false);
+        }
+        let (reads, checked, is_stepped) = self.with(|component| {
+            let member = &component.members[number];
+            let has_changed = member.changed >= member.checked;
+            (component.read_members(number), member.checked, member.node.task_fn.has_step() && has_changed)
+        })?;
+        if is_stepped {
+            return Ok(true);
+        }
         for read in reads {
             let is_fixpoint = self.with(|component| component.members[read].is_fixpoint())?;
             if !is_fixpoint {
@@ -257,13 +331,22 @@ impl Rounds<'_> {
     /// Runs the body of a member in this round.
     fn run(&self, number: usize) -> Result<Run, Halt> {
         let local = self.local;
-        let (node, before) = self.with(|component| {
+        let (node, stepped, before) = self.with(|component| {
             let member = &component.members[number];
-            (member.node, member.last.as_ref().map_or_else(Vec::new, |run| run.reads.clone()))
+            let last = member.last.as_ref();
+            let stepped = last.map(|run| Stepped { previous: run.twin, round: component.round });
+            (member.node, stepped, last.map_or_else(Vec::new, |run| run.reads.clone()))
         })?;
         let depth = local.claimed.borrow().len();
         local.cycles.borrow_mut().runs.push(RoundRun { depth, component: self.id });
-        let (outcome, gathered) = run_beside(local, node, &before);
+        // SAFETY: 1. the node lives as long as the session; 2. of it only the key is touched, which never changes; 3. the twin of the
+        // round before is held by the component, which frees none while a body runs.
+        let (outcome, gathered) = run_beside(local, node, &before, || unsafe {
+            match stepped {
+                Some(stepped) => node.task_fn.run_stepped(node, stepped),
+                None => node.task_fn.run_into_twin(node),
+            }
+        });
         local.cycles.borrow_mut().runs.pop();
         if let Ok(twin) = outcome {
             read::own(local, node, twin);
@@ -295,6 +378,9 @@ impl Rounds<'_> {
             let Some((before, now)) = pair else { continue };
             let same = self.same(before, now)?;
             let goes_round = !same && self.is_back(*number, now)?;
+            if !same {
+                self.note_change(*number, before, now)?;
+            }
             self.with(|component| {
                 component.members[*number].goes_round |= goes_round;
                 let Some(run) = component.members[*number].next.take() else { return };
@@ -309,52 +395,6 @@ impl Rounds<'_> {
         Ok(is_last)
     }
 
-    /// Whether a value that has changed is that of round 0 or 1. Asked of the last changes before the bound only: it is for the text
-    /// of the error.
-    fn is_back(&self, number: usize, now: NodeRef) -> Result<bool, Halt> {
-        let early = self.with(|component| {
-            let member = &component.members[number];
-            let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes + TOLD_OF > *rounds);
-            let first = member.first.as_ref().map(|run| run.twin);
-            rounds.map_or([None; 2], |_| [member.initial, first])
-        })?;
-        for early in early.into_iter().flatten() {
-            if self.same(early, now)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// If a value has changed in too many rounds, there are no more: what does not settle leaves, or all fail if nothing has settled.
-    /// Returns whether that is so.
-    fn bound(&self, due: &[usize]) -> Result<bool, Halt> {
-        let is_over = self.with(|component| {
-            let exceeds = |number: &usize| {
-                let member = &component.members[*number];
-                let rounds = member.node.task_fn.rounds().filter(|rounds| member.changes > *rounds);
-                rounds.map(|rounds| (*number, rounds))
-            };
-            let exceeding: Vec<_> = due.iter().filter_map(exceeds).collect();
-            if exceeding.is_empty() {
-                return false;
-            }
-            let leaving = parting::unsettled(component);
-            if leaving.contains(&false) {
-                component.leaving = leaving;
-                return true;
-            }
-            for (number, rounds) in exceeding {
-                let path = path_through(component, number);
-                let error = FixpointError::new(&path, rounds, component.members[number].goes_round);
-                component.fail(TaskError::NoFixpoint(Arc::new(error)), None);
-            }
-            true
-        })?;
-        self.check()?;
-        Ok(is_over)
-    }
-
     /// Drops the values that no later round reads.
     fn sweep(&self) -> Result<(), Halt> {
         let unused = self.with(Component::take_unused)?;
@@ -362,7 +402,7 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Halt> {
+    pub(super) fn same(&self, one: NodeRef, other: NodeRef) -> Result<bool, Halt> {
         // SAFETY: both are twins of one node, held by the component, and no strand changes their values.
         match catch_unwind(AssertUnwindSafe(|| unsafe { one.task_fn.same(one, other) })) {
             Ok(same) => Ok(same),
@@ -374,31 +414,4 @@ impl Rounds<'_> {
             }
         }
     }
-}
-
-/// A shortest cycle of reads through a member, which comes first.
-fn path_through(component: &Component, number: usize) -> Vec<NodeRef> {
-    let mut from = vec![None; component.members.len()];
-    let mut queue = std::collections::VecDeque::from([number]);
-    'search: while let Some(at) = queue.pop_front() {
-        for read in component.read_members(at) {
-            if read == number {
-                from[number] = Some(at);
-                break 'search;
-            }
-            if from[read].is_none() {
-                from[read] = Some(at);
-                queue.push_back(read);
-            }
-        }
-    }
-    let mut path = Vec::new();
-    let mut at = from[number];
-    while let Some(member) = at.filter(|member| *member != number) {
-        path.push(component.members[member].node);
-        at = from[member];
-    }
-    path.push(component.members[number].node);
-    path.reverse();
-    path
 }

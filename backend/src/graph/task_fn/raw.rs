@@ -76,8 +76,37 @@ type Observe = unsafe fn(&RawTaskFn, NodeRef) -> Option<Box<dyn LeafChange>>;
 
 /// How a function on a cycle is resolved.
 pub(crate) struct Cycle {
+    /// The value of round 0.
     pub(super) initial: Erased,
-    pub(super) rounds: u32,
+    /// In how many rounds the value may change; none if it is that of round 0 in each.
+    pub(super) rounds: Option<u32>,
+    pub(super) step: Option<Step>,
+    pub(super) show: Option<Show>,
+}
+
+/// How outputs are printed.
+#[derive(Clone, Copy)]
+pub(super) struct Show {
+    pub(super) show: Erased,
+    pub(super) shim: unsafe fn(Erased, NodeRef, &mut fmt::Formatter<'_>) -> fmt::Result,
+}
+
+/// How the value of a round is made from the one before and what the body returns.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    pub(super) step: Erased,
+    /// Runs the body and makes the value; the node holds the key.
+    pub(super) run: unsafe fn(&RawTaskFn, Erased, NodeRef, Stepped) -> NodeRef,
+    /// Makes the value, given a twin that holds what the body has returned.
+    pub(super) first: unsafe fn(Erased, NodeRef, Stepped, NodeRef) -> NodeRef,
+}
+
+/// The place of a step among the rounds.
+#[derive(Clone, Copy)]
+pub(crate) struct Stepped {
+    /// A twin that holds the value of the round before.
+    pub(crate) previous: NodeRef,
+    pub(crate) round: u32,
 }
 
 /// The effect of a run on the node's value.
@@ -196,9 +225,46 @@ impl RawTaskFn {
         self.cycle.is_some()
     }
 
-    /// In how many rounds the value of a task on a cycle may change; none if it has no initial value.
+    /// In how many rounds the value of a task on a cycle may change; none if it does not change in any.
     pub(crate) fn rounds(&self) -> Option<u32> {
-        self.cycle.as_ref().map(|cycle| cycle.rounds)
+        self.cycle.as_ref().and_then(|cycle| cycle.rounds)
+    }
+
+    /// Whether a task on a cycle has its value of round 0 in each round.
+    pub(crate) fn falls_back(&self) -> bool {
+        self.cycle.as_ref().is_some_and(|cycle| cycle.rounds.is_none())
+    }
+
+    /// Whether the value of a round depends on the value of the round before, whatever the body reads.
+    pub(crate) fn has_step(&self) -> bool {
+        self.step().is_some()
+    }
+
+    fn step(&self) -> Option<Step> {
+        self.cycle.as_ref().and_then(|cycle| cycle.step)
+    }
+
+    /// Runs the body on the key of a node in a round after the first one. Returns a twin that holds the value of the round.
+    ///
+    /// # Safety
+    /// `node` is alive, this is its task function, and it is not a leaf; the previous value is in a twin of it, which no strand
+    /// changes or frees meanwhile.
+    pub(crate) unsafe fn run_stepped(&self, node: NodeRef, stepped: Stepped) -> NodeRef {
+        match self.step() {
+            // SAFETY: passed on to the caller; the shim was made for the types that `step` was erased from.
+            Some(step) => unsafe { (step.run)(self, step.step, node, stepped) },
+            // SAFETY: passed on to the caller.
+            None => unsafe { self.run_into_twin(node) },
+        }
+    }
+
+    /// Returns a twin of a node that holds the value of round 1, if that is not what the body has returned, which `new` holds.
+    ///
+    /// # Safety
+    /// As for [`run_stepped`](Self::run_stepped); and as of the previous value, so of the new one.
+    pub(crate) unsafe fn first_step(&self, node: NodeRef, stepped: Stepped, new: NodeRef) -> Option<NodeRef> {
+        // SAFETY: passed on to the caller; the shim was made for the types that `step` was erased from.
+        self.step().map(|step| unsafe { (step.first)(step.step, node, stepped, new) })
     }
 
     /// A twin of a node that holds its initial value, if it has one. Runs code of the user's.
@@ -208,6 +274,23 @@ impl RawTaskFn {
     pub(crate) unsafe fn initial(&self, node: NodeRef) -> Option<NodeRef> {
         // SAFETY: passed on to the caller; the shim was made for the types that `initial` was erased from.
         self.cycle.as_ref().map(|cycle| unsafe { (self.initial_shim)(cycle.initial, node) })
+    }
+
+    /// Whether outputs of tasks on a cycle can be printed.
+    pub(crate) fn shows(&self) -> bool {
+        self.cycle.as_ref().is_some_and(|cycle| cycle.show.is_some())
+    }
+
+    /// Writes the output of a node, or of its twin, if the function [`shows`](Self::shows) any. Runs code of the user's.
+    ///
+    /// # Safety
+    /// This is the task function of the node, which has an output that no strand changes meanwhile.
+    pub(crate) unsafe fn show(&self, node: NodeRef, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cycle.as_ref().and_then(|cycle| cycle.show) {
+            // SAFETY: passed on to the caller; the shim was made for the types that `show` was erased from.
+            Some(show) => unsafe { (show.shim)(show.show, node, f) },
+            None => Ok(()),
+        }
     }
 
     /// Whether the outputs of two nodes, or of their twins, are equal. Runs code of the user's.

@@ -9,7 +9,7 @@ use crate::call::args::Key;
 use crate::graph::flags::Flags;
 use crate::graph::node::{Node, NodeRef, replace_value};
 
-use super::{Erased, Ran, RawTaskFn};
+use super::{Erased, Ran, RawTaskFn, Stepped};
 
 /// Calls a body that was given to [`TaskFn::new`].
 #[inline(always)]
@@ -164,6 +164,59 @@ pub(super) unsafe fn initial<K: Key, O: Send + Sync + 'static>(
 ) -> NodeRef {
     // SAFETY: passed on to the caller.
     let value = unsafe { std::mem::transmute::<unsafe fn(), fn(&K) -> O>(erased)(node.key::<K, O>()) };
+    Node::<K, O>::twin(node, value)
+}
+
+/// A function that prints an output.
+pub(super) type ShowFn<O> = fn(&O, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+/// # Safety
+/// `erased` was made by [`TaskFn::shown`] for `O`; the node's types are `K` and `O`, and it has an output.
+pub(super) unsafe fn show<K: Key, O: Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    // SAFETY: passed on to the caller.
+    unsafe { std::mem::transmute::<unsafe fn(), ShowFn<O>>(erased)(node.value::<K, O>(), f) }
+}
+
+/// A step, with its types: arguments, previous value, new value, round.
+pub(super) type StepFn<K, O> = fn(&K, &O, O, u32) -> O;
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cycle_step`] for `K` and `O`, which are the types of `task_fn`; see [`RawTaskFn::run_stepped`].
+pub(super) unsafe fn run_stepped<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    Erased(erased): Erased,
+    node: NodeRef,
+    stepped: Stepped,
+) -> NodeRef {
+    // SAFETY: passed on to the caller.
+    let new = unsafe { compute::<K, O>(task_fn, node) };
+    // SAFETY: 1. erased from this type in `cycle_step`; 2. the types are the node's, whose key is written once; 3. the caller sees to
+    // it that the previous value stays.
+    let value = unsafe {
+        let step = std::mem::transmute::<unsafe fn(), StepFn<K, O>>(erased);
+        step(node.key::<K, O>(), stepped.previous.value::<K, O>(), new, stepped.round)
+    };
+    Node::<K, O>::twin(node, value)
+}
+
+/// # Safety
+/// `erased` was made by [`TaskFn::cycle_step`] for `K` and `O`, which are the nodes' types; see [`RawTaskFn::first_step`].
+pub(super) unsafe fn first_step<K: Key, O: Clone + Send + Sync + 'static>(
+    Erased(erased): Erased,
+    node: NodeRef,
+    stepped: Stepped,
+    new: NodeRef,
+) -> NodeRef {
+    // SAFETY: as in `run_stepped`; 3. of the new value, too.
+    let value = unsafe {
+        let step = std::mem::transmute::<unsafe fn(), StepFn<K, O>>(erased);
+        let new = new.value::<K, O>().clone();
+        step(node.key::<K, O>(), stepped.previous.value::<K, O>(), new, stepped.round)
+    };
     Node::<K, O>::twin(node, value)
 }
 
