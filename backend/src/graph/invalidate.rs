@@ -12,6 +12,7 @@
 //!   member and origin were marked in the same pass (`marked_at` is equal) and the origin is not `BROKEN`.
 //! * A member that a second read makes stale in the same pass is no member any more, and breaks the wave: nodes behind it must
 //!   look at their own reads.
+//! * A component of a cycle that is resolved or dissolved breaks the waves of its members (`cycle/resolved.rs`).
 //! * A member may be STALE although it is current and nodes behind it have been found so (it was skipped). A later
 //!   pass therefore does not stop at a single mark of an older pass.
 //!   A pass does stop at nodes with several marks: no claim skips those, so the nodes behind them are not FRESH.

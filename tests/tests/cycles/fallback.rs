@@ -208,3 +208,35 @@ fn threads_that_enter_a_cycle_of_fallbacks_agree() {
         }
     });
 }
+
+#[task_fn(transient, cycle_fallback = 1)]
+fn opens(x: &Input<u32>) -> u32 {
+    closes(x)
+}
+
+#[task_fn(transient)]
+fn closes(x: &Input<u32>) -> u32 {
+    if x.get() == 1 { opens(x) * 0 } else { 0 }
+}
+
+#[task_fn(transient)]
+fn reads_opens(x: &Input<u32>) -> u32 {
+    opens(x) + 10
+}
+
+/// `closes` was the origin of the staleness of `reads_opens`, and stayed equal when the cycle came apart. So the reader was taken for current,
+/// though `opens` no longer had its fallback.
+#[test]
+fn a_reader_is_not_current_because_the_task_at_which_the_cycle_opened_is_equal() {
+    for between in [None, Some(opens as fn(&Input<u32>) -> u32), Some(closes)] {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 1);
+        for (value, expected) in [(1, 11), (0, 10), (1, 11), (2, 10)] {
+            runtime.update(|update| update.set(&x, value)).unwrap();
+            if let Some(ask) = between {
+                runtime.run(|| ask(&x));
+            }
+            assert_eq!(runtime.run(|| reads_opens(&x)), expected);
+        }
+    }
+}

@@ -170,3 +170,41 @@ fn a_cycle_that_closes_in_a_later_round_has_the_initial_value_of_the_inner_one()
         assert_eq!(answer, 0);
     }
 }
+
+/// Keeps the first value that is not 0, which depends on what `joins` reads meanwhile.
+#[task_fn(transient, cycle_initial = 0)]
+fn latches(x: &Input<u32>) -> u32 {
+    let joined = joins(x);
+    match latches(x) {
+        0 => 1 + u32::from(joined == 0),
+        held => held,
+    }
+}
+
+/// Reads the cycle or not, and is 1 in the end.
+#[task_fn(transient)]
+fn joins(x: &Input<u32>) -> u32 {
+    if x.get() == 0 { latches(x).min(1) } else { 1 }
+}
+
+#[task_fn(transient)]
+fn reads_latch(x: &Input<u32>) -> u32 {
+    latches(x) * 10
+}
+
+/// A cycle that was a part of the larger one comes to another fixpoint without it, and the task at which they parted is equal. A reader was
+/// taken for current because of that.
+#[test]
+fn a_reader_of_what_is_left_of_a_cycle_is_not_current_because_what_has_parted_is_equal() {
+    for asks_between in [false, true] {
+        let runtime = Runtime::new();
+        let x = runtime.input("x", 0);
+        for (value, expected) in [(0, 20), (1, 10), (0, 20), (2, 10)] {
+            runtime.update(|update| update.set(&x, value)).unwrap();
+            if asks_between {
+                runtime.run(|| joins(&x));
+            }
+            assert_eq!(runtime.run(|| reads_latch(&x)), expected, "{asks_between}");
+        }
+    }
+}

@@ -108,7 +108,8 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
         persistence.resolved(node, ran);
     }
     *extra.resolved.lock() = Some(resolved.clone());
-    node.set_flag(Flags::RESOLVED);
+    // Broken: that it is what it was before says nothing about the other members, as whose origin it may stand (`resolved.rs`).
+    node.set_flag(Flags::RESOLVED | Flags::BROKEN);
     if ran == Ran::Equal {
         local.counters.of(node.function).cut_off.add(1);
     }
@@ -139,7 +140,7 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
     } else {
         publish_failure(local, node, &member.reads, error.clone(), None);
     }
-    node.set_flag(Flags::MUST_RUN);
+    node.set_flag(Flags::MUST_RUN | Flags::BROKEN);
     node.clear_flag(Flags::ON_CYCLE);
     release(local, node, Phase::Empty);
 }

@@ -6,6 +6,9 @@
 //! * The component is current if nothing has changed that its members have read of others. They are looked at in the order in which
 //!   they were read. If one has changed, the component is *dissolved*: its members become EMPTY, each runs again when it is
 //!   asked for, and if they still depend on each other they are resolved anew, from the initial values.
+//! * A component breaks the waves of which its members are origins (`invalidate.rs`), when it is resolved and when it is dissolved: the others
+//!   need not be what they were if one of them is. For example, `a` falls back to 1 as it reads `b`, which reads `a`, and `top` reads `a`. If `b` reads something else now,
+//!   and its value is equal, `a` has what its body returns, and `top` runs.
 //! * The first member is released last: a strand that finds it FRESH finds all others so.
 
 use std::sync::Arc;
@@ -258,7 +261,8 @@ impl<'a> Verification<'a> {
     fn dissolve(self) {
         for member in self.resolved.members.iter().rev() {
             leave(*member);
-            member.set_flag(Flags::MUST_RUN);
+            // A member that stays equal does not say anything about the others, as whose origin it may stand.
+            member.set_flag(Flags::MUST_RUN | Flags::BROKEN);
             release(self.local, *member, Phase::Empty, StaleReads::None);
         }
     }

@@ -220,13 +220,14 @@ impl Visit {
             let nearby = single.place().range(reads.len());
             let leaps = !reads[nearby].contains(&Edge::value_of(origin));
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
-                ReadState::Unchanged => {
+                // The wave may have been broken when the origin's component was dissolved, by this look or another strand's.
+                ReadState::Unchanged if is_in_wave_of(self.node, origin) => {
                     if let Some(persistence) = local.engine().persistence() {
                         persistence.verified(local, self.node, [Edge::value_of(origin)]);
                     }
                     return Step::Current;
                 }
-                ReadState::Changed => {}
+                ReadState::Unchanged | ReadState::Changed => {}
                 ReadState::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
                         origin.set_flag(Flags::AHEAD);
