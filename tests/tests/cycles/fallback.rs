@@ -216,7 +216,7 @@ fn opens(x: &Input<u32>) -> u32 {
 
 #[task_fn(transient)]
 fn closes(x: &Input<u32>) -> u32 {
-    if x.get() == 1 { opens(x).min(0) } else { 0 }
+    if x.get() == 1 { opens(x).saturating_sub(u32::MAX) } else { 0 }
 }
 
 #[task_fn(transient)]
