@@ -42,7 +42,7 @@ impl Runtime {
     /// Cost: in proportion to the length of the explanation; with a store, one look at each function in it if the task ran for the first time.
     ///
     /// # Panics
-    /// As [`ask`] says, and inside of an update.
+    /// If `call` calls no task function, inside of an update, and in a program that is compiled with `panic = "abort"`.
     #[track_caller]
     pub fn explain<R>(&self, call: impl FnOnce() -> R) -> Explanation {
         self.run(|| ask(call).explain())

@@ -11,7 +11,7 @@
 //! | [`dependencies`] | what a task depends on, what it does not, and how to forbid the mistakes |
 //! | [`cutting_off`] | how an edit of a large value costs little: content keys, parts, relative places |
 //! | [`collections`] | how to work on 100,000 things in time proportional to the change |
-//! | [`web_service`] | who waits for whom in async functions, and how a service is built |
+//! | [`web_service`] | which async calls wait for which, and how a service is built |
 //! | [`missing_files`] | how to look for files that may appear later |
 //! | [`outputs`] | where files are written, as bodies have no effects |
 //! | [`storage`] | what survives the process, what does not, and why |

@@ -1,4 +1,4 @@
-//! What happens in a runtime, for subscribers of the `tracing` crate (feature `tracing`).
+//! Events of a runtime for subscribers of the `tracing` crate (feature `tracing`).
 
 use std::time::Instant;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::context::engine::Engine;
 use crate::context::local::{Local, Naming};
-use crate::entry::explanation::{Confirmation, Explanation, Happening, State, Step, Storing};
+use crate::entry::explanation::{Confirmation, Explanation, State, Step, Storing};
 use crate::evaluate::handle::Task;
-use crate::graph::cause::{Cause, Outcome};
+use crate::graph::cause::{Cause, Happening, Outcome};
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{TaskId, TaskRef};
-use crate::graph::trail::{Happened, Record, Trail};
+use crate::graph::trail::{Record, Trail};
 
 /// The most steps of an explanation.
 const STEPS: usize = 1000;
@@ -100,18 +100,10 @@ fn steps(task: &TaskId, last: &Arc<Record>) -> (Vec<Step>, usize) {
 }
 
 fn step(task: TaskId, record: &Record) -> Step {
-    let happened = match &record.happened {
-        Happened::Ran(cause) => Happening::Ran(cause.clone()),
-        Happened::Settled => Happening::Settled,
-        Happened::Set => Happening::Set,
-        Happened::Removed => Happening::Removed,
-        Happened::Restored => Happening::Restored,
-        Happened::Differs => Happening::Differs,
-    };
-    let is_known = !matches!(record.happened, Happened::Differs);
+    let is_known = !matches!(record.happened, Happening::Differs);
     Step {
         task,
-        happened,
+        happened: record.happened.clone(),
         outcome: record.outcome,
         update: is_known.then_some(record.update),
         at: is_known.then_some(record.at),

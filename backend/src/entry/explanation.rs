@@ -5,7 +5,7 @@ mod text;
 
 use std::time::SystemTime;
 
-use crate::graph::cause::{Cause, Outcome};
+use crate::graph::cause::{Happening, Outcome};
 use crate::graph::reason::Reason;
 use crate::graph::task_name::{Fingerprint, TaskId};
 
@@ -69,24 +69,6 @@ pub struct Step {
     pub after: Option<Fingerprint>,
     /// Earlier reads of the task that had run as well, and come to an equal value; the first few of them.
     pub cut_off: Vec<TaskId>,
-}
-
-/// A kind of event in the life of a task, an input or a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Happening {
-    /// The body has run. The task that has changed is that of the next step, so it is not named here.
-    Ran(Cause<()>),
-    /// The task is a part, and was selected anew by its source.
-    Settled,
-    /// The input was set, or the source observed again.
-    Set,
-    /// The input was removed.
-    Removed,
-    /// The value came out of the store.
-    Restored,
-    /// Its value differs from the one that a stored run has read.
-    Differs,
 }
 
 /// A task has turned out to be current, without a run of it.

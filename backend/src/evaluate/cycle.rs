@@ -8,7 +8,7 @@
 //!
 //! A *step* (`cycle_step`) makes the value of a round from the one before and what the body returns, as a part of the body's run; so the task
 //! counts as a read of its own. A *fallback* (`cycle_fallback`) is an initial value that stays: the body runs in round 1 alone, to find out
-//! what the task depends on. For example, if all members with a value of round 0 have fallbacks, no round after round 1 is due.
+//! the task's dependencies. For example, if all members with a value of round 0 have fallbacks, no round after round 1 is due.
 //!
 //! So no value depends on which task was asked first, nor on the order in which bodies run. A cycle without a fixpoint task stays an
 //! error, and so does one that goes through an async function, a scope or carried work.

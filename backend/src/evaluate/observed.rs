@@ -16,7 +16,7 @@ use crate::context::event::{Event, Ran, Restored, Settled, Verified};
 use crate::context::local::{Local, Naming};
 use crate::evaluate::determinism;
 use crate::evaluate::execute::keeps;
-use crate::graph::cause::{Cause, Outcome};
+use crate::graph::cause::{Cause, Happening, Outcome};
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
@@ -24,7 +24,7 @@ use crate::graph::persisted::Persisted;
 use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran as Came;
 use crate::graph::task_name::{Fingerprint, TaskRef};
-use crate::graph::trail::{Confirmed, Happened, Record, Trail};
+use crate::graph::trail::{Confirmed, Record, Trail};
 use larder_storage::Digest;
 
 /// A visit's part of the cause for which a body has to run.
@@ -161,7 +161,7 @@ impl Begun {
         if matches!((&self.cause, outcome), (Cause::First, Outcome::New)) && !Trail::is_of(node) {
             return;
         }
-        let happened = Happened::Ran(self.cause.map(|_| ()));
+        let happened = Happening::Ran(self.cause.map(|_| ()));
         let mut record = new_record(local.engine(), happened, outcome);
         (record.before, record.after) = (self.before, fingerprint_after(node, outcome));
         (record.because, record.cut_off) = (linked.because.clone(), linked.cut_off.clone());
@@ -189,7 +189,7 @@ fn fingerprint_after(node: NodeRef, outcome: Outcome) -> Option<Fingerprint> {
     after.and_then(|persisted| Fingerprint::of(persisted.fingerprint))
 }
 
-fn new_record(engine: &Engine, happened: Happened, outcome: Outcome) -> Record {
+fn new_record(engine: &Engine, happened: Happening, outcome: Outcome) -> Record {
     Record::new(happened, outcome, engine.updates.load(Relaxed), engine.epoch())
 }
 
@@ -329,7 +329,7 @@ pub(crate) fn verified(local: &Local, node: NodeRef, start: Option<Instant>, ori
 #[inline(never)]
 pub(crate) fn restored(local: &Local, node: NodeRef) {
     if local.engine().observers.records() {
-        let mut record = new_record(local.engine(), Happened::Restored, Outcome::New);
+        let mut record = new_record(local.engine(), Happening::Restored, Outcome::New);
         record.after = fingerprint_after(node, Outcome::New);
         Trail::add(node, record);
     }
@@ -343,7 +343,7 @@ pub(crate) fn restored(local: &Local, node: NodeRef) {
 #[inline(never)]
 pub(crate) fn settled(engine: &Engine, part: NodeRef, source: NodeRef, came: Came) {
     if engine.observers.records() {
-        let mut record = new_record(engine, Happened::Settled, outcome_of(came));
+        let mut record = new_record(engine, Happening::Settled, outcome_of(came));
         let _no_session = Naming::begin();
         record.because = Some(Trail::point_at(source, engine.epoch()));
         Trail::add(part, record);
@@ -365,7 +365,7 @@ pub(crate) fn resolved(local: &Local, member: NodeRef, came: Came) {
 fn record_resolved(engine: &Engine, member: NodeRef, outcome: Outcome) {
     let first = Trail::of(member).last;
     let first = first.filter(|last| last.epoch == engine.epoch() && last.outcome == Outcome::Provisional);
-    let happened = first.as_ref().map_or(Happened::Ran(Cause::Cycle), |first| first.happened.clone());
+    let happened = first.as_ref().map_or(Happening::Ran(Cause::Cycle), |first| first.happened.clone());
     let mut record = new_record(engine, happened, outcome);
     if let Some(first) = first {
         (record.because, record.cut_off) = (first.because.clone(), first.cut_off.clone());

@@ -50,6 +50,24 @@ pub enum Cause<T> {
     Lost,
 }
 
+/// A kind of event in the life of a task, an input or a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Happening {
+    /// The body has run. The task that has changed is that of the next step, so it is not named here.
+    Ran(Cause<()>),
+    /// The task is a part, and was selected anew by its source.
+    Settled,
+    /// The input was set, or the source observed again.
+    Set,
+    /// The input was removed.
+    Removed,
+    /// The value came out of the store.
+    Restored,
+    /// Its value differs from the one that a stored run has read.
+    Differs,
+}
+
 /// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

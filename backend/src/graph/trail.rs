@@ -13,32 +13,15 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::graph::cause::{Cause, Outcome};
+use crate::graph::cause::{Cause, Happening, Outcome};
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
-
-/// A kind of event in the life of a node.
-#[derive(Clone, Debug)]
-pub(crate) enum Happened {
-    /// Its body has run.
-    Ran(Cause<()>),
-    /// It was selected anew by its source, as a part.
-    Settled,
-    /// A leaf was set by an update, or observed again by a refresh.
-    Set,
-    /// An input was removed.
-    Removed,
-    /// Its value came out of the store.
-    Restored,
-    /// Nothing in this process: it differs from what a stored run has read.
-    Differs,
-}
 
 /// One thing that has happened to a node.
 #[derive(Debug)]
 pub(crate) struct Record {
     name: OnceLock<TaskId>,
-    pub(crate) happened: Happened,
+    pub(crate) happened: Happening,
     pub(crate) outcome: Outcome,
     /// The number of updates until then.
     pub(crate) update: u64,
@@ -54,7 +37,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A record without causes and fingerprints.
-    pub(crate) fn new(happened: Happened, outcome: Outcome, update: u64, epoch: u32) -> Self {
+    pub(crate) fn new(happened: Happening, outcome: Outcome, update: u64, epoch: u32) -> Self {
         let (name, at) = (OnceLock::new(), SystemTime::now());
         let (before, after, because, cut_off) = (None, None, None, Vec::new());
         Self { name, happened, outcome, update, epoch, at, before, after, because, cut_off }
@@ -152,7 +135,7 @@ impl Trail {
         let recorded = Self::of(node).change;
         let record = recorded.unwrap_or_else(|| {
             let is_leaf = node.task_fn.is_leaf() || node.task_fn.observe.is_some();
-            let happened = if is_leaf { Happened::Differs } else { Happened::Ran(Cause::First) };
+            let happened = if is_leaf { Happening::Differs } else { Happening::Ran(Cause::First) };
             Arc::new(Record::new(happened, Outcome::New, 0, epoch))
         });
         record.named(node);

@@ -28,7 +28,7 @@ fn unpack(word: u64) -> Range<usize> {
 }
 
 // Relaxed where nothing else is said: a lane hands over numbers only. The items were written before the helpers were let in, and
-// what became of them is read after they have left; both go through the crew's lock.
+// their results are read after the helpers have left; both go through the crew's lock.
 impl Lane {
     /// Occupies the lane, if it is free.
     pub(crate) fn occupy(&self) -> bool {

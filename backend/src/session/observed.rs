@@ -7,11 +7,11 @@ use std::time::Instant;
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::context::event::{Changed, Event, SessionClosed, SessionOpened, Updated};
-use crate::graph::cause::Outcome;
+use crate::graph::cause::{Happening, Outcome};
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskRef};
-use crate::graph::trail::{Happened, Record, Trail};
+use crate::graph::trail::{Record, Trail};
 use larder_storage::Digest;
 
 /// An observed update that is being put in place. The gate is held exclusively.
@@ -33,7 +33,7 @@ impl Applying {
         let leaf = changed.leaf.node();
         changed.after = fingerprint_of(leaf);
         if engine.observers.records() {
-            let happened = if changed.removed { Happened::Removed } else { Happened::Set };
+            let happened = if changed.removed { Happening::Removed } else { Happening::Set };
             let mut record = Record::new(happened, Outcome::Changed, number, epoch);
             (record.before, record.after) = (changed.before, changed.after);
             Trail::add(leaf, record);

@@ -1,5 +1,5 @@
 //! `calc` as a program of salsa: the source is an input, items are tracked structs that are known by their heads, and
-//! what a call needs of other items comes through a query for each name.
+//! a call finds other items by a query for each name.
 
 #![allow(missing_docs, reason = "salsa's macros write methods without any")]
 

@@ -1,5 +1,5 @@
-//! `service` as functions of cached. Each value says itself when it expires; a page has to expire with the price that is on it,
-//! as nothing else connects the two.
+//! `service` as functions of cached. Each value says itself when it expires. Nothing but that connects a page with the price that is
+//! on it: both have to expire at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -103,7 +103,7 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
 
 struct Program<'a> {
     census: Census,
-    /// As tasks are asked for them.
+    /// The folders to look through, as they are given to tasks.
     roots: &'a Roots,
     view: View,
     timing: Timing,

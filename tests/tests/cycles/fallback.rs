@@ -31,7 +31,7 @@ fn all_tasks_of_a_cycle_that_have_a_fallback_take_it_wherever_it_is_entered() {
     }
 }
 
-/// What a task's aliases lead to: `None` if that is the task itself.
+/// Follows aliases to their end: `None` if they lead back to this one.
 #[task_fn(transient, cycle_fallback = None)]
 fn target(aliases: &Input<Vec<usize>>, name: usize) -> Option<usize> {
     let next = aliases.get()[name];

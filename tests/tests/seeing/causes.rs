@@ -5,25 +5,11 @@ use std::time::Duration;
 use larder::storage::MemoryStorage;
 use larder::{CancelToken, Input, Runtime, TaskError, task_fn};
 
-use super::Told;
+use super::{Told, both, set};
 
 #[task_fn(transient)]
 fn plain(n: u64) -> u64 {
     n
-}
-
-#[task_fn(transient)]
-fn half(input: &Input<u64>) -> u64 {
-    input.get() / 2
-}
-
-#[task_fn(transient)]
-fn both(one: &Input<u64>, other: &Input<u64>) -> u64 {
-    half(one) * 100 + half(other)
-}
-
-fn set(runtime: &Runtime, input: &Input<u64>, value: u64) {
-    runtime.update(|update| update.set(input, value)).unwrap();
 }
 
 #[test]

@@ -4,22 +4,10 @@ use larder::explain::{Happening, State, Storing};
 use larder::storage::MemoryStorage;
 use larder::{Builder, Input, Reason, Runtime, task_fn};
 
+use super::{both, half, set};
+
 fn recording() -> Builder {
     Runtime::builder().record_causes(true)
-}
-
-fn set(runtime: &Runtime, input: &Input<u64>, value: u64) {
-    runtime.update(|update| update.set(input, value)).unwrap();
-}
-
-#[task_fn(transient)]
-fn half(input: &Input<u64>) -> u64 {
-    input.get() / 2
-}
-
-#[task_fn(transient)]
-fn both(one: &Input<u64>, other: &Input<u64>) -> u64 {
-    half(one) * 100 + half(other)
 }
 
 #[task_fn(transient)]

@@ -13,8 +13,22 @@ mod world;
 
 use std::sync::{Arc, Mutex};
 
-use larder::Runtime;
 use larder::events::{Cause, Event, Observing, Outcome, TaskRef};
+use larder::{Input, Runtime, task_fn};
+
+#[task_fn(transient)]
+fn half(input: &Input<u64>) -> u64 {
+    input.get() / 2
+}
+
+#[task_fn(transient)]
+fn both(one: &Input<u64>, other: &Input<u64>) -> u64 {
+    half(one) * 100 + half(other)
+}
+
+fn set(runtime: &Runtime, input: &Input<u64>, value: u64) {
+    runtime.update(|update| update.set(input, value)).unwrap();
+}
 
 /// Events about tasks, in lines: `half(input("i")): ran: read 0, input("i"), changed: CutOff`.
 struct Told {

@@ -261,7 +261,7 @@ impl RawTaskFn {
     /// Returns a twin of a node that holds the value of round 1, if that is not what the body has returned, which `new` holds.
     ///
     /// # Safety
-    /// As for [`run_stepped`](Self::run_stepped); and as of the previous value, so of the new one.
+    /// See [`run_stepped`](Self::run_stepped). The new value, too, is in a twin that no strand changes or frees meanwhile.
     pub(crate) unsafe fn first_step(&self, node: NodeRef, stepped: Stepped, new: NodeRef) -> Option<NodeRef> {
         // SAFETY: passed on to the caller; the shim was made for the types that `step` was erased from.
         self.step().map(|step| unsafe { (step.first)(step.step, node, stepped, new) })
