@@ -26,9 +26,8 @@ use crate::base::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering::Relaxed
 
 /// Something that several threads can work on.
 pub(crate) trait Work: Sync {
-    /// Works on items until none is left to begin. Called by crew threads, by each with another `helper` number,
-    /// beginning with 1.
-    fn help(&self, helper: usize);
+    /// Works on items until none is left to begin. Called by crew threads.
+    fn help(&self);
 }
 
 /// Work that owns what it needs: a body that was moved off an executor's thread.
@@ -67,7 +66,6 @@ struct Posted {
     work: WorkPtr,
     tickets: usize,
     active: usize,
-    next_helper: usize,
 }
 
 /// A pointer to work that is good while its offer is posted.
@@ -134,13 +132,7 @@ impl Crew {
             let work =
                 unsafe { std::mem::transmute::<*const (dyn Work + 'a), *const (dyn Work + 'static)>(work) };
             let mut state = self.shared.state.lock();
-            state.offers.push(Posted {
-                id,
-                work: WorkPtr(work),
-                tickets: helpers,
-                active: 0,
-                next_helper: 1,
-            });
+            state.offers.push(Posted { id, work: WorkPtr(work), tickets: helpers, active: 0 });
             self.wake(state, helpers);
         }
         Offer { crew: self, id, posted: self.threads > 1 }
@@ -276,12 +268,11 @@ impl Shared {
             if let Some(offer) = state.offers.iter_mut().rev().find(|offer| offer.tickets > 0) {
                 offer.tickets -= 1;
                 offer.active += 1;
-                let (id, work, helper) = (offer.id, offer.work, offer.next_helper);
-                offer.next_helper += 1;
+                let (id, work) = (offer.id, offer.work);
                 drop(state);
                 // SAFETY: 1. `active` was raised under the lock while the offer was posted, so the offer's owner waits for this
                 // thread to leave; 2. the work is not touched after it is lowered again.
-                let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { (*work.0).help(helper) }));
+                let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { (*work.0).help() }));
                 // Works keep what their items throw; nothing of value can be in here.
                 drop(outcome);
                 state = self.state.lock();

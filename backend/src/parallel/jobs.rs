@@ -116,7 +116,7 @@ impl Jobs {
 }
 
 impl Work for Jobs {
-    fn help(&self, _helper: usize) {
+    fn help(&self) {
         self.left.as_helper(&self.engine, &self.lineage, |local| self.work(local));
     }
 }

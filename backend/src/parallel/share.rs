@@ -277,7 +277,7 @@ fn batch(items: usize, threads: usize, on_failure: OnFailure) -> usize {
 }
 
 impl Work for Share<'_> {
-    fn help(&self, _helper: usize) {
+    fn help(&self) {
         self.left.as_helper(self.engine, &self.lineage, |local| self.work(local, &mut || {}));
         self.lanes.leave();
     }
