@@ -34,6 +34,7 @@
 //! 4. Nothing here fails a computation: what cannot be read is a miss, what cannot be written stays in memory.
 
 pub(crate) mod counts;
+pub(crate) mod deadline;
 pub(crate) mod identity;
 pub(crate) mod leaves;
 pub(crate) mod lossy;

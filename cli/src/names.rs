@@ -164,6 +164,10 @@ pub(crate) fn task(
 
 /// Returns a leaf as text: its kind and its name, escaped.
 pub(crate) fn leaf_line(leaf: &StoredLeaf) -> String {
+    if let Some((task, at)) = leaf.deadline() {
+        let seconds = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        return format!("{} of {} at {seconds} s", kind(leaf.kind), task.0);
+    }
     format!("{} {}", kind(leaf.kind), escaped(&leaf.name))
 }
 
@@ -173,6 +177,7 @@ pub(crate) fn kind(kind: SourceKind) -> &'static str {
         SourceKind::File => "file",
         SourceKind::Directory => "dir",
         SourceKind::Environment => "env",
+        SourceKind::Deadline => "deadline",
         _ => "source",
     }
 }

@@ -30,7 +30,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::recents::Recents;
 use crate::graph::table::Table;
 use crate::graph::task_fn::RawTaskFn;
-use crate::persist::{Persistence, StorageConfig};
+use crate::persist::{Persistence, StorageConfig, deadline};
 use crate::session::reclaim::Reclaim;
 use larder_storage::StorageError;
 
@@ -166,7 +166,12 @@ impl Engine {
         let observers = Observers::new(config);
         storage.write_behind.on_batch = Some(observers.on_batch());
         let persistence = Persistence::open(storage, config.base_dir.clone())?;
-        Ok(Self::with(config, observers, Some(Box::new(persistence))))
+        let deadlines = persistence.leaves.deadlines();
+        let engine = Self::with(config, observers, Some(Box::new(persistence)));
+        for (key, at) in deadlines {
+            engine.expiries.set_deadline(key, deadline::left(at));
+        }
+        Ok(engine)
     }
 
     fn with(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {

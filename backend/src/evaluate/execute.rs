@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::counters::Counters;
 use crate::base::stack::on_enough_stack;
@@ -14,6 +14,7 @@ use crate::evaluate::observed::{Begun, Unwatched, Watched, Why, is_observed};
 use crate::evaluate::parts::{note_part, settle_parts};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::evaluate::relink::relink;
+use crate::evaluate::stored::read_deadline;
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
@@ -228,6 +229,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         stop.throw();
     }
     let lasts = lasts(node);
+    let lifetime = lifetime(local, node, lasts);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
     node.clear_flag(Flags::RESTORED);
@@ -235,6 +237,9 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
     let evicted = Evicted::of(node);
     publish_run(local, node, changes, lasts);
+    if node.task_fn.may_expire() {
+        engine.expiries.set(node, lifetime);
+    }
     if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {
         node.set_flag(Flags::SOURCE);
         engine.sources.lock().push(node);
@@ -345,6 +350,22 @@ pub(crate) fn fail(local: &Local, node: NodeRef, stop: &mut Stop, begun: Option<
 #[inline]
 fn lasts(node: NodeRef) -> bool {
     !node.task_fn.volatile && (!node.task_fn.judges() || keeps(node))
+}
+
+/// How long the output, which is in place, may be used. The moment at which that is over is the last read of a run that may be stored.
+#[inline(always)]
+fn lifetime(local: &Local, node: NodeRef, lasts: bool) -> Option<Duration> {
+    if !node.task_fn.may_expire() { None } else { limited_lifetime(local, node, lasts) }
+}
+
+#[cold]
+#[inline(never)]
+fn limited_lifetime(local: &Local, node: NodeRef, lasts: bool) -> Option<Duration> {
+    let lifetime = node.task_fn.lifetime(node)?;
+    if lasts && !lifetime.is_zero() {
+        read_deadline(local, node, lifetime);
+    }
+    Some(lifetime)
 }
 
 #[inline(never)]

@@ -88,10 +88,6 @@ pub(crate) fn publish_run(local: &Local, node: NodeRef, changes: Changes, lasts:
     if !lasts {
         list_to_run_again(local, node);
     }
-    let task_fn = node.task_fn;
-    if task_fn.may_expire() {
-        local.engine().expiries.set(node, task_fn.lifetime(node));
-    }
 }
 
 /// Publishes a failure, with the reads up to it: a change in them reaches the tasks that caught it.

@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod deadline;
 mod flatten;
 mod probe;
 mod recall;
@@ -11,5 +12,6 @@ mod verified;
 
 pub(crate) use self::check::{Check, Progress};
 pub(crate) use self::collect::{Collected, Finding, Search};
+pub(crate) use self::deadline::read_deadline;
 pub(crate) use self::probe::miss;
 pub(crate) use self::restore::{Restored, consult};

@@ -1,14 +1,17 @@
 //! Expiry: results that may be used for some time only (`ttl`). Judged when a session opens alone, so that they stand still in
 //! each session; while sessions overlap, the gate sees to such a moment (`chores.rs`).
+//!
+//! With a store, there are deadlines beside the nodes: sources of which it knows, by their keys (`evaluate/stored/deadline.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use crate::graph::node::NodeRef;
+use larder_storage::Digest;
 
 /// When results expire. Each node stands here at most once.
 pub(crate) struct Expiries {
@@ -24,6 +27,15 @@ pub(crate) struct Expiries {
 struct State {
     by_time: BTreeMap<(u64, usize), NodeRef>,
     of_node: FxHashMap<usize, u64>,
+    deadlines: BTreeSet<(u64, Digest)>,
+}
+
+/// What has expired.
+#[derive(Default)]
+pub(crate) struct Expired {
+    pub(crate) nodes: Vec<NodeRef>,
+    /// The keys of deadlines that have passed.
+    pub(crate) deadlines: Vec<Digest>,
 }
 
 impl Default for Expiries {
@@ -40,6 +52,12 @@ impl Default for Expiries {
 impl Expiries {
     fn now(&self) -> u64 {
         nanos(self.start.elapsed()).saturating_add(self.advanced.load(Relaxed))
+    }
+
+    /// The time of day, for what is to be known in other processes.
+    pub(crate) fn clock(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_add(Duration::from_nanos(self.advanced.load(Relaxed))).unwrap_or(now)
     }
 
     /// Lets time pass.
@@ -59,6 +77,19 @@ impl Expiries {
         self.note_first(&state);
     }
 
+    /// The deadline of this key passes after `left`.
+    pub(crate) fn set_deadline(&self, key: Digest, left: Duration) {
+        let at = self.now().saturating_add(nanos(left));
+        let mut state = self.state.lock();
+        state.deadlines.insert((at, key));
+        self.note_first(&state);
+    }
+
+    /// Whether the result of a node is to expire.
+    pub(crate) fn holds(&self, node: NodeRef) -> bool {
+        node.task_fn.may_expire() && self.state.lock().of_node.contains_key(&node.address())
+    }
+
     /// Whether something has expired. Costs one load if nothing ever does.
     pub(crate) fn is_due(&self) -> bool {
         let first = self.first.load(Relaxed);
@@ -74,10 +105,10 @@ impl Expiries {
         self.start.checked_add(Duration::from_nanos(first.saturating_sub(self.advanced.load(Relaxed))))
     }
 
-    /// Takes out the nodes whose results have expired.
-    pub(crate) fn take_due(&self) -> Vec<NodeRef> {
+    /// Takes out what has expired.
+    pub(crate) fn take_due(&self) -> Expired {
         if !self.is_due() {
-            return Vec::new();
+            return Expired::default();
         }
         let now = self.now();
         let mut state = self.state.lock();
@@ -86,8 +117,13 @@ impl Expiries {
         for (_, address) in due.keys() {
             state.of_node.remove(address);
         }
+        let later = state.deadlines.split_off(&(now.saturating_add(1), Digest::default()));
+        let passed = std::mem::replace(&mut state.deadlines, later);
         self.note_first(&state);
-        due.into_values().collect()
+        Expired {
+            nodes: due.into_values().collect(),
+            deadlines: passed.into_iter().map(|(_, key)| key).collect(),
+        }
     }
 
     /// Takes out nodes that are about to be freed.
@@ -101,7 +137,9 @@ impl Expiries {
 
     fn note_first(&self, state: &State) {
         // Relaxed: a hint; an action on it takes the lock.
-        self.first.store(state.by_time.keys().next().map_or(u64::MAX, |(at, _)| *at), Relaxed);
+        let node = state.by_time.keys().next().map(|(at, _)| *at);
+        let deadline = state.deadlines.first().map(|(at, _)| *at);
+        self.first.store(node.into_iter().chain(deadline).min().unwrap_or(u64::MAX), Relaxed);
     }
 }
 

@@ -14,7 +14,7 @@ pub enum Reason {
     Collects,
     /// It saw a source change.
     SourceChanged,
-    /// The function is volatile or its results expire.
+    /// The function is volatile, or its result expires at once or is not to be kept.
     DoesNotLast,
     /// It lies on a cycle that was resolved by iteration.
     OnCycle,
@@ -52,7 +52,7 @@ impl Reason {
             Self::ReadsFailed => "it read a task that failed",
             Self::Collects => "it collects emitted values",
             Self::SourceChanged => "a source changed while it was read",
-            Self::DoesNotLast => "it is volatile, or expires",
+            Self::DoesNotLast => "it is volatile, expires at once, or is not to be kept",
             Self::OnCycle => "it lies on a cycle",
             Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
             Self::TooDeep => "arguments, output or emitted values nest deeper than 10,000 levels",

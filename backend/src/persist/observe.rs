@@ -74,6 +74,10 @@ impl Persistence {
                 self.drop_leaf(*node, &mut walk);
                 continue;
             }
+            if node.task_fn.leaf.is_some_and(|leaf| leaf.kind == SourceKind::Deadline) {
+                self.drop_deadline(*node, &mut walk);
+                continue;
+            }
             let Some(Touch { key, may_be_stored, was_stored }) = self.touch(*node, *differs, &mut walk.group)
             else {
                 continue;
@@ -90,6 +94,11 @@ impl Persistence {
             let mut leaves = self.leaves.lock();
             // One that has a node by now is looked at through that, the next time.
             let Some(leaf) = leaves.get_mut(key).filter(|leaf| !leaf.in_memory) else { continue };
+            if leaf.kind == SourceKind::Deadline {
+                leaves.remove(key);
+                walk.deadline(*key);
+                continue;
+            }
             let differs = std::mem::replace(&mut leaf.seen, *seen).content != seen.content;
             if differs || !leaf.is_stored {
                 walk.leaf_anew(*key);
@@ -123,6 +132,18 @@ impl Persistence {
             walk.group.remove_leaf(key);
             walk.leaf_that_goes(key);
         }
+        self.nodes.remove(Some(key), node);
+        persisted.is_stored = false;
+        persisted.put(node);
+    }
+
+    /// The moment of a deadline has passed. It stays so, and no task reads it again: it goes, and what is stored of its reader does not hold
+    /// any more for want of it.
+    fn drop_deadline(&self, node: NodeRef, walk: &mut Walk<'_>) {
+        let Some(mut persisted) = Persisted::of(node) else { return };
+        let Some(key) = persisted.key else { return };
+        self.leaves.lock().remove(&key);
+        walk.deadline(key);
         self.nodes.remove(Some(key), node);
         persisted.is_stored = false;
         persisted.put(node);
@@ -386,6 +407,12 @@ impl Persistence {
             (seen != last).then_some(Moved { key, seen })
         });
         (checked, moved.collect())
+    }
+
+    /// A stored source without a node, as it is known to be now. None if it is not stored.
+    pub(crate) fn moved(&self, key: Digest, seen: Seen) -> Option<Moved> {
+        let leaves = self.leaves.lock();
+        leaves.get(&key).filter(|leaf| leaf.seen != seen).map(|_| Moved { key, seen })
     }
 
     /// A source as it is now; none if nothing can have changed. A source without an observer is taken for changed.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::LeafState;
-use super::{Counts, Leaves, Persistence};
+use super::{Counts, Leaves, Persistence, deadline};
 use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
@@ -106,7 +106,7 @@ impl Persistence {
             nodes: super::Nodes::default(),
             pending: super::Pending::default(),
             generation,
-            observers: config.observers,
+            observers: config.observers.into_iter().chain([deadline::OBSERVER]).collect(),
             base_dir,
             distrust: AtomicBool::new(false),
             trusted: Mutex::default(),

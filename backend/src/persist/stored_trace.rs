@@ -124,6 +124,15 @@ impl StoredTrace {
         Ok(nth_read(encoded, at - placed.start))
     }
 
+    /// Returns the last read, if there is one and it can be had.
+    pub(crate) fn last_read(&self, store: &Guarded, task: TaskKey) -> Option<Read> {
+        let len = match &self.reads {
+            Reads::Here(_) => self.trace().reads().len(),
+            Reads::Chunks(chunks) => chunks.last()?.end(),
+        };
+        self.read(len.checked_sub(1)?, store, task, &mut LoadedChunk::default()).ok()?
+    }
+
     /// Runs `each` for all reads in order.
     ///
     /// # Errors

@@ -85,6 +85,12 @@ impl<'a> Walk<'a> {
         self.leaf_anew(key);
     }
 
+    /// The moment of a deadline has passed: it goes, and its reader stays, to be compared with.
+    pub(crate) fn deadline(&mut self, key: Digest) {
+        self.group.end_source(key);
+        self.leaf_anew(key);
+    }
+
     /// Nodes that have read leaves that go, as far as only the store knows that.
     pub(crate) fn take_readers(&mut self) -> Vec<NodeRef> {
         std::mem::take(&mut self.readers)

@@ -46,6 +46,7 @@ use self::lists::Lists;
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::graph::edges::Dependents;
+use crate::graph::expiry::Expired;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::invalidate::{Marking, mark_must_run, purge_dead};
 use crate::graph::node::NodeRef;
@@ -175,7 +176,9 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         return Garbage::default();
     }
     let invalidated = std::mem::take(&mut *engine.to_invalidate.lock());
-    let mut garbage = engine.apply(&mut Vec::new(), Vec::new(), &invalidated);
+    let Expired { nodes: expired, deadlines } = engine.expiries.take_due();
+    let (mut passed, moved) = engine.passed(&deadlines);
+    let mut garbage = engine.apply(&mut passed, moved, &invalidated);
     drop(invalidated);
     let mut lists = engine.reclaim.0.lock();
     let untidy = std::mem::take(&mut *engine.untidy.lock());
@@ -190,7 +193,6 @@ pub(crate) fn do_chores(exclusive: &Exclusive<'_>) -> Garbage {
         }
     }
     let volatiles = std::mem::take(&mut *engine.volatiles.lock());
-    let expired = engine.expiries.take_due();
     if !(volatiles.is_empty() && expired.is_empty()) {
         let epoch = engine.advance();
         for node in volatiles {

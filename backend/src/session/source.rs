@@ -23,6 +23,8 @@ use crate::graph::flags::Flags;
 use crate::graph::invalidate::mark_dependents;
 use crate::graph::node::{NodeRef, replace_value};
 use crate::graph::task_fn::{Erased, LeafChange, RawTaskFn, TaskFn};
+use crate::persist::{Moved, deadline};
+use larder_storage::Digest;
 
 /// The findings of a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +132,29 @@ impl Engine {
             refreshed
         }))
     }
+}
+
+impl Engine {
+    /// Returns the changes that it makes that the moments of these deadlines have passed: of those that are in memory, and of the others.
+    ///
+    /// The caller holds the gate exclusively.
+    pub(crate) fn passed(&self, deadlines: &[Digest]) -> (Vec<Box<dyn LeafChange>>, Vec<Moved>) {
+        let (mut changes, mut moved) = (Vec::<Box<dyn LeafChange>>::new(), Vec::new());
+        let Some(persistence) = self.persistence() else { return (changes, moved) };
+        for key in deadlines {
+            match persistence.nodes.get(*key).filter(|node| node.state.phase() == Phase::Fresh) {
+                Some(node) => changes.push(Box::new(passed(node))),
+                None => moved.extend(persistence.moved(*key, deadline::seen(true))),
+            }
+        }
+        (changes, moved)
+    }
+}
+
+fn passed(node: NodeRef) -> Observed<bool> {
+    // SAFETY: 1. the node is a deadline, whose types these are; 2. it is FRESH, and no session is open.
+    let differs = unsafe { !*node.value::<(u128, u64), bool>() };
+    Observed { node, value: true, differs, put: replace_value::<(u128, u64), bool> }
 }
 
 /// Returns where relative paths start in the session that is open on this thread, if not at the current directory.

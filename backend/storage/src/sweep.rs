@@ -9,6 +9,8 @@
 //!   a read has so many   half of its list: those that are gone are taken out. If it is gone itself, and none are left, it goes in
 //!   dependents less      turn
 //! ```
+//! A target that will never be there again (a deadline that has passed) has no use for its list, whatever is stored of its dependents.
+//!
 //! For example: `a` reads `b` reads the input `i`; all three are removed. `a` has no dependents, so its list goes; `b` has one less,
 //! which is all of them, so its list goes, and then that of `i`.
 //!
@@ -31,6 +33,8 @@ const MOST: usize = 1 << 18;
 pub(crate) struct Sweeper {
     /// Targets that have gone, each with what it read, to be looked at.
     gone: VecDeque<(Digest, Box<[Digest]>)>,
+    /// Targets that will never be there again, whose lists go in any case.
+    ended: Vec<Digest>,
     /// Targets of which dependents have gone, to be looked at.
     lessened: VecDeque<Digest>,
     /// How many dependents have gone of a target since its list was last swept.
@@ -47,9 +51,16 @@ impl Sweeper {
         }
     }
 
+    /// A target has gone that will never be there again.
+    pub(crate) fn note_end(&mut self, target: Digest) {
+        if self.ended.len() < MOST {
+            self.ended.push(target);
+        }
+    }
+
     /// Whether there is something to look at.
     pub(crate) fn has_work(&self) -> bool {
-        !self.gone.is_empty() || !self.lessened.is_empty()
+        !self.gone.is_empty() || !self.ended.is_empty() || !self.lessened.is_empty()
     }
 
     /// Looks at some targets, and appends to `batch` what goes. A record that could not be read is left as it is.
@@ -57,7 +68,10 @@ impl Sweeper {
         let mut deleted = FxHashSet::default();
         for _ in 0..TARGETS {
             // First those of which lists may go: then fewer are left for the others to look at.
-            if let Some((target, reads)) = self.gone.pop_front() {
+            if let Some(target) = self.ended.pop() {
+                // A list that cannot be read stays.
+                let _ = sweep_dependents(store, target, batch, |_| Ok(true));
+            } else if let Some((target, reads)) = self.gone.pop_front() {
                 self.look_at_gone(store, target, reads, batch, &mut deleted);
             } else if let Some(target) = self.lessened.pop_front() {
                 self.look_at_lessened(store, target, batch, &mut deleted);

@@ -7,6 +7,7 @@ mod identity;
 mod lossy;
 mod unstored;
 mod emitted;
+mod expiring;
 mod flattened;
 mod minimal;
 mod sources;

@@ -104,6 +104,9 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     node.clear_flag(Flags::RESTORED);
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
     publish_run(local, node, changes, judged.lasts);
+    if node.task_fn.may_expire() {
+        engine.expiries.set(node, node.task_fn.lifetime(node));
+    }
     if let Some(persistence) = engine.persistence() {
         persistence.resolved(node, ran);
     }

@@ -17,7 +17,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
-use crate::persist::{Known, Origin, PendingChange, Persistence, wide};
+use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
 use larder_storage::record::{claim, output};
 use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
 
@@ -151,7 +151,11 @@ impl Persistence {
             return Taken::Nothing;
         };
         match self.fill(local, node, task, &trace, encoded, None) {
-            Some(_) => Taken::Restored,
+            Some(_) => {
+                let last = || StoredTrace::committed(trace.bytes())?.last_read(&self.store, task);
+                self.restore_deadline(local, node, last);
+                Taken::Restored
+            }
             None => Taken::Nothing,
         }
     }
@@ -251,14 +255,12 @@ impl Persistence {
         self.nodes.remove(key, node);
         if let Some(key) = key {
             self.nodes.explore_anew();
-            if node.has(Leaving::UNREACHABLE) || persisted.is_some_and(|persisted| persisted.is_orphan) {
+            if node.task_fn.leaf.is_some() {
+                self.release_source(key);
+            } else if node.has(Leaving::UNREACHABLE) || persisted.is_some_and(|persisted| persisted.is_orphan)
+            {
                 self.orphans.lock().push(key);
             }
-        }
-        if node.task_fn.leaf.is_some()
-            && let Some(key) = key
-        {
-            self.release_source(key);
         }
     }
 }

@@ -75,7 +75,7 @@ impl Persistence {
             return Some(Reason::SourceChanged);
         }
         if node.task_fn.stored.is_none() {
-            let lasts = !node.task_fn.volatile && !node.task_fn.may_expire();
+            let lasts = !node.task_fn.volatile;
             return (!lasts).then_some(Reason::DoesNotLast);
         }
         let mut buffers = Buffers::default();
@@ -183,6 +183,9 @@ impl Persistence {
         }
         // SAFETY: the claim is held.
         let edges = unsafe { node.deps() }.as_slice();
+        if local.engine().expiries.holds(node) && !self.ends_with_deadline(edges) {
+            return Err(Reason::DoesNotLast);
+        }
         self.check_libraries(node.function, edges)?;
         let wide = if is_wide(edges.len()) {
             Some(WideReads::gather(node, edges, &mut buffers.reads)?)

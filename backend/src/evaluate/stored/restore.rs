@@ -47,7 +47,7 @@ pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check
 
 /// Whether results of the node's task function are stored at all.
 pub(super) fn lasts(node: NodeRef) -> bool {
-    node.task_fn.stored.is_some() && !node.task_fn.volatile && !node.task_fn.may_expire()
+    node.task_fn.stored.is_some() && !node.task_fn.volatile
 }
 
 impl Persistence {
@@ -120,6 +120,7 @@ impl Persistence {
         if let (Some(_), Some(chunks)) = (reads, found.chunks()) {
             wide::keep(node, chunks, local.engine().epoch());
         }
+        self.restore_deadline(local, node, || found.last_read(&self.store, task));
         Some(restored)
     }
 

@@ -1,8 +1,10 @@
 //! Sources and inputs, as they were last seen.
 
+use std::time::{Duration, SystemTime};
+
 use super::{InspectError, StoreReader};
 use crate::record::{InputRecord, SourceKind, SourceRecord, Stamp};
-use crate::{Digest, Rejected, Table, Visit};
+use crate::{Digest, Rejected, Table, TaskKey, Visit};
 
 /// A stored source or input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,16 @@ impl StoredLeaf {
             Table::Sources => SourceRecord::decode(payload).ok().map(|record| Self::source(&record)),
             _ => InputRecord::decode(payload).ok().map(|record| Self::input(&record)),
         }
+    }
+}
+
+impl StoredLeaf {
+    /// Returns the task whose result expires and the moment at which it does, if this is a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(TaskKey, SystemTime)> {
+        let (task, at) = self.name.split_first_chunk::<16>().filter(|_| self.kind == SourceKind::Deadline)?;
+        let at = Duration::from_millis(u64::from_le_bytes(at.try_into().ok()?));
+        Some((TaskKey(Digest::from_bytes(*task)), SystemTime::UNIX_EPOCH.checked_add(at)?))
     }
 }
 

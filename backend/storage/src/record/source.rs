@@ -31,6 +31,8 @@ pub enum SourceKind {
     Environment = 3,
     /// Anything else that the engine learns to observe.
     Other = 4,
+    /// A moment at which a result expires: whether it has passed. Its name is the key of the task (16 bytes) and the milliseconds from 1970 on (8).
+    Deadline = 5,
 }
 
 /// The key of a source or input, in their tables and among the reads of a task.
@@ -91,6 +93,7 @@ impl<'a> SourceRecord<'a> {
             2 => SourceKind::Directory,
             3 => SourceKind::Environment,
             4 => SourceKind::Other,
+            5 => SourceKind::Deadline,
             _ => return Err(NotARecord),
         };
         let flags = reader.u8()?;

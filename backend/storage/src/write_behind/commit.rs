@@ -13,6 +13,7 @@ pub(super) struct Committer {
     edges: EdgeWriter,
     /// Targets that go with this batch, each with what it read.
     gone: Vec<(Digest, Box<[Digest]>)>,
+    ended: Vec<Digest>,
     sweeper: Sweeper,
     writes: u64,
 }
@@ -24,6 +25,7 @@ impl Committer {
             batch: Batch::new(),
             edges: EdgeWriter::default(),
             gone: Vec::new(),
+            ended: Vec::new(),
             sweeper: Sweeper::default(),
             writes: 0,
         }
@@ -50,6 +52,7 @@ impl Committer {
         self.writes = writes.len() as u64;
         store.commit(writes)?;
         self.gone.drain(..).for_each(|(target, reads)| self.sweeper.note(target, reads));
+        self.ended.drain(..).for_each(|target| self.sweeper.note_end(target));
         Ok(())
     }
 
@@ -58,6 +61,7 @@ impl Committer {
         self.batch.clear();
         self.edges.clear();
         self.gone.clear();
+        self.ended.clear();
         let (mut writes, mut bytes) = (0, 0);
         for group in groups {
             let more = group.comes_to();
@@ -149,6 +153,15 @@ impl Committer {
                 SourceChange::Put if !known => {
                     set.insert(&key.to_bytes());
                     self.edges.new_target(key);
+                }
+                SourceChange::End => {
+                    if known {
+                        set.remove(&key.to_bytes());
+                    } else {
+                        // What has read it may be in this batch.
+                        self.edges.new_target(key);
+                    }
+                    self.ended.push(key);
                 }
                 SourceChange::Remove if known => {
                     set.remove(&key.to_bytes());

@@ -45,6 +45,8 @@ pub(super) enum Change {
 pub(super) enum SourceChange {
     Put,
     Remove,
+    /// It goes, and nothing will ever be looked for by it again.
+    End,
 }
 
 /// The length of an encoded key, trace or list of chunks. Keys and values are limited to far less.
@@ -129,6 +131,13 @@ impl Group {
         self.batch.delete(Table::Sources, &key.to_bytes());
         self.batch.delete(Table::Inputs, &key.to_bytes());
         self.sources.push((key, SourceChange::Remove));
+    }
+
+    /// A source goes that will never be there again: its list of dependents goes with it. All tasks that depend on it have to be marked
+    /// stale in the same group.
+    pub fn end_source(&mut self, key: Digest) {
+        self.batch.delete(Table::Sources, &key.to_bytes());
+        self.sources.push((key, SourceChange::End));
     }
 
     /// An input was set.

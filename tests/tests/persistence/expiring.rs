@@ -1,0 +1,267 @@
+//! Results that expire, over restarts: a stored one lasts as long as it would have done in the process that computed it.
+
+use std::cell::Cell;
+use std::thread;
+use std::time::Duration;
+
+use larder::testing::advance_clock;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// No machine is so fast that a test is not slower.
+const SHORT: Duration = Duration::from_millis(2);
+
+thread_local! {
+    static LASTS: Cell<Duration> = const { Cell::new(HOUR) };
+    static PRICE: Cell<u32> = const { Cell::new(7) };
+}
+
+#[task_fn(ttl = LASTS.get())]
+fn price(what: &str) -> u32 {
+    ran(format!("price {what}"));
+    PRICE.get()
+}
+
+#[task_fn]
+fn is_dear(what: &str) -> bool {
+    ran(format!("is_dear {what}"));
+    price(what) > 100
+}
+
+#[task_fn]
+fn label(what: &str) -> String {
+    ran(format!("label {what}"));
+    format!("{what} {}", if is_dear(what) { "!" } else { "." })
+}
+
+fn set(lasts: Duration, price: u32) {
+    LASTS.set(lasts);
+    PRICE.set(price);
+}
+
+#[test]
+fn another_process_restores_it_before_its_time_is_over() {
+    on_each_store(|open| {
+        set(HOUR, 7);
+        open().run(|| label("tea"));
+        take_ran();
+        let second = open();
+        assert_eq!(second.run(|| (label("tea"), price("tea"))), ("tea .".to_owned(), 7));
+        assert_eq!(take_ran(), [""; 0]);
+        // From here on the rest of the hour is left.
+        advance_clock(&second, HOUR / 2);
+        assert_eq!(second.run(|| price("tea")), 7);
+        assert_eq!(take_ran(), [""; 0]);
+        PRICE.set(8);
+        advance_clock(&second, HOUR / 2);
+        assert_eq!(second.run(|| (price("tea"), label("tea"))), (8, "tea .".to_owned()));
+        assert_eq!(take_ran(), ["is_dear tea", "price tea"]);
+    });
+}
+
+#[test]
+fn it_expires_while_no_process_runs() {
+    on_each_store(|open| {
+        set(SHORT, 7);
+        open().run(|| label("tea"));
+        assert_eq!(take_ran(), ["is_dear tea", "label tea", "price tea"]);
+        thread::sleep(SHORT * 2);
+        set(HOUR, 300);
+        assert_eq!(open().run(|| label("tea")), "tea !");
+        assert_eq!(take_ran(), ["is_dear tea", "label tea", "price tea"]);
+        assert_eq!(open().run(|| (label("tea"), price("tea"))), ("tea !".to_owned(), 300));
+        assert_eq!(take_ran(), [""; 0]);
+    });
+}
+
+#[test]
+fn one_that_comes_to_the_same_leaves_its_readers_current() {
+    on_each_store(|open| {
+        set(SHORT, 7);
+        open().run(|| label("tea"));
+        take_ran();
+        thread::sleep(SHORT * 2);
+        set(HOUR, 8);
+        assert_eq!(open().run(|| label("tea")), "tea .");
+        assert_eq!(
+            take_ran(),
+            ["is_dear tea", "price tea"],
+            "it has come to another price, which is not dear"
+        );
+    });
+}
+
+#[test]
+fn a_reader_that_is_only_stored_does_not_outlive_it() {
+    on_each_store(|open| {
+        set(HOUR, 7);
+        open().run(|| label("tea"));
+        take_ran();
+        let second = open();
+        // Nothing of it is in memory when its time is over.
+        second.run(|| label("salt"));
+        take_ran();
+        advance_clock(&second, HOUR);
+        set(HOUR, 300);
+        assert_eq!(second.run(|| label("tea")), "tea !");
+        assert_eq!(take_ran(), ["is_dear tea", "label tea", "price tea"]);
+        drop(second);
+        assert_eq!(open().run(|| label("tea")), "tea !");
+        assert_eq!(take_ran(), [""; 0]);
+    });
+}
+
+#[test]
+fn sessions_that_overlap_its_end_see_one_state_of_the_world() {
+    on_each_store(|open| {
+        set(HOUR, 7);
+        open().run(|| label("tea"));
+        take_ran();
+        let second = open();
+        second.run(|| {
+            advance_clock(&second, HOUR);
+            PRICE.set(300);
+            assert_eq!((label("tea"), price("tea")), ("tea .".to_owned(), 7));
+        });
+        assert_eq!(take_ran(), [""; 0]);
+        assert_eq!(second.run(|| (label("tea"), price("tea"))), ("tea !".to_owned(), 300));
+    });
+    take_ran();
+}
+
+#[task_fn(expires = |found| found.map(|_| HOUR))]
+fn found(key: u32) -> Option<u32> {
+    ran(format!("found {key}"));
+    key.is_multiple_of(2).then_some(key)
+}
+
+#[task_fn(keep_if = |found| found.is_some(), ttl = HOUR)]
+fn kept(key: u32) -> Option<u32> {
+    ran(format!("kept {key}"));
+    key.is_multiple_of(2).then_some(key)
+}
+
+#[test]
+fn a_result_says_for_itself_whether_it_expires_and_whether_it_is_kept() {
+    on_each_store(|open| {
+        open().run(|| (found(1), found(2), kept(1), kept(2)));
+        assert_eq!(take_ran(), ["found 1", "found 2", "kept 1", "kept 2"]);
+        let second = open();
+        second.run(|| (found(1), found(2), kept(1), kept(2)));
+        assert_eq!(take_ran(), ["kept 1"]);
+        advance_clock(&second, HOUR);
+        second.run(|| (found(1), found(2), kept(1), kept(2)));
+        assert_eq!(take_ran(), ["found 2", "kept 1", "kept 2"]);
+    });
+}
+
+#[test]
+fn one_that_expires_at_once_is_not_stored() {
+    set(Duration::ZERO, 7);
+    on_each_store(|open| {
+        let first = open();
+        first.run(|| is_dear("tea"));
+        let unstored = first.stats().storage.unwrap().unstored;
+        let reasons: Vec<_> = unstored.iter().map(|unstored| unstored.reason).collect();
+        assert_eq!(reasons, [Reason::ReadsUnstored, Reason::DoesNotLast]);
+        drop(first);
+        open().run(|| is_dear("tea"));
+        assert_eq!(take_ran(), ["is_dear tea", "is_dear tea", "price tea", "price tea"]);
+    });
+}
+
+#[task_fn(ttl = HOUR)]
+fn of_input(input: Input<u32>) -> u32 {
+    ran(format!("of_input {}", input.get()));
+    input.get() / 2
+}
+
+#[test]
+fn an_earlier_state_of_its_reads_is_found_again_while_it_lasts() {
+    on_each_store(|open| {
+        let runtime = open();
+        let input = runtime.input("i", 1);
+        runtime.run(|| of_input(input.clone()));
+        runtime.update(|update| update.set(&input, 2)).unwrap();
+        runtime.run(|| of_input(input.clone()));
+        take_ran();
+        runtime.update(|update| update.set(&input, 1)).unwrap();
+        assert_eq!(runtime.run(|| of_input(input.clone())), 0);
+        assert_eq!(take_ran(), [""; 0], "its first run is not over yet");
+        advance_clock(&runtime, HOUR);
+        assert_eq!(runtime.run(|| of_input(input.clone())), 0);
+        assert_eq!(take_ran(), ["of_input 1"]);
+        runtime.update(|update| update.set(&input, 2)).unwrap();
+        assert_eq!(runtime.run(|| of_input(input.clone())), 1);
+        assert_eq!(take_ran(), ["of_input 2"], "that run is over as well");
+    });
+}
+
+#[test]
+fn results_that_are_computed_anew_again_and_again_leave_nothing_behind() {
+    set(HOUR, 7);
+    let runtime = open(&MemoryStorage::new());
+    let mut tasks = Vec::new();
+    for round in 0..100 {
+        PRICE.set(round);
+        assert_eq!(runtime.run(|| price("tea")), round);
+        advance_clock(&runtime, HOUR);
+        runtime.run(|| {});
+        tasks.push(runtime.memory().functions.iter().map(|function| function.tasks).sum::<usize>());
+    }
+    assert!(tasks[99] <= tasks[10], "{tasks:?}");
+    take_ran();
+}
+
+#[task_fn(ttl = HOUR)]
+async fn price_async(what: u32) -> u32 {
+    std::future::ready(()).await;
+    ran(format!("price_async {what}"));
+    what
+}
+
+#[test]
+fn those_of_async_bodies_and_of_scopes_are_stored() {
+    #[task_fn]
+    fn sum() -> u32 {
+        larder::par_map(0..8, of_thread).into_iter().sum()
+    }
+    #[task_fn(ttl = HOUR)]
+    fn of_thread(n: u32) -> u32 {
+        n
+    }
+    let runs = |runtime: &Runtime| runtime.stats().runs();
+    on_each_store(|open| {
+        let first = open();
+        assert_eq!(larder_tests::executor::block_on(first.run_async(price_async(3))), 3);
+        assert_eq!(first.run(sum), 28);
+        drop(first);
+        let second = open();
+        assert_eq!(larder_tests::executor::block_on(second.run_async(price_async(3))), 3);
+        assert_eq!(second.run(sum), 28);
+        assert_eq!(runs(&second), 0);
+        advance_clock(&second, HOUR);
+        assert_eq!(second.run(sum), 28);
+        assert_eq!(runs(&second), 8, "the sum is what it was");
+    });
+    take_ran();
+}
+
+#[test]
+fn deadlines_that_have_passed_leave_the_store() {
+    set(HOUR, 7);
+    let store = MemoryStorage::new();
+    let runtime = open(&store);
+    let mut sizes = Vec::new();
+    for round in 0..40 {
+        PRICE.set(round);
+        runtime.run(|| label("tea"));
+        advance_clock(&runtime, HOUR);
+        runtime.run(|| {});
+        runtime.flush().unwrap();
+        sizes.push(store.size().unwrap());
+    }
+    assert!(sizes[39] <= sizes[20], "{sizes:?}");
+    take_ran();
+}
