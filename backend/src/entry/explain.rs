@@ -9,6 +9,7 @@ use crate::evaluate::handle::Task;
 use crate::graph::cause::{Cause, Happening, Outcome};
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
+use crate::graph::reason::Reason;
 use crate::graph::task_name::{TaskId, TaskRef};
 use crate::graph::trail::{Record, Trail};
 
@@ -123,6 +124,9 @@ fn storing(local: &Local, node: NodeRef, state: State) -> Storing {
         return Storing::Stored;
     }
     if state != State::Current {
+        if node.task_fn.volatile && node.task_fn.stored.is_some() {
+            return Storing::NotStored { reason: Some(Reason::DoesNotLast), through: Vec::new() };
+        }
         return Storing::Unknown;
     }
     let mut way = persistence.way_to_unstored(node);

@@ -25,6 +25,7 @@ use crate::graph::stop::Stop;
 use crate::graph::task_fn::Ran as Came;
 use crate::graph::task_name::{Fingerprint, TaskRef};
 use crate::graph::trail::{Confirmed, Record, Trail};
+use crate::persist::deadline;
 use larder_storage::Digest;
 
 /// A visit's part of the cause for which a body has to run.
@@ -241,6 +242,7 @@ fn cause(local: &Local, node: NodeRef, why: &Why) -> Cause<TaskRef<'static>> {
                 None => cause_by_flags(node),
             }
         }
+        Why::Stored(Differs { before, .. }) if *before == deadline::seen(false).content => Cause::Expired,
         Why::Stored(Differs { key, before, now }) => Cause::StoredRead {
             read: local
                 .engine()

@@ -198,15 +198,15 @@ fn why_it_is_not_stored_is_told_without_recording() {
         "{transient_input:?}"
     );
     let volatile = Runtime::builder().storage(MemoryStorage::new()).build();
-    volatile.run(expires);
+    volatile.run(is_volatile);
     assert_eq!(
-        volatile.explain(expires).stored,
+        volatile.explain(is_volatile).stored,
         Storing::NotStored { reason: Some(Reason::DoesNotLast), through: Vec::new() }
     );
 }
 
-#[task_fn(ttl = std::time::Duration::ZERO)]
-fn expires() -> u64 {
+#[task_fn(volatile)]
+fn is_volatile() -> u64 {
     2
 }
 
@@ -307,4 +307,20 @@ fn json_says_the_same_and_escapes_names() {
     assert_eq!(value["task"], explanation.task.as_str());
     assert_eq!(value["state"], "current");
     assert_eq!(value["verified"]["cut_off"][0].as_str().map(|name| name.contains("part")), Some(true));
+}
+
+#[test]
+fn a_stored_result_that_expired_while_no_process_ran_is_told_so() {
+    #[task_fn(ttl = std::time::Duration::from_millis(2))]
+    fn short() -> u64 {
+        3
+    }
+    let store = MemoryStorage::new();
+    let open = || recording().storage(store.clone()).build();
+    open().run(short);
+    std::thread::sleep(std::time::Duration::from_millis(4));
+    let second = open();
+    second.run(short);
+    let explanation = second.explain(short).to_string();
+    assert!(explanation.contains("because its value had expired"), "{explanation}");
 }
