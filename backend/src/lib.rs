@@ -100,6 +100,8 @@ pub use larder_storage::{self as storage, codec};
 #[doc(hidden)]
 pub use parallel::carry::{Carried, Stint, current};
 #[doc(hidden)]
+pub use persist::deadline::OBSERVER as DEADLINES;
+#[doc(hidden)]
 pub use persist::identity::Registered;
 #[doc(hidden)]
 pub use persist::{StorageConfig, stored};

@@ -268,6 +268,12 @@ fn keeping(task: &Task<'_>) -> TokenStream {
             outputs
         })));
     }
+    if options.fleeting.is_some() {
+        calls.extend(generated!(.lru(0)));
+    }
+    if options.last_good.is_some() {
+        calls.extend(generated!(.last_good()));
+    }
     if options.keep.is_some() {
         calls.extend(generated!(.stays()));
     }

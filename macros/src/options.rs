@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) no_errors: Option<Span>,
     pub(crate) secret_args: Option<Span>,
     pub(crate) keep: Option<Span>,
+    pub(crate) last_good: Option<Span>,
+    pub(crate) fleeting: Option<Span>,
     pub(crate) eq: Option<Expr>,
     pub(crate) version: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
@@ -34,7 +36,7 @@ pub(crate) struct Options {
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 21] = [
+const KNOWN: [(&str, Option<&str>); 23] = [
     ("transient", None),
     ("version", Some("1")),
     ("no_eq", None),
@@ -42,12 +44,14 @@ const KNOWN: [(&str, Option<&str>); 21] = [
     ("skip_unused", None),
     ("no_errors", None),
     ("keep_if", Some("|value| value.is_some()")),
+    ("last_good", None),
     ("ttl", Some("Duration::from_secs(60)")),
     ("expires", Some("|value| value.max_age")),
     ("volatile", None),
     ("heavy", None),
     ("weight", Some("Page::bytes")),
     ("lru", Some("128")),
+    ("fleeting", None),
     ("keep", None),
     ("cycle_initial", Some("Vec::new()")),
     ("cycle_step", Some("|previous, new, round| new")),
@@ -59,7 +63,7 @@ const KNOWN: [(&str, Option<&str>); 21] = [
 ];
 
 /// Pairs that cannot stand together, with the reason.
-const CONTRADICTIONS: [(&str, &str, &str); 10] = [
+const CONTRADICTIONS: [(&str, &str, &str); 12] = [
     ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
     (
         "transient",
@@ -81,6 +85,8 @@ const CONTRADICTIONS: [(&str, &str, &str); 10] = [
         "keep_if",
         "`no_errors` is `keep_if = Result::is_ok`; say all that is to be kept in one `keep_if`",
     ),
+    ("fleeting", "lru", "`fleeting` is `lru = 0`; keep one"),
+    ("fleeting", "keep", "one says that no output stays in memory, the other that all do; keep one"),
     ("keep", "lru", "one says that all outputs stay in memory, the other how many; keep one"),
     (
         "no_eq",
@@ -177,6 +183,8 @@ impl Options {
             "no_errors" => &mut self.no_errors,
             "secret_args" => &mut self.secret_args,
             "keep" => &mut self.keep,
+            "last_good" => &mut self.last_good,
+            "fleeting" => &mut self.fleeting,
             _ => unreachable!("`{name}` is listed as a flag in `KNOWN`"),
         }
     }
@@ -202,6 +210,14 @@ impl Options {
 
 fn contradictions(seen: &[Ident], errors: &mut Errors) {
     let find = |name: &str| seen.iter().find(|ident| *ident == name);
+    if let Some(last_good) = find("last_good").filter(|_| find("no_errors").or(find("keep_if")).is_none()) {
+        errors.at(
+            last_good,
+            "`last_good` stands in for a result that is not kept, and all of this function are; say which are: `no_errors`, \
+             or `keep_if = |value| ..`"
+                .to_owned(),
+        );
+    }
     for (one, other, reason) in CONTRADICTIONS {
         if let (Some(_), Some(second)) = (find(one), find(other)) {
             errors.at(second, format!("`{one}` and `{other}` contradict each other: {reason}"));
@@ -210,13 +226,14 @@ fn contradictions(seen: &[Ident], errors: &mut Errors) {
 }
 
 /// Options of the crates `cached` and `salsa` and of others that keep results, and what stands in their place here.
-const ELSEWHERE: [(&[&str], &str); 14] = [
+const ELSEWHERE: [(&[&str], &str); 15] = [
     (
         &["size", "max_size", "max_entries", "capacity", "unbound"],
         "a result is kept for as long as it is current; `forget` drops one",
     ),
     (&["time", "time_to_live", "timed"], "results that expire: `ttl = Duration::from_secs(60)`"),
     (&["result"], "an `Err` that is not kept: `no_errors`"),
+    (&["result_fallback"], "the last `Ok` in place of an `Err`: `no_errors, last_good`"),
     (&["option"], "a `None` that is not kept: `keep_if = |output| output.is_some()`"),
     (
         &["return_ref", "returns", "deref", "as_ref"],

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use larder_backend::storage::Digest;
 use larder_backend::storage::record::{SourceKind, Stamp};
-use larder_backend::{Look, Observer, Seen};
+use larder_backend::{DEADLINES, Look, Observer, Seen};
 
 use crate::{env, fs};
 
@@ -15,7 +15,7 @@ pub fn fingerprint_now(
     (kind, name): (SourceKind, &[u8]),
     (content, stamp, racy): (Digest, Option<Stamp>, bool),
 ) -> Option<Digest> {
-    let mut observers = fs::OBSERVERS.iter().chain([&env::OBSERVER]);
+    let mut observers = fs::OBSERVERS.iter().chain([&env::OBSERVER, &DEADLINES]);
     let observer: &Observer = observers.find(|observer| observer.kind == kind)?;
     let last = Seen { content, stamp, racy };
     Some(match (observer.look)(base, name, &last) {

@@ -252,6 +252,7 @@ fn args_of(ran: &Ran<TaskRef<'_>>) -> String {
         Outcome::New => "new",
         Outcome::Changed => "changed",
         Outcome::CutOff => "equal",
+        Outcome::Held => "last good",
         Outcome::Failed => "failed",
         Outcome::Cancelled => "cancelled",
         _ => "provisional",

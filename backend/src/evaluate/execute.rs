@@ -228,7 +228,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         node.set_flag(Flags::FAILED);
         stop.throw();
     }
-    let lasts = lasts(node);
+    let lasts = ran != Ran::Held && lasts(node);
     let lifetime = lifetime(local, node, lasts);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
@@ -237,7 +237,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
     let evicted = Evicted::of(node);
     publish_run(local, node, changes, lasts);
-    if node.task_fn.may_expire() {
+    if node.task_fn.may_expire() && ran != Ran::Held {
         engine.expiries.set(node, lifetime);
     }
     if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {

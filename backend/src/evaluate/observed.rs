@@ -124,7 +124,7 @@ impl Begun {
         let outcome = outcome_of(came);
         self.record(local, node, outcome);
         self.tell(local, node, outcome);
-        if !matches!(came, Came::Provisional(_)) && local.engine().observers.checks() > 0.0 {
+        if !matches!(came, Came::Provisional(_) | Came::Held) && local.engine().observers.checks() > 0.0 {
             determinism::check(local, node);
         }
     }
@@ -380,11 +380,12 @@ fn outcome_of(came: Came) -> Outcome {
         Came::First => Outcome::New,
         Came::Changed => Outcome::Changed,
         Came::Equal => Outcome::CutOff,
+        Came::Held => Outcome::Held,
         Came::Provisional(_) => Outcome::Provisional,
     }
 }
 
 fn got_value(node: NodeRef, came: Came) -> Settled<TaskRef<'static>> {
     let (thread, at) = (thread::current().id(), Instant::now());
-    Settled { task: TaskRef::to(node), changed: came != Came::Equal, thread, at }
+    Settled { task: TaskRef::to(node), changed: !matches!(came, Came::Equal | Came::Held), thread, at }
 }

@@ -39,7 +39,7 @@ const ENDED: Flags = Flags::MUST_RUN
 #[inline(always)]
 pub(crate) fn changes_value(node: NodeRef, ran: Ran) -> bool {
     match ran {
-        Ran::Equal => false,
+        Ran::Equal | Ran::Held => false,
         Ran::Changed | Ran::Provisional(_) => true,
         // A forgotten output that is computed again from unchanged reads is what it was.
         Ran::First => !node.flag(Flags::FORGOTTEN) || node.flag(Flags::MARKED),

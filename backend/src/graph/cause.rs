@@ -78,6 +78,8 @@ pub enum Outcome {
     Changed,
     /// An equal value: readers are current, as far as this task is concerned.
     CutOff,
+    /// A value that is not to be kept, in place of which the last one that was is handed out (`last_good`): readers are current.
+    Held,
     /// A panic or another failure.
     Failed,
     /// The session was cancelled.

@@ -137,6 +137,13 @@ impl<K, O> TaskFn<K, O> {
         self
     }
 
+    /// Hands out the last output that is to be kept in place of one that is not.
+    #[must_use]
+    pub const fn last_good(mut self) -> Self {
+        self.raw.last_good = true;
+        self
+    }
+
     /// Keeps outputs of which `uncached` says yes for the session in which they were computed only.
     #[must_use]
     pub const fn uncached_if(mut self, uncached: fn(&O) -> bool) -> Self {
@@ -251,6 +258,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             describe_shim: describe::<K, O>,
             resolve: None,
             uncached_if: None,
+            last_good: false,
             uncached_shim: is_uncached::<K, O>,
             key_returns: None,
             key_shim: key_returns::<K, O>,

@@ -145,7 +145,7 @@ impl Trail {
     /// Returns the record of the last run of a node if that came to an equal value, in this epoch: with its name.
     pub(crate) fn point_at_cut_off(node: NodeRef, epoch: u32) -> Option<Arc<Record>> {
         let last = Self::of(node).last?;
-        let is_cut_off = last.outcome == Outcome::CutOff && last.epoch == epoch;
+        let is_cut_off = matches!(last.outcome, Outcome::CutOff | Outcome::Held) && last.epoch == epoch;
         is_cut_off.then(|| {
             last.named(node);
             last

@@ -9,7 +9,7 @@ use larder_storage::record::{SourceKind, source_key};
 use larder_storage::{Digest, TaskKey};
 
 /// How deadlines are looked at of which only the store knows.
-pub(crate) const OBSERVER: Observer = Observer {
+pub const OBSERVER: Observer = Observer {
     kind: SourceKind::Deadline,
     look: |_, name, last| match moment(name) {
         Some(at) if *last != seen(true) && has_passed(at) => Look::Seen(seen(true)),

@@ -110,6 +110,7 @@ fn cause(ran: &Run<TaskId>) -> (String, Option<&TaskId>) {
     let task = &ran.task;
     let came_to = match ran.outcome {
         Outcome::CutOff => " and came to an equal value",
+        Outcome::Held => " and came to a value that is not kept",
         Outcome::Failed => " and failed",
         Outcome::Cancelled => " and was cancelled",
         _ => "",

@@ -26,7 +26,17 @@ fn without_future(x: u32) -> u32 {
     x
 }
 
+#[task_fn(last_good)]
+fn kept(x: u32) -> Result<u32, String> {
+    Ok(x)
+}
+
+#[task_fn(fleeting, lru = 3)]
+fn tree(x: u32) -> u32 {
+    x
+}
+
 fn main() {
     let _ = (same(&1, &1), Duration::ZERO);
-    compared(stored(timed(without_future(1))));
+    compared(stored(timed(without_future(tree(kept(1).unwrap_or(1))))));
 }

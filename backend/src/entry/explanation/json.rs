@@ -70,6 +70,7 @@ impl Step {
             Outcome::New => "new",
             Outcome::Changed => "changed",
             Outcome::CutOff => "cut_off",
+            Outcome::Held => "held",
             Outcome::Failed => "failed",
             Outcome::Cancelled => "cancelled",
             Outcome::Provisional => "provisional",

@@ -129,6 +129,9 @@ impl Step {
     fn change(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
             Outcome::CutOff => f.write_str(", to an equal value")?,
+            Outcome::Held => {
+                f.write_str(", to a value that is not kept: the last good one stands in its place")?
+            }
             Outcome::Failed | Outcome::Cancelled | Outcome::Provisional => return Ok(()),
             Outcome::New | Outcome::Changed => {}
         }

@@ -147,7 +147,7 @@ impl Persistence {
                 self.nodes.explore_anew();
             }
             persisted.is_recorded = false;
-            if ran != Ran::Equal {
+            if !matches!(ran, Ran::Equal | Ran::Held) {
                 persisted.fingerprint = Digest::default();
             }
         });

@@ -54,6 +54,8 @@ pub struct RawTaskFn {
     pub(crate) version: Option<u32>,
     pub(crate) written: Option<Written>,
     /// How long an output may be used.
+    /// Whether an output that is not to be kept leaves one in place that was.
+    pub(crate) last_good: bool,
     pub(crate) ttl: Option<fn() -> Duration>,
     /// The same, said by the output.
     pub(crate) expires: Option<Erased>,
@@ -118,6 +120,8 @@ pub(crate) enum Ran {
     Changed,
     /// The value equals the one before, which was kept.
     Equal,
+    /// The one in place stays: what the body has come to is not to be kept, and that one was (`last_good`).
+    Held,
     /// Nothing: the node lies on a cycle that is being resolved, and this twin holds the value for now.
     Provisional(NodeRef),
 }

@@ -106,6 +106,17 @@ pub(crate) unsafe fn put<K: Key, O: Send + Sync + 'static>(
         unsafe { replace_value::<K, O>(node, new) };
         return done(Ran::First);
     }
+    if task_fn.last_good
+        && let Some(Erased(uncached)) = task_fn.uncached_if
+    {
+        // SAFETY: erased from this type in `uncached_if`.
+        let uncached = unsafe { std::mem::transmute::<unsafe fn(), fn(&O) -> bool>(uncached) };
+        // SAFETY: the claim is held and there is a value; the types are the node's.
+        if uncached(&new) && !uncached(unsafe { node.value::<K, O>() }) {
+            done(Ran::Held);
+            return drop(new);
+        }
+    }
     let equal = match task_fn.cutoff {
         // SAFETY: 1. erased from this type in `cutoff`; 2. the claim is held and there is a value.
         Some(Erased(cutoff)) => unsafe {

@@ -125,8 +125,12 @@ impl Lists {
         }
     }
 
-    /// A value that has expired is of use to readers alone, as what they have seen. Its task goes if there are none.
+    /// A value that has expired is of use to readers alone, as what they have seen. Its task goes if there are none, unless the value may be
+    /// handed out once more.
     pub(super) fn expire(&mut self, node: NodeRef) {
+        if node.task_fn.last_good {
+            return;
+        }
         abandon(node);
         self.list(node);
     }
