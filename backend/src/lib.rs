@@ -102,6 +102,8 @@ pub use parallel::carry::{Carried, Stint, current};
 #[doc(hidden)]
 pub use persist::deadline::OBSERVER as DEADLINES;
 #[doc(hidden)]
+pub use persist::elsewhere::{Remote, RemoteStats};
+#[doc(hidden)]
 pub use persist::identity::Registered;
 #[doc(hidden)]
 pub use persist::{StorageConfig, stored};

@@ -35,6 +35,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod deadline;
+pub(crate) mod elsewhere;
 pub(crate) mod identity;
 pub(crate) mod leaves;
 pub(crate) mod lossy;
@@ -56,6 +57,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
 pub(crate) use self::counts::Counts;
+use self::elsewhere::Elsewhere;
 use self::identity::{Functions, Identified};
 pub(crate) use self::leaves::{LeafState, Leaves};
 use self::nodes::Nodes;
@@ -125,6 +127,8 @@ pub(crate) struct Persistence {
     pub(crate) live_cap: Option<Arc<StoreCap>>,
     pub(crate) compacts: bool,
     pub(crate) counts: Counts,
+    /// Records of other machines, if there is a way to them.
+    pub(crate) elsewhere: Option<Box<Elsewhere>>,
     pub(crate) opened: Opened,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_backend::storage::{BackingStorage, Digest, StorageError};
-use larder_backend::{Config, Engine, StorageConfig};
+use larder_backend::{Config, Engine, Remote, StorageConfig};
 
 use crate::Runtime;
 use crate::{env, fs};
@@ -84,6 +84,14 @@ impl StoredBuilder {
     #[must_use]
     pub fn code_identity(mut self, identity: impl AsRef<[u8]>) -> Self {
         self.storage.build = Some(Digest::of(identity.as_ref()));
+        self
+    }
+
+    /// Looks for results of other machines behind the store.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn remote(mut self, remote: Arc<dyn Remote>) -> Self {
+        self.storage.remote = Some(remote);
         self
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::context::engine::Engine;
 use crate::graph::reason::Reason;
+use crate::persist::elsewhere::RemoteStats;
 use crate::persist::{Opened, Persistence};
 use larder_storage::{
     FlushError, Operation, RejectedCounts, StorageError, StoreCapStats, StoreReport, WriteBehindStats,
@@ -53,6 +54,9 @@ pub struct StorageStats {
     pub writer: WriteBehindStats,
     /// The work of the limit of bytes (`max_stored_bytes`) so far, if there is one.
     pub cap: Option<StoreCapStats>,
+    /// The traffic with other machines' records, if there is a way to them.
+    #[doc(hidden)]
+    pub remote: Option<RemoteStats>,
     /// Some of what tells which results are stale was lost, so that each result is verified before it is used.
     pub distrusted: bool,
 }
@@ -135,6 +139,7 @@ impl Persistence {
             errors: operations.into_iter().map(|operation| self.store.errors(operation)).sum(),
             writer: self.writer.stats(),
             cap: self.live_cap.as_ref().map(|cap| cap.stats()),
+            remote: self.elsewhere.as_ref().map(|elsewhere| elsewhere.stats()),
             distrusted: self.distrust.load(std::sync::atomic::Ordering::Relaxed),
         }
     }

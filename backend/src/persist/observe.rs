@@ -416,7 +416,7 @@ impl Persistence {
     }
 
     /// A source as it is now; none if nothing can have changed. A source without an observer is taken for changed.
-    fn look_at(&self, kind: SourceKind, name: &[u8], last: &Seen) -> Option<Seen> {
+    pub(super) fn look_at(&self, kind: SourceKind, name: &[u8], last: &Seen) -> Option<Seen> {
         let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
             return Some(Seen::of(unknown()));
         };
@@ -444,6 +444,11 @@ impl LeafState {
 impl Seen {
     fn of(content: Digest) -> Self {
         Self { content, stamp: None, racy: false }
+    }
+
+    /// A source that has not been seen.
+    pub(super) fn unknown() -> Self {
+        Self { racy: true, ..Self::of(unknown()) }
     }
 }
 

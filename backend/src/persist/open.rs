@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use super::elsewhere::{Elsewhere, Remote};
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::LeafState;
 use super::{Counts, Leaves, Persistence, deadline};
@@ -33,6 +34,8 @@ pub struct StorageConfig {
     pub build: Option<Digest>,
     /// How stored sources are looked at.
     pub observers: Vec<Observer>,
+    /// Records of other machines.
+    pub remote: Option<Arc<dyn Remote>>,
 }
 
 impl StorageConfig {
@@ -40,7 +43,15 @@ impl StorageConfig {
     #[must_use]
     pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
         let write_behind = WriteBehindOptions::default();
-        Self { storage, write_behind, cap: None, compacts: false, build: None, observers: Vec::new() }
+        Self {
+            storage,
+            write_behind,
+            cap: None,
+            compacts: false,
+            build: None,
+            observers: Vec::new(),
+            remote: None,
+        }
     }
 }
 
@@ -89,7 +100,14 @@ impl Persistence {
             Opening::Cold { reason } => (Opened::Cold { reason }, 0),
             Opening::Unusable(error) => return Err(error),
         };
-        let since = read_since(&store, build, generation);
+        let mut since = read_since(&store, build, generation);
+        let generation = if config.remote.is_some() {
+            // Records of other machines have the generation 0, which is to be before every run of this store.
+            since = since.max(1);
+            generation.max(1)
+        } else {
+            generation
+        };
         let mut write_behind = config.write_behind;
         let live_cap = config.cap.map(|cap| {
             // One that cannot tell is counted when so much has been written.
@@ -120,6 +138,7 @@ impl Persistence {
             cap: config.cap,
             compacts: config.compacts,
             counts: Counts::default(),
+            elsewhere: config.remote.map(|remote| Box::new(Elsewhere::new(remote))),
             opened,
         };
         if matches!(opened, Opened::Warm { .. }) {

@@ -17,7 +17,9 @@ use super::Origin;
 use super::sharded::Sharded;
 use super::stored_trace::StoredTrace;
 use larder_storage::record::{OlderTrace, TaskRecord};
-use larder_storage::{Delivery, Digest, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind};
+use larder_storage::{
+    Delivery, Digest, FunctionId, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind,
+};
 
 /// The traces that are kept of a task until they are committed.
 const RUNS: usize = 8;
@@ -39,6 +41,8 @@ pub(crate) enum PendingChange {
     Fresh,
     Reverted(Digest),
     Removed,
+    /// Another machine ran it, a task of this function.
+    Found(StoredTrace, Option<FunctionId>),
 }
 
 #[derive(Clone, Default)]
@@ -52,6 +56,9 @@ struct Entry {
     is_stale: Option<bool>,
     removed: bool,
     runs: Vec<StoredTrace>,
+    /// Runs of other machines, in the order in which they were handed over.
+    found: Vec<StoredTrace>,
+    function: Option<FunctionId>,
     current: Option<Digest>,
 }
 
@@ -132,6 +139,12 @@ impl Pending {
                 entry.runs.insert(0, run);
                 entry.is_stale = Some(false);
                 entry.current = Some(digest);
+                return Some(digest);
+            }
+            PendingChange::Found(run, function) => {
+                let digest = run.digest();
+                entry.found.push(run);
+                entry.function = function;
                 return Some(digest);
             }
             PendingChange::Stale => entry.is_stale = Some(true),
@@ -233,6 +246,10 @@ impl Entry {
     fn refused(&mut self, run: Option<Digest>) {
         self.stuck = true;
         if let Some(run) = run {
+            if self.found.iter().any(|other| other.digest() == run) {
+                self.found.retain(|other| other.digest() != run);
+                return;
+            }
             self.runs.retain(|other| other.digest() != run);
             self.is_stale = Some(true);
             self.current = None;
@@ -241,7 +258,7 @@ impl Entry {
 
     /// The content of the store when this is committed.
     fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Onto {
-        let nobody = Origin { generation: 0, function: None };
+        let nobody = Origin { generation: 0, function: self.function };
         let mut record =
             record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new(), origin: nobody });
         if !self.runs.is_empty() {
@@ -258,6 +275,14 @@ impl Entry {
         }
         traces.extend(record.traces.into_iter().filter(|trace| !ours.contains(&trace.digest())));
         older.retain(|trace| !ours.contains(&trace.digest));
+        for mut run in self.found {
+            let is_known = traces.iter().any(|trace| trace.digest() == run.digest())
+                || older.iter().any(|trace| trace.digest == run.digest());
+            if !is_known {
+                run.is_pending = true;
+                traces.push(run);
+            }
+        }
         let mut is_stale = self.is_stale.unwrap_or(record.is_stale);
         let mut has_moved = false;
         if let Some(current) = self.current {

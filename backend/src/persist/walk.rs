@@ -254,6 +254,9 @@ impl<'a> Walk<'a> {
     pub(crate) fn hand_over(mut self) -> bool {
         let persistence = self.persistence;
         persistence.counts.walked.add_all(self.seen.len());
+        if let Some(elsewhere) = &persistence.elsewhere {
+            elsewhere.want(self.group.stale_tasks());
+        }
         let mut lost = persistence.lost_marks.lock();
         for key in lost.iter() {
             let has_run = |node: NodeRef| node.state.is_fresh() && is_stored(node);

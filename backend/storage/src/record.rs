@@ -16,6 +16,7 @@
 
 mod chunks;
 mod dependents;
+mod foreign;
 mod function;
 mod leaves;
 mod merge;
@@ -31,6 +32,7 @@ pub use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as nth_re
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};
+pub use self::foreign::{ForeignLeaf, ForeignTask, ForeignTrace};
 pub use self::function::FunctionRecord;
 pub(super) use self::function::is_lossy_key;
 pub use self::function::lossy_key;

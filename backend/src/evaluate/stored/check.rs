@@ -124,6 +124,7 @@ impl Check {
                     }
                     self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
                 }
+                Next::NotFound if self.asks_elsewhere(local, persistence) => {}
                 Next::NotFound => {
                     if let Some(needs) = self.recall(local, persistence) {
                         return needs;
@@ -141,6 +142,20 @@ impl Check {
                 }
             }
         }
+    }
+
+    /// Asks other machines for the task that is looked at, once. Returns whether runs of theirs have come with which to go on.
+    fn asks_elsewhere(&mut self, local: &Local, persistence: &Persistence) -> bool {
+        let Some(frame) = self.frames.last_mut() else { return false };
+        if persistence.elsewhere.is_none() || std::mem::replace(&mut frame.has_asked, true) {
+            return false;
+        }
+        let usual = || {
+            let node = persistence.nodes.get(frame.task.0)?;
+            local.engine().usual_time(node.function)
+        };
+        persistence.ask_elsewhere(frame.task, usual);
+        frame.resume(persistence)
     }
 
     /// The task that is looked at, and those between it and the one that is verified, get nodes; the outermost of these is
@@ -220,6 +235,9 @@ impl Persistence {
     pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, known: &Known) {
         let mut group = Group::new();
         let digest = trace.digest();
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.confirmed(task, digest);
+        }
         if !is_current {
             group.reverted(task, digest);
             self.counts.reverted.add();

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::Check;
+use super::restore::lasts;
 use crate::call::args::ArgsSlot;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
@@ -74,7 +75,11 @@ pub(crate) fn miss(
     match insert(local, task_fn, hash, slot, Phase::Running) {
         Inserted::New(node) => {
             let counters = local.counters.of(function);
-            let outcome = match persistence.take_in(local, node, probed) {
+            let taken = match persistence.take_in(local, node, probed) {
+                Taken::Nothing => persistence.ask_for(local, node).map_or(Taken::Nothing, Taken::Check),
+                taken => taken,
+            };
+            let outcome = match taken {
                 Taken::Restored => {
                     counters.storage_hits.add(1);
                     end_restored(local, node);
@@ -158,6 +163,22 @@ impl Persistence {
             }
             None => Taken::Nothing,
         }
+    }
+
+    /// Asks other machines for a new node of which nothing is stored.
+    #[inline]
+    pub(super) fn ask_for(&self, local: &Local, node: NodeRef) -> Option<Check> {
+        self.elsewhere.as_ref()?;
+        self.ask_for_record(local, node)
+    }
+
+    #[cold]
+    fn ask_for_record(&self, local: &Local, node: NodeRef) -> Option<Check> {
+        let task = TaskKey(Persisted::of(node)?.key?);
+        let encoded = self.encoded_key(node).filter(|_| lasts(node))?;
+        self.ask_elsewhere(task, || local.engine().usual_time(node.function));
+        let known = self.pending.known(&self.store, task, |key| key == &encoded[..])?;
+        Some(Check::begin(task, known, local.engine().epoch()))
     }
 
     /// Notes what a node is called in the store. None if it has no name there, or another node has the same.

@@ -232,6 +232,9 @@ impl Persistence {
             return Err(Reason::Refused);
         }
         persisted.put(node);
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.stored(task);
+        }
         if let Some(chunks) = chunks {
             wide::keep(node, &chunks, local.engine().epoch());
         }

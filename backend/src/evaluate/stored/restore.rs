@@ -63,7 +63,10 @@ impl Persistence {
             }
         };
         let is_asked = |key: &[u8]| encoded.as_ref().is_none_or(|encoded| key == &encoded[..]);
-        let known = self.pending.known(&self.store, task, is_asked)?;
+        let known = match self.pending.known(&self.store, task, is_asked) {
+            Some(known) => known,
+            None => return self.ask_for(local, node),
+        };
         let epoch = local.engine().epoch();
         if from == Phase::Empty && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));

@@ -107,6 +107,11 @@ impl<'a> NewChunks<'a> {
         out.extend_from_slice(encoded);
     }
 
+    /// The reads of all chunks.
+    pub(crate) fn reads(self) -> impl Iterator<Item = Read> {
+        self.iter().flat_map(|(_, encoded)| decode(encoded))
+    }
+
     /// All chunks, with their encoded reads.
     pub(super) fn iter(self) -> impl Iterator<Item = (Chunk, &'a [u8])> {
         let mut rest = self.0;

@@ -20,6 +20,8 @@ pub(crate) enum TaskOp<'a> {
     Revert(Digest),
     /// To be forgotten.
     Remove,
+    /// Another machine ran it: its encoded key, its encoded trace, chunks that go with the trace, and an output that does not stand in it.
+    Found { encoded_key: &'a [u8], trace: &'a [u8], chunks: NewChunks<'a>, output: &'a [u8] },
 }
 
 /// A task in the making.
@@ -38,6 +40,8 @@ pub(super) struct Held {
     pub(super) body: Option<Vec<u8>>,
     /// Whether it stands in table `Traces`.
     in_traces: bool,
+    /// The output of another machine's run, to be put in table `Values`.
+    output: Option<Vec<u8>>,
 }
 
 impl Held {
@@ -52,6 +56,7 @@ impl Held {
             },
             body: Some(trace.bytes().to_vec()),
             in_traces: false,
+            output: None,
         }
     }
 }
@@ -130,7 +135,7 @@ pub(crate) fn merge_task(
     let mut dropped = Vec::new();
     for op in ops {
         state.apply(op, store, task, &mut dropped)?;
-        if let TaskOp::Ran { trace, chunks: new, .. } = op
+        if let TaskOp::Ran { trace, chunks: new, .. } | TaskOp::Found { trace, chunks: new, .. } = op
             && let Ok(trace) = Trace::decode(trace)
         {
             trace.reads().for_each(|read| new_read(read.key));
@@ -155,7 +160,7 @@ pub(crate) fn merge_task(
 
 impl State {
     fn load(record: &TaskRecord<'_>) -> Self {
-        let older = record.older().map(|trace| Held { trace, body: None, in_traces: true });
+        let older = record.older().map(|trace| Held { trace, body: None, in_traces: true, output: None });
         Self {
             stale: record.stale,
             generation: record.generation,
@@ -180,6 +185,11 @@ impl State {
                     self.encoded_key = encoded_key.to_vec();
                 }
                 let mut held = Held::new(&trace);
+                let fingerprint = held.trace.fingerprint;
+                for other in self.traces.iter_mut().filter(|other| other.trace.fingerprint == fingerprint) {
+                    // The run's own output stands in the batch already.
+                    other.output = None;
+                }
                 if let Some(same) = self.position(held.trace.digest) {
                     let before = self.traces.remove(same);
                     held.in_traces = before.in_traces;
@@ -209,8 +219,30 @@ impl State {
                 }
             }
             TaskOp::Remove => dropped.append(&mut self.traces),
+            TaskOp::Found { encoded_key, trace, output, .. } => self.found(encoded_key, trace, output),
         }
         Ok(())
+    }
+
+    /// Puts a run of another machine behind the current one. What is stored already stays as it is: the run is not to be believed more
+    /// than that.
+    fn found(&mut self, encoded_key: &[u8], trace: &[u8], output: &[u8]) {
+        let Ok(trace) = Trace::decode(trace) else { return };
+        if self.traces.is_empty() {
+            self.encoded_key = encoded_key.to_vec();
+            // Before all generations of this store: it is not known to be of this program's code.
+            (self.stale, self.generation) = (true, 0);
+        }
+        let mut held = Held::new(&trace);
+        if self.encoded_key != encoded_key || self.position(held.trace.digest).is_some() {
+            return;
+        }
+        let has_output =
+            |other: &Held| other.trace.output_stored && other.trace.fingerprint == held.trace.fingerprint;
+        if held.trace.output_stored && !self.traces.iter().any(has_output) {
+            held.output = Some(output.to_vec());
+        }
+        self.traces.insert(self.traces.len().min(1), held);
     }
 
     /// Brings the list to its allowed length, and the current trace to hand.
@@ -241,6 +273,11 @@ impl State {
             let output = held.trace.fingerprint;
             if held.trace.output_stored && !self.traces.iter().any(|kept| kept.trace.fingerprint == output) {
                 batch.delete(Table::Values, &key(output));
+            }
+        }
+        for held in &self.traces {
+            if let Some(output) = &held.output {
+                batch.seal(Table::Values, &key(held.trace.fingerprint), |out| out.extend_from_slice(output));
             }
         }
         let Some((current, older)) = self.traces.split_first() else {

@@ -23,7 +23,7 @@ pub(super) fn known_keys(
             if matches!(op, TaskOp::Remove) {
                 replaced.extend(stored.chunks().map(|chunk| (chunk.digest, chunk)));
             }
-            let TaskOp::Ran { trace, .. } = op else { continue };
+            let (TaskOp::Ran { trace, .. } | TaskOp::Found { trace, .. }) = op else { continue };
             let Ok(trace) = Trace::decode(trace) else { continue };
             let named: FxHashSet<Digest> = trace.chunks().map(|chunk| chunk.digest).collect();
             let gone = stored.chunks().filter(|chunk| !named.contains(&chunk.digest));

@@ -2,7 +2,7 @@
 
 use super::Group;
 use super::group::SourceChange;
-use crate::record::{EdgeWriter, Merged, SOURCES, SourceSet, merge_task};
+use crate::record::{EdgeWriter, Merged, SOURCES, SourceSet, TaskOp, Trace, is_target_stored, merge_task};
 use crate::sweep::Sweeper;
 use crate::{Batch, Digest, Guarded, Operation, ReadFailure, StorageError, Table};
 
@@ -115,6 +115,7 @@ impl Committer {
                 changes.iter().map(|(_, (group, change))| groups[*group as usize].op(*change as usize)),
             );
             let edges = &mut self.edges;
+            new_targets(store, &ops, edges)?;
             let merged = merge_task(store, task, &ops, self.max_traces, &mut self.batch, |read| {
                 edges.add(read, task)
             })?;
@@ -178,6 +179,20 @@ impl Committer {
         self.batch.seal(Table::Meta, SOURCES, |out| set.encode_into(out));
         Ok(())
     }
+}
+
+/// Another machine's runs may have read what is not stored here. Should it be stored later, its list of dependents is to be whole.
+fn new_targets(store: &Guarded, ops: &[TaskOp<'_>], edges: &mut EdgeWriter) -> Result<(), ReadFailure> {
+    for op in ops {
+        let TaskOp::Found { trace, chunks, .. } = op else { continue };
+        let Ok(trace) = Trace::decode(trace) else { continue };
+        for read in trace.reads().chain(chunks.reads()) {
+            if !is_target_stored(store, read.key)? {
+                edges.new_target(read.key);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a source or input has a record, sound or not.

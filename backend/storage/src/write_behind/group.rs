@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::record::{
-    FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord, TaskOp, lossy_key,
+    ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord,
+    TaskOp, lossy_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -39,6 +40,15 @@ pub(super) enum Change {
     Fresh,
     Revert(Digest),
     Remove,
+    /// A run of another machine: where its encoded key begins in `runs`, and the lengths of that, of the trace, of the new chunks and of an
+    /// output that does not stand in the trace.
+    Found {
+        at: usize,
+        encoded_key: u32,
+        trace: u32,
+        chunks: u32,
+        output: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +91,26 @@ impl Group {
             let at = TraceKey { task: key, part: task.trace.fingerprint }.to_bytes();
             self.batch.seal(Table::Values, &at, |out| out.extend_from_slice(task.trace.output));
         }
+    }
+
+    /// Another machine has run a task: the run becomes an older one of the task, or the current one, marked stale, of a task of which nothing
+    /// is stored. Nothing that is stored already is replaced.
+    pub fn found(&mut self, encoded_key: &[u8], trace: &ForeignTrace) {
+        let at = self.runs.len();
+        self.runs.extend_from_slice(encoded_key);
+        let between = self.runs.len();
+        let (trace_len, chunks, output) = trace.as_new(|trace| {
+            trace.encode_into(&mut self.runs);
+            let end = self.runs.len();
+            let chunks = trace.reads.new_chunks().bytes();
+            self.runs.extend_from_slice(chunks);
+            let output = if trace.is_inline() { &[] } else { trace.output };
+            self.runs.extend_from_slice(output);
+            (length(end - between), length(chunks.len()), length(output.len()))
+        });
+        let change =
+            Change::Found { at, encoded_key: length(encoded_key.len()), trace: trace_len, chunks, output };
+        self.tasks.push((TaskKey::of(encoded_key), change));
     }
 
     /// Something that the task depends on, directly or not, has changed. Belongs into the group of that change.
@@ -211,7 +241,7 @@ impl Group {
         self.tasks.extend(other.tasks.iter().map(|(task, change)| {
             let mut change = change.clone();
             match &mut change {
-                Change::Ran { at, .. } => *at += runs,
+                Change::Ran { at, .. } | Change::Found { at, .. } => *at += runs,
                 Change::Stale(range) => *range = range.start + stale..range.end + stale,
                 Change::Fresh | Change::Revert(_) | Change::Remove => {}
             }
@@ -250,6 +280,13 @@ impl Group {
                 let (trace, rest) = rest.split_at(*trace as usize);
                 let chunks = NewChunks::new(&rest[..*chunks as usize]);
                 TaskOp::Ran { generation: *generation, encoded_key, trace, chunks }
+            }
+            Change::Found { at, encoded_key, trace, chunks, output } => {
+                let (encoded_key, rest) = self.runs[*at..].split_at(*encoded_key as usize);
+                let (trace, rest) = rest.split_at(*trace as usize);
+                let (chunks, rest) = rest.split_at(*chunks as usize);
+                let output = &rest[..*output as usize];
+                TaskOp::Found { encoded_key, trace, chunks: NewChunks::new(chunks), output }
             }
             Change::Stale(_) => TaskOp::Stale,
             Change::Fresh => TaskOp::Fresh,

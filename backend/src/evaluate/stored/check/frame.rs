@@ -36,6 +36,8 @@ pub(super) struct Frame {
     clean: Option<CleanChunks>,
     /// Where the first trace has dropped out, and what the read there is now.
     first_out: Option<(usize, Option<Digest>)>,
+    /// Other machines have been asked for it.
+    pub(super) has_asked: bool,
     /// There is no way to a node of it.
     pub(super) is_unknown: bool,
 }
@@ -74,6 +76,7 @@ impl Frame {
             is_trusted: false,
             clean: None,
             first_out: None,
+            has_asked: false,
             is_unknown: false,
         }
     }
@@ -185,6 +188,24 @@ impl Frame {
         self.load_older(persistence);
         let racing = (0..self.known.traces.len()).filter(|trace| !self.out.contains(trace));
         self.racing = racing.map(Racer::new).filter_map(|racer| self.agrees(persistence, racer)).collect();
+        !self.racing.is_empty()
+    }
+
+    /// Lets traces race that were merged since the task was looked up, and agree with what was looked at so far; `false` if there are none.
+    pub(super) fn resume(&mut self, persistence: &Persistence) -> bool {
+        let Some(now) = persistence.pending.known(&persistence.store, self.task, |_| true) else {
+            return false;
+        };
+        let before = self.known.traces.len();
+        let older = now.older.iter().filter_map(|older| {
+            let is_new = !self.holds(older.digest);
+            is_new.then(|| load_older(&persistence.store, self.task, older)).flatten()
+        });
+        let new: Vec<_> =
+            now.traces.into_iter().filter(|trace| !self.holds(trace.digest())).chain(older).collect();
+        self.known.traces.extend(new);
+        let racing = (before..self.known.traces.len()).map(Racer::new);
+        self.racing = racing.filter_map(|racer| self.agrees(persistence, racer)).collect();
         !self.racing.is_empty()
     }
 

@@ -1,0 +1,354 @@
+//! Elsewhere: records of tasks that other machines have stored.
+//!
+//! # When it is asked
+//! ```text
+//! a leaf has changed      the walk notes all tasks that it marks                               wanted
+//! a check finds no trace  the task is wanted: all that are wanted are asked for, in one batch   asked
+//! ..                      what comes is merged as older traces; reads that are new are asked for, at most 3 times
+//! ..                      the check goes on with the traces that have come; if none holds, the body runs
+//! ```
+//! A task that no walk has foreseen, because nothing is stored of it, is asked for by itself, and only where a run of its function
+//! takes long enough (`Remote::is_worthwhile`). For example, of 1,000 files 10 have changed, and 150 tasks depend on them: the first of the 150
+//! that finds no trace asks for all 150, while threads that come to another one of them wait.
+//!
+//! # Invariants
+//! 1. What comes is believed in nothing but this: that a run with these reads returned this output. The record is verified by the leaves
+//!    of *this* machine before it is used, as every older trace is.
+//! 2. The remote is asked with no lock of the engine held, and never while the gate is held exclusively. It bounds its own time.
+//! 3. A leaf that a record names, and that is not known, is looked at here, and only if its name is portable
+//!    (`ForeignLeaf::is_portable`) and there is a base directory. A trace that reads another one does not hold.
+//! 4. A record that comes has the generation 0, before every run of this store. So the code of its reads is never taken for that of this
+//!    program without a look.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use rustc_hash::FxHashSet;
+
+use super::counts::Count;
+use super::stored_trace::PlacedChunk;
+use super::{LeafState, PendingChange, Persistence, StoredTrace};
+use crate::graph::task_fn::Seen;
+use larder_storage::record::{ForeignLeaf, ForeignTask, NewReads, decode_reads, source_key};
+use larder_storage::{Digest, Group, TaskKey};
+
+/// Records that other machines have stored.
+///
+/// Methods are called from any thread, and block the call of a task. Nothing of what they return is believed.
+pub trait Remote: Send + Sync + 'static {
+    /// Returns what is known of these tasks, in any order; those of which nothing is known are left out. It bounds its own time, and
+    /// returns nothing when that is over.
+    fn records(&self, tasks: &[TaskKey]) -> Vec<ForeignTask>;
+
+    /// Whether to ask for a single task of a function that usually runs so long; `None` if it has not run in this process.
+    fn is_worthwhile(&self, usual: Option<Duration>) -> bool;
+
+    /// A run of the task has been handed to the store.
+    fn stored(&self, task: TaskKey) {
+        _ = task;
+    }
+}
+
+/// Traffic with other machines' records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteStats {
+    /// Tasks asked for.
+    pub asked: u64,
+    /// Batches in which they were asked for.
+    pub batches: u64,
+    /// Runs of other machines that were merged into the store.
+    pub came: u64,
+    /// Tasks that were found current by such a run: their bodies did not run.
+    pub used: u64,
+}
+
+/// So often are the reads of what came asked for in turn.
+const ROUNDS: usize = 4;
+
+/// At most so many tasks are kept to be asked for, and so many are asked for at once.
+const MOST: usize = 1 << 16;
+
+/// Groups of more bytes than this are handed over.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// The engine's side of a [`Remote`].
+pub(crate) struct Elsewhere {
+    remote: Arc<dyn Remote>,
+    tasks: Mutex<Tasks>,
+    /// A batch has been answered.
+    answered: Condvar,
+    /// Traces that have come, by task and digest.
+    came: Mutex<FxHashSet<(Digest, Digest)>>,
+    counts: RemoteCounts,
+}
+
+#[derive(Default)]
+struct Tasks {
+    /// To be asked for with the next batch.
+    wanted: FxHashSet<Digest>,
+    under_way: FxHashSet<Digest>,
+    /// Asked for by themselves since the last change.
+    singles: FxHashSet<Digest>,
+}
+
+#[derive(Default)]
+struct RemoteCounts {
+    asked: Count,
+    batches: Count,
+    came: Count,
+    used: Count,
+}
+
+impl Elsewhere {
+    pub(crate) fn new(remote: Arc<dyn Remote>) -> Self {
+        Self {
+            remote,
+            tasks: Mutex::default(),
+            answered: Condvar::new(),
+            came: Mutex::default(),
+            counts: RemoteCounts::default(),
+        }
+    }
+
+    /// These tasks were marked: they are asked for before the first of their bodies runs.
+    pub(crate) fn want(&self, tasks: impl Iterator<Item = TaskKey>) {
+        let mut state = self.tasks.lock();
+        state.singles.clear();
+        let room = MOST.saturating_sub(state.wanted.len());
+        state.wanted.extend(tasks.map(|task| task.0).take(room));
+    }
+
+    /// A run of the task has been handed to the store.
+    pub(crate) fn stored(&self, task: TaskKey) {
+        // A panic of the remote is its own affair: the task has its value.
+        _ = catch_unwind(AssertUnwindSafe(|| self.remote.stored(task)));
+    }
+
+    /// The trace of a task was found to hold.
+    pub(crate) fn confirmed(&self, task: TaskKey, trace: Digest) {
+        if self.came.lock().contains(&(task.0, trace)) {
+            self.counts.used.add();
+        }
+    }
+
+    pub(crate) fn stats(&self) -> RemoteStats {
+        let RemoteCounts { asked, batches, came, used } = &self.counts;
+        RemoteStats { asked: asked.get(), batches: batches.get(), came: came.get(), used: used.get() }
+    }
+
+    /// The tasks to be asked for now, `task` among them. Waits for another thread that asks for it already, and returns nothing then.
+    fn take(&self, task: Digest, usual: impl FnOnce() -> Option<Duration>) -> Vec<TaskKey> {
+        let is_foreseen = {
+            let state = self.tasks.lock();
+            state.wanted.contains(&task) || state.under_way.contains(&task)
+        };
+        // Asks the user's code, so no lock is held.
+        let is_worthwhile = || catch_unwind(AssertUnwindSafe(|| self.remote.is_worthwhile(usual())));
+        if !is_foreseen && !is_worthwhile().unwrap_or(false) {
+            return Vec::new();
+        }
+        let mut state = self.tasks.lock();
+        if state.under_way.contains(&task) {
+            while state.under_way.contains(&task) {
+                self.answered.wait(&mut state);
+            }
+            return Vec::new();
+        }
+        let mut batch = Vec::new();
+        if state.wanted.contains(&task) {
+            batch.extend(state.wanted.drain());
+        } else if state.singles.insert(task) {
+            batch.push(task);
+        }
+        state.under_way.extend(&batch);
+        batch.into_iter().map(TaskKey).collect()
+    }
+
+    /// Asks for these tasks; of what is returned, only they are taken.
+    fn ask(&self, tasks: &[TaskKey]) -> Vec<ForeignTask> {
+        self.counts.asked.add_all(tasks.len());
+        self.counts.batches.add();
+        let asked: FxHashSet<TaskKey> = tasks.iter().copied().collect();
+        // The code of the user may panic; then nothing has come.
+        let found = catch_unwind(AssertUnwindSafe(|| self.remote.records(tasks)));
+        found.unwrap_or_default().into_iter().filter(|task| asked.contains(&task.key())).collect()
+    }
+}
+
+/// Tasks that are being asked for. When it is dropped, threads that wait for them go on.
+struct UnderWay<'a>(&'a Elsewhere, Vec<TaskKey>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.tasks.lock();
+        for task in &self.1 {
+            state.under_way.remove(&task.0);
+        }
+        self.0.answered.notify_all();
+    }
+}
+
+impl Persistence {
+    /// Asks other machines for a task whose body is about to run, with all others that are wanted, unless that is not worthwhile.
+    /// Returns when what has come is merged, to be found by a look at the task's record.
+    pub(crate) fn ask_elsewhere(&self, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
+        let Some(elsewhere) = &self.elsewhere else { return };
+        let batch = elsewhere.take(task.0, usual);
+        if batch.is_empty() {
+            return;
+        }
+        let under_way = UnderWay(elsewhere, batch);
+        let mut asked: FxHashSet<Digest> = under_way.1.iter().map(|task| task.0).collect();
+        let mut next = under_way.1.clone();
+        let mut has_come = false;
+        for _ in 0..ROUNDS {
+            let found = elsewhere.ask(&next);
+            has_come |= !found.is_empty();
+            next = self.merge(elsewhere, &found, &mut asked);
+            if next.is_empty() {
+                break;
+            }
+        }
+        if has_come {
+            // The edges of what came are in the store alone. One commit here spares each of the tasks one of its own.
+            _ = self.writer.flush();
+            self.pending.prune(self.writer.committed());
+        }
+    }
+
+    /// Merges what has come into the store. Returns the tasks among its reads of which nothing is known here, and adds them to `asked`.
+    fn merge(
+        &self,
+        elsewhere: &Elsewhere,
+        found: &[ForeignTask],
+        asked: &mut FxHashSet<Digest>,
+    ) -> Vec<TaskKey> {
+        let mut unknown = Vec::new();
+        let mut part = Part::default();
+        for task in found {
+            self.add_leaves(task, &mut part);
+            self.add_traces(elsewhere, task, &mut part);
+            for read in task.traces.iter().flat_map(|trace| &trace.reads) {
+                let is_asked = asked.contains(&read.key) || asked.len() >= MOST;
+                if !is_asked && !self.knows(read.key) {
+                    asked.insert(read.key);
+                    unknown.push(TaskKey(read.key));
+                }
+            }
+            if part.group.bytes() > GROUP_BYTES {
+                self.hand_over_part(std::mem::take(&mut part));
+            }
+        }
+        self.hand_over_part(part);
+        unknown
+    }
+
+    /// Adds the runs of a task that are not known here.
+    fn add_traces(&self, elsewhere: &Elsewhere, task: &ForeignTask, part: &mut Part) {
+        let key = task.key();
+        let known = self.pending.known(&self.store, key, |_| true);
+        let has = |digest: Digest| {
+            known.as_ref().is_some_and(|known| {
+                known.traces.iter().any(|trace| trace.digest() == digest)
+                    || known.older.iter().any(|trace| trace.digest == digest)
+            })
+        };
+        // Each is put before those that came before it.
+        for trace in task.traces.iter().rev() {
+            let stored = trace.as_new(|new| {
+                let mut bytes = Vec::new();
+                new.encode_into(&mut bytes);
+                let chunks = match new.reads {
+                    NewReads::Here(_) => None,
+                    NewReads::Chunks { .. } => Some(placed(trace)),
+                };
+                StoredTrace::new(&bytes, new.output, chunks)
+            });
+            let Some(stored) = stored.filter(|stored| !has(stored.digest())) else { continue };
+            part.group.found(&task.encoded_key, trace);
+            elsewhere.came.lock().insert((key.0, stored.digest()));
+            elsewhere.counts.came.add();
+            let function = TaskKey::function(&task.encoded_key);
+            part.changes.push((key.0, PendingChange::Found(stored, function)));
+        }
+    }
+
+    /// Looks at the sources that a task has read and that are not known here.
+    fn add_leaves(&self, task: &ForeignTask, part: &mut Part) {
+        if self.base_dir.is_none() {
+            return;
+        }
+        for leaf in task.leaves.iter().filter(|leaf| leaf.is_portable()) {
+            let ForeignLeaf { kind, name } = leaf;
+            let key = source_key(*kind, name);
+            if self.leaves.fingerprint(key).is_some() {
+                continue;
+            }
+            let Some(seen) = self.look_at(*kind, name, &Seen::unknown()) else { continue };
+            let leaf = LeafState {
+                kind: *kind,
+                name: name.clone().into(),
+                seen,
+                is_stored: false,
+                in_memory: false,
+                is_untold: false,
+            };
+            // Another thread may have read it meanwhile: what that has seen counts.
+            let mut leaves = self.leaves.lock();
+            if let std::collections::hash_map::Entry::Vacant(vacant) = leaves.entry(key) {
+                leaf.record(&[], &mut part.group);
+                vacant.insert(leaf);
+                part.leaves.push((key, seen));
+            }
+        }
+    }
+
+    fn hand_over_part(&self, mut part: Part) {
+        if part.group.is_empty() {
+            return;
+        }
+        let is_stored = self.hand_over(&mut part.group, part.changes);
+        let mut leaves = self.leaves.lock();
+        for (key, seen) in part.leaves {
+            if let Some(leaf) = leaves.get_mut(&key).filter(|leaf| leaf.seen == seen && !leaf.in_memory) {
+                leaf.is_stored = is_stored;
+            }
+        }
+    }
+
+    /// Whether a leaf, a node or a record has this key.
+    fn knows(&self, key: Digest) -> bool {
+        self.leaves.fingerprint(key).is_some()
+            || self.nodes.get(key).is_some()
+            || self.pending.known(&self.store, TaskKey(key), |_| true).is_some()
+    }
+}
+
+/// What is handed over together.
+#[derive(Default)]
+struct Part {
+    group: Group,
+    changes: Vec<(Digest, PendingChange)>,
+    leaves: Vec<(Digest, Seen)>,
+}
+
+/// The chunks of a wide trace, with their reads.
+fn placed(trace: &larder_storage::record::ForeignTrace) -> Arc<[PlacedChunk]> {
+    let mut start = 0;
+    let placed = trace.chunks().map(|reads| {
+        let mut encoded = Vec::new();
+        reads.iter().for_each(|read| read.encode_into(&mut encoded));
+        debug_assert_eq!(decode_reads(&encoded).len(), reads.len());
+        let placed = PlacedChunk {
+            start,
+            chunk: larder_storage::record::Chunk::of(&encoded),
+            encoded: Some(encoded.into()),
+        };
+        start = placed.end();
+        placed
+    });
+    placed.collect()
+}
