@@ -12,7 +12,7 @@
 //! that finds no trace asks for all 150, while threads that come to another one of them wait.
 //!
 //! # Invariants
-//! 1. What comes is believed in nothing but this: that a run with these reads returned this output. The record is verified by the leaves
+//! 1. A record that comes is believed in nothing but this: that a run with these reads returned this output. The record is verified by the leaves
 //!    of *this* machine before it is used, as every older trace is.
 //! 2. The remote is asked with no lock of the engine held, and never while the gate is held exclusively. It bounds its own time.
 //! 3. A leaf that a record names, and that is not known, is looked at here, and only if its name is portable
@@ -327,7 +327,7 @@ impl Persistence {
     }
 }
 
-/// What is handed over together.
+/// Changes that are handed over together.
 #[derive(Default)]
 struct Part {
     group: Group,

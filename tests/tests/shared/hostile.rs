@@ -127,7 +127,7 @@ fn nothing_that_is_stored_is_replaced() {
     writer.run_alone();
     let reader = Machine::with_files(10);
     reader.run_alone();
-    // The same runs, with other outputs under the fingerprints of the right ones.
+    // Runs of these tasks, with other outputs under the fingerprints of the right ones.
     let remote = Fake::over(&writer.store).asking_singly().tampering(|found| {
         for trace in found.iter_mut().flat_map(|task| &mut task.traces) {
             trace.output = b"x".repeat(trace.output.len());

@@ -224,7 +224,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts a run of another machine behind the current one. What is stored already stays as it is: the run is not to be believed more
+    /// Puts a run of another machine behind the current one. Stored runs stay: the new one is not to be believed more
     /// than that.
     fn found(&mut self, encoded_key: &[u8], trace: &[u8], output: &[u8]) {
         let Ok(trace) = Trace::decode(trace) else { return };
