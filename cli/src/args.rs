@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Looks into a store of larder: sizes, tasks, reasons, damage. A store is the file that a program names when it opens
 /// `RedbStorage`. While a program has it open, commands read a copy of it, and say so.
 ///
-/// Exit codes: 0 done; 1 problems or differences found; 2 wrong usage; 3 the store cannot be opened, read or written;
-/// 4 no such task or function, or several.
+/// Exit codes: 0 done; 1 problems or differences found; 2 wrong usage; 3 the store or what is shared cannot be opened, read or
+/// written; 4 no such task or function, or several.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Gives back free space in the file. The program that owns the store must not run.
     Compact(CompactArgs),
+    /// Takes results to other machines, and from them: `push`, `pull`, `ls`, `keygen`.
+    #[command(subcommand)]
+    Shared(SharedCommand),
     /// Prints a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -47,6 +50,64 @@ pub(crate) enum Command {
     /// Prints the manual page, in roff.
     #[command(hide = true)]
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SharedCommand {
+    /// Makes a key, and prints it as lines for the environment: the secret one for the job that pushes, the public one for those that pull.
+    Keygen {
+        /// A name for the key, as `ci-1`.
+        name: String,
+    },
+    /// Pushes the results of a store. The secret key is taken from `LARDER_SHARED_SIGNING_KEY`.
+    Push {
+        /// The store's file.
+        store: PathBuf,
+        #[command(flatten)]
+        shared: SharedArgs,
+    },
+    /// Pulls results into a store, which is made if it is not there. The program that owns it must not run. Each result is verified by the
+    /// files of this machine before the program uses it. Exit code 1 if something was not used because it does not hold.
+    Pull {
+        /// The store's file.
+        store: PathBuf,
+        #[command(flatten)]
+        shared: SharedArgs,
+        #[command(flatten)]
+        trust: SharedTrust,
+    },
+    /// Lists the packs that there are, and by which key they are signed.
+    Ls {
+        #[command(flatten)]
+        shared: SharedArgs,
+        #[command(flatten)]
+        trust: SharedTrust,
+    },
+}
+
+/// Where results are shared.
+#[derive(Debug, Args)]
+pub(crate) struct SharedArgs {
+    /// The folder that results are shared in.
+    pub(crate) at: String,
+    /// Whose results they are, as `acme/census`. Different programs have different namespaces.
+    #[arg(long, short, default_value = "default")]
+    pub(crate) namespace: String,
+    /// The name under which they are pushed.
+    #[arg(long = "ref", default_value = "main")]
+    pub(crate) reference: String,
+    /// Give up after so many seconds.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) seconds: u64,
+}
+
+/// Whose results are used.
+#[derive(Debug, Args)]
+pub(crate) struct SharedTrust {
+    /// The public key of those whose results are used, as `keygen` prints it; may be given several times. Keys in `LARDER_SHARED_TRUST`, with spaces between
+    /// them, are trusted as well.
+    #[arg(long)]
+    pub(crate) trust: Vec<String>,
 }
 
 #[derive(Debug, Args)]

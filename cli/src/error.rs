@@ -20,6 +20,8 @@ pub(crate) enum Outcome {
 pub(crate) enum CliError {
     /// The store cannot be opened, read or written.
     Store(InspectError),
+    /// Results could not be shared.
+    Shared(larder_shared::ShareError),
     /// Options that do not fit together.
     Usage(String),
     /// No task or function has this name, or several have.
@@ -34,7 +36,7 @@ impl CliError {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Usage(_) => ExitCode::from(2),
-            Self::Store(_) | Self::Output(_) => ExitCode::from(3),
+            Self::Store(_) | Self::Shared(_) | Self::Output(_) => ExitCode::from(3),
             Self::Name(_) => ExitCode::from(4),
         }
     }
@@ -49,6 +51,7 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Shared(error) => error.fmt(f),
             Self::Usage(message) | Self::Name(message) => f.write_str(message),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }

@@ -19,6 +19,7 @@ mod ls;
 mod names;
 mod out;
 mod pages;
+mod shared;
 mod show;
 mod shrink;
 mod stats;
@@ -66,6 +67,7 @@ fn run(command: &Command, out: &mut Out) -> Result<Outcome, CliError> {
         Command::Diff(args) => diff::run(&open(&args.before)?, &open(&args.after)?, args, out),
         Command::Gc(args) => shrink::gc(args, out),
         Command::Compact(args) => shrink::compact(&args.store, out),
+        Command::Shared(command) => shared::run(command, out),
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),
     }

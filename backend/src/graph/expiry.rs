@@ -30,7 +30,7 @@ struct State {
     deadlines: BTreeSet<(u64, Digest)>,
 }
 
-/// What has expired.
+/// Results and deadlines that have expired.
 #[derive(Default)]
 pub(crate) struct Expired {
     pub(crate) nodes: Vec<NodeRef>,

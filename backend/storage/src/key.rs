@@ -59,6 +59,9 @@ impl FunctionId {
 pub struct TaskKey(pub Digest);
 
 impl TaskKey {
+    /// The bytes of the function's id at the front of an encoded key.
+    pub const FUNCTION_BYTES: usize = 16;
+
     /// Starts an encoded key in `buffer`, which it clears: encode the arguments after it, then [`TaskKey::of`] it.
     pub fn start(function: FunctionId, buffer: &mut Vec<u8>) {
         buffer.clear();

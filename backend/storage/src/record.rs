@@ -28,7 +28,7 @@ mod trace;
 mod wide;
 
 pub use self::chunks::{Chunk, NewChunks, WIDE};
-pub use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as nth_read};
+pub use self::chunks::{cut as cut_into_chunks, decode as decode_reads, ends as ends_chunk, nth as nth_read};
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};
@@ -38,7 +38,7 @@ pub(super) use self::function::is_lossy_key;
 pub use self::function::lossy_key;
 pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{Merged, TaskOp, merge_task};
-pub use self::meta::{MetaRecord, SinceRecord, read_since};
+pub use self::meta::{MetaRecord, SinceRecord, read_since, stored_build};
 pub(super) use self::meta::{SINCE, SOURCES, STORE, SourceSet};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, source_key};
 pub use self::stamp::Stamp;

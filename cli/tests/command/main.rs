@@ -4,6 +4,7 @@
 
 mod hostile;
 mod reading;
+mod sharing;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -114,6 +115,13 @@ impl Ran {
     fn fine(self) -> String {
         assert_eq!((self.code, &*self.err), (0, ""), "{}", self.out);
         self.out
+    }
+
+    /// Returns what was said, after an end with this code.
+    #[track_caller]
+    fn fails(self, code: i32) -> String {
+        assert_eq!((self.code, &*self.out), (code, ""), "{}", self.err);
+        self.err
     }
 
     /// Returns what was printed, as JSON.

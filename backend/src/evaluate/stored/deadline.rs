@@ -1,6 +1,6 @@
 //! Deadlines: how a stored result that expires (`ttl`, `expires`) does so in every process.
 //!
-//! A run of such a task ends with one more read. What it reads is a source of its own, whose name is the task and the moment at which the
+//! A run of such a task ends with one more read. That read is of a source of its own, whose name is the task and the moment at which the
 //! result expires, and whose value is whether that moment has passed. So all that holds for files holds here: the moment is looked at when
 //! the store is opened and by a refresh, what depends on it is then stale, in memory and in the store, and a record that has read "not yet"
 //! is not found to hold any more. For example, `price("tea")` is kept for an hour and stored at 9:00. A process that starts at 9:30 restores it, and

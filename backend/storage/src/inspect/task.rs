@@ -171,6 +171,20 @@ impl StoreReader {
         Ok(traces)
     }
 
+    /// Returns the encoded output of a trace, if it is there as the trace says.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn output(&self, task: TaskKey, output: &Output<'_>) -> Result<Option<Vec<u8>>, InspectError> {
+        match output.place {
+            OutputPlace::Inline(bytes) => Ok(Some(bytes.to_vec())),
+            OutputPlace::Stored { len } => {
+                let key = TraceKey { task, part: output.fingerprint }.to_bytes();
+                Ok(self.get(Table::Values, &key)?.filter(|bytes| bytes.len() == len as usize))
+            }
+        }
+    }
+
     /// Returns whether the output of a trace is there: in its record, or in the table of values.
     ///
     /// # Errors

@@ -121,6 +121,13 @@ impl SinceRecord {
     }
 }
 
+/// Returns the build that has written to a store last, if its head can be read.
+pub fn stored_build(store: &Guarded) -> Option<Digest> {
+    let mut buffer = Vec::new();
+    let payload = store.read(Table::Meta, STORE, &mut buffer).ok()??;
+    MetaRecord::decode(payload).ok().filter(MetaRecord::is_readable).map(|meta| meta.build)
+}
+
 /// Since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
 pub fn read_since(store: &Guarded, build: Digest, now: u64) -> u64 {
     let mut buffer = Vec::new();

@@ -159,7 +159,7 @@ impl Committer {
                     if known {
                         set.remove(&key.to_bytes());
                     } else {
-                        // What has read it may be in this batch.
+                        // A task that has read it may be in this batch.
                         self.edges.new_target(key);
                     }
                     self.ended.push(key);

@@ -1,0 +1,70 @@
+//! The trait of an engine: what keeps the bytes.
+
+use std::time::Instant;
+
+use crate::{SharedError, SharedKey};
+
+/// Keeps bytes by name, where others can write as well. Nothing that it returns is believed.
+///
+/// Calls block. They are made from the thread that pushes or pulls, never under a lock of a runtime.
+pub trait SharedEngine: Send + Sync + 'static {
+    /// Returns what is kept at these names, in their order; `None`: not there. One round trip, where the engine has one for many names.
+    ///
+    /// # Errors
+    /// If it cannot tell until the moment `until`.
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError>;
+
+    /// Keeps items, each of them atomically, in any order.
+    ///
+    /// # Errors
+    /// If that cannot be done until the moment `until`. Some of the items may be kept then.
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError>;
+
+    /// Returns what it can take at a time.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+}
+
+/// The fate of an item that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Put {
+    /// It is replaced.
+    Replace,
+    /// It may stay: the name tells the content. An engine that cannot tell replaces it.
+    IfAbsent,
+}
+
+/// The most that an engine can take at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest item, in bytes.
+    pub item_bytes: usize,
+    /// The most names in one [`SharedEngine::get`].
+    pub keys: usize,
+}
+
+impl Default for Limits {
+    /// Any item, and 64 names.
+    fn default() -> Self {
+        Self { item_bytes: usize::MAX, keys: 64 }
+    }
+}
+
+impl Limits {
+    /// Sets the largest item.
+    #[must_use]
+    pub fn item_bytes(mut self, bytes: usize) -> Self {
+        self.item_bytes = bytes;
+        self
+    }
+
+    /// Sets the most names in one call.
+    #[must_use]
+    pub fn keys(mut self, keys: usize) -> Self {
+        self.keys = keys.max(1);
+        self
+    }
+}

@@ -1,0 +1,230 @@
+//! Packs into a store: as tasks that are stale, so that each is verified by what it has read before it is used.
+//!
+//! - Results that are in the store stay: the current result of a task, whether it is stale, and the look of a leaf. A result that comes is one more of its task. An imported leaf has no stamp, so its content is read when the
+//!   store is opened.
+//! - A trace that has read what is neither in the store nor came before it is left out: nothing could tell when it changes.
+//! - Groups are committed in order, and each task stands in the group of its reads or a later one. So a process that is killed in the middle leaves a sound store,
+//!   with some of the tasks.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use larder_storage::record::{
+    InputRecord, NewChunks, NewReads, NewTask, NewTrace, SourceKind, SourceRecord, TaskRecord, Trace, WIDE,
+    cut_into_chunks, read_since,
+};
+use larder_storage::{
+    BackingStorage, Delivery, Digest, Group, Guarded, Opening, ReadFailure, StorageError, StoreIdentity,
+    Table, WriteBehind, WriteBehindOptions, open_store,
+};
+
+use crate::ShareError;
+use crate::export::is_below_base;
+use crate::pack::{Pack, PackedTask, PackedTrace};
+use crate::wire::Malformed;
+
+/// Counts of the tasks that were offered, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// New tasks, or new results of tasks that were stale.
+    pub(crate) imported: u64,
+    /// The store knows them as they are, or better.
+    pub(crate) known: u64,
+    /// They have read what is not there, or what may not be named.
+    pub(crate) left_out: u64,
+}
+
+/// Tasks on their way into a store.
+pub(crate) struct Importer {
+    store: Arc<Guarded>,
+    writer: WriteBehind,
+    group: Group,
+    generation: u64,
+    /// Keys of tasks and leaves that the store has, or will have.
+    known: HashSet<Digest>,
+    pub(crate) taken: Taken,
+    /// The store takes nothing more.
+    is_refused: bool,
+}
+
+/// A group is handed over when it takes so many bytes.
+const GROUP_BYTES: usize = 1 << 20;
+
+enum Failed {
+    Malformed,
+    Store(StorageError),
+}
+
+impl From<Malformed> for Failed {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Importer {
+    /// Opens a store; an empty one is of `build` from here on.
+    pub(crate) fn open(storage: Arc<dyn BackingStorage>, build: Digest) -> Result<Self, ShareError> {
+        let store = Arc::new(Guarded::new(storage));
+        let own = larder_storage::record::stored_build(&store).unwrap_or(build);
+        let generation = match open_store(&store, &StoreIdentity { build: own }) {
+            Opening::Warm { generation, .. } => generation,
+            Opening::Fresh | Opening::Cold { .. } => 0,
+            Opening::Unusable(error) => return Err(error.into()),
+        };
+        let since = read_since(&store, own, generation);
+        let mut group = Group::new();
+        group.run_since(own, generation, since);
+        let writer = WriteBehind::start(store.clone(), WriteBehindOptions::default())?;
+        Ok(Self {
+            store,
+            writer,
+            group,
+            generation,
+            known: HashSet::new(),
+            taken: Taken::default(),
+            is_refused: false,
+        })
+    }
+
+    /// Takes a pack in. `false` if it makes no sense; what came before that stays.
+    pub(crate) fn take(&mut self, pack: &Pack<'_>) -> Result<bool, ShareError> {
+        for function in &pack.functions {
+            self.group.function(function);
+        }
+        for leaf in &pack.leaves {
+            if !is_below_base(leaf.kind, leaf.name) || self.has(leaf.key)? {
+                continue;
+            }
+            self.known.insert(leaf.key);
+            if leaf.kind == SourceKind::Input {
+                // The program sets its value here; until then it has one that no task has read.
+                let fingerprint = Digest::of(b"larder: not set here");
+                self.group.input(&InputRecord { name: leaf.name, fingerprint, value: &[] });
+            } else {
+                let (kind, name, content) = (leaf.kind, leaf.name, leaf.content);
+                self.group.source(&SourceRecord { kind, name, stamp: None, racy: true, content });
+            }
+        }
+        let read = pack.for_each(|task| self.task(&task).map_err(Failed::Store));
+        match read {
+            Ok(()) => Ok(true),
+            Err(Failed::Malformed) => Ok(false),
+            Err(Failed::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Whether the store has a task or leaf of this key, or will have.
+    fn has(&mut self, key: Digest) -> Result<bool, StorageError> {
+        if self.known.contains(&key) {
+            return Ok(true);
+        }
+        let mut buffer = Vec::new();
+        for table in [Table::Sources, Table::Inputs, Table::Tasks] {
+            match self.store.read(table, &key.to_bytes(), &mut buffer) {
+                Ok(Some(_)) => {
+                    self.known.insert(key);
+                    return Ok(true);
+                }
+                Err(ReadFailure::Storage(error)) => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn task(&mut self, task: &PackedTask<'_>) -> Result<(), StorageError> {
+        let mut buffer = Vec::new();
+        let found = match self.store.read(Table::Tasks, &task.key.to_bytes(), &mut buffer) {
+            Ok(payload) => payload.and_then(|payload| TaskRecord::decode(payload).ok()),
+            Err(ReadFailure::Storage(error)) => return Err(error),
+            Err(_) => None,
+        };
+        if found.is_some_and(|record| record.encoded_key != task.encoded_key) {
+            self.taken.known += 1;
+            return Ok(());
+        }
+        let mut usable = Vec::new();
+        for trace in &task.traces {
+            let mut is_whole = true;
+            for read in &trace.reads {
+                is_whole &= read.key != task.key.0 && self.has(read.key)?;
+            }
+            if is_whole {
+                usable.push(trace);
+            }
+        }
+        if usable.is_empty() || self.is_refused {
+            self.taken.left_out += 1;
+            return Ok(());
+        }
+        let current = found.map(|record| record.current.digest());
+        let has = |digest: Digest| {
+            found.is_some_and(|record| {
+                record.current.digest() == digest || record.older().any(|older| older.digest == digest)
+            })
+        };
+        let mut is_new = false;
+        // The last one that is added is the current one.
+        for trace in usable.into_iter().rev() {
+            is_new |= add(&mut self.group, task, trace, self.generation, has);
+        }
+        self.known.insert(task.key.0);
+        if !is_new {
+            self.taken.known += 1;
+            return Ok(());
+        }
+        if let Some(current) = current {
+            self.group.reverted(task.key, current);
+        }
+        // Whether what is here is stale, the store knows.
+        if found.is_none_or(|record| record.stale) {
+            self.group.stale(task.key);
+        }
+        self.taken.imported += 1;
+        if self.group.bytes() > GROUP_BYTES {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) {
+        // Readers of a refused task must not be stored either.
+        self.is_refused |= self.writer.push(&mut self.group) == Delivery::Refused;
+        self.group.clear();
+        self.writer.keep_pace();
+    }
+
+    /// Makes all of it durable.
+    pub(crate) fn finish(mut self) -> Result<Taken, ShareError> {
+        self.hand_over();
+        self.writer.flush()?;
+        Ok(self.taken)
+    }
+}
+
+/// Adds a trace, unless it is there.
+fn add(
+    group: &mut Group,
+    task: &PackedTask<'_>,
+    trace: &PackedTrace<'_>,
+    generation: u64,
+    has: impl Fn(Digest) -> bool,
+) -> bool {
+    let (all, new);
+    let reads = if trace.reads.len() < WIDE {
+        NewReads::Here(&trace.reads)
+    } else {
+        (all, new) = cut_into_chunks(&trace.reads);
+        NewReads::Chunks { all: &all, new: NewChunks::new(&new) }
+    };
+    let trace =
+        NewTrace { fingerprint: trace.fingerprint, output: trace.output, reads, emitted: &trace.emitted };
+    let mut encoded = Vec::new();
+    trace.encode_into(&mut encoded);
+    let Ok(decoded) = Trace::decode(&encoded) else { return false };
+    if has(decoded.digest()) {
+        return false;
+    }
+    group.ran(&NewTask { encoded_key: &task.encoded_key, generation, trace });
+    true
+}

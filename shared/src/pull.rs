@@ -1,0 +1,105 @@
+//! Pull: packs into a store.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use larder_storage::{BackingStorage, Digest};
+
+use crate::client::{Client, Rejection};
+use crate::import::Importer;
+use crate::manifest::{self, Manifest, PackEntry};
+use crate::pack::{Pack, unpack};
+use crate::{Counts, Kind, Namespace, ShareError, SharedEngine, SharedKey, Trust};
+
+/// The outcome of a pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pulled {
+    /// The number of the manifest.
+    pub sequence: u64,
+    /// The name of the key that has signed it.
+    pub signer: Box<str>,
+    /// When it was signed.
+    pub signed_at: SystemTime,
+    /// Tasks that are new to the store, or whose results are. They are verified before they are used.
+    pub imported: u64,
+    /// Tasks that the store knows as well, or better.
+    pub known: u64,
+    /// Tasks that have read what did not come, or may not be named here.
+    pub left_out: u64,
+    /// Packs of another build, which are of no use here.
+    pub other_builds: u64,
+    /// Requests to the engine. A pack that was not used is among the rejected.
+    pub counts: Counts,
+}
+
+/// Pulls what a ref names into a store. `build` is the identity of the code that is going to use the store, if that is known; without it, a
+/// store that is empty takes on the one of what comes.
+///
+/// Three round trips, and more only where the engine gives fewer packs at a time than there are. The program that owns the store must not run.
+///
+/// # Errors
+/// If there is no ref that holds, the engine fails, or the store cannot be written. Packs that do not hold are no error: their tasks run.
+pub fn pull(
+    engine: &dyn SharedEngine,
+    (namespace, name): (&Namespace, &str),
+    trust: &Trust,
+    storage: Arc<dyn BackingStorage>,
+    build: Option<Digest>,
+    until: Instant,
+) -> Result<Pulled, ShareError> {
+    let mut client = Client::new(engine, until);
+    let manifest = manifest::read(&mut client, namespace, name, trust)?;
+    let of_no_build = Digest::default();
+    let newest = manifest.packs.iter().rev().map(|pack| pack.build).find(|build| *build != of_no_build);
+    let stored = larder_storage::record::stored_build(&larder_storage::Guarded::new(storage.clone()));
+    let build = build.or(stored).or(newest).unwrap_or(of_no_build);
+    let (wanted, others): (Vec<&PackEntry>, Vec<&PackEntry>) =
+        manifest.packs.iter().partition(|pack| pack.build == of_no_build || pack.build == build);
+    let keys: Vec<_> = wanted.iter().map(|pack| SharedKey::of(namespace, Kind::Pack, &pack.digest)).collect();
+    let mut importer = Importer::open(storage, build)?;
+    // A pack takes up to 16 MiB, so they are not all held at once.
+    for (entries, keys) in wanted.chunks(16).zip(keys.chunks(16)) {
+        let found = client.get_all(keys)?;
+        for ((entry, key), bytes) in entries.iter().zip(keys).zip(found) {
+            let raw = match unpack(entry, bytes.as_deref()) {
+                Ok(raw) => raw,
+                Err(why) => {
+                    client.reject(key, why);
+                    continue;
+                }
+            };
+            let is_sound = match Pack::decode(&raw) {
+                Ok(pack) if pack.len() == entry.tasks as usize => importer.take(&pack)?,
+                _ => false,
+            };
+            if !is_sound {
+                client.reject(key, Rejection::Decode);
+            }
+        }
+    }
+    let taken = importer.finish()?;
+    Ok(Pulled {
+        sequence: manifest.sequence,
+        signer: manifest.signer,
+        signed_at: manifest.signed_at,
+        imported: taken.imported,
+        known: taken.known,
+        left_out: taken.left_out,
+        other_builds: others.len() as u64,
+        counts: client.counts,
+    })
+}
+
+/// Returns the manifest that a ref names.
+///
+/// # Errors
+/// If there is none that holds, or the engine fails.
+pub fn list(
+    engine: &dyn SharedEngine,
+    (namespace, name): (&Namespace, &str),
+    trust: &Trust,
+    until: Instant,
+) -> Result<Manifest, ShareError> {
+    manifest::read(&mut Client::new(engine, until), namespace, name, trust)
+}
