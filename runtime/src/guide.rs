@@ -15,6 +15,7 @@
 //! | [`missing_files`] | how to look for files that may appear later |
 //! | [`outputs`] | where files are written, as bodies have no effects |
 //! | [`storage`] | what survives the process, what does not, and why |
+//! | `shared_cache` | how machines use each other's results (feature `shared`) |
 //! | [`memory`] | what stays in memory, and how to bound it |
 //! | [`cycles`] | what happens when a task depends on itself |
 //! | [`testing`] | how to test values, and which bodies ran |
@@ -57,6 +58,10 @@ pub mod outputs {}
 
 #[doc = include_str!("guide/storage.md")]
 pub mod storage {}
+
+#[cfg(feature = "shared")]
+#[doc = include_str!("guide/shared_cache.md")]
+pub mod shared_cache {}
 
 #[doc = include_str!("guide/memory.md")]
 pub mod memory {}

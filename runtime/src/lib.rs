@@ -29,6 +29,8 @@ pub mod env;
 pub mod fs;
 pub mod guide;
 mod source_error;
+#[cfg(feature = "shared")]
+pub mod shared;
 mod stored;
 
 /// Stores, and the trait that makes one.

@@ -39,6 +39,9 @@ use crate::stored::OpenError;
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) engine: Arc<Engine>,
+    /// The way to a shared cache. Dropped after the engine, whose store has committed all by then.
+    #[cfg(feature = "shared")]
+    pub(crate) shared: Option<Arc<crate::shared::Link>>,
     /// Why there is no store, if there was to be one.
     failure: Option<OpenError>,
 }
@@ -67,11 +70,21 @@ impl Runtime {
     }
 
     pub(crate) fn of(engine: Arc<Engine>) -> Self {
-        Self { engine, failure: None }
+        Self {
+            engine,
+            #[cfg(feature = "shared")]
+            shared: None,
+            failure: None,
+        }
+    }
+
+    #[cfg(feature = "shared")]
+    pub(crate) fn with_shared(self, shared: Option<Arc<crate::shared::Link>>) -> Self {
+        Self { shared, ..self }
     }
 
     pub(crate) fn without_storage(config: &Config, failure: OpenError) -> Self {
-        Self { engine: Engine::new(config), failure: Some(failure) }
+        Self { failure: Some(failure), ..Self::of(Engine::new(config)) }
     }
 
     /// Returns the directory where relative paths of sources start, if one was set ([`Builder::base`]). It is absolute.
@@ -322,6 +335,28 @@ impl Runtime {
     /// Results stay in memory, and are stored when the store takes them again; `stats().storage` says since when it does not.
     pub fn flush(&self) -> Result<(), FlushError> {
         self.engine.flush()
+    }
+
+    /// Pushes what this runtime has computed to its shared cache now, within this time, if it is a writer. Otherwise that is done when the runtime is
+    /// dropped, within [`Shared::push_within`](crate::shared::Shared::push_within).
+    ///
+    /// Cost: a look at the whole store, and at what is there already; for the end of a job, not for each session.
+    ///
+    /// # Errors
+    /// If the store does not take the results, or the engine fails.
+    #[cfg(feature = "shared")]
+    pub fn flush_shared(&self, within: std::time::Duration) -> Result<(), crate::shared::ShareError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        self.engine.flush()?;
+        shared.push(within)
+    }
+
+    /// Statistics of the shared cache. `None` without one.
+    #[cfg(feature = "shared")]
+    #[must_use]
+    pub fn shared_stats(&self) -> Option<crate::shared::SharedStats> {
+        let records = self.stats().storage.and_then(|storage| storage.remote).unwrap_or_default();
+        self.shared.as_ref().map(|shared| shared.stats(records))
     }
 
     /// Returns why this runtime has no store although one was asked for: the store could not be opened.

@@ -15,13 +15,20 @@ use crate::{env, fs};
 pub struct StoredBuilder {
     config: Config,
     storage: StorageConfig,
+    #[cfg(feature = "shared")]
+    shared: Option<crate::shared::Shared>,
 }
 
 impl StoredBuilder {
     pub(crate) fn new(config: Config, storage: Arc<dyn BackingStorage>) -> Self {
         let mut storage = StorageConfig::new(storage);
         storage.observers = fs::OBSERVERS.into_iter().chain([env::OBSERVER]).collect();
-        Self { config, storage }
+        Self {
+            config,
+            storage,
+            #[cfg(feature = "shared")]
+            shared: None,
+        }
     }
 
     /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). Beyond it, the least
@@ -87,6 +94,53 @@ impl StoredBuilder {
         self
     }
 
+    /// Uses results that other machines have computed, and, as a writer, gives them those of this one. See the guide's page
+    /// [shared cache](crate::guide::shared_cache). Give the runtime a [`base`](crate::Builder::base) as well: results of sources with absolute
+    /// paths stay on their machine.
+    ///
+    /// Nothing that comes is believed about this machine's files: each result is verified by what it has read before it is used. What does not
+    /// come, or is signed by none of the trusted keys, is computed here. A cache that does not work costs time, and at most its
+    /// [`budget`](crate::shared::Shared::budget).
+    ///
+    /// The runtime begins with up to three round trips, for what has been pushed since the last process. A hit costs nothing more, and neither
+    /// does a miss whose function is fast.
+    ///
+    /// ```
+    /// use larder::shared::{FolderEngine, Namespace, Shared, SigningKey};
+    /// use larder::{Runtime, storage::MemoryStorage, task_fn};
+    ///
+    /// #[task_fn]
+    /// fn lines(path: &str) -> usize {
+    ///     larder::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (ci, laptop, cache) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    /// for checkout in [&ci, &laptop] {
+    ///     std::fs::write(checkout.path().join("a.txt"), "one\ntwo\n")?;
+    /// }
+    /// let key = SigningKey::generate("ci")?;
+    /// let shared = Shared::new(FolderEngine::new(cache.path()), Namespace::new("acme/lines")?).trust(key.public());
+    /// let open = |checkout: &tempfile::TempDir, shared: Shared| {
+    ///     Runtime::builder().base(checkout.path()).storage(MemoryStorage::new()).shared(shared).build()
+    /// };
+    /// let runtime = open(&ci, shared.clone().writer(key));
+    /// assert_eq!(runtime.run(|| lines("a.txt")), 2);
+    /// drop(runtime); // pushes
+    ///
+    /// let runtime = open(&laptop, shared);
+    /// assert_eq!(runtime.run(|| lines("a.txt")), 2);
+    /// assert_eq!(runtime.stats().runs(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "shared")]
+    #[must_use]
+    pub fn shared(mut self, shared: crate::shared::Shared) -> Self {
+        self.shared = Some(shared);
+        self
+    }
+
     /// Looks for results of other machines behind the store.
     #[doc(hidden)]
     #[must_use]
@@ -108,10 +162,32 @@ impl StoredBuilder {
     /// # Errors
     /// If the store cannot be used. A damaged one, or one of another format, is no error: it is emptied.
     pub fn try_build(self) -> Result<Runtime, OpenError> {
-        match Engine::with_storage(&self.config, self.storage) {
+        #[cfg(feature = "shared")]
+        let (this, link) = self.linked();
+        #[cfg(not(feature = "shared"))]
+        let this = self;
+        match Engine::with_storage(&this.config, this.storage) {
+            #[cfg(feature = "shared")]
+            Ok(engine) => Ok(Runtime::of(engine).with_shared(link)),
+            #[cfg(not(feature = "shared"))]
             Ok(engine) => Ok(Runtime::of(engine)),
             Err(source) => Err(OpenError::new(source)),
         }
+    }
+}
+
+#[cfg(feature = "shared")]
+impl StoredBuilder {
+    /// Pulls what is shared into the store, and links to it.
+    fn linked(mut self) -> (Self, Option<Arc<crate::shared::Link>>) {
+        let link = self.shared.take().map(|shared| {
+            let build = self.storage.build_identity();
+            crate::shared::Link::open(shared, self.storage.storage.clone(), build)
+        });
+        if let Some(link) = &link {
+            self.storage.remote = Some(link.clone());
+        }
+        (self, link)
     }
 }
 

@@ -9,6 +9,9 @@ pub const MOST_UNPACKED_BYTES: usize = 64 << 20;
 /// The most packs of a manifest.
 pub const MOST_PACKS: usize = 1024;
 
+/// The most bytes of a record with its envelope.
+pub const MOST_RECORD_BYTES: usize = 1 << 20;
+
 /// A pack is closed when it has so many bytes, unpacked.
 pub(crate) const PACK_BYTES: usize = 12 << 20;
 /// The most deltas of a manifest; with one more, all is packed anew.

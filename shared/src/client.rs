@@ -103,6 +103,28 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
+    /// Keeps items that are all within the engine's bounds, in one call.
+    pub(crate) fn put_all(
+        &mut self,
+        items: &[(SharedKey, Vec<u8>)],
+        how: crate::Put,
+    ) -> Result<(), SharedError> {
+        let most = self.engine.limits().item_bytes;
+        let items: Vec<_> = items.iter().filter(|(_, bytes)| bytes.len() <= most).collect();
+        let items: Vec<_> = items.into_iter().map(|(key, bytes)| (key.clone(), &bytes[..])).collect();
+        if items.is_empty() {
+            return Ok(());
+        }
+        self.counts.trips += 1;
+        self.engine.put(&items, how, self.until)?;
+        self.counts.bytes_out += items.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    pub(crate) fn has_time(&self) -> bool {
+        Instant::now() < self.until
+    }
+
     pub(crate) fn reject(&mut self, key: &SharedKey, why: Rejection) {
         self.counts.rejected.push((key.clone(), why));
     }

@@ -50,6 +50,15 @@ pub(crate) struct Importer {
 /// A group is handed over when it takes so many bytes.
 const GROUP_BYTES: usize = 1 << 20;
 
+/// The code that the tasks of a pack are of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Functions that declare a version, and have read such functions, perhaps of versions that are not the program's.
+    AnyBuild,
+    /// The program's own.
+    ThisBuild,
+}
+
 enum Failed {
     Malformed,
     Store(StorageError),
@@ -71,7 +80,9 @@ impl Importer {
             Opening::Fresh | Opening::Cold { .. } => 0,
             Opening::Unusable(error) => return Err(error.into()),
         };
-        let since = read_since(&store, own, generation);
+        // 0 is for tasks whose reads may be of other code than the program's: it is before all runs of this store.
+        let generation = generation.max(1);
+        let since = read_since(&store, own, generation).max(1);
         let mut group = Group::new();
         group.run_since(own, generation, since);
         let writer = WriteBehind::start(store.clone(), WriteBehindOptions::default())?;
@@ -86,8 +97,13 @@ impl Importer {
         })
     }
 
-    /// Takes a pack in. `false` if it makes no sense; what came before that stays.
-    pub(crate) fn take(&mut self, pack: &Pack<'_>) -> Result<bool, ShareError> {
+    /// Remembers that all of a manifest has come.
+    pub(crate) fn note_pulled(&mut self, name: &str, manifest: [u8; 32]) {
+        self.group.pulled(name, &manifest);
+    }
+
+    /// Takes a pack in, which may be of the code of `any` build. `false` if it makes no sense; what came before that stays.
+    pub(crate) fn take(&mut self, pack: &Pack<'_>, of: Of) -> Result<bool, ShareError> {
         for function in &pack.functions {
             self.group.function(function);
         }
@@ -105,7 +121,8 @@ impl Importer {
                 self.group.source(&SourceRecord { kind, name, stamp: None, racy: true, content });
             }
         }
-        let read = pack.for_each(|task| self.task(&task).map_err(Failed::Store));
+        let generation = if of == Of::AnyBuild { 0 } else { self.generation };
+        let read = pack.for_each(|task| self.task(&task, generation).map_err(Failed::Store));
         match read {
             Ok(()) => Ok(true),
             Err(Failed::Malformed) => Ok(false),
@@ -132,7 +149,7 @@ impl Importer {
         Ok(false)
     }
 
-    fn task(&mut self, task: &PackedTask<'_>) -> Result<(), StorageError> {
+    fn task(&mut self, task: &PackedTask<'_>, generation: u64) -> Result<(), StorageError> {
         let mut buffer = Vec::new();
         let found = match self.store.read(Table::Tasks, &task.key.to_bytes(), &mut buffer) {
             Ok(payload) => payload.and_then(|payload| TaskRecord::decode(payload).ok()),
@@ -166,7 +183,7 @@ impl Importer {
         let mut is_new = false;
         // The last one that is added is the current one.
         for trace in usable.into_iter().rev() {
-            is_new |= add(&mut self.group, task, trace, self.generation, has);
+            is_new |= add(&mut self.group, task, trace, generation, has);
         }
         self.known.insert(task.key.0);
         if !is_new {

@@ -56,6 +56,8 @@ pub enum Kind {
     Manifest,
     /// The newest manifest of a name.
     Ref,
+    /// The traces of one task.
+    Trace,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             Self::Pack => 'p',
             Self::Manifest => 'm',
             Self::Ref => 'r',
+            Self::Trace => 't',
         }
     }
 }
@@ -81,6 +84,18 @@ impl SharedKey {
     pub(crate) fn of(namespace: &Namespace, kind: Kind, digest: &[u8; 32]) -> Self {
         let hex = blake3::Hash::from_bytes(*digest).to_hex();
         Self { namespace: namespace.clone(), kind, name: format!("{}/{hex}", &hex[..2]).into() }
+    }
+
+    /// Names the record of a task.
+    #[must_use]
+    pub fn task(namespace: &Namespace, task: larder_storage::TaskKey) -> Self {
+        let mut bytes = b"larder shared task\0".to_vec();
+        bytes.extend_from_slice(&task.to_bytes());
+        Self::of(namespace, Kind::Trace, blake3::hash(&bytes).as_bytes())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Names a ref.

@@ -3,6 +3,7 @@
 //! # Layers, from the outside in
 //! ```text
 //! push, pull        a store to packs, packs to a store
+//!   record          single tasks, for what has changed since
 //!   manifest        which packs there are; a ref names the newest manifest
 //!   pack            tasks with their traces, and the leaves that they have read
 //!   envelope        sizes, signatures and digests: all of it before anything is unpacked or decoded
@@ -35,9 +36,12 @@ mod memory;
 mod pack;
 mod pull;
 mod push;
+mod record;
 mod wire;
 
-pub use self::bounds::{MOST_MANIFEST_BYTES, MOST_PACK_BYTES, MOST_PACKS, MOST_UNPACKED_BYTES};
+pub use self::bounds::{
+    MOST_MANIFEST_BYTES, MOST_PACK_BYTES, MOST_PACKS, MOST_RECORD_BYTES, MOST_UNPACKED_BYTES,
+};
 pub use self::client::{Counts, Rejection};
 pub use self::engine::{Limits, Put, SharedEngine};
 pub use self::error::{ShareError, SharedError};
@@ -47,5 +51,6 @@ pub use self::key::{Kind, Namespace, SharedKey};
 pub use self::keys::{KeyError, SigningKey, Trust, TrustedKey};
 pub use self::manifest::{Manifest, PackEntry};
 pub use self::memory::MemoryEngine;
-pub use self::pull::{Pulled, list, pull};
+pub use self::pull::{Pulled, list, pull, pull_new};
 pub use self::push::{Pushed, push};
+pub use self::record::{Fetched, Published, Signed, fetch, publish};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use larder_storage::{BackingStorage, Digest};
+use larder_storage::record::{read_pulled, stored_build};
+use larder_storage::{BackingStorage, Digest, Guarded};
 
 use crate::client::{Client, Rejection};
-use crate::import::Importer;
+use crate::import::{Importer, Of};
 use crate::manifest::{self, Manifest, PackEntry};
 use crate::pack::{Pack, unpack};
 use crate::{Counts, Kind, Namespace, ShareError, SharedEngine, SharedKey, Trust};
@@ -50,9 +51,39 @@ pub fn pull(
 ) -> Result<Pulled, ShareError> {
     let mut client = Client::new(engine, until);
     let manifest = manifest::read(&mut client, namespace, name, trust)?;
+    pull_packs(client, (namespace, name), manifest, storage, build)
+}
+
+/// Pulls as [`pull`] does, unless all that the ref names has been pulled into this store before. Returns `None` then, after two round trips.
+///
+/// # Errors
+/// As those of [`pull`].
+pub fn pull_new(
+    engine: &dyn SharedEngine,
+    (namespace, name): (&Namespace, &str),
+    trust: &Trust,
+    storage: Arc<dyn BackingStorage>,
+    build: Digest,
+    until: Instant,
+) -> Result<Option<Pulled>, ShareError> {
+    let mut client = Client::new(engine, until);
+    let manifest = manifest::read(&mut client, namespace, name, trust)?;
+    if read_pulled(&Guarded::new(storage.clone()), name) == Some(manifest.digest) {
+        return Ok(None);
+    }
+    pull_packs(client, (namespace, name), manifest, storage, Some(build)).map(Some)
+}
+
+fn pull_packs(
+    mut client: Client<'_>,
+    (namespace, name): (&Namespace, &str),
+    manifest: Manifest,
+    storage: Arc<dyn BackingStorage>,
+    build: Option<Digest>,
+) -> Result<Pulled, ShareError> {
     let of_no_build = Digest::default();
     let newest = manifest.packs.iter().rev().map(|pack| pack.build).find(|build| *build != of_no_build);
-    let stored = larder_storage::record::stored_build(&larder_storage::Guarded::new(storage.clone()));
+    let stored = stored_build(&Guarded::new(storage.clone()));
     let build = build.or(stored).or(newest).unwrap_or(of_no_build);
     let (wanted, others): (Vec<&PackEntry>, Vec<&PackEntry>) =
         manifest.packs.iter().partition(|pack| pack.build == of_no_build || pack.build == build);
@@ -69,14 +100,18 @@ pub fn pull(
                     continue;
                 }
             };
+            let of = if entry.build == of_no_build { Of::AnyBuild } else { Of::ThisBuild };
             let is_sound = match Pack::decode(&raw) {
-                Ok(pack) if pack.len() == entry.tasks as usize => importer.take(&pack)?,
+                Ok(pack) if pack.len() == entry.tasks as usize => importer.take(&pack, of)?,
                 _ => false,
             };
             if !is_sound {
                 client.reject(key, Rejection::Decode);
             }
         }
+    }
+    if client.counts.rejected.is_empty() {
+        importer.note_pulled(name, manifest.digest);
     }
     let taken = importer.finish()?;
     Ok(Pulled {

@@ -55,6 +55,15 @@ impl StorageConfig {
     }
 }
 
+impl StorageConfig {
+    /// Returns the identity of the code of functions without a declared version. Zeros where the program's file cannot be read: no
+    /// other process has such results.
+    #[must_use]
+    pub fn build_identity(&self) -> Digest {
+        self.build.or_else(|| build_identity().ok()).unwrap_or_default()
+    }
+}
+
 impl std::fmt::Debug for StorageConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StorageConfig")

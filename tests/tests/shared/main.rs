@@ -7,6 +7,8 @@
 
 mod fake;
 mod hostile;
+mod link;
+mod oracle;
 mod records;
 
 use std::path::Path;

@@ -128,6 +128,22 @@ pub fn stored_build(store: &Guarded) -> Option<Digest> {
     MetaRecord::decode(payload).ok().filter(MetaRecord::is_readable).map(|meta| meta.build)
 }
 
+/// The beginning of the keys in table `Meta` of lists of shared results.
+pub(crate) const PULLED: &[u8] = b"pulled ";
+
+pub(crate) fn pulled_key(name: &str) -> Vec<u8> {
+    // Keys have at most 64 bytes.
+    let mut key = PULLED.to_vec();
+    key.extend_from_slice(&Digest::of(name.as_bytes()).to_bytes());
+    key
+}
+
+/// Returns the digest of the list of shared results of this name that has been put into a store as a whole last.
+pub fn read_pulled(store: &Guarded, name: &str) -> Option<[u8; 32]> {
+    let mut buffer = Vec::new();
+    store.get(Table::Meta, &pulled_key(name), &mut buffer)?.try_into().ok()
+}
+
 /// Since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
 pub fn read_since(store: &Guarded, build: Digest, now: u64) -> u64 {
     let mut buffer = Vec::new();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::record::{
     ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord,
-    TaskOp, lossy_key,
+    TaskOp, lossy_key, pulled_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -201,6 +201,11 @@ impl Group {
         self.run(build, generation);
         let record = SinceRecord { build, generation: since };
         self.batch.seal(Table::Meta, crate::record::SINCE, |out| record.encode_into(out));
+    }
+
+    /// All that a list of shared results names has been put into the store; `list` is its digest.
+    pub fn pulled(&mut self, name: &str, list: &[u8; 32]) {
+        self.batch.seal(Table::Meta, &pulled_key(name), |out| out.extend_from_slice(list));
     }
 
     /// This run writes to the store: its build and its generation.

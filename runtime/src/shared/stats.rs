@@ -1,0 +1,62 @@
+//! Statistics of a shared cache.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// The traffic of a runtime with its shared cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedStats {
+    /// Tasks that came in packs, to be verified before they are used.
+    pub pulled: u64,
+    /// The packs that the ref names were pulled by an earlier process.
+    pub was_current: bool,
+    /// The name of the key that has signed the packs, and when it did.
+    pub signed: Option<(Box<str>, SystemTime)>,
+    /// Tasks asked for one by one, and in batches, because they were stale or not known.
+    pub asked: u64,
+    /// Records that came for them.
+    pub came: u64,
+    /// Tasks that a record has spared a run.
+    pub used: u64,
+    /// Round trips, one after the other: for packs, for records, and to write.
+    pub trips: u64,
+    /// Bytes that came.
+    pub bytes_in: u64,
+    /// Bytes that went.
+    pub bytes_out: u64,
+    /// What came and was not used, by reason, with the number of items.
+    pub rejected: Vec<(Box<str>, u64)>,
+    /// The time that calls of tasks have waited for records.
+    pub waited: Duration,
+    /// How often the engine was left alone for a time because it failed.
+    pub openings: u64,
+    /// Tasks that were pushed in packs.
+    pub pushed: u64,
+    /// Tasks whose records were written.
+    pub published: u64,
+    /// The last error of the engine.
+    pub error: Option<Box<str>>,
+}
+
+impl fmt::Display for SharedStats {
+    /// One line, as programs show it when they end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.signed, self.was_current) {
+            (_, true) => write!(f, "packs as before")?,
+            (Some((by, _)), false) => write!(f, "{} tasks in packs by {by}", self.pulled)?,
+            (None, false) => write!(f, "no packs")?,
+        }
+        write!(f, ", {} of {} records used", self.used, self.asked)?;
+        if self.pushed + self.published > 0 {
+            write!(f, ", {} tasks pushed, {} records written", self.pushed, self.published)?;
+        }
+        for (why, count) in &self.rejected {
+            write!(f, ", {count} rejected: {why}")?;
+        }
+        if let Some(error) = &self.error {
+            write!(f, ", {error}")?;
+        }
+        Ok(())
+    }
+}

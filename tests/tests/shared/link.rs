@@ -1,0 +1,232 @@
+//! The whole way: one runtime pushes, another one pulls, and asks for records.
+
+use std::time::{Duration, Instant};
+
+use larder::shared::{
+    MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SharedStats, SigningKey,
+};
+
+use super::*;
+
+const FILES: usize = 50;
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::generate(name).unwrap()
+}
+
+/// A cache, and the key of the job that writes to it.
+struct Cache {
+    engine: Arc<MemoryEngine>,
+    key: SigningKey,
+}
+
+impl Cache {
+    fn new() -> Self {
+        Self { engine: Arc::new(MemoryEngine::new()), key: key("ci") }
+    }
+
+    fn shared(&self) -> Shared {
+        let namespace = Namespace::new("acme/words").unwrap();
+        Shared::new(Through(self.engine.clone()), namespace).trust(self.key.public())
+    }
+
+    /// Runs the program on a machine that writes.
+    fn write(&self, machine: &Machine) -> (usize, u64) {
+        run(&machine.builder().shared(self.shared().writer(self.key.clone())).build())
+    }
+
+    /// Runs the program on a machine that reads.
+    fn read(&self, machine: &Machine) -> (usize, u64, SharedStats) {
+        read(machine, self.shared())
+    }
+}
+
+fn read(machine: &Machine, shared: Shared) -> (usize, u64, SharedStats) {
+    let runtime = machine.builder().shared(shared).build();
+    let (page, bodies) = run(&runtime);
+    (page, bodies, runtime.shared_stats().unwrap())
+}
+
+/// An engine that several runtimes share.
+struct Through(Arc<MemoryEngine>);
+
+impl SharedEngine for Through {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        self.0.get(keys, until)
+    }
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        self.0.put(items, how, until)
+    }
+}
+
+#[test]
+fn a_warm_second_machine_runs_nothing_and_pulls_once() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(FILES));
+    let (page, bodies) = cache.write(&ci);
+    assert_eq!(bodies, FILES as u64 + 2);
+    let laptop = Machine::with_files(FILES);
+    let (again, bodies, stats) = cache.read(&laptop);
+    assert_eq!((again, bodies), (page, 0));
+    assert_eq!((stats.pulled, stats.asked), (FILES as u64 + 2, 0));
+    assert_eq!(stats.signed.as_ref().map(|(by, _)| &**by), Some("ci"));
+    // Ref, manifest, packs.
+    assert_eq!(stats.trips, 3);
+    let (_, bodies, stats) = cache.read(&laptop);
+    assert_eq!((bodies, stats.was_current, stats.trips), (0, true, 2));
+}
+
+#[test]
+fn a_changed_file_runs_what_it_affects_and_no_more() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(FILES));
+    let (page, _) = cache.write(&ci);
+    let laptop = Machine::with_files(FILES);
+    laptop.write(7, 100);
+    let (changed, bodies, stats) = cache.read(&laptop);
+    assert_eq!((changed, bodies), (page + 93, 3));
+    // The file, the total and the page, in one batch of one trip, behind the three for the packs.
+    assert_eq!((stats.asked, stats.trips), (3, 4));
+    assert_eq!((stats.came, stats.used), (0, 0));
+}
+
+#[test]
+fn records_of_an_edit_that_another_job_has_run_on_spare_its_bodies() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(FILES));
+    cache.write(&ci);
+    let laptop = Machine::with_files(FILES);
+    cache.read(&laptop);
+    // The job of a colleague's edit has run since, and this runtime was opened before it has pushed.
+    let runtime = laptop.builder().shared(cache.shared()).build();
+    ci.write(7, 100);
+    let (page, bodies) = cache.write(&ci);
+    assert_eq!(bodies, 3);
+    laptop.write(7, 100);
+    runtime.refresh().unwrap();
+    assert_eq!(run(&runtime), (page, 0));
+    let stats = runtime.shared_stats().unwrap();
+    assert_eq!((stats.asked, stats.came, stats.used), (3, 3, 3));
+}
+
+#[test]
+fn what_nobody_trusted_has_signed_is_not_used() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(FILES));
+    let (page, _) = cache.write(&ci);
+    let namespace = || Namespace::new("acme/words").unwrap();
+    let engine = || Through(cache.engine.clone());
+    let strangers = [
+        Shared::new(engine(), namespace()),
+        Shared::new(engine(), namespace()).trust(key("ci").public()),
+        cache.shared().not_before(std::time::SystemTime::now() + Duration::from_secs(3600)),
+    ];
+    for shared in strangers {
+        let (again, bodies, stats) = read(&Machine::with_files(FILES), shared);
+        assert_eq!((again, bodies, stats.pulled), (page, FILES as u64 + 2, 0));
+        assert!(stats.error.is_some());
+    }
+    // Another program's results are not looked for.
+    let other = Shared::new(engine(), Namespace::new("acme/other").unwrap()).trust(cache.key.public());
+    assert_eq!(read(&Machine::with_files(FILES), other).2.error, None);
+}
+
+#[test]
+fn a_reader_writes_nothing() {
+    let (cache, machine) = (Cache::new(), Machine::with_files(3));
+    cache.read(&machine);
+    let mut items = 0;
+    cache.engine.tamper(|_, _| items += 1);
+    assert_eq!(items, 0);
+}
+
+#[test]
+fn an_explicit_push_comes_before_the_end() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(3));
+    let runtime = ci.builder().shared(cache.shared().writer(cache.key.clone())).build();
+    let (page, _) = run(&runtime);
+    runtime.flush_shared(Duration::from_secs(60)).unwrap();
+    assert_eq!(runtime.shared_stats().unwrap().pushed, 5);
+    let (again, bodies, _) = cache.read(&Machine::with_files(3));
+    assert_eq!((again, bodies), (page, 0));
+}
+
+#[test]
+fn absolute_paths_stay_here() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(3));
+    let path = ci.base.path().join("src");
+    let path = path.to_str().unwrap();
+    let runtime = ci.builder().shared(cache.shared().writer(cache.key.clone())).build();
+    assert_eq!(runtime.run(|| total(path)), 3);
+    drop(runtime);
+    cache.engine.tamper(|name, _| assert!(!name.contains("/t/"), "{name}"));
+}
+
+mod trouble {
+    //! Engines that fail.
+    use super::*;
+
+    /// Fails each call in its way.
+    struct Broken(fn() -> SharedError, Arc<std::sync::atomic::AtomicUsize>);
+
+    impl SharedEngine for Broken {
+        fn get(&self, _: &[SharedKey], _: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+            self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err((self.0)())
+        }
+        fn put(&self, _: &[(SharedKey, &[u8])], _: Put, _: Instant) -> Result<(), SharedError> {
+            Err((self.0)())
+        }
+    }
+
+    #[test]
+    fn an_engine_that_fails_is_left_alone_and_nothing_else_happens() {
+        let ways: [fn() -> SharedError; 4] = [
+            || SharedError::broken("the connection was reset"),
+            || SharedError::Slow,
+            || SharedError::Refused { reason: "403".into() },
+            || panic!("a bug in the engine"),
+        ];
+        for way in ways {
+            let machine = Machine::with_files(FILES);
+            let page = machine.run_alone().0;
+            let calls = Arc::default();
+            let namespace = Namespace::new("acme/words").unwrap();
+            let shared = Shared::new(Broken(way, Arc::clone(&calls)), namespace).writer(key("ci"));
+            let runtime = machine.builder().shared(shared).build();
+            for round in 1..10 {
+                machine.write(0, round);
+                runtime.refresh().unwrap();
+                assert_eq!(run(&runtime).0, page + round);
+            }
+            let stats = runtime.shared_stats().unwrap();
+            assert!(stats.error.is_some());
+            drop(runtime);
+            // For packs, at most three for records or one of each round if it panics, and one to push.
+            assert!(calls.load(std::sync::atomic::Ordering::Relaxed) <= 12);
+        }
+    }
+
+    #[test]
+    fn damaged_items_are_rejected_with_a_reason() {
+        let (cache, ci) = (Cache::new(), Machine::with_files(FILES));
+        let (page, _) = cache.write(&ci);
+        for at in [0, 5, 40, 200] {
+            cache.engine.tamper(|name, bytes| {
+                if name.contains("/p/") || name.contains("/t/") {
+                    let at = at % bytes.len();
+                    bytes[at] ^= 0x41;
+                }
+            });
+            let laptop = Machine::with_files(FILES);
+            laptop.run_alone();
+            laptop.write(1, 10);
+            let (again, _, stats) = cache.read(&laptop);
+            assert_eq!(again, page + 9);
+            assert!(!stats.rejected.is_empty());
+            // Undone.
+            cache.engine.tamper(|name, bytes| {
+                if name.contains("/p/") || name.contains("/t/") {
+                    let at = at % bytes.len();
+                    bytes[at] ^= 0x41;
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Random histories: two machines with checkouts of their own, edits, pushes, evictions, tampering and outages. Every value equals that of a
+//! machine that computes it from scratch.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+use larder::shared::{
+    MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SigningKey,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+const FILES: usize = 6;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Both checkouts, or one, come to another content.
+    Edit { both: bool, second: bool, file: usize, words: usize },
+    /// A file goes.
+    Remove { second: bool, file: usize },
+    /// A machine runs, and may push.
+    Run { second: bool, writes: bool },
+    /// A machine loses its store.
+    Lose { second: bool },
+    /// Some items of the cache go.
+    Evict { seed: u8 },
+    /// Some items are damaged, or exchanged with others.
+    Tamper { seed: u8 },
+    /// The engine fails until the next of these.
+    Outage,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (second, file) = (any::<bool>(), 0..FILES);
+    prop_oneof![
+        4 => (any::<bool>(), second, file.clone(), 0..4_usize)
+            .prop_map(|(both, second, file, words)| Step::Edit { both, second, file, words }),
+        1 => (any::<bool>(), file).prop_map(|(second, file)| Step::Remove { second, file }),
+        6 => (any::<bool>(), any::<bool>()).prop_map(|(second, writes)| Step::Run { second, writes }),
+        1 => any::<bool>().prop_map(|second| Step::Lose { second }),
+        1 => any::<u8>().prop_map(|seed| Step::Evict { seed }),
+        1 => any::<u8>().prop_map(|seed| Step::Tamper { seed }),
+        1 => Just(Step::Outage),
+    ]
+}
+
+#[derive(Default)]
+struct Engine {
+    inner: MemoryEngine,
+    fails: AtomicBool,
+    gets: Mutex<u64>,
+}
+
+struct Through(Arc<Engine>);
+
+impl SharedEngine for Through {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        *self.0.gets.lock().unwrap() += 1;
+        if self.0.fails.load(Relaxed) { Err(SharedError::Slow) } else { self.0.inner.get(keys, until) }
+    }
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        if self.0.fails.load(Relaxed) { Err(SharedError::Slow) } else { self.0.inner.put(items, how, until) }
+    }
+}
+
+impl Machine {
+    fn expected(&self) -> usize {
+        let files = std::fs::read_dir(self.base.path().join("src")).unwrap();
+        let words = |path| std::fs::read_to_string(path).unwrap().split_whitespace().count();
+        files.map(|file| words(file.unwrap().path())).sum()
+    }
+}
+
+fn history(steps: Vec<Step>) {
+    let engine = Arc::new(Engine::default());
+    let key = SigningKey::generate("ci").unwrap();
+    let namespace = Namespace::new("acme/oracle").unwrap();
+    let mut machines = [Machine::with_files(FILES), Machine::with_files(FILES)];
+    for step in steps {
+        match step {
+            Step::Edit { both, second, file, words } => {
+                machines[usize::from(second)].write(file, words);
+                if both {
+                    machines[usize::from(!second)].write(file, words);
+                }
+            }
+            Step::Remove { second, file } => {
+                _ = std::fs::remove_file(
+                    machines[usize::from(second)].base.path().join(format!("src/{file:03}")),
+                );
+            }
+            Step::Run { second, writes } => {
+                let machine = &machines[usize::from(second)];
+                let shared = Shared::new(Through(engine.clone()), namespace.clone()).trust(key.public());
+                let shared = if writes { shared.writer(key.clone()) } else { shared };
+                let runtime = machine.builder().shared(shared).build();
+                assert_eq!(run(&runtime).0, machine.expected());
+                let storage = runtime.stats().storage.unwrap();
+                assert!(!storage.distrusted);
+                assert_eq!(storage.rejected.total(), 0);
+                // And in the middle of its life.
+                machine.write(0, 9);
+                runtime.refresh().unwrap();
+                assert_eq!(run(&runtime).0, machine.expected());
+                let report = runtime.storage_report().unwrap().unwrap();
+                assert!(report.damage.is_empty(), "{:?}", report.damage);
+            }
+            Step::Lose { second } => machines[usize::from(second)].store = MemoryStorage::new(),
+            Step::Evict { seed } => engine.inner.tamper(|name, bytes| {
+                if name.len() % 3 == usize::from(seed) % 3
+                    || name.as_bytes().last() == Some(&(b'0' + seed % 10))
+                {
+                    bytes.clear();
+                }
+            }),
+            Step::Tamper { seed } => {
+                let mut last: Option<Vec<u8>> = None;
+                engine.inner.tamper(|name, bytes| {
+                    if name.as_bytes().last().is_some_and(|digit| digit % 4 == seed % 4) {
+                        if let Some(last) = &last {
+                            last.clone_into(bytes);
+                        }
+                    } else if !bytes.is_empty() {
+                        let at = usize::from(seed) * 7 % bytes.len();
+                        last = Some(bytes.clone());
+                        bytes[at] ^= if seed % 2 == 0 { 1 } else { 0 };
+                    }
+                });
+            }
+            Step::Outage => _ = engine.fails.fetch_xor(true, Relaxed),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn no_history_gives_a_wrong_value(steps in proptest::collection::vec(step(), 1..24)) {
+        history(steps);
+    }
+}
