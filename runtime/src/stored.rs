@@ -98,7 +98,7 @@ impl StoredBuilder {
     /// [shared cache](crate::guide::shared_cache). Give the runtime a [`base`](crate::Builder::base) as well: results of sources with absolute
     /// paths stay on their machine.
     ///
-    /// Nothing that comes is believed about this machine's files: each result is verified by what it has read before it is used. What does not
+    /// Nothing that comes is believed about this machine's files: each result is verified by its reads before it is used. A result that does not
     /// come, or is signed by none of the trusted keys, is computed here. A cache that does not work costs time, and at most its
     /// [`budget`](crate::shared::Shared::budget).
     ///

@@ -32,7 +32,7 @@ use crate::{
 pub struct Fetched {
     /// The records.
     pub tasks: Vec<(ForeignTask, Signed)>,
-    /// What was asked of the engine.
+    /// Calls of the engine, and bytes.
     pub counts: Counts,
 }
 
@@ -53,7 +53,7 @@ pub struct Published {
     pub tasks: u64,
     /// Tasks whose record would be larger than it may be. They travel in packs alone.
     pub too_large: u64,
-    /// What was asked of the engine.
+    /// Calls of the engine, and bytes.
     pub counts: Counts,
 }
 
@@ -95,8 +95,8 @@ fn fetch_all(
     Ok(records)
 }
 
-/// Writes the records of some of a store's tasks, signed, as far as they may leave this machine. What is kept of them that this key has signed
-/// is merged.
+/// Writes the records of some of a store's tasks, signed, as far as they may leave this machine. Records of them that this key has signed
+/// before are merged.
 ///
 /// # Errors
 /// If the store cannot be read, or the engine fails. Some records may be written then.

@@ -10,7 +10,7 @@ use larder_shared::{
 
 /// A shared cache, as a runtime uses it. See [`StoredBuilder::shared`](crate::StoredBuilder::shared).
 ///
-/// By default nothing is written, and nobody is trusted, so nothing is used: name the keys with [`Shared::trust`].
+/// By default nothing is written, and no key is trusted, so nothing is used: name the keys with [`Shared::trust`].
 ///
 /// ```
 /// use larder::shared::{MemoryEngine, Namespace, Shared, SigningKey};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use larder_backend::storage::inspect::StoreReader;
 use larder_backend::storage::record::ForeignTask;
 use larder_backend::storage::{BackingStorage, Digest, TaskKey};
-use larder_shared::{Counts, ShareError, SharedError, Signed, publish, pull_new, push};
+use larder_shared::{Counts, ShareError, SharedError, Signed, SigningKey, publish, pull_new, push};
 
 use super::breaker::Breaker;
 use super::{Shared, SharedStats};
@@ -79,13 +79,21 @@ impl Link {
         if ran.is_empty() {
             return Ok(());
         }
+        let pushed = self.push_all(key, &ran, within);
+        if pushed.is_err() {
+            ran.into_iter().for_each(|task| self.note_run(task));
+        }
+        pushed
+    }
+
+    fn push_all(&self, key: &SigningKey, ran: &[TaskKey], within: Duration) -> Result<(), ShareError> {
         let Shared { engine, namespace, reference, .. } = &self.config;
         let until = Instant::now() + within;
         let reader = StoreReader::of(self.storage.clone(), "the store of the runtime")?;
         let pushed = push(&**engine, (namespace, reference), key, &reader, until)?;
         self.count(&pushed.counts);
         self.state().stats.pushed += pushed.tasks;
-        let published = publish(&**engine, namespace, key, (&reader, &ran), until)?;
+        let published = publish(&**engine, namespace, key, (&reader, ran), until)?;
         self.count(&published.counts);
         self.state().stats.published += published.tasks;
         Ok(())
@@ -141,7 +149,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // No caller is left to be told. What was not pushed is pushed by the next process, as it is in the store.
+        // No caller is left to be told. The store keeps what was not pushed, for the next push.
         let within = self.config.at_the_end;
         _ = catch_unwind(AssertUnwindSafe(|| self.push(within)));
     }

@@ -25,7 +25,7 @@ pub struct SharedStats {
     pub bytes_in: u64,
     /// Bytes that went.
     pub bytes_out: u64,
-    /// What came and was not used, by reason, with the number of items.
+    /// Items that came and were not used, by reason, with the number of items.
     pub rejected: Vec<(Box<str>, u64)>,
     /// The time that calls of tasks have waited for records.
     pub waited: Duration,
