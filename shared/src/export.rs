@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use larder_storage::inspect::{InspectError, StoreReader, StoredTask};
+use larder_storage::inspect::{InspectError, StoreReader, StoredFunction, StoredTask};
 use larder_storage::record::{Read, SourceKind, Trace};
 use larder_storage::{Digest, FunctionId, TaskKey, Visit};
 
@@ -66,7 +66,7 @@ enum Why {
 
 /// All that is shared of a store.
 pub(crate) struct Export {
-    pub(crate) functions: HashMap<FunctionId, (Box<str>, Digest)>,
+    pub(crate) functions: HashMap<FunctionId, StoredFunction>,
     pub(crate) leaves: HashMap<Digest, ExportedLeaf>,
     /// Each after what it has read.
     pub(crate) tasks: Vec<ExportedTask>,
@@ -84,7 +84,7 @@ impl Export {
         };
         let functions = reader.functions()?;
         for function in functions.values().filter(|function| !function.is_lossy) {
-            export.functions.insert(function.id, (function.path.clone(), function.code));
+            export.functions.insert(function.id, function.clone());
         }
         reader.leaves(|leaf| {
             let shares = shares(leaf.kind, &leaf.name);
@@ -111,7 +111,7 @@ impl Export {
             let encoded_key = encoded_key.into();
             all.push(ExportedTask { key, encoded_key, function, traces, is_of_any_build: true });
         }
-        export.sort(all, reader.head().build);
+        export.sort(all);
         Ok(export)
     }
 
@@ -147,7 +147,7 @@ impl Export {
     }
 
     /// Puts tasks behind what they have read, and drops what cannot be shared. Nothing here recurses.
-    fn sort(&mut self, all: Vec<ExportedTask>, build: Digest) {
+    fn sort(&mut self, all: Vec<ExportedTask>) {
         let index: HashMap<Digest, usize> =
             all.iter().enumerate().map(|(at, task)| (task.key.0, at)).collect();
         let mut places: Vec<Place> = all.iter().map(|_| Place::New).collect();
@@ -167,7 +167,7 @@ impl Export {
                         let at = step.task;
                         path.pop();
                         if let Some(task) = waiting[at].take() {
-                            places[at] = self.judge(task, &index, &places, build);
+                            places[at] = self.judge(task, &index, &places);
                         }
                     }
                 }
@@ -176,14 +176,9 @@ impl Export {
     }
 
     /// Keeps of a task what can be shared; all that it has read has been judged.
-    fn judge(
-        &mut self,
-        mut task: ExportedTask,
-        index: &HashMap<Digest, usize>,
-        places: &[Place],
-        build: Digest,
-    ) -> Place {
-        let mut is_of_any_build = self.functions.get(&task.function).is_some_and(|(_, code)| *code != build);
+    fn judge(&mut self, mut task: ExportedTask, index: &HashMap<Digest, usize>, places: &[Place]) -> Place {
+        let mut is_of_any_build =
+            self.functions.get(&task.function).is_some_and(|function| function.is_versioned);
         let mut why = Why::Incomplete;
         let mut fits = |trace: &ExportedTrace| {
             for read in &trace.reads {

@@ -105,7 +105,10 @@ impl Importer {
     /// Takes a pack in, which may be of the code of `any` build. `false` if it makes no sense; what came before that stays.
     pub(crate) fn take(&mut self, pack: &Pack<'_>, of: Of) -> Result<bool, ShareError> {
         for function in &pack.functions {
-            self.group.function(function);
+            match of {
+                Of::AnyBuild => self.group.versioned_function(function),
+                Of::ThisBuild => self.group.function(function),
+            }
         }
         for leaf in &pack.leaves {
             if !is_below_base(leaf.kind, leaf.name) || self.has(leaf.key)? {

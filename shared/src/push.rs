@@ -145,8 +145,8 @@ fn pack(
         let mut writer = PackWriter::default();
         let tasks = export.tasks.iter().filter(|task| task.is_of_any_build == is_of_any_build);
         for task in tasks.filter(|task| is_wanted(task)) {
-            let Some((path, code)) = export.functions.get(&task.function) else { continue };
-            writer.add(task, (path, *code), |key| export.leaves.get(&key));
+            let Some(function) = export.functions.get(&task.function) else { continue };
+            writer.add(task, (&function.path, function.code), |key| export.leaves.get(&key));
             if writer.len() >= PACK_BYTES {
                 packs.extend(std::mem::take(&mut writer).finish().map(|pack| (pack, build)));
             }

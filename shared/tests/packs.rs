@@ -6,9 +6,10 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use larder::storage::{BackingStorage, MemoryStorage};
+use larder::storage::{BackingStorage, MemoryStorage, Operation};
 use larder::{Input, Runtime, task_fn};
 use larder_shared::{
     FolderEngine, MemoryEngine, Namespace, Pulled, Pushed, Rejection, ShareError, SharedEngine, SigningKey,
@@ -393,4 +394,132 @@ fn a_key_is_read_back_and_never_printed() {
     let wrong = SigningKey::parse("ci:1234").unwrap_err();
     assert!(!wrong.to_string().contains("1234"));
     assert!(larder_shared::TrustedKey::parse(&format!("x:{}", "00".repeat(32))).is_err());
+}
+
+#[task_fn(version = 1)]
+fn versioned(n: u32) -> u32 {
+    ran(format!("versioned {n}"));
+    n + 1
+}
+
+#[task_fn(version = 1)]
+fn over_versioned(n: u32) -> u32 {
+    ran(format!("over_versioned {n}"));
+    versioned(n) * 2
+}
+
+#[task_fn(version = 1)]
+fn over_unversioned(n: u32) -> u32 {
+    ran(format!("over_unversioned {n}"));
+    leaf(n) + over_versioned(n)
+}
+
+#[test]
+fn another_build_uses_functions_that_declare_a_version_and_no_others() {
+    let here = tree(1);
+    let open_as = |code: &str, store: &MemoryStorage| {
+        Runtime::builder().base(here.path()).storage(store.clone()).code_identity(code).build()
+    };
+    let engine = MemoryEngine::new();
+    let first = MemoryStorage::new();
+    open_as("old", &first).run(|| over_unversioned(3));
+    let pushed = share(&engine, &first);
+    assert_eq!((pushed.tasks, pushed.packs), (4, 2));
+    take_ran();
+    let second = MemoryStorage::new();
+    // A store that a newer program has used already.
+    open_as("new", &second).run(|| words(Path::new("src/000.txt")));
+    let pulled = take(&engine, &second);
+    assert_eq!((pulled.imported, pulled.other_builds), (2, 1));
+    take_ran();
+    open_as("new", &second).run(|| over_unversioned(3));
+    assert_eq!(take_ran(), ["over_unversioned 3"], "what it has read has no version");
+}
+
+/// Fails after so many calls.
+struct Failing {
+    engine: MemoryEngine,
+    left: AtomicI32,
+}
+
+impl Failing {
+    fn check(&self) -> Result<(), larder_shared::SharedError> {
+        if self.left.fetch_sub(1, Relaxed) > 0 { Ok(()) } else { Err(larder_shared::SharedError::Slow) }
+    }
+}
+
+impl SharedEngine for Failing {
+    fn get(
+        &self,
+        keys: &[larder_shared::SharedKey],
+        until: Instant,
+    ) -> Result<Vec<Option<Vec<u8>>>, larder_shared::SharedError> {
+        self.check()?;
+        self.engine.get(keys, until)
+    }
+
+    fn put(
+        &self,
+        items: &[(larder_shared::SharedKey, &[u8])],
+        how: larder_shared::Put,
+        until: Instant,
+    ) -> Result<(), larder_shared::SharedError> {
+        self.check()?;
+        self.engine.put(items, how, until)
+    }
+}
+
+#[test]
+fn an_engine_that_fails_in_the_middle_leaves_what_was_there() {
+    let (here, there) = (tree(8), tree(8));
+    let store = MemoryStorage::new();
+    open(here.path(), &store).run(report);
+    let engine = Failing { engine: MemoryEngine::new(), left: i32::MAX.into() };
+    share(&engine, &store);
+    fs::write(here.path().join("src/001.txt"), "changed").unwrap();
+    fs::write(there.path().join("src/001.txt"), "changed").unwrap();
+    let expected = open(here.path(), &store).run(report);
+    let reader = StoreReader::of(Arc::new(store.clone()), "store").unwrap();
+    let trust = Trust::none().key(key().public());
+    for calls in 0..20 {
+        engine.left.store(calls, Relaxed);
+        let pushed = push(&engine, (&namespace(), "main"), &key(), &reader, soon());
+        engine.left.store(i32::MAX, Relaxed);
+        let second = MemoryStorage::new();
+        assert_eq!(try_take(&engine, &trust, Arc::new(second.clone())).unwrap().counts.rejected, []);
+        take_ran();
+        assert_eq!(open(there.path(), &second).run(report), expected);
+        match pushed {
+            Ok(_) => return assert_eq!(take_ran(), [""; 0]),
+            Err(error) => assert!(matches!(error, ShareError::Engine(_)), "{error}"),
+        }
+        assert_eq!(take_ran(), ["count src/001.txt", "report", "words src/001.txt"]);
+    }
+    panic!("twenty calls are enough for a push");
+}
+
+#[test]
+fn a_pull_that_is_cut_off_leaves_a_sound_store() {
+    let (here, there) = (tree(40), tree(40));
+    let store = MemoryStorage::new();
+    let expected = open(here.path(), &store).run(report);
+    let engine = MemoryEngine::new();
+    share(&engine, &store);
+    let trust = Trust::none().key(key().public());
+    for commit in 1..4 {
+        let second = MemoryStorage::new();
+        second.faults().fail_nth(Operation::Commit, commit);
+        let cut = try_take(&engine, &trust, Arc::new(second.clone()));
+        // The process ends here, and the disk is well again.
+        second.faults().heal();
+        take_ran();
+        assert_eq!(open(there.path(), &second).run(report), expected, "{cut:?}");
+        take_ran();
+        assert_eq!(open(there.path(), &second).run(report), expected);
+        assert_eq!(take_ran(), [""; 0]);
+    }
+    // A store that fails for good is an error, and so is one whose commits are lost.
+    let second = MemoryStorage::new();
+    second.faults().fail_all(Operation::Commit);
+    assert!(try_take(&engine, &trust, Arc::new(second)).is_err());
 }

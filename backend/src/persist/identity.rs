@@ -311,7 +311,10 @@ impl Functions {
     pub(crate) fn announce(&self, index: u32, group: &mut Group) {
         let Some(named) = self.known.get(index) else { return };
         if !named.announced.load(Relaxed) && !named.announced.swap(true, Relaxed) {
-            group.function(&named.record());
+            match named.task_fn.version {
+                Some(_) => group.versioned_function(&named.record()),
+                None => group.function(&named.record()),
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub use self::preview::{is_printable, preview};
 #[cfg(feature = "redb")]
 pub use self::shrink::{collect, compact};
 pub use self::task::{KeyPrefix, StoredTask};
-use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key};
+use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key, is_versioned_key};
 use super::{
     BackingStorage, Digest, FunctionId, Guarded, Operation, ReadFailure, Rejected, RejectedCounts,
     StorageError, StoreReport, Table, Visit, verify_store,
@@ -83,6 +83,8 @@ pub struct StoredFunction {
     pub code: Digest,
     /// Whether its values do not come back as they were, so that nothing of it is used.
     pub is_lossy: bool,
+    /// Whether it declares a version, so that other builds have it as well.
+    pub is_versioned: bool,
 }
 
 impl StoreReader {
@@ -167,8 +169,13 @@ impl StoreReader {
             match FunctionRecord::decode(payload) {
                 Ok(record) => {
                     let id = record.id();
-                    let function =
-                        StoredFunction { id, path: record.path.into(), code: record.code, is_lossy: false };
+                    let function = StoredFunction {
+                        id,
+                        path: record.path.into(),
+                        code: record.code,
+                        is_lossy: false,
+                        is_versioned: false,
+                    };
                     functions.insert(id, function);
                 }
                 Err(_) => _ = self.store.reject(Rejected::Decode),
@@ -176,11 +183,13 @@ impl StoreReader {
             Visit::Continue
         })?;
         self.scan(Table::Meta, &[], |key, payload| {
-            if is_lossy_key(key)
+            let (is_lossy, is_versioned) = (is_lossy_key(key), is_versioned_key(key));
+            if (is_lossy || is_versioned)
                 && let Ok(record) = FunctionRecord::decode(payload)
                 && let Some(function) = functions.get_mut(&record.id())
             {
-                function.is_lossy = true;
+                function.is_lossy |= is_lossy;
+                function.is_versioned |= is_versioned;
             }
             Visit::Continue
         })?;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
     Chunk, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
-    SourceRecord, TaskRecord, Trace, is_lossy_key, lossy_key, read_dependents, read_leaves,
+    SourceRecord, TaskRecord, Trace, is_lossy_key, is_versioned_key, lossy_key, read_dependents, read_leaves,
+    versioned_key,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -169,6 +170,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
             other(FunctionRecord::decode(payload).is_ok_and(|function| lossy_key(function.id()) == key))
         }
         Table::Meta if key.starts_with(super::record::PULLED) => other(payload.len() == 32),
+        Table::Meta if is_versioned_key(key) => {
+            other(FunctionRecord::decode(payload).is_ok_and(|function| versioned_key(function.id()) == key))
+        }
         Table::Meta => other(MetaRecord::decode(payload).is_ok()),
         Table::Tasks => {
             let record = TaskRecord::decode(payload).ok()?;

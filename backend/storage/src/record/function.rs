@@ -11,6 +11,7 @@ use super::super::{Digest, FunctionId};
 use super::NotARecord;
 
 const LOSSY: &str = "lossy ";
+const VERSIONED: &str = "versioned ";
 
 /// Where the table of the store's own records tells that what a function stores does not come back as it was.
 pub fn lossy_key(id: FunctionId) -> Vec<u8> {
@@ -20,6 +21,16 @@ pub fn lossy_key(id: FunctionId) -> Vec<u8> {
 /// Whether a key is one of these.
 pub(crate) fn is_lossy_key(key: &[u8]) -> bool {
     key.starts_with(LOSSY.as_bytes())
+}
+
+/// Where that table tells that a function declares a version, so that other builds have it as well.
+pub fn versioned_key(id: FunctionId) -> Vec<u8> {
+    format!("{VERSIONED}{}", id.0).into_bytes()
+}
+
+/// Whether a key is one of these.
+pub(crate) fn is_versioned_key(key: &[u8]) -> bool {
+    key.starts_with(VERSIONED.as_bytes())
 }
 
 /// A task function.

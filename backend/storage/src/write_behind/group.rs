@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::record::{
     ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord,
-    TaskOp, lossy_key, pulled_key,
+    TaskOp, lossy_key, pulled_key, versioned_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -192,6 +192,13 @@ impl Group {
     /// Values of the task function do not come back as they were: no record of it is to be used.
     pub fn lossy_function(&mut self, function: &FunctionRecord<'_>) {
         let key = lossy_key(function.id());
+        self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
+    }
+
+    /// Names a task function that declares a version: other builds have it, too.
+    pub fn versioned_function(&mut self, function: &FunctionRecord<'_>) {
+        self.function(function);
+        let key = versioned_key(function.id());
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
