@@ -33,6 +33,7 @@
 //!    that are not committed need not be found in the store.
 //! 4. Nothing here fails a computation: what cannot be read is a miss, what cannot be written stays in memory.
 
+pub(crate) mod components;
 pub(crate) mod counts;
 pub(crate) mod deadline;
 pub(crate) mod elsewhere;
@@ -56,6 +57,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
+use self::components::Components;
 pub(crate) use self::counts::Counts;
 use self::elsewhere::Elsewhere;
 use self::identity::{Functions, Identified};
@@ -98,6 +100,7 @@ pub(crate) struct Persistence {
     pub(crate) leaves: Leaves,
     pub(crate) nodes: Nodes,
     pub(crate) pending: Pending,
+    pub(crate) components: Components,
     pub(crate) generation: u64,
     /// The generation since which this build alone has written to the store. Records that a function with a declared version stored
     /// before may have read functions of other code.

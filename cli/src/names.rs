@@ -10,12 +10,12 @@
 use std::collections::BTreeMap;
 
 use larder_storage::inspect::{KeyPrefix, StoreReader, StoredFunction, StoredLeaf, preview};
-use larder_storage::record::{SourceKind, TaskRecord};
+use larder_storage::record::{SourceKind, TaskRecord, members_of};
 use larder_storage::{FunctionId, TaskKey, Visit};
 use serde_json::{Value, json};
 
 use crate::error::CliError;
-use crate::out::escaped;
+use crate::out::{count, escaped};
 
 /// Candidates that an error lists.
 const LISTED: usize = 8;
@@ -45,7 +45,10 @@ impl Functions {
 
     /// Returns a task as a call: the function's path and its arguments.
     pub(crate) fn call(&self, record: &TaskRecord<'_>) -> String {
-        format!("{}({})", self.path(record), preview(arguments(record), SHOWN))
+        match members_of(record.encoded_key) {
+            Some(members) => format!("{}({})", self.path(record), count(members.len() as u64, "member")),
+            None => format!("{}({})", self.path(record), preview(arguments(record), SHOWN)),
+        }
     }
 
     /// Returns a stored task in a line: its id and its call.

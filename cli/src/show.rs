@@ -3,7 +3,7 @@
 use larder_storage::Digest;
 use larder_storage::TaskKey;
 use larder_storage::inspect::{StoreReader, StoredTask, preview};
-use larder_storage::record::{Read, Trace};
+use larder_storage::record::{Read, Trace, members_of};
 use serde_json::{Value, json};
 
 use crate::args::ShowArgs;
@@ -69,6 +69,7 @@ impl Shown<'_> {
             let bytes = size(emitted.value.len() as u64);
             out.line(&format!("  emitted    {bytes} to channel {}", emitted.channel))?;
         }
+        self.print_members(out)?;
         self.print_reads(out)?;
         self.print_traces(out)?;
         let dependents = self.reader.dependents(key.0)?;
@@ -90,6 +91,17 @@ impl Shown<'_> {
             out.line(&format!("  {fingerprint}  {}", self.read(read.key)?))?;
         }
         rest(usize::try_from(all).unwrap_or(usize::MAX), self.most, out)
+    }
+
+    /// Of a component, all members; of a member, its component stands among the reads.
+    fn print_members(&self, out: &mut Out) -> Result<(), CliError> {
+        let record = self.task.record();
+        let Some(members) = members_of(record.encoded_key) else { return Ok(()) };
+        out.line(&count(members.len() as u64, "member"))?;
+        for member in members.clone().take(self.most) {
+            out.line(&format!("  {}", self.functions.line(self.reader, member)?))?;
+        }
+        rest(members.len(), self.most, out)
     }
 
     fn print_traces(&self, out: &mut Out) -> Result<(), CliError> {
@@ -124,6 +136,9 @@ impl Shown<'_> {
             .take(self.most)
             .map(|key| self.functions.json(self.reader, *key))
             .collect();
+        let members = members_of(record.encoded_key).into_iter().flatten().take(self.most);
+        let members: Result<Vec<Value>, CliError> =
+            members.map(|key| self.functions.json(self.reader, key)).collect();
         let mut reads = Vec::new();
         for read in &self.reads {
             let of = match self.reader.leaf(read.key)? {
@@ -162,6 +177,7 @@ impl Shown<'_> {
             "output_is_there": self.reader.has_output(key, &record.current.output)?,
             "fingerprint": record.current.output.fingerprint.to_string(),
             "emitted": record.current.emitted().count(),
+            "members": members?,
             "reads_in_all": StoreReader::read_count(&record.current),
             "reads_are_complete": self.is_complete,
             "reads": reads,

@@ -183,6 +183,21 @@ pub fn steps_over_a_store(threads: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..8).prop_map(|steps| steps.concat())
 }
 
+/// Random steps between few states of the world, over a store: most are come back to.
+pub fn steps_back_and_forth() -> impl Strategy<Value = Vec<Step>> {
+    let sets = || prop::collection::vec((0u16..2, (0i64..2).prop_map(Some)), 1..3);
+    let end = prop_oneof![5 => Just(End::Dropped), 1 => Just(End::Crashed)];
+    let step = prop_oneof![
+        8 => roots().prop_map(|roots| Step::Ask(vec![roots])),
+        5 => sets().prop_map(Step::Update),
+        1 => (0u16..2, 0i64..2).prop_map(|(number, value)| Step::Write(number, value)),
+        1 => Just(Step::Flush),
+        4 => (end, prop_oneof![Just(Vec::new()), sets()])
+            .prop_map(|(end, sets)| Step::Restart(end, Vec::new(), sets)),
+    ];
+    prop::collection::vec(step, 4..40)
+}
+
 /// Random steps, some of them by futures, some of which end early.
 pub fn steps_with_futures(threads: usize) -> impl Strategy<Value = Vec<Step>> {
     let executor = prop_oneof![Just(Executor::Thread), Just(Executor::Tokio), Just(Executor::Smol)];

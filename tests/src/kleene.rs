@@ -134,6 +134,11 @@ impl<'a> Kleene<'a> {
         self.known.get(&key).copied()
     }
 
+    /// All tasks that were reached, each with whether it has a value.
+    pub fn reached(&self) -> impl Iterator<Item = (Key, bool)> {
+        self.known.iter().map(|(key, outcome)| (*key, outcome.is_ok()))
+    }
+
     /// All tasks that lie on a cycle.
     #[must_use]
     pub fn members(&self) -> &HashSet<Key> {

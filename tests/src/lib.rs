@@ -18,6 +18,7 @@ pub mod kleene;
 pub mod ledger;
 pub mod naive;
 pub mod program;
+pub mod settled;
 mod suspended;
 pub mod traces;
 pub mod world;

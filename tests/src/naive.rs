@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::kleene::Kleene;
 use crate::ledger::Read;
-use crate::program::{Failure, How, Key, Program, Reader, part_of};
+use crate::program::{Failure, How, Key, Kind, Program, Reader, part_of};
 use crate::traces::Evaluated;
 
 /// The outcome of a task.
@@ -85,6 +85,16 @@ impl<'a> Naive<'a> {
             return kleene.known(key).map(|known| known.is_ok());
         }
         Some(matches!(self.known.get(&key)?.value, Some(Ok(_))))
+    }
+
+    /// Whether all that was reached has a value, and is of a kind that is stored. For programs with initial values.
+    #[must_use]
+    pub fn is_all_stored(&self) -> bool {
+        let is_stored = |key| {
+            let kind = self.program.kind(key);
+            !matches!(kind, Some(Kind::Transient | Kind::Volatile | Kind::NoEq))
+        };
+        self.kleene.iter().flat_map(Kleene::reached).all(|(key, has_value)| has_value && is_stored(key))
     }
 
     /// The tasks that lie on a cycle with an initial value.

@@ -42,9 +42,9 @@ mod resolved;
 mod rounds;
 mod make_way;
 
-pub(crate) use self::make_way::{give_way, is_giving_way, wait_for_way};
+pub(crate) use self::make_way::{give_way, is_barred, is_giving_way, wait_for_way};
 pub(crate) use self::read::{is_own, read_claimed, through_own};
-pub(crate) use self::resolved::{verify_resolved, whole_components};
+pub(crate) use self::resolved::{of as component_of, outer_reads, verify_resolved, whole_components};
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Run};
 use crate::context::local::Local;

@@ -2,10 +2,12 @@
 
 mod check;
 mod collect;
+mod component;
 mod deadline;
 mod flatten;
 mod probe;
 mod recall;
+mod record_component;
 mod record_run;
 mod restore;
 mod verified;

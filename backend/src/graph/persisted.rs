@@ -24,6 +24,12 @@ pub(crate) struct Persisted {
     pub(crate) is_recorded: bool,
     /// It has read an input that was removed, and has not been found current since: when the node goes, its record goes, too.
     pub(crate) is_orphan: bool,
+    /// It has its value as a member of a component that is stored.
+    pub(crate) is_member: bool,
+    /// It has been one since this process knows it, so that its readers may have recorded another fingerprint of the same value.
+    pub(crate) has_joined: bool,
+    /// Its body runs, if it is claimed (`persist/components.rs`).
+    pub(crate) runs: bool,
 }
 
 impl Persisted {
@@ -35,7 +41,8 @@ impl Persisted {
     /// Notes this of a node.
     pub(crate) fn put(self, node: NodeRef) {
         let mut place = node.persisted_or_insert(None).lock();
-        *place = Some(self);
+        let has_joined = self.is_member || place.is_some_and(|before| before.has_joined);
+        *place = Some(Self { has_joined, ..self });
         node.keep(Keeping::STORED, self.is_stored);
     }
 
@@ -58,6 +65,9 @@ impl Persisted {
             explored: 0,
             is_recorded: false,
             is_orphan: false,
+            is_member: false,
+            has_joined: false,
+            runs: false,
         }
     }
 }

@@ -16,7 +16,7 @@ pub enum Reason {
     SourceChanged,
     /// The function is volatile, or its result expires at once or is not to be kept.
     DoesNotLast,
-    /// It lies on a cycle that was resolved by iteration.
+    /// It lies on a cycle with a task that is not stored.
     OnCycle,
     /// Arguments, output or emitted values could not be encoded.
     NotEncoded,
@@ -53,7 +53,7 @@ impl Reason {
             Self::Collects => "it collects emitted values",
             Self::SourceChanged => "a source changed while it was read",
             Self::DoesNotLast => "it is volatile, expires at once, or is not to be kept",
-            Self::OnCycle => "it lies on a cycle",
+            Self::OnCycle => "it lies on a cycle with a task that is not stored",
             Self::NotEncoded => "arguments, output or emitted values cannot be encoded",
             Self::TooDeep => "arguments, output or emitted values nest deeper than 10,000 levels",
             Self::NoRoundTrip => "what it encodes to does not decode to the same value",

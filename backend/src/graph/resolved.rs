@@ -17,6 +17,11 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// How many of its reads a member has made in round 1.
+    pub(crate) fn first_reads(&self, member: NodeRef) -> usize {
+        self.index.get(&member).map_or(0, |(_, first_reads)| *first_reads)
+    }
+
     /// Of members, each with the number of its reads in round 1.
     pub(crate) fn new(
         members: impl Iterator<Item = (NodeRef, usize)>,

@@ -31,7 +31,7 @@ use super::counts::Count;
 use super::stored_trace::PlacedChunk;
 use super::{LeafState, PendingChange, Persistence, StoredTrace};
 use crate::graph::task_fn::Seen;
-use larder_storage::record::{ForeignLeaf, ForeignTask, NewReads, decode_reads, source_key};
+use larder_storage::record::{ForeignLeaf, ForeignTask, NewReads, decode_reads, members_of, source_key};
 use larder_storage::{Digest, Group, TaskKey};
 
 /// Records that other machines have stored.
@@ -248,6 +248,9 @@ impl Persistence {
 
     /// Adds the runs of a task that are not known here.
     fn add_traces(&self, elsewhere: &Elsewhere, task: &ForeignTask, part: &mut Part) {
+        if members_of(&task.encoded_key).is_some() {
+            return;
+        }
         let key = task.key();
         let known = self.pending.known(&self.store, key, |_| true);
         let has = |digest: Digest| {
@@ -262,7 +265,7 @@ impl Persistence {
                 let mut bytes = Vec::new();
                 new.encode_into(&mut bytes);
                 let chunks = match new.reads {
-                    NewReads::Here(_) => None,
+                    NewReads::Here(_) | NewReads::Component(_) => None,
                     NewReads::Chunks { .. } => Some(placed(trace)),
                 };
                 StoredTrace::new(&bytes, new.output, chunks)

@@ -60,14 +60,16 @@ impl Persistence {
     // ---- with the gate held exclusively ----
 
     /// Leaves have been set, and what depends on them in memory is marked: brings the same to the store, and what the
-    /// store knows to depend on them to memory. Returns those in memory that have read an input that was removed.
+    /// store knows to depend on them to memory. The members of `components` are marked as well. Returns those in memory that have read an input that was removed.
     pub(crate) fn changed(
         &self,
         touched: &[Touched],
         moved: Vec<Moved>,
+        components: &[Digest],
         marking: &mut Marking,
     ) -> Vec<NodeRef> {
         let mut walk = Walk::new(self);
+        components.iter().for_each(|component| walk.component(*component));
         let mut keys = Vec::new();
         for Touched { node, differs, removes } in touched {
             if *removes {
@@ -353,6 +355,7 @@ impl Persistence {
         // SeqCst, before the walk: pairs with the loads of `probe`, which then see the change or are seen by the walk.
         self.changes_in_sessions.fetch_add(1, SeqCst);
         let mut walk = Walk::new(self);
+        walk.is_early = true;
         leaf.record(value, &mut walk.group);
         let before = {
             let mut leaves = self.leaves.lock();

@@ -132,6 +132,7 @@ impl Persistence {
             leaves: Leaves::default(),
             nodes: super::Nodes::default(),
             pending: super::Pending::default(),
+            components: super::Components::default(),
             generation,
             observers: config.observers.into_iter().chain([deadline::OBSERVER]).collect(),
             base_dir,
@@ -180,7 +181,7 @@ impl Persistence {
         }
         let (_, moved) = self.look();
         if !moved.is_empty() {
-            self.changed(&[], moved, &mut Marking::noting(0));
+            self.changed(&[], moved, &[], &mut Marking::noting(0));
         }
     }
 

@@ -26,6 +26,8 @@ enum Reads {
     /// Their place among the bytes of the trace.
     Here(Range<usize>),
     Chunks(Arc<[PlacedChunk]>),
+    /// Reads of a component, in the order in which one of its members comes to them.
+    InOrder(Arc<[Read]>),
 }
 
 /// A chunk of a wide trace, and where in the list of reads it begins.
@@ -83,10 +85,23 @@ impl StoredTrace {
         self.digest
     }
 
+    /// The trace with these reads instead, which are the same in another order.
+    pub(crate) fn in_order(self, reads: Arc<[Read]>) -> Self {
+        Self { reads: Reads::InOrder(reads), ..self }
+    }
+
+    /// Keeps the output at hand. None if the store has lost it.
+    pub(crate) fn hold_output(&mut self, store: &Guarded, task: TaskKey) -> Option<()> {
+        if self.output.is_none() && matches!(self.trace().output.place, OutputPlace::Stored { .. }) {
+            self.output = Some(self.with_output(store, task, |output| Arc::from(output))?);
+        }
+        Some(())
+    }
+
     /// The chunks of a wide trace.
     pub(crate) fn chunks(&self) -> Option<&Arc<[PlacedChunk]>> {
         match &self.reads {
-            Reads::Here(_) => None,
+            Reads::Here(_) | Reads::InOrder(_) => None,
             Reads::Chunks(chunks) => Some(chunks),
         }
     }
@@ -110,6 +125,7 @@ impl StoredTrace {
     ) -> Result<Option<Read>, Lost> {
         let chunks = match &self.reads {
             Reads::Here(place) => return Ok(nth_read(&self.bytes[place.clone()], at)),
+            Reads::InOrder(reads) => return Ok(reads.get(at).copied()),
             Reads::Chunks(chunks) => chunks,
         };
         let place = chunks.partition_point(|chunk| chunk.end() <= at);
@@ -129,6 +145,7 @@ impl StoredTrace {
         let len = match &self.reads {
             Reads::Here(_) => self.trace().reads().len(),
             Reads::Chunks(chunks) => chunks.last()?.end(),
+            Reads::InOrder(reads) => reads.len(),
         };
         self.read(len.checked_sub(1)?, store, task, &mut LoadedChunk::default()).ok()?
     }
@@ -145,6 +162,7 @@ impl StoredTrace {
     ) -> Result<(), Lost> {
         match &self.reads {
             Reads::Here(place) => decode_reads(&self.bytes[place.clone()]).for_each(each),
+            Reads::InOrder(reads) => reads.iter().copied().for_each(each),
             Reads::Chunks(chunks) => {
                 for placed in chunks.iter() {
                     decode_reads(&placed.load(store, task).ok_or(Lost)?).for_each(&mut each);

@@ -46,7 +46,11 @@ pub(crate) struct Walk<'a> {
     /// Leaves that go, and those in memory that have read them.
     going: FxHashSet<Digest>,
     readers: Vec<NodeRef>,
+    /// Components that were marked because a member was.
+    components: FxHashSet<Digest>,
     is_complete: bool,
+    /// Nodes are marked when no session is open any more.
+    pub(crate) is_early: bool,
     /// Nodes that were explored in it need not be looked up.
     exploration: u32,
 }
@@ -61,7 +65,9 @@ impl<'a> Walk<'a> {
             queue: Vec::new(),
             going: FxHashSet::default(),
             readers: Vec::new(),
+            components: FxHashSet::default(),
             is_complete: true,
+            is_early: false,
             exploration: persistence.nodes.exploration(),
         }
     }
@@ -98,6 +104,7 @@ impl<'a> Walk<'a> {
 
     /// These nodes were marked in memory.
     pub(crate) fn reached(&mut self, nodes: &[NodeRef]) {
+        let mut members = Vec::new();
         for node in nodes {
             let Some(place) = node.persisted() else { continue };
             let mut persisted = place.lock();
@@ -110,7 +117,24 @@ impl<'a> Walk<'a> {
             if persisted.explored != self.exploration && self.seen.insert(key) {
                 self.queue.push(key);
             }
+            if persisted.is_member {
+                members.push(key);
+            }
         }
+        // Reads of a component may not be committed, so that the walk would not find it.
+        for component in members.into_iter().filter_map(|key| self.persistence.components.of(key)) {
+            if self.components.insert(component) {
+                self.stale(component);
+            }
+        }
+    }
+
+    /// Begins with a component that is to be computed again.
+    pub(crate) fn component(&mut self, key: Digest) {
+        if self.components.insert(key) {
+            self.stale(key);
+        }
+        self.queue.push(key);
     }
 
     fn stale(&mut self, key: Digest) {
@@ -254,6 +278,9 @@ impl<'a> Walk<'a> {
     pub(crate) fn hand_over(mut self) -> bool {
         let persistence = self.persistence;
         persistence.counts.walked.add_all(self.seen.len());
+        if !self.is_early {
+            persistence.components.changed(self.group.stale_tasks());
+        }
         if let Some(elsewhere) = &persistence.elsewhere {
             elsewhere.want(self.group.stale_tasks());
         }

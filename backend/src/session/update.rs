@@ -157,7 +157,8 @@ impl Engine {
         if let Some(persistence) = persistence {
             // Removals first: another input of the name may be set at once.
             touched.sort_by_key(|touched| !touched.removes);
-            readers = persistence.changed(&touched, moved, &mut marking);
+            let components = persistence.components_of(&invalidated);
+            readers = persistence.changed(&touched, moved, &components, &mut marking);
             persistence.forget(&invalidated);
         }
         if !removed.is_empty() || self.reclaim.has_unsearched() {

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{Batch, Table};
 
 /// The version of the envelope and of all record layouts. Any change to either gets a new number.
-pub const ENVELOPE_VERSION: u8 = 2;
+pub const ENVELOPE_VERSION: u8 = 3;
 /// How much longer a sealed record is than its payload.
 pub const ENVELOPE_BYTES: usize = 9;
 

@@ -15,6 +15,7 @@
 //!    that is missing or damaged says so, and nothing stored is then used before its reads have been verified.
 
 mod chunks;
+mod component;
 mod dependents;
 mod foreign;
 mod function;
@@ -29,6 +30,9 @@ mod wide;
 
 pub use self::chunks::{Chunk, NewChunks, WIDE};
 pub use self::chunks::{cut as cut_into_chunks, decode as decode_reads, ends as ends_chunk, nth as nth_read};
+pub use self::component::{
+    COMPONENT_PATH, ComponentMember, MemberRead, component_function, component_key, members_of,
+};
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};

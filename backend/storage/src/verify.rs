@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    Chunk, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES, SinceRecord,
-    SourceRecord, TaskRecord, Trace, is_lossy_key, is_versioned_key, lossy_key, read_dependents, read_leaves,
-    versioned_key,
+    Chunk, ComponentMember, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES,
+    SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_versioned_key, lossy_key, members_of,
+    read_dependents, read_leaves, versioned_key,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -160,6 +160,16 @@ enum Meaning {
     Other,
 }
 
+/// Whether a component tells of the members that its key names, as far as the record shows it. So is anything else.
+fn is_whole(record: &TaskRecord<'_>) -> bool {
+    let Some(members) = members_of(record.encoded_key) else { return true };
+    match record.current.output.place {
+        OutputPlace::Inline(output) => ComponentMember::decode_all(output)
+            .is_ok_and(|told| told.iter().map(|member| member.task).eq(members)),
+        OutputPlace::Stored { .. } => true,
+    }
+}
+
 /// Returns the kind of a payload, if it is what its table holds.
 fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
     let other = |ok: bool| ok.then_some(Meaning::Other);
@@ -178,6 +188,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
             let record = TaskRecord::decode(payload).ok()?;
             let own = TaskKey::of(record.encoded_key).to_bytes() == key;
             let output = record.current.output.fingerprint;
+            if !is_whole(&record) {
+                return None;
+            }
             record.function().filter(|_| own).map(|function| Meaning::Task(function, output))
         }
         Table::Traces => {

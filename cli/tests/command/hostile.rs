@@ -60,11 +60,11 @@ fn a_store_of_another_format_is_refused_and_not_touched() {
         head.extend_from_slice(&[0; 28]);
         head
     };
-    put(&scene.store(), Table::Meta, b"store", &head(3));
+    put(&scene.store(), Table::Meta, b"store", &head(4));
     refused(&scene.store(), scene.folder.path());
-    assert!(on("stats", &scene.store()).err.contains("format 3"));
+    assert!(on("stats", &scene.store()).err.contains("format 4"));
     // It is the format alone that is refused.
-    put(&scene.store(), Table::Meta, b"store", &head(2));
+    put(&scene.store(), Table::Meta, b"store", &head(3));
     assert_eq!(on("stats", &scene.store()).code, 0);
 }
 

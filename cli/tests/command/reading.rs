@@ -16,7 +16,7 @@ fn stats_count_by_function() {
     };
     assert_eq!((tasks("::count_words"), tasks("::shout"), tasks("::report")), (2, 2, 1));
     let text = scene.larder("stats", &[]).fine();
-    assert!(text.contains("format 2, codec 1"), "{text}");
+    assert!(text.contains("format 3, codec 1"), "{text}");
     assert!(text.contains("in all"), "{text}");
 }
 
@@ -239,4 +239,35 @@ fn scripts_and_the_manual_name_the_commands() {
     let help = run(Command::new(LARDER).arg("--help")).fine();
     assert!(help.contains("Exit codes") && !help.contains("serve"), "{help}");
     assert_eq!(run(&mut Command::new(LARDER)).code, 2);
+}
+
+#[task_fn(cycle_initial = 0)]
+fn rises(path: &str) -> usize {
+    falls_not(path).min(count_words(path))
+}
+
+#[task_fn]
+fn falls_not(path: &str) -> usize {
+    rises(path) + 1
+}
+
+#[test]
+fn a_component_is_shown_with_its_members_and_explained_down_to_the_file() {
+    let scene = Scene::new();
+    scene.runtime_of("store.redb", "code").run(|| assert_eq!(falls_not("a.txt"), 4));
+    assert_eq!(scene.larder("verify", &[]).code, 0);
+    let shown = scene.larder("show", &["component"]).fine();
+    assert!(shown.contains("larder::component(2 members)\n") && shown.contains("\n2 members\n"), "{shown}");
+    for member in ["rises", "falls_not"] {
+        let line = shown.lines().filter(|line| line.contains(&format!("::{member}(")));
+        assert_eq!(line.count(), 2, "as a member, and as what reads it: {shown}");
+        let shown = scene.larder("show", &[member]).fine();
+        assert!(shown.contains("larder::component(2 members)"), "{shown}");
+    }
+    let json = scene.larder("show", &["component", "--json"]).json();
+    assert_eq!(json["members"].as_array().map(Vec::len), Some(2));
+    std::fs::write(scene.path("a.txt"), "one").unwrap();
+    let explained = scene.explain(&["falls_not"]).out;
+    assert!(explained.contains("a.txt"), "{explained}");
+    assert!(explained.contains("component"), "{explained}");
 }

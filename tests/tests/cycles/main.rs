@@ -9,6 +9,7 @@ mod initial;
 mod leaving;
 mod rounds;
 mod step;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -299,32 +300,6 @@ fn a_cancelled_session_leaves_nothing_of_a_cycle_behind() {
         assert!(matches!(ended, Err(TaskError::Cancelled) | Ok(7)), "{ended:?}");
         BODIES.store(100, Relaxed);
         assert_eq!(runtime.run(|| (cancels(0, at), cancelled_by(0, at))), (7, 8));
-    }
-}
-
-#[task_fn(cycle_initial = 1)]
-fn doubles(most: u64) -> u64 {
-    (doubles(most) * 2).min(most)
-}
-
-#[task_fn]
-fn reads_doubles(most: u64) -> u64 {
-    doubles(most) + 1
-}
-
-#[test]
-fn what_lies_on_a_cycle_is_not_stored_nor_is_what_reads_it() {
-    let store = MemoryStorage::new();
-    for _ in 0..2 {
-        let runtime = Runtime::builder().storage(store.clone()).code_identity("cycles").try_build().unwrap();
-        assert_eq!(runtime.run(|| reads_doubles(100)), 101);
-        let stats = runtime.stats().storage.expect("there is a store");
-        let reasons: Vec<_> = stats.unstored.iter().map(|unstored| unstored.reason).collect();
-        assert!(
-            reasons.contains(&Reason::OnCycle) && reasons.contains(&Reason::ReadsUnstored),
-            "{reasons:?}"
-        );
-        runtime.flush().unwrap();
     }
 }
 

@@ -102,3 +102,27 @@ fn sources_are_observed_and_replaced_well() -> Result<(), TaskError> {
     assert_eq!(runtime.try_run(|| size(path))?, 0);
     Ok(())
 }
+
+#[task_fn(cycle_initial = 0)]
+fn around(text: &Input<String>, at: usize) -> usize {
+    let most = words(text, 0).len();
+    (around(text, (at + 1) % 2) + 1).min(most)
+}
+
+#[test]
+fn components_are_stored_restored_and_dissolved_well() {
+    let store = MemoryStorage::new();
+    for first in [0, 1, 0] {
+        let runtime = open(&store);
+        let input = runtime.input("text", "a b c".to_owned());
+        assert_eq!(runtime.run(|| (around(&input, first), around(&input, 1 - first))), (3, 3));
+        for (text, most) in [("a b", 2), ("a b c", 3), ("a b", 2)] {
+            runtime.update(|update| update.set(&input, text.to_owned())).unwrap();
+            assert_eq!(runtime.run(|| (around(&input, 1), around(&input, 0))), (most, most));
+        }
+        assert_eq!(runtime.run(|| around::collect::<usize>(&input, 0)), [0]);
+        assert!(runtime.run(|| around::forget(&input, 0)));
+        runtime.update(|update| update.set(&input, "a b c".to_owned())).unwrap();
+        assert_eq!(runtime.run(|| around(&input, 1)), 3);
+    }
+}

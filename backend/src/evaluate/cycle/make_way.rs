@@ -12,6 +12,8 @@
 //!   tasks in between (`demand.rs`): the way is not known, and has to be gone link by link;
 //! * when the head of a component has left it (`parting.rs`): it is asked for again.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::read::is_own;
 use crate::context::component::Way;
 use crate::context::local::Local;
@@ -33,9 +35,10 @@ pub(crate) fn give_way(
 ) -> Option<Stop> {
     // A strand does not do again what it was told before; another one goes on when this one has made way.
     let goes_on = |node| !is_own(local, node) && local.beneath.borrow().is_none();
-    let hides = |node| was_leapt_to(node) && (!node.flag(Flags::BROKEN) || goes_on(node));
+    let epoch = local.engine().epoch();
+    let hides = |node| was_leapt_to(node) && (!is_barred(node, epoch) || goes_on(node));
     let may_resolve = path.iter().any(|node| node.task_fn.has_initial() || hides(*node));
-    path.iter().for_each(bar_leaps);
+    path.iter().for_each(|node| bar_leaps(*node, epoch));
     if !may_resolve || path.iter().any(|node| node.task_fn.is_async()) {
         return None;
     }
@@ -57,10 +60,16 @@ pub(super) fn was_leapt_to(node: NodeRef) -> bool {
 }
 
 /// From now on the way to a node that has been leapt to is gone link by link.
-pub(super) fn bar_leaps(node: &NodeRef) {
-    if was_leapt_to(*node) {
+pub(super) fn bar_leaps(node: NodeRef, epoch: u32) {
+    if was_leapt_to(node) {
         node.set_flag(Flags::BROKEN);
+        node.extra_or_insert().barred.store(epoch.wrapping_add(1), Relaxed);
     }
+}
+
+/// Whether no claim may leap to a node in this epoch. That the wave behind it is broken says only that none does so by that.
+pub(crate) fn is_barred(node: NodeRef, epoch: u32) -> bool {
+    node.extra().is_some_and(|extra| extra.barred.load(Relaxed) == epoch.wrapping_add(1))
 }
 
 /// The depth from which on all is given up if `node` is.

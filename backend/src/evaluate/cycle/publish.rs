@@ -66,9 +66,20 @@ pub(super) fn publish(local: &Local) -> Result<Vec<NodeRef>, Stopped> {
         with_initial.map(|member| (member.node, std::mem::take(&mut member.initial_reads))).collect();
     let first_reads = members.iter().map(|member| (member.node, member.first_reads));
     let resolved = Arc::new(Resolved::new(first_reads, initial_reads, later));
+    let lasts = judged.iter().all(|judged| judged.lasts);
+    let ran: Vec<Ran> = judged.iter().map(|judged| judged.ran).collect();
+    for (member, judged) in members.into_iter().zip(&judged) {
+        publish_member(local, member, judged, &resolved);
+    }
+    if let Some(persistence) = local.engine().persistence() {
+        persistence.resolved(&resolved, &ran, lasts);
+    }
     // The first is the one that all others are found by: it comes last.
-    for (member, judged) in members.into_iter().zip(judged).rev() {
-        publish_member(local, member, &judged, &resolved);
+    for (node, ran) in resolved.members.iter().zip(ran).rev() {
+        if is_observed(local) {
+            observed::resolved(local, *node, ran);
+        }
+        release(local, *node, Phase::Fresh);
     }
     for member in &left {
         fail_member(local, member, &TaskError::Cancelled);
@@ -89,11 +100,11 @@ fn judge(node: NodeRef, twin: NodeRef) -> Judged {
     Judged { ran, lasts: !node.task_fn.volatile && keeps() }
 }
 
-/// Does for a member what `execute::complete` does for a task by itself.
+/// Does for a member what `execute::complete` does for a task by itself, but for the end of the claim.
 fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc<Resolved>) {
     let Member { node, last, reads, .. } = member;
     let Some(run) = last else { unreachable!("a component with a value has all members' values") };
-    let (engine, ran) = (local.engine(), judged.ran);
+    let ran = judged.ran;
     if ran != Ran::Equal {
         // SAFETY: the claim is held; the twin is the component's, and no body runs that could have been lent its value.
         unsafe { node.adopt(run.twin) };
@@ -105,10 +116,7 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
     publish_run(local, node, changes, judged.lasts);
     if node.task_fn.may_expire() {
-        engine.expiries.set(node, node.task_fn.lifetime(node));
-    }
-    if let Some(persistence) = engine.persistence() {
-        persistence.resolved(node, ran);
+        local.engine().expiries.set(node, node.task_fn.lifetime(node));
     }
     *extra.resolved.lock() = Some(resolved.clone());
     // Broken: that it is what it was before says nothing about the other members, as whose origin it may stand (`resolved.rs`).
@@ -116,10 +124,6 @@ fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc
     if ran == Ran::Equal {
         local.counters.of(node.function).cut_off.add(1);
     }
-    if is_observed(local) {
-        observed::resolved(local, node, ran);
-    }
-    release(local, node, Phase::Fresh);
 }
 
 /// All members of the innermost component fail with `error`; if that is a cancellation, they are as if they had not been asked for.

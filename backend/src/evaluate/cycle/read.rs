@@ -120,7 +120,8 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         let is_leapt_to =
             |at: &usize| make_way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
         let leapt_to = (low + 1..claimed.len()).find(is_leapt_to)?;
-        on_the_way.iter().for_each(make_way::bar_leaps);
+        let epoch = local.engine().epoch();
+        on_the_way.iter().for_each(|node| make_way::bar_leaps(*node, epoch));
         return Some(Answer::ClaimAnew(leapt_to - 1));
     }
     join(cycles, &claimed, low, new());

@@ -18,15 +18,18 @@ use super::make_way;
 use super::read::is_own;
 use crate::base::stack::on_enough_stack;
 use crate::context::local::Local;
-use crate::evaluate::demand::{Waited, claim, demand, release, wait_for};
+use crate::evaluate::demand::{Waited, claim, demand, end_restored, release, wait_for};
 use crate::evaluate::observed::{self, is_observed};
+use crate::evaluate::stored::{Progress, consult};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::resolved::Resolved;
 use crate::graph::stale_reads::StaleReads;
 use crate::graph::stop::Stop;
+use crate::persist::StoredTrace;
 
 /// The reads that the members of a component made of others, in the order in which they come to it when `asked` is asked first: in
 /// round 1 depth first, as bodies call each other, then what later rounds have read. All members are claimed meanwhile.
@@ -142,8 +145,15 @@ unsafe impl Send for Resolved {}
 // SAFETY: as above.
 unsafe impl Sync for Resolved {}
 
-fn of(node: NodeRef) -> Option<Arc<Resolved>> {
+/// Returns the component that a node has its value in, as long as that stands.
+pub(crate) fn of(node: NodeRef) -> Option<Arc<Resolved>> {
     node.extra().and_then(|extra| extra.resolved.lock().clone())
+}
+
+/// Returns the reads of a component's members that lead to other tasks, in the order in which they come to it when `asked` is asked first. The members
+/// are claimed, or FRESH.
+pub(crate) fn outer_reads(resolved: &Resolved, asked: NodeRef) -> impl Iterator<Item = Edge> {
+    Externals::of(resolved, asked)
 }
 
 /// Verifies the component of a member that is STALE. Afterwards the member is FRESH, or belongs to no component, or it is worth
@@ -204,19 +214,56 @@ impl<'a> Verification<'a> {
             }
         }
         match self.is_current(asked) {
-            Ok(true) => self.confirm(),
-            Ok(false) => self.dissolve(),
-            Err(stop) if stop.is_given_up() && make_way::is_cleared_from(self.local, self.depth) => {
-                // One of its reads has come to depend on it.
-                drop(stop);
-                self.dissolve();
+            Ok(true) if !self.is_live_elsewhere() => {
+                self.confirm();
+                return Ok(());
             }
-            Err(stop) => {
-                self.put_back();
-                return Err(stop);
-            }
+            Ok(_) => {}
+            Err(stop) => return self.stopped(stop),
+        }
+        match self.earlier_run(asked) {
+            Ok(found) => self.dissolve(asked, found.as_ref()),
+            Err(stop) => return self.stopped(stop),
         }
         Ok(())
+    }
+
+    fn stopped(self, stop: Stop) -> Result<(), Stop> {
+        if stop.is_given_up() && make_way::is_cleared_from(self.local, self.depth) {
+            // One of its reads has come to depend on it.
+            drop(stop);
+            let first = self.resolved.members[0];
+            self.dissolve(first, None);
+            return Ok(());
+        }
+        self.put_back();
+        Err(stop)
+    }
+
+    /// Returns a run of a member that the store has, and that holds now: back in an earlier state no body runs.
+    fn earlier_run(&self, asked: NodeRef) -> Result<Option<StoredTrace>, Stop> {
+        let must_run = |member: &NodeRef| member.flag(Flags::MUST_RUN | Flags::FORGOTTEN);
+        if self.resolved.members.iter().any(must_run) {
+            return Ok(None);
+        }
+        let Some(mut check) = consult(self.local, asked, Phase::Stale) else { return Ok(None) };
+        let Some(persistence) = self.local.engine().persistence() else { return Ok(None) };
+        loop {
+            let node = match check.advance(self.local, persistence) {
+                Progress::Found(trace) => return Ok(Some(trace)),
+                Progress::NotFound => return Ok(None),
+                Progress::Needs(node) | Progress::Leaps(node) => node,
+            };
+            match demand(self.local, node) {
+                Ok(holder) if holder == node => {}
+                Err(stop) if stop.is_given_up() => return Err(stop),
+                // It has come to depend on a member.
+                Err(_) if self.resolved.members.iter().any(|member| member.flag(Flags::ON_CYCLE)) => {
+                    return Ok(None);
+                }
+                Ok(_) | Err(_) => check.failed(node),
+            }
+        }
     }
 
     /// Whether nothing has changed that the members have read of others.
@@ -246,7 +293,17 @@ impl<'a> Verification<'a> {
         Ok(true)
     }
 
+    /// Whether a member belongs to a component that has been restored: what it has come to by itself does not count then.
+    fn is_live_elsewhere(&self) -> bool {
+        let Some(persistence) = self.local.engine().persistence() else { return false };
+        let key = |member: &NodeRef| Persisted::of(*member).and_then(|persisted| persisted.key);
+        self.resolved.members.iter().filter_map(key).any(|key| persistence.components.has(key))
+    }
+
     fn confirm(self) {
+        if let Some(persistence) = self.local.engine().persistence() {
+            persistence.component_verified(self.resolved);
+        }
         let epoch = self.local.engine().epoch();
         for member in self.resolved.members.iter().rev() {
             member.verified_at.store(epoch, Relaxed);
@@ -258,13 +315,29 @@ impl<'a> Verification<'a> {
         }
     }
 
-    fn dissolve(self) {
+    /// The members are tasks by themselves again: those that an earlier run of the one that is asked for gives a value have it.
+    fn dissolve(self, asked: NodeRef, found: Option<&StoredTrace>) {
+        let persistence = self.local.engine().persistence();
+        let of_asked = found.and_then(|found| persistence?.put(self.local, asked, found));
+        let mut dropped = Vec::new();
         for member in self.resolved.members.iter().rev() {
             leave(*member);
             // A member that stays equal does not say anything about the others, as whose origin it may stand.
-            member.set_flag(Flags::MUST_RUN | Flags::BROKEN);
-            release(self.local, *member, Phase::Empty, StaleReads::None);
+            member.set_flag(Flags::BROKEN);
+            let is_asked = *member == asked && of_asked.is_some();
+            let restored = persistence
+                .filter(|_| !is_asked)
+                .and_then(|persistence| persistence.by_component(self.local, *member));
+            if is_asked || restored.is_some() {
+                end_restored(self.local, *member);
+                dropped.extend(restored);
+            } else {
+                member.set_flag(Flags::MUST_RUN);
+                release(self.local, *member, Phase::Empty, StaleReads::None);
+            }
         }
+        // Outputs are dropped when no claim is held.
+        drop((of_asked, dropped));
     }
 
     fn put_back(self) {

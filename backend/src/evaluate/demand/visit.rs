@@ -154,6 +154,21 @@ impl Visit {
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
+        let step = self.step_by_itself(local, patience);
+        let Some(persistence) = local.engine().persistence() else { return step };
+        if self.node.flag(Flags::ON_CYCLE) {
+            return step;
+        }
+        // The members of a component that is restored come from there, whatever they would have read by themselves.
+        let restored = match step {
+            Step::Run => persistence.instead_of_run(local, self.node),
+            Step::Current => persistence.by_component(local, self.node),
+            _ => None,
+        };
+        restored.map_or(step, Step::Restored)
+    }
+
+    fn step_by_itself(&mut self, local: &Local, patience: Patience) -> Step {
         if self.runs || self.node.flag(Flags::ON_CYCLE) {
             return Step::Run;
         }

@@ -20,6 +20,7 @@ mod frame;
 
 use self::frame::{Frame, Next};
 use crate::context::local::Local;
+use crate::evaluate::cycle::is_barred;
 use crate::evaluate::observed::{Differs, is_observed};
 use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Keeping};
@@ -28,6 +29,7 @@ use crate::graph::persisted::Persisted;
 use crate::persist::pending::Known;
 use crate::persist::wide::CleanChunks;
 use crate::persist::{Code, PendingChange, Persistence, StoredTrace};
+use larder_storage::record::component_function;
 use larder_storage::{Digest, Group, TaskKey};
 
 /// A verification under way.
@@ -51,6 +53,11 @@ pub(crate) enum Progress {
     Found(StoredTrace),
     /// The body has to run.
     NotFound,
+}
+
+/// The task that is looked at.
+fn frame_task(frames: &[Frame]) -> Option<TaskKey> {
+    frames.last().map(|frame| frame.task)
 }
 
 enum Current {
@@ -111,10 +118,16 @@ impl Check {
                     Current::Needs(node) => match self.recall(local, persistence) {
                         Some(between) => return between,
                         None if self.frames.len() == 1 => return Progress::Needs(node),
-                        None if node.flag(Flags::BROKEN) => self.agree(persistence, key, None),
+                        None if is_barred(node, self.epoch) => self.agree(persistence, key, None),
                         None => return Progress::Leaps(node),
                     },
-                    Current::Verify(known) => self.frames.push(Frame::new(TaskKey(key), known)),
+                    Current::Verify(known) => {
+                        let reader = frame_task(&self.frames);
+                        match Frame::read_by(persistence, reader, TaskKey(key), known) {
+                            Some(frame) => self.frames.push(frame),
+                            None => self.agree(persistence, key, None),
+                        }
+                    }
                 },
                 Next::Found => {
                     let Some(frame) = self.frames.pop() else { return Progress::NotFound };
@@ -147,7 +160,11 @@ impl Check {
     /// Asks other machines for the task that is looked at, once. Returns whether runs of theirs have come with which to go on.
     fn asks_elsewhere(&mut self, local: &Local, persistence: &Persistence) -> bool {
         let Some(frame) = self.frames.last_mut() else { return false };
-        if persistence.elsewhere.is_none() || std::mem::replace(&mut frame.has_asked, true) {
+        // Components stay where they are.
+        if persistence.elsewhere.is_none()
+            || frame.is_component()
+            || std::mem::replace(&mut frame.has_asked, true)
+        {
             return false;
         }
         let usual = || {
@@ -169,7 +186,7 @@ impl Check {
             self.frames[*at].is_unknown = node.is_none();
         }
         let (at, node) = nodes.into_iter().find_map(|(at, node)| Some((at, node?)))?;
-        if at > 1 && node.flag(Flags::BROKEN) {
+        if at > 1 && is_barred(node, self.epoch) {
             return None;
         }
         self.frames.truncate(at);
@@ -222,6 +239,13 @@ impl Check {
             // Whatever it would read now, this program may not have its function any more.
             Some(known) if persistence.code_of(known.origin) == Code::Unknown => Current::Is(None),
             None => Current::Is(None),
+            // None but its members read a component, by traces that say so.
+            Some(known)
+                if known.origin.function == Some(component_function())
+                    && self.frames.last().is_none_or(|reader| reader.kind() != Some(key)) =>
+            {
+                Current::Is(None)
+            }
             Some(known) if persistence.is_trusted(task, &known) => {
                 Current::Is(known.traces.first().map(|trace| trace.trace().output.fingerprint))
             }
@@ -253,12 +277,14 @@ impl Persistence {
     /// No trace of a task holds, and its body is about to run: notes what the last one came to.
     fn note_recorded(&self, task: TaskKey, known: &Known) {
         let Some(node) = self.nodes.get(task.0).filter(|node| !node.flag(Flags::HAS_VALUE)) else { return };
-        let last = known.traces.first().map(|trace| trace.trace().output.fingerprint);
-        if let (Some(last), Some(place)) = (last, node.persisted())
+        let last = known.traces.first().map(StoredTrace::trace);
+        let last = last.map(|trace| (trace.output.fingerprint, trace.component().is_some()));
+        if let (Some((last, is_member)), Some(place)) = (last, node.persisted())
             && let Some(persisted) = place.lock().as_mut()
             && !persisted.is_stored
         {
             (persisted.fingerprint, persisted.is_recorded) = (last, true);
+            persisted.is_member = is_member;
         }
     }
 }

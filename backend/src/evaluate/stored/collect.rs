@@ -132,6 +132,9 @@ impl Persistence {
 
     /// The keys of what a trace has read. None if the store has lost them.
     fn keys_read(&self, task: TaskKey, trace: &StoredTrace) -> Option<Vec<Digest>> {
+        if let Some(read) = trace.trace().component() {
+            return self.keys_read_by_member(task, read);
+        }
         let mut keys = Vec::new();
         trace.for_each_read(&self.store, task, |read| keys.push(read.key)).ok().map(|()| keys)
     }

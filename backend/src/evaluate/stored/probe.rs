@@ -93,6 +93,11 @@ pub(crate) fn miss(
                     }
                     outcome
                 }
+                Taken::Nothing if persistence.instead_of_run(local, node).is_some() => {
+                    counters.storage_hits.add(1);
+                    end_restored(local, node);
+                    Ok(())
+                }
                 Taken::Nothing => {
                     counters.misses.add(1);
                     execute(local, node)
@@ -152,6 +157,9 @@ impl Persistence {
             return Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let trace = record.current;
+        if let Some(restored) = self.restore_member(local, node, task, trace.component()) {
+            return restored.map_or(Taken::Nothing, |_| Taken::Restored);
+        }
         let Some(encoded) = output(&self.store, task, trace.output, &mut buffers.output) else {
             return Taken::Nothing;
         };
@@ -276,6 +284,7 @@ impl Persistence {
         self.nodes.remove(key, node);
         if let Some(key) = key {
             self.nodes.explore_anew();
+            self.components.disown(key, node);
             if node.task_fn.leaf.is_some() {
                 self.release_source(key);
             } else if node.has(Leaving::UNREACHABLE) || persisted.is_some_and(|persisted| persisted.is_orphan)

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::restore::lasts;
 use crate::context::local::{Local, Naming};
+use crate::evaluate::cycle;
 use crate::graph::edges::Edge;
 use crate::graph::failure::short_name;
 use crate::graph::flags::{Flags, Keeping};
@@ -82,8 +83,8 @@ impl Persistence {
         // SAFETY: the node is FRESH.
         let edges = unsafe { node.deps() }.as_slice();
         let mut check = || {
-            if node.flag(Flags::RESOLVED) {
-                return Err(Reason::OnCycle);
+            if let Some(resolved) = cycle::component_of(node) {
+                return self.why_component_not_stored(&resolved);
             }
             if !lasts(node) {
                 return Err(Reason::DoesNotLast);
@@ -129,14 +130,7 @@ impl Persistence {
         stored
     }
 
-    /// A claimed node has run, and its task on a cycle has a value that is not stored.
-    pub(crate) fn resolved(&self, node: NodeRef, ran: Ran) {
-        if node.task_fn.stored.is_some() {
-            self.not_stored(node, ran, Reason::OnCycle);
-        }
-    }
-
-    fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
+    pub(super) fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
         if self.counts.unstored(node.function, reason) {
             let way = self.names_to_unstored(node, reason);
             self.counts.note_way(node.function, reason, way);
@@ -147,6 +141,7 @@ impl Persistence {
                 self.nodes.explore_anew();
             }
             persisted.is_recorded = false;
+            persisted.is_member = false;
             if !matches!(ran, Ran::Equal | Ran::Held) {
                 persisted.fingerprint = Digest::default();
             }
@@ -205,6 +200,8 @@ impl Persistence {
         }
         let fingerprint = match before {
             // The value in place is still the one that readers have seen, though it may encode to other bytes.
+            // As a member of a component it had another fingerprint, though its value may be equal (`record_component.rs`).
+            Some(before) if before.is_member => digest,
             Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
                 before.fingerprint
             }
@@ -250,22 +247,28 @@ impl Persistence {
         before: Persisted,
         fingerprint: Digest,
     ) -> Digest {
-        let Some(stored) = node.task_fn.stored.filter(|_| fingerprint != before.fingerprint) else {
+        if fingerprint == before.fingerprint {
             return fingerprint;
-        };
+        }
         let known = self.pending.known(&self.store, task, |_| true);
         let mut traces = known.iter().flat_map(|known| &known.traces);
         let earlier = traces.find(|trace| trace.trace().output.fingerprint == before.fingerprint);
+        let is_equal = earlier.is_some_and(|earlier| self.is_equal(node, task, earlier));
+        if is_equal { before.fingerprint } else { fingerprint }
+    }
+
+    /// Whether the value in place in a claimed node equals that of an earlier run.
+    pub(super) fn is_equal(&self, node: NodeRef, task: TaskKey, earlier: &StoredTrace) -> bool {
+        let Some(stored) = node.task_fn.stored else { return false };
         let is_equal = |encoded: &[u8]| {
             // SAFETY: the claim is held and the value in place; the descriptor is the node's.
             catch_unwind(AssertUnwindSafe(|| unsafe { (stored.is_equal)(node, encoded) })).unwrap_or(false)
         };
-        let is_equal = earlier.and_then(|earlier| earlier.with_output(&self.store, task, is_equal));
-        if is_equal == Some(true) { before.fingerprint } else { fingerprint }
+        earlier.with_output(&self.store, task, is_equal) == Some(true)
     }
 
     /// The node's name in the store.
-    fn named(&self, node: NodeRef) -> Result<(TaskKey, Vec<u8>), Reason> {
+    pub(super) fn named(&self, node: NodeRef) -> Result<(TaskKey, Vec<u8>), Reason> {
         let encoded = self.encode_key(node)?;
         let task = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),
@@ -276,7 +279,7 @@ impl Persistence {
         if task == TaskKey::of(&encoded) { Ok((task, encoded)) } else { Err(Reason::NotEncoded) }
     }
 
-    fn encode_value(&self, node: NodeRef, output: &mut Vec<u8>) -> Result<(), Reason> {
+    pub(super) fn encode_value(&self, node: NodeRef, output: &mut Vec<u8>) -> Result<(), Reason> {
         let Some(stored) = node.task_fn.stored else { return Err(Reason::NotEncoded) };
         output.clear();
         // SAFETY: the claim is held and the value in place; the descriptor is the node's.
@@ -286,7 +289,7 @@ impl Persistence {
     }
 
     /// Whether the identity of a reader stands for the code of all that it read.
-    fn check_libraries(&self, reader: u32, edges: &[Edge]) -> Result<(), Reason> {
+    pub(super) fn check_libraries(&self, reader: u32, edges: &[Edge]) -> Result<(), Reason> {
         let covers = |edge: &Edge| self.functions.covers(reader, edge.node().function);
         if self.functions.has_libraries() && !edges.iter().all(covers) {
             return Err(Reason::ReadsLibrary);
@@ -295,7 +298,11 @@ impl Persistence {
     }
 
     /// Encodes what the run emitted into `bytes`, one after the other.
-    fn encode_emitted<'b>(&self, node: NodeRef, bytes: &'b mut Vec<u8>) -> Result<Vec<Emitted<'b>>, Reason> {
+    pub(super) fn encode_emitted<'b>(
+        &self,
+        node: NodeRef,
+        bytes: &'b mut Vec<u8>,
+    ) -> Result<Vec<Emitted<'b>>, Reason> {
         bytes.clear();
         let Some(extra) = node.extra() else { return Ok(Vec::new()) };
         let emitted = extra.emitted.lock().clone();

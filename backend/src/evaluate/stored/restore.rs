@@ -52,6 +52,7 @@ pub(super) fn lasts(node: NodeRef) -> bool {
 
 impl Persistence {
     fn consult(&self, local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
+        Persisted::change(node, |persisted| persisted.runs = false);
         let persisted = Persisted::of(node);
         let (task, encoded) = match persisted {
             Some(persisted) => (TaskKey(persisted.key?), None),
@@ -111,6 +112,9 @@ impl Persistence {
     pub(crate) fn put(&self, local: &Local, node: NodeRef, found: &StoredTrace) -> Option<Restored> {
         let task = TaskKey(Persisted::of(node)?.key?);
         let trace = found.trace();
+        if let Some(restored) = self.restore_member(local, node, task, trace.component()) {
+            return restored;
+        }
         let reads = self.edges_of(node, task, found);
         if reads.is_none() && found.is_pending && !self.commits_at_once() {
             // Its edges are neither in memory nor in the store.
@@ -130,7 +134,7 @@ impl Persistence {
     /// Commits what waits, unless the store does not work. This is for a trace that is not committed, of which some reads have left
     /// memory. For example, an input is removed and made again, and its readers went with it: waiting for a batch is better than
     /// running the bodies above them.
-    fn commits_at_once(&self) -> bool {
+    pub(super) fn commits_at_once(&self) -> bool {
         self.writer.stats().failing_since.is_none() && self.writer.flush().is_ok()
     }
 
@@ -204,7 +208,8 @@ impl Persistence {
         };
         // Its dependencies may emit other values than before, even if its own are the same.
         publish_value(local, node, Changes { value: is_new && !seen, effects: !seen_effects });
-        Persisted { fingerprint, is_stored: true, ..Persisted::named(Some(task.0)) }.put(node);
+        let is_member = trace.component().is_some();
+        Persisted { fingerprint, is_stored: true, is_member, ..Persisted::named(Some(task.0)) }.put(node);
         self.counts.restored.add();
         self.note_use(task);
         if had_emitted.is_some() {

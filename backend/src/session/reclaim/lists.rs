@@ -217,6 +217,7 @@ impl Lists {
         nodes.retain(|node| node.flag(Flags::DROP_QUEUED));
         cycle::whole_components(&mut nodes);
         if let Some(persistence) = engine.persistence().filter(|_| !nodes.is_empty()) {
+            persistence.whole_components(&mut nodes);
             persistence.forget(&nodes);
         }
         *left = left.saturating_sub(nodes.len());

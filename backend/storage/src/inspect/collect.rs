@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{InspectError, StoreReader};
+use crate::record::members_of;
 use crate::{Digest, FunctionId, Table, TaskKey, Visit};
 
 /// The choice of what stays: *roots*, and whatever they have read, directly or not.
@@ -119,7 +120,7 @@ impl StoreReader {
         Ok(functions.iter().zip(&used).map(older).collect())
     }
 
-    /// Marks the roots among `tasks`, which are in the order of their keys, and whatever they have read.
+    /// Marks the roots among `tasks`, which are in the order of their keys, and whatever they have read; of a component all members.
     fn reached(
         &self,
         tasks: &[Planned],
@@ -142,6 +143,15 @@ impl StoreReader {
                     stack.push(place as u32);
                 }
             })?;
+            // The members of a component are of use together only.
+            for member in members_of(task.record().encoded_key).into_iter().flatten() {
+                let member = member.to_bytes();
+                if let Ok(place) = tasks.binary_search_by(|task| task.key.cmp(&member))
+                    && !std::mem::replace(&mut reached[place], true)
+                {
+                    stack.push(place as u32);
+                }
+            }
         }
         Ok(reached)
     }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use super::super::{Digest, Guarded, Table, TaskKey, TraceKey};
 use super::chunks::{Chunk, NewChunks, WIDE, decode, ends};
+use super::component::members_of;
 use super::source::{SourceKind, SourceRecord};
 use super::task::TaskRecord;
 use super::trace::{Emitted, NewReads, NewTrace, Read, Trace, output};
@@ -71,6 +72,10 @@ impl ForeignTask {
         let payload = store.get(Table::Tasks, &task.to_bytes(), &mut buffer)?;
         let record =
             TaskRecord::decode(payload).ok().filter(|record| TaskKey::of(record.encoded_key) == task)?;
+        // Members come back together, so a component stays where it is, and so do runs of its members.
+        if members_of(record.encoded_key).is_some() {
+            return None;
+        }
         let mut traces: Vec<_> = ForeignTrace::read(store, task, &record.current).into_iter().collect();
         let mut body = Vec::new();
         for older in record.older() {
@@ -100,6 +105,9 @@ impl ForeignTask {
 
 impl ForeignTrace {
     fn read(store: &Guarded, task: TaskKey, trace: &Trace<'_>) -> Option<Self> {
+        if trace.component().is_some() {
+            return None;
+        }
         let mut reads: Vec<Read> = trace.reads().collect();
         for chunk in trace.chunks() {
             reads.extend(decode(&chunk.load(store, task).ok()??));

@@ -10,6 +10,9 @@
 //!         or, of at least 1,024 reads (`chunks.rs`):
 //! 4       number of chunks, with the highest bit set
 //! 20 each chunk, in order: its digest, number of its reads (4)
+//!         or, of a member of a component (`component.rs`):
+//! 4       1, with bit 30 set
+//! 32      the component's key, fingerprint of its output
 //! 4       length of what was emitted
 //! length  emitted values, in order: channel digest (16), length (4), encoded value
 //! ```
@@ -36,6 +39,8 @@ pub(super) const READ_BYTES: usize = 32;
 
 /// Set in the number of reads of a trace that names chunks.
 const IN_CHUNKS: u32 = 1 << 31;
+/// Set in the number of reads of a member of a component.
+const OF_MEMBER: u32 = 1 << 30;
 
 impl Read {
     /// Appends the read as it stands in a trace and in a chunk.
@@ -85,13 +90,15 @@ pub enum NewReads<'a> {
         /// Those that the store may not have yet.
         new: NewChunks<'a>,
     },
+    /// One, of a member of a component: the component's output.
+    Component(Read),
 }
 
 impl<'a> NewReads<'a> {
     /// Returns the chunks that go with the trace.
     pub(crate) fn new_chunks(&self) -> NewChunks<'a> {
         match self {
-            Self::Here(_) => NewChunks::default(),
+            Self::Here(_) | Self::Component(_) => NewChunks::default(),
             Self::Chunks { new, .. } => *new,
         }
     }
@@ -118,6 +125,10 @@ impl NewTrace<'_> {
             NewReads::Chunks { all, .. } => {
                 out.u32(count(all.len()) | IN_CHUNKS);
                 all.iter().for_each(|chunk| chunk.encode_into(out));
+            }
+            NewReads::Component(read) => {
+                out.u32(1 | OF_MEMBER);
+                read.encode_into(out);
             }
         }
         out.u32(count(self.emitted.iter().map(|emitted| 20 + emitted.value.len()).sum()));
@@ -157,6 +168,7 @@ pub struct Trace<'a> {
     /// Reads, or the chunks that hold them.
     reads: &'a [u8],
     is_wide: bool,
+    is_member: bool,
     emitted: &'a [u8],
     whole: &'a [u8],
 }
@@ -181,7 +193,11 @@ impl<'a> Trace<'a> {
         let count = reader.u32()?;
         let is_wide = count & IN_CHUNKS != 0;
         let size = if is_wide { CHUNK_BYTES } else { READ_BYTES };
-        let items = (count & !IN_CHUNKS) as usize;
+        let is_member = count & OF_MEMBER != 0;
+        let items = (count & !(IN_CHUNKS | OF_MEMBER)) as usize;
+        if is_member && (is_wide || items != 1) {
+            return Err(Malformed);
+        }
         let reads = reader.take(items.checked_mul(size).ok_or(Malformed)?)?;
         let emitted = reader.bytes()?;
         let mut each = Reader::new(emitted);
@@ -190,7 +206,12 @@ impl<'a> Trace<'a> {
             each.bytes()?;
         }
         let whole = &start[..start.len() - reader.rest().len()];
-        Ok(Self { output: Output { fingerprint, place }, reads, is_wide, emitted, whole })
+        Ok(Self { output: Output { fingerprint, place }, reads, is_wide, is_member, emitted, whole })
+    }
+
+    /// Returns what a member of a component has read: the component's output.
+    pub fn component(&self) -> Option<Read> {
+        self.reads().next().filter(|_| self.is_member)
     }
 
     /// Whether the trace names chunks instead of reads.

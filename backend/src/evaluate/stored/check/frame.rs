@@ -12,7 +12,7 @@ use crate::persist::Persistence;
 use crate::persist::pending::{Known, load_older};
 use crate::persist::stored_trace::{LoadedChunk, StoredTrace};
 use crate::persist::wide::CleanChunks;
-use larder_storage::record::{Chunk, Read};
+use larder_storage::record::{Chunk, Read, component_function};
 use larder_storage::{Digest, TaskKey};
 
 /// A task under verification.
@@ -40,6 +40,10 @@ pub(super) struct Frame {
     pub(super) has_asked: bool,
     /// There is no way to a node of it.
     pub(super) is_unknown: bool,
+    /// The member by which a component is entered.
+    entry: Option<TaskKey>,
+    /// The kinds of traces that have raced.
+    tried: Vec<Option<Digest>>,
 }
 
 struct Racer {
@@ -78,7 +82,25 @@ impl Frame {
             first_out: None,
             has_asked: false,
             is_unknown: false,
+            entry: None,
+            tried: Vec::new(),
         }
+    }
+
+    /// Begins with a task that another one has read. None if what it has read is lost.
+    pub(super) fn read_by(
+        persistence: &Persistence,
+        reader: Option<TaskKey>,
+        task: TaskKey,
+        mut known: Known,
+    ) -> Option<Self> {
+        let entry = reader.filter(|_| known.origin.function == Some(component_function()));
+        if let Some(entry) = entry {
+            let traces = std::mem::take(&mut known.traces).into_iter();
+            let enter = |trace: StoredTrace| trace.entered_at(&persistence.store, task, entry);
+            known.traces = traces.map(enter).collect::<Option<_>>()?;
+        }
+        Some(Self { entry, ..Self::new(task, known) })
     }
 
     /// Begins with a task whose current trace is known to hold.
@@ -100,7 +122,7 @@ impl Frame {
                 continue;
             }
             let Some(leader) = self.racing.first_mut() else {
-                if self.load_others(persistence) {
+                if self.load_others(persistence) || self.race_others() {
                     continue;
                 }
                 return Next::NotFound;
@@ -186,7 +208,9 @@ impl Frame {
             self.at += 1;
         }
         self.load_older(persistence);
-        let racing = (0..self.known.traces.len()).filter(|trace| !self.out.contains(trace));
+        let kind = self.kind();
+        let racing = (0..self.known.traces.len())
+            .filter(|trace| !self.out.contains(trace) && self.kind_of(*trace) == kind);
         self.racing = racing.map(Racer::new).filter_map(|racer| self.agrees(persistence, racer)).collect();
         !self.racing.is_empty()
     }
@@ -201,12 +225,57 @@ impl Frame {
             let is_new = !self.holds(older.digest);
             is_new.then(|| load_older(&persistence.store, self.task, older)).flatten()
         });
-        let new: Vec<_> =
-            now.traces.into_iter().filter(|trace| !self.holds(trace.digest())).chain(older).collect();
+        let new: Vec<_> = now
+            .traces
+            .into_iter()
+            .filter(|trace| !self.holds(trace.digest()))
+            .chain(older)
+            .filter_map(|trace| self.entered(persistence, trace))
+            .collect();
         self.known.traces.extend(new);
-        let racing = (before..self.known.traces.len()).map(Racer::new);
-        self.racing = racing.filter_map(|racer| self.agrees(persistence, racer)).collect();
+        if self.kind().is_some() {
+            // They are of tasks by themselves, and race anew.
+            self.tried.push(None);
+            self.agreed.clear();
+            (self.at, self.differed) = (0, None);
+        }
+        let new = (before..self.known.traces.len()).filter(|trace| self.kind_of(*trace).is_none());
+        let racing: Vec<_> = new.map(Racer::new).collect();
+        self.racing = racing.into_iter().filter_map(|racer| self.agrees(persistence, racer)).collect();
         !self.racing.is_empty()
+    }
+
+    /// Of which component a trace is. A task that has come to one component or another, or to none, has read what cannot be compared.
+    fn kind_of(&self, trace: usize) -> Option<Digest> {
+        self.known.traces[trace].trace().component().map(|read| read.key)
+    }
+
+    /// Whether a component is looked at.
+    pub(super) fn is_component(&self) -> bool {
+        self.known.origin.function == Some(component_function())
+    }
+
+    /// The kind of the traces that race.
+    pub(super) fn kind(&self) -> Option<Digest> {
+        self.tried.last().copied().unwrap_or_else(|| self.kind_of(0))
+    }
+
+    /// Begins with traces of another kind, if there are any.
+    fn race_others(&mut self) -> bool {
+        let kind = self.kind();
+        if !self.tried.contains(&kind) {
+            self.tried.push(kind);
+        }
+        let mut others = (0..self.known.traces.len()).map(|trace| self.kind_of(trace));
+        let Some(next) = others.find(|kind| !self.tried.contains(kind)) else { return false };
+        self.tried.push(next);
+        self.agreed.clear();
+        (self.at, self.differed) = (0, None);
+        self.racing = (0..self.known.traces.len())
+            .filter(|trace| !self.out.contains(trace) && self.kind_of(*trace) == next)
+            .map(Racer::new)
+            .collect();
+        true
     }
 
     /// Loads the older traces.
@@ -220,7 +289,8 @@ impl Frame {
             let mut missing = false;
             for older in older {
                 if !self.holds(older.digest) {
-                    let loaded = load_older(&persistence.store, self.task, &older);
+                    let loaded = load_older(&persistence.store, self.task, &older)
+                        .and_then(|loaded| self.entered(persistence, loaded));
                     missing |= loaded.is_none();
                     self.known.traces.extend(loaded);
                 }
@@ -233,10 +303,19 @@ impl Frame {
             };
             for trace in now.traces {
                 if !self.holds(trace.trace().digest()) {
-                    self.known.traces.push(trace);
+                    let trace = self.entered(persistence, trace);
+                    self.known.traces.extend(trace);
                 }
             }
             older = now.older;
+        }
+    }
+
+    /// A trace as it is seen by the member that a component is entered by.
+    fn entered(&self, persistence: &Persistence, trace: StoredTrace) -> Option<StoredTrace> {
+        match self.entry {
+            Some(entry) => trace.entered_at(&persistence.store, self.task, entry),
+            None => Some(trace),
         }
     }
 
