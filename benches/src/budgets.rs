@@ -9,6 +9,7 @@ mod hits;
 mod identity;
 mod kept;
 mod ports;
+mod shared;
 mod space;
 mod storage;
 mod wide;
@@ -63,6 +64,9 @@ pub const ALL: &[Budget] = &[
     Budget { name: "inputs-gone", measure: kept::inputs_gone },
     Budget { name: "store-peak", measure: kept::store_peak },
     Budget { name: "store-size", measure: kept::store_size },
+    Budget { name: "shared-cold", measure: shared::shared_cold },
+    Budget { name: "shared-stale", measure: shared::shared_stale },
+    Budget { name: "shared-off", measure: shared::shared_off },
     Budget { name: "identity", measure: identity::identity },
     Budget { name: "keyed", measure: identity::keyed },
     Budget { name: "ports", measure: ports::ports },

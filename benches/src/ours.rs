@@ -24,6 +24,7 @@ pub mod damaged;
 pub mod identity;
 pub mod kept;
 pub mod reopened;
+pub mod shared;
 pub mod stored;
 pub mod wide;
 

@@ -10,7 +10,7 @@ use crate::verdict::{Check, Verdict};
 use crate::work::{Work, trace};
 
 /// The median of the ratios of two lanes, sample by sample.
-fn ratio(mut one: Lane, mut other: Lane, rounds: usize) -> f64 {
+pub(super) fn ratio(mut one: Lane, mut other: Lane, rounds: usize) -> f64 {
     _ = (one(), other());
     let mut ratios: Vec<f64> = (0..rounds).map(|_| one().cost / other().cost).collect();
     ratios.sort_unstable_by(f64::total_cmp);

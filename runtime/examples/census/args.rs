@@ -26,6 +26,11 @@ Options:
       --no-cache   Keep no results between runs
       --base DIR   Keep and report paths relative to DIR, which holds all PATHs: a cache made
                    so counts for an equal tree at another place. Nothing above DIR is read
+      --shared PLACE       Use results that others have pushed to PLACE, a folder. Needs --base, and
+                           a build with the feature `shared` [default: $LARDER_SHARED]
+      --shared-mode MODE   off, read or write; a writer signs with $LARDER_SHARED_SIGNING_KEY
+                           [default: $LARDER_SHARED_MODE, or read]
+      --shared-trust KEY   Use what KEY has signed; may be repeated [default: $LARDER_SHARED_TRUST]
       --plain      Run without any memoization, to compare with
   -h, --help       Print this help
 
@@ -46,6 +51,22 @@ pub struct Args {
     pub base: Option<PathBuf>,
     pub memoization: Memoization,
     pub threads: Threads,
+    pub shared: Shared,
+}
+
+/// A cache that machines share, as the command line names it. What it does not name, the environment does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shared {
+    pub place: Option<String>,
+    pub mode: Option<SharedMode>,
+    pub trust: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedMode {
+    Off,
+    Read,
+    Write,
 }
 
 /// How many threads parse. Without memoization there is one.
@@ -112,6 +133,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
         base: None,
         memoization: Memoization::Larder,
         threads: Threads::PerProcessor,
+        shared: Shared::default(),
     };
     let mut paths = Vec::new();
     let mut list = false;
@@ -130,6 +152,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             Long("cache") if args.cache == Cache::Nowhere => return Err(contradiction()),
             Long("cache") => args.cache = Cache::At(parser.value()?.into()),
             Long("base") => args.base = Some(parser.value()?.into()),
+            Long("shared") => args.shared.place = Some(parser.value()?.parse()?),
+            Long("shared-mode") => args.shared.mode = Some(shared_mode(&parser.value()?)?),
+            Long("shared-trust") => args.shared.trust.push(parser.value()?.parse()?),
             Value(path) if path == "-" => list = true,
             Value(path) if path.is_empty() => return Err("an empty PATH names nothing".into()),
             Value(path) => paths.push(path.into()),
@@ -139,6 +164,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
     if args.base.is_some() && args.memoization == Memoization::Plain {
         return Err("--base and --plain exclude each other".into());
     }
+    if args.shared.place.is_some() {
+        if !cfg!(feature = "shared") {
+            return Err("--shared needs a build with `--features shared`".into());
+        }
+        if args.base.is_none() || args.cache == Cache::Nowhere {
+            return Err("--shared needs --base and a cache: paths have to mean the same on all machines".into());
+        }
+    }
     args.paths = match (list, paths.is_empty()) {
         (true, false) => return Err("a list on standard input and a PATH exclude each other".into()),
         (true, true) => Paths::FromStandardInput,
@@ -146,6 +179,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
         (false, true) => Paths::Given(vec![this_workspace()]),
     };
     Ok(Request::Census(args))
+}
+
+fn shared_mode(mode: &std::ffi::OsStr) -> Result<SharedMode, lexopt::Error> {
+    match mode.to_str() {
+        Some("off") => Ok(SharedMode::Off),
+        Some("read") => Ok(SharedMode::Read),
+        Some("write") => Ok(SharedMode::Write),
+        _ => Err("--shared-mode is off, read or write".into()),
+    }
 }
 
 fn contradiction() -> lexopt::Error {

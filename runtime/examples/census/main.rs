@@ -86,7 +86,12 @@ fn census(args: &Args, roots: &Roots) -> ExitCode {
     }
     let mut program = Program { census, roots: &asked, view: View::new(args, roots), timing: args.timing };
     let outcome = match args.mode {
-        Mode::Once => program.step(),
+        Mode::Once => {
+            let outcome = program.step();
+            #[cfg(feature = "shared")]
+            program.census.share();
+            outcome
+        }
         Mode::Watch => match watch::Changes::below(roots) {
             Ok(changes) => program.watch(&changes),
             Err(error) => {

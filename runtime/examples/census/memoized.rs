@@ -42,6 +42,15 @@ impl Census {
         self.0.progress(["parse_file"])
     }
 
+    /// Pushes what is new, if this run is to, and tells the traffic with the cache that machines share. None without one.
+    #[cfg(feature = "shared")]
+    pub fn share(&self) -> Option<String> {
+        let pushed = self.0.flush_shared(std::time::Duration::from_secs(60));
+        let stats = self.0.shared_stats()?;
+        let failed = pushed.err().map(|error| format!(", not pushed: {error}")).unwrap_or_default();
+        Some(format!("shared: {stats}{failed}"))
+    }
+
     /// The work of the task functions so far.
     pub fn stats(&self) -> Stats {
         self.0.stats()

@@ -59,6 +59,16 @@ impl Census {
         }
     }
 
+    /// Ends the run's part in the cache that machines share, if it has one, and tells what it was.
+    #[cfg(feature = "shared")]
+    pub fn share(&self) {
+        if let Census::Memoized { census, .. } = self
+            && let Some(told) = census.share()
+        {
+            eprintln!("{told}");
+        }
+    }
+
     /// The report of `roots` as they are now.
     pub fn step(&mut self, roots: &Roots) -> Step {
         let start = Instant::now();

@@ -8,6 +8,8 @@ mod counts;
 mod incremental;
 mod moved;
 mod program;
+#[cfg(feature = "shared")]
+mod shared;
 mod stored;
 mod watched;
 
@@ -77,7 +79,8 @@ impl Tree {
 fn census() -> Command {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", "census", "--manifest-path"]);
+        let features = if cfg!(feature = "shared") { "shared" } else { "" };
+        build.args(["build", "--quiet", "--example", "census", "--features", features, "--manifest-path"]);
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.args((!cfg!(debug_assertions)).then_some("--release"));
         assert!(build.status().unwrap().success(), "{build:?}");

@@ -22,6 +22,8 @@ enum Step {
     Remove { second: bool, file: usize },
     /// A machine runs, and may push.
     Run { second: bool, writes: bool },
+    /// A machine runs, and asks for each task that it does not know in the other one's store.
+    Ask { second: bool },
     /// A machine loses its store.
     Lose { second: bool },
     /// Some items of the cache go.
@@ -39,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(both, second, file, words)| Step::Edit { both, second, file, words }),
         1 => (any::<bool>(), file).prop_map(|(second, file)| Step::Remove { second, file }),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(second, writes)| Step::Run { second, writes }),
+        3 => any::<bool>().prop_map(|second| Step::Ask { second }),
         1 => any::<bool>().prop_map(|second| Step::Lose { second }),
         1 => any::<u8>().prop_map(|seed| Step::Evict { seed }),
         1 => any::<u8>().prop_map(|seed| Step::Tamper { seed }),
@@ -71,6 +74,19 @@ impl Machine {
         let words = |path| std::fs::read_to_string(path).unwrap().split_whitespace().count();
         files.map(|file| words(file.unwrap().path())).sum()
     }
+
+    /// A runtime's life: its values are right, also after an edit, and its store is sound.
+    fn live(&self, runtime: &Runtime) {
+        assert_eq!(run(runtime).0, self.expected());
+        let storage = runtime.stats().storage.unwrap();
+        assert!(!storage.distrusted);
+        assert_eq!(storage.rejected.total(), 0);
+        self.write(0, 9);
+        runtime.refresh().unwrap();
+        assert_eq!(run(runtime).0, self.expected());
+        let report = runtime.storage_report().unwrap().unwrap();
+        assert!(report.damage.is_empty(), "{:?}", report.damage);
+    }
 }
 
 fn history(steps: Vec<Step>) {
@@ -95,17 +111,12 @@ fn history(steps: Vec<Step>) {
                 let machine = &machines[usize::from(second)];
                 let shared = Shared::new(Through(engine.clone()), namespace.clone()).trust(key.public());
                 let shared = if writes { shared.writer(key.clone()) } else { shared };
-                let runtime = machine.builder().shared(shared).build();
-                assert_eq!(run(&runtime).0, machine.expected());
-                let storage = runtime.stats().storage.unwrap();
-                assert!(!storage.distrusted);
-                assert_eq!(storage.rejected.total(), 0);
-                // And in the middle of its life.
-                machine.write(0, 9);
-                runtime.refresh().unwrap();
-                assert_eq!(run(&runtime).0, machine.expected());
-                let report = runtime.storage_report().unwrap().unwrap();
-                assert!(report.damage.is_empty(), "{:?}", report.damage);
+                machine.live(&machine.builder().shared(shared).build());
+            }
+            Step::Ask { second } => {
+                let (machine, other) = (&machines[usize::from(second)], &machines[usize::from(!second)]);
+                let remote = Arc::new(Fake::over(&other.store).asking_singly());
+                machine.live(&machine.builder().remote(remote).build());
             }
             Step::Lose { second } => machines[usize::from(second)].store = MemoryStorage::new(),
             Step::Evict { seed } => engine.inner.tamper(|name, bytes| {

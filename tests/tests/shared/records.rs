@@ -59,6 +59,18 @@ fn with_an_empty_store_single_tasks_are_asked_for_where_it_is_worthwhile() {
     }
 }
 
+/// Nothing of the tasks is stored here, so that the store has no mark of its own to tell that what comes is to be verified.
+#[test]
+fn with_an_empty_store_what_the_other_machine_had_otherwise_is_not_used() {
+    let (writer, reader) = (Machine::with_files(FILES), Machine::with_files(FILES));
+    writer.write(3, 500);
+    writer.run_alone();
+    let remote = Arc::new(Fake::over(&writer.store).asking_singly());
+    let (page, bodies, _) = reader.run_with(&remote);
+    assert_eq!((page, bodies), (4950, 3));
+    assert_eq!(reader.run_alone(), (page, 0));
+}
+
 #[test]
 fn a_hit_asks_for_nothing() {
     let machine = Machine::with_files(3);

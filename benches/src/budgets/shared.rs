@@ -1,0 +1,50 @@
+//! The cost of a shared cache, and what it is worth.
+
+use super::bounded::ratio;
+use super::storage::{median, ours};
+use crate::ours::{LARDER, shared};
+use crate::verdict::{Check, Verdict};
+
+pub(super) fn shared_cold() -> Verdict {
+    let mut verdict = Verdict::on("shared-cold");
+    let rounds = ours(|| (0..5).map(|_| shared::cold()).collect::<Vec<_>>());
+    let gain =
+        rounds.as_ref().map(|rounds| median(rounds.iter().map(|round| round.without / round.with)));
+    let what = "1,000 files with bodies of 1 ms on a cold machine, with a filled cache against without";
+    verdict.check(Check::at_least(what, gain, 10.0, "x"));
+    let bodies = rounds.as_ref().map(|rounds| rounds.iter().map(|round| round.bodies).sum::<u64>() as f64);
+    verdict.check(Check::at_most("bodies run with it", bodies, 0.0, "bodies"));
+    if let Some(rounds) = &rounds {
+        verdict.figure(LARDER.name, "with it", median(rounds.iter().map(|round| round.with)) * 1e3, "ms");
+        verdict.figure(
+            LARDER.name,
+            "without it",
+            median(rounds.iter().map(|round| round.without)) * 1e3,
+            "ms",
+        );
+    }
+    verdict
+}
+
+pub(super) fn shared_stale() -> Verdict {
+    let mut verdict = Verdict::on("shared-stale");
+    let stale = ours(shared::stale);
+    let of = |value: fn(&shared::Stale) -> u64| stale.as_ref().map(|stale| value(stale) as f64);
+    let what = "round trips for all that is stale, of 1,000 files one in a hundred changed";
+    verdict.check(Check::at_most(what, of(|stale| stale.trips), 2.0, "trips"));
+    verdict.check(Check::at_most("bodies run", of(|stale| stale.bodies), 0.0, "bodies"));
+    verdict
+}
+
+pub(super) fn shared_off() -> Verdict {
+    let mut verdict = Verdict::on("shared-off");
+    for (what, lane) in [
+        ("a hit", shared::hits as fn(bool) -> crate::lane::Lane),
+        ("a hit in the store", shared::stored_hits),
+    ] {
+        // A cache that is there and not asked costs at least what none costs.
+        let ratio = ours(|| ratio(lane(true), lane(false), 31));
+        verdict.check(Check::at_most(format!("{what}, with a shared cache against without"), ratio, 1.05, "x"));
+    }
+    verdict
+}
