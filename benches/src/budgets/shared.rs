@@ -8,8 +8,7 @@ use crate::verdict::{Check, Verdict};
 pub(super) fn shared_cold() -> Verdict {
     let mut verdict = Verdict::on("shared-cold");
     let rounds = ours(|| (0..5).map(|_| shared::cold()).collect::<Vec<_>>());
-    let gain =
-        rounds.as_ref().map(|rounds| median(rounds.iter().map(|round| round.without / round.with)));
+    let gain = rounds.as_ref().map(|rounds| median(rounds.iter().map(|round| round.without / round.with)));
     let what = "1,000 files with bodies of 1 ms on a cold machine, with a filled cache against without";
     verdict.check(Check::at_least(what, gain, 10.0, "x"));
     let bodies = rounds.as_ref().map(|rounds| rounds.iter().map(|round| round.bodies).sum::<u64>() as f64);
@@ -44,7 +43,12 @@ pub(super) fn shared_off() -> Verdict {
     ] {
         // A cache that is there and not asked costs at least what none costs.
         let ratio = ours(|| ratio(lane(true), lane(false), 31));
-        verdict.check(Check::at_most(format!("{what}, with a shared cache against without"), ratio, 1.05, "x"));
+        verdict.check(Check::at_most(
+            format!("{what}, with a shared cache against without"),
+            ratio,
+            1.05,
+            "x",
+        ));
     }
     verdict
 }

@@ -170,7 +170,11 @@ impl Full {
     fn open(&self) -> Runtime {
         let storage = RedbStorage::open(self.folder.path().join("store")).expect("the store is free");
         let builder = Runtime::builder().storage(storage);
-        if self.shares { builder.shared(shared(MemoryEngine::new(), &key())).build() } else { builder.build() }
+        if self.shares {
+            builder.shared(shared(MemoryEngine::new(), &key())).build()
+        } else {
+            builder.build()
+        }
     }
 }
 

@@ -169,7 +169,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             return Err("--shared needs a build with `--features shared`".into());
         }
         if args.base.is_none() || args.cache == Cache::Nowhere {
-            return Err("--shared needs --base and a cache: paths have to mean the same on all machines".into());
+            return Err(
+                "--shared needs --base and a cache: paths have to mean the same on all machines".into()
+            );
         }
     }
     args.paths = match (list, paths.is_empty()) {
