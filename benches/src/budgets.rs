@@ -8,6 +8,7 @@ mod executing;
 mod hits;
 mod identity;
 mod kept;
+mod packs;
 mod ports;
 mod shared;
 mod space;
@@ -70,5 +71,9 @@ pub const ALL: &[Budget] = &[
     Budget { name: "identity", measure: identity::identity },
     Budget { name: "keyed", measure: identity::keyed },
     Budget { name: "ports", measure: ports::ports },
+    Budget { name: "shared-trips", measure: packs::shared_trips },
+    Budget { name: "shared-import", measure: packs::shared_import },
+    Budget { name: "shared-bytes", measure: packs::shared_bytes },
+    Budget { name: "shared-hostile", measure: packs::shared_hostile },
     Budget { name: "size", measure: space::size },
 ];

@@ -23,6 +23,7 @@ pub mod cutoff;
 pub mod damaged;
 pub mod identity;
 pub mod kept;
+pub mod packs;
 pub mod reopened;
 pub mod shared;
 pub mod stored;
