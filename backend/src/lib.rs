@@ -29,7 +29,7 @@ pub use entry::identity::{CodeIdentity, Identity};
 pub use entry::keyed::{KeyList, Keyed};
 /// Explanations of runs.
 pub mod explanation {
-    pub use crate::entry::explanation::{Confirmation, Explanation, State, Step, Storing};
+    pub use crate::entry::explanation::{Confirmation, Explanation, SharedOrigin, State, Step, Storing};
     pub use crate::graph::cause::Happening;
 }
 pub use entry::memory::{FunctionMemory, KnownTask, MemoryUse, Swept};

@@ -10,18 +10,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use larder_storage::record::{
-    InputRecord, NewChunks, NewReads, NewTask, NewTrace, SourceKind, SourceRecord, TaskRecord, Trace, WIDE,
-    cut_into_chunks, read_since,
+    InputRecord, NewChunks, NewReads, NewTask, NewTrace, PulledRecord, SourceKind, SourceRecord, TaskRecord,
+    Trace, WIDE, cut_into_chunks, read_since,
 };
 use larder_storage::{
     BackingStorage, Delivery, Digest, Group, Guarded, Opening, ReadFailure, StorageError, StoreIdentity,
     Table, WriteBehind, WriteBehindOptions, open_store,
 };
 
-use crate::ShareError;
 use crate::export::is_below_base;
 use crate::pack::{Pack, PackedTask, PackedTrace};
 use crate::wire::Malformed;
+use crate::{Manifest, ShareError};
 
 /// Counts of the tasks that were offered, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,8 +98,11 @@ impl Importer {
     }
 
     /// Remembers that all of a manifest has come.
-    pub(crate) fn note_pulled(&mut self, name: &str, manifest: [u8; 32]) {
-        self.group.pulled(name, &manifest);
+    pub(crate) fn note_pulled(&mut self, name: &str, manifest: &Manifest, list: [u8; 32]) {
+        let since = manifest.signed_at.duration_since(std::time::SystemTime::UNIX_EPOCH);
+        let signed_at = since.unwrap_or_default().as_secs();
+        let (generation, signer) = (self.generation, &*manifest.signer);
+        self.group.pulled(name, PulledRecord { list, generation, signed_at, signer });
     }
 
     /// Takes a pack in, which may be of the code of `any` build. `false` if it makes no sense; what came before that stays.

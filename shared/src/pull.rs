@@ -68,10 +68,19 @@ pub fn pull_new(
 ) -> Result<Option<Pulled>, ShareError> {
     let mut client = Client::new(engine, until);
     let manifest = manifest::read(&mut client, namespace, name, trust)?;
-    if read_pulled(&Guarded::new(storage.clone()), name) == Some(manifest.digest) {
+    let mut buffer = Vec::new();
+    let pulled = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
+    if pulled.is_some_and(|pulled| pulled.list == list_for(&manifest, build)) {
         return Ok(None);
     }
     pull_packs(client, (namespace, name), manifest, storage, Some(build)).map(Some)
+}
+
+/// Names what a build takes of a manifest: another build finds other packs in it.
+fn list_for(manifest: &Manifest, build: Digest) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&manifest.digest).update(&build.to_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 fn pull_packs(
@@ -111,7 +120,7 @@ fn pull_packs(
         }
     }
     if client.counts.rejected.is_empty() {
-        importer.note_pulled(name, manifest.digest);
+        importer.note_pulled(name, &manifest, list_for(&manifest, build));
     }
     let taken = importer.finish()?;
     Ok(Pulled {

@@ -59,7 +59,9 @@ pub(crate) fn explain(local: &Local, node: NodeRef) -> Explanation {
         cut_off: names(&verified.cut_off),
     });
     let stored = storing(local, node, state);
-    Explanation { task, state, records_causes, steps, omitted, verified, stored, other_code }
+    let persistence = local.engine().persistence();
+    let shared = persistence.and_then(|persistence| persistence.shared_origin(node));
+    Explanation { task, state, records_causes, steps, omitted, verified, stored, shared, other_code }
 }
 
 fn state_of(node: NodeRef) -> State {

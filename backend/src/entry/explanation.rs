@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use crate::graph::cause::{Happening, Outcome};
 use crate::graph::reason::Reason;
 use crate::graph::task_name::{Fingerprint, TaskId};
+pub use crate::persist::elsewhere::SharedOrigin;
 
 /// Why a task has run last, down to the input or the source that had changed; and why it is not stored, if it is not.
 ///
@@ -30,6 +31,8 @@ pub struct Explanation {
     pub verified: Option<Confirmation>,
     /// Whether the task is stored.
     pub stored: Storing,
+    /// Who has computed the value, if that was another machine (feature `shared`).
+    pub shared: Option<SharedOrigin>,
     /// Identities of other code of the function whose result of this call is in the store: it is not used.
     pub other_code: Vec<Fingerprint>,
 }

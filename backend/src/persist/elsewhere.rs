@@ -22,7 +22,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashSet;
@@ -30,8 +30,12 @@ use rustc_hash::FxHashSet;
 use super::counts::Count;
 use super::stored_trace::PlacedChunk;
 use super::{LeafState, PendingChange, Persistence, StoredTrace};
+use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::Seen;
-use larder_storage::record::{ForeignLeaf, ForeignTask, NewReads, decode_reads, members_of, source_key};
+use larder_storage::record::{
+    ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
+};
 use larder_storage::{Digest, Group, TaskKey};
 
 /// Records that other machines have stored.
@@ -49,6 +53,21 @@ pub trait Remote: Send + Sync + 'static {
     fn stored(&self, task: TaskKey) {
         _ = task;
     }
+
+    /// Returns by which key the record of a task that has come was signed, and when.
+    fn signed(&self, task: TaskKey) -> Option<SharedOrigin> {
+        _ = task;
+        None
+    }
+}
+
+/// The origin of a value that another machine has computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedOrigin {
+    /// The name of the key that has signed it.
+    pub by: String,
+    /// When it was signed.
+    pub at: SystemTime,
 }
 
 /// Traffic with other machines' records.
@@ -217,6 +236,28 @@ impl Persistence {
             _ = self.writer.flush();
             self.pending.prune(self.writer.committed());
         }
+    }
+
+    /// Returns the origin of a stored value, if another machine has computed it. For people who ask; it reads the task's record.
+    #[cold]
+    pub(crate) fn shared_origin(&self, node: NodeRef) -> Option<SharedOrigin> {
+        let task = TaskKey(Persisted::of(node).filter(|persisted| persisted.is_stored)?.key?);
+        let known = self.pending.known(&self.store, task, |_| true)?;
+        let current = known.traces.first()?.digest();
+        if let Some(elsewhere) = &self.elsewhere
+            && elsewhere.came.lock().contains(&(task.0, current))
+        {
+            return catch_unwind(AssertUnwindSafe(|| elsewhere.remote.signed(task))).ok().flatten();
+        }
+        let mut origin = None;
+        for_each_pulled(&self.store, |list| {
+            let came_with_it = [0, list.generation].contains(&known.origin.generation);
+            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(list.signed_at));
+            if let (true, Some(at)) = (came_with_it, at) {
+                origin = Some(SharedOrigin { by: list.signer.to_owned(), at });
+            }
+        });
+        origin
     }
 
     /// Merges what has come into the store. Returns the tasks among its reads of which nothing is known here, and adds them to `asked`.

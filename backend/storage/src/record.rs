@@ -42,7 +42,9 @@ pub(super) use self::function::{is_lossy_key, is_versioned_key};
 pub use self::function::{lossy_key, versioned_key};
 pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{Merged, TaskOp, merge_task};
-pub use self::meta::{MetaRecord, SinceRecord, read_pulled, read_since, stored_build};
+pub use self::meta::{
+    MetaRecord, PulledRecord, SinceRecord, for_each_pulled, read_pulled, read_since, stored_build,
+};
 pub(super) use self::meta::{PULLED, SINCE, SOURCES, STORE, SourceSet, pulled_key};
 pub use self::source::{InputRecord, SourceKind, SourceRecord, source_key};
 pub use self::stamp::Stamp;

@@ -179,7 +179,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Meta if is_lossy_key(key) => {
             other(FunctionRecord::decode(payload).is_ok_and(|function| lossy_key(function.id()) == key))
         }
-        Table::Meta if key.starts_with(super::record::PULLED) => other(payload.len() == 32),
+        Table::Meta if key.starts_with(super::record::PULLED) => {
+            other(super::record::PulledRecord::decode(payload).is_ok())
+        }
         Table::Meta if is_versioned_key(key) => {
             other(FunctionRecord::decode(payload).is_ok_and(|function| versioned_key(function.id()) == key))
         }

@@ -1,10 +1,11 @@
 //! The link of a runtime to its shared cache: packs in, packs and records out, and what is counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::inspect::StoreReader;
 use larder_backend::storage::record::ForeignTask;
 use larder_backend::storage::{BackingStorage, Digest, TaskKey};
@@ -25,6 +26,8 @@ pub(crate) struct Link {
 struct State {
     stats: SharedStats,
     rejected: BTreeMap<String, u64>,
+    /// The keys that have signed the records that came.
+    origins: HashMap<TaskKey, Signed>,
     /// Tasks that have run and whose records have not been written.
     ran: HashSet<TaskKey>,
 }
@@ -117,10 +120,15 @@ impl Link {
     }
 
     pub(super) fn note_origins(&self, found: &[(ForeignTask, Signed)]) {
-        if let Some((_, signed)) = found.first() {
-            let stats = &mut self.state().stats;
-            stats.signed.get_or_insert((signed.by.clone(), signed.at));
+        let mut state = self.state();
+        for (task, signed) in found {
+            state.origins.insert(task.key(), signed.clone());
         }
+    }
+
+    pub(super) fn origin(&self, task: TaskKey) -> Option<SharedOrigin> {
+        let signed = self.state().origins.get(&task).cloned()?;
+        Some(SharedOrigin { by: signed.by.into(), at: signed.at })
     }
 
     pub(super) fn failed(&self, error: &SharedError) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use larder_backend::Remote;
+use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::record::ForeignTask;
 use larder_shared::fetch;
@@ -36,6 +37,10 @@ impl Remote for Link {
         let Some(usual) = usual else { return false };
         // Before the first call a round trip on a fast network is assumed.
         usual >= TIMES * self.breaker.usual().unwrap_or(Duration::from_millis(1))
+    }
+
+    fn signed(&self, task: TaskKey) -> Option<SharedOrigin> {
+        self.origin(task)
     }
 
     fn stored(&self, task: TaskKey) {

@@ -128,6 +128,53 @@ fn what_nobody_trusted_has_signed_is_not_used() {
 }
 
 #[test]
+fn packs_are_pulled_anew_for_another_build() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(3));
+    let new = |machine: &Machine, shared| machine.builder().code_identity("new").shared(shared).build();
+    let (page, _) = cache.write(&ci);
+    let next = Machine::with_files(3);
+    run(&new(&next, cache.shared().writer(cache.key.clone())));
+    // Both builds' packs are in the list by now. This machine uses the old program first.
+    let laptop = Machine::with_files(3);
+    assert_eq!(cache.read(&laptop).1, 0);
+    assert_eq!(run(&new(&laptop, cache.shared())), (page, 0));
+}
+
+#[test]
+fn an_explanation_says_who_has_computed_a_value() {
+    let (cache, ci) = (Cache::new(), Machine::with_files(3));
+    cache.write(&ci);
+    let laptop = Machine::with_files(3);
+    let who = |runtime: &Runtime, dir: &str| {
+        // Only what has a value has an origin.
+        runtime.run(|| total(dir));
+        runtime.explain(|| total(dir)).shared.map(|origin| origin.by)
+    };
+    // From packs, in the process that has pulled them, and in the next one.
+    for _ in 0..2 {
+        let runtime = laptop.builder().shared(cache.shared()).build();
+        run(&runtime);
+        assert_eq!(who(&runtime, "src").as_deref(), Some("ci"));
+        let text = runtime.explain(|| total("src")).to_string();
+        assert!(text.contains("its value came from the shared cache, written by ci at 2"), "{text}");
+    }
+    // From a record.
+    let runtime = laptop.builder().shared(cache.shared()).build();
+    run(&runtime);
+    ci.write(1, 9);
+    cache.write(&ci);
+    laptop.write(1, 9);
+    runtime.refresh().unwrap();
+    assert_eq!(run(&runtime).1, 0);
+    assert_eq!(who(&runtime, "src").as_deref(), Some("ci"));
+    // And its own.
+    laptop.write(1, 10);
+    runtime.refresh().unwrap();
+    run(&runtime);
+    assert_eq!(who(&runtime, "src"), None);
+}
+
+#[test]
 fn a_reader_writes_nothing() {
     let (cache, machine) = (Cache::new(), Machine::with_files(3));
     cache.read(&machine);

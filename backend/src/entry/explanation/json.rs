@@ -42,6 +42,7 @@ impl Explanation {
             ("omitted", Value::Number(self.omitted as u64)),
             ("verified", self.verified.as_ref().map_or(Value::Null, Confirmation::value)),
             ("stored", self.stored.value()),
+            ("shared", self.shared.as_ref().map_or(Value::Null, shared)),
             (
                 "other_code",
                 Value::List(self.other_code.iter().map(|code| fingerprint(Some(*code))).collect()),
@@ -54,6 +55,11 @@ impl Serialize for Explanation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value().serialize(serializer)
     }
+}
+
+fn shared(origin: &super::SharedOrigin) -> Value {
+    let at = origin.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Value::Map(vec![("by", text(&origin.by)), ("at", Value::Number(u64::try_from(at).unwrap_or(u64::MAX)))])
 }
 
 impl Step {

@@ -1,6 +1,7 @@
 //! Explanations for a terminal.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use super::{Explanation, Happening, State, Step, Storing};
 use crate::graph::cause::{Cause, Outcome};
@@ -27,10 +28,38 @@ impl fmt::Display for Explanation {
             State::NoValue | State::Current => {}
         }
         self.storing(f)?;
+        if let Some(shared) = &self.shared {
+            write!(
+                f,
+                "\nits value came from the shared cache, written by {} at {}",
+                shared.by,
+                Utc(shared.at)
+            )?;
+        }
         for code in &self.other_code {
             write!(f, "\nthe store has a result of this call by other code of the function ({code:.8})")?;
         }
         Ok(())
+    }
+}
+
+/// A moment as `2026-11-27 18:30:00 UTC`.
+struct Utc(SystemTime);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+        // Years begin with March, so that a leap day is the last one; 400 of them have 146,097 days, and 0000-03-01 is 719,468 before 1970.
+        let (era, of_era) = ((days + 719_468) / 146_097, (days + 719_468) % 146_097);
+        let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let month = (5 * of_year + 2) / 153;
+        let (day, month) =
+            (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+        let year = era * 400 + year + u64::from(month <= 2);
+        let (hours, minutes, seconds) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+        write!(f, "{year}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02} UTC")
     }
 }
 

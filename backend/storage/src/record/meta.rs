@@ -16,7 +16,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::wire::{Malformed, Put, Reader};
-use super::super::{Digest, ENVELOPE_VERSION, Guarded, Table};
+use super::super::{Digest, ENVELOPE_VERSION, Guarded, Table, Visit};
 use super::NotARecord;
 
 pub(in super::super) const STORE: &[u8] = b"store";
@@ -138,10 +138,57 @@ pub(crate) fn pulled_key(name: &str) -> Vec<u8> {
     key
 }
 
-/// Returns the digest of the list of shared results of this name that has been put into a store as a whole last.
-pub fn read_pulled(store: &Guarded, name: &str) -> Option<[u8; 32]> {
-    let mut buffer = Vec::new();
-    store.get(Table::Meta, &pulled_key(name), &mut buffer)?.try_into().ok()
+/// A list of shared results that has been put into a store as a whole.
+///
+/// ```text
+/// at "pulled " and the digest of the list's name:
+/// 32      digest of the list, and of the build that it was pulled for
+/// 8       generation of the tasks that came with it
+/// 8       when it was signed, in seconds from 1970 on
+/// length  name of the key that has signed it (UTF-8)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulledRecord<'a> {
+    /// The digest of the list, and of the build.
+    pub list: [u8; 32],
+    /// The generation of the tasks that came with it, but for those of functions that declare a version.
+    pub generation: u64,
+    /// When it was signed, in seconds from 1970 on.
+    pub signed_at: u64,
+    /// The name of the key that has signed it.
+    pub signer: &'a str,
+}
+
+impl<'a> PulledRecord<'a> {
+    pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.list);
+        out.u64(self.generation);
+        out.u64(self.signed_at);
+        out.extend_from_slice(self.signer.as_bytes());
+    }
+
+    /// Reads the record that `payload` is.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, NotARecord> {
+        let mut reader = Reader::new(payload);
+        let list = reader.take(32)?.try_into().map_err(|_| NotARecord)?;
+        let (generation, signed_at) = (reader.u64()?, reader.u64()?);
+        let signer = std::str::from_utf8(reader.rest()).map_err(|_| NotARecord)?;
+        Ok(Self { list, generation, signed_at, signer })
+    }
+}
+
+/// Returns what a store tells of the list of shared results of this name that has been put into it last.
+pub fn read_pulled<'b>(store: &Guarded, name: &str, buffer: &'b mut Vec<u8>) -> Option<PulledRecord<'b>> {
+    PulledRecord::decode(store.get(Table::Meta, &pulled_key(name), buffer)?).ok()
+}
+
+/// Runs `each` for all lists of shared results that have been put into a store.
+pub fn for_each_pulled(store: &Guarded, mut each: impl FnMut(PulledRecord<'_>)) {
+    // Of a store that fails nothing is known.
+    _ = store.scan(Table::Meta, PULLED, |_, payload| {
+        PulledRecord::decode(payload).into_iter().for_each(&mut each);
+        Visit::Continue
+    });
 }
 
 /// Since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.

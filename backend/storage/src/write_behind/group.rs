@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::record::{
-    ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, SinceRecord, SourceRecord,
-    TaskOp, lossy_key, pulled_key, versioned_key,
+    ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord, SinceRecord,
+    SourceRecord, TaskOp, lossy_key, pulled_key, versioned_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -210,9 +210,9 @@ impl Group {
         self.batch.seal(Table::Meta, crate::record::SINCE, |out| record.encode_into(out));
     }
 
-    /// All that a list of shared results names has been put into the store; `list` is its digest.
-    pub fn pulled(&mut self, name: &str, list: &[u8; 32]) {
-        self.batch.seal(Table::Meta, &pulled_key(name), |out| out.extend_from_slice(list));
+    /// All that a list of shared results names has been put into the store.
+    pub fn pulled(&mut self, name: &str, list: PulledRecord<'_>) {
+        self.batch.seal(Table::Meta, &pulled_key(name), |out| list.encode_into(out));
     }
 
     /// This run writes to the store: its build and its generation.
