@@ -88,7 +88,7 @@ pub(crate) enum SharedCommand {
 /// Where results are shared.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The folder that results are shared in.
+    /// The folder that results are shared in, or `redis://HOST` if the command was built with the feature `redis`.
     pub(crate) at: String,
     /// Whose results they are, as `acme/census`. Different programs have different namespaces.
     #[arg(long, short, default_value = "default")]

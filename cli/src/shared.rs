@@ -1,12 +1,12 @@
 //! `larder shared`: results that travel between machines.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use larder_shared::{
-    FolderEngine, Manifest, Namespace, Rejection, ShareError, SharedEngine, SharedKey, SigningKey, Skipped,
-    Trust, TrustedKey, list, pull, push,
+    Manifest, Namespace, Rejection, ShareError, SharedEngine, SharedKey, SigningKey, Skipped, Trust,
+    TrustedKey, engine_at, list, pull, push,
 };
 use larder_storage::RedbOptions;
 use larder_storage::inspect::InspectError;
@@ -167,19 +167,8 @@ impl Place {
     }
 }
 
-/// A folder, by its path or as a `file:` URL.
 fn engine(at: &str) -> Result<Box<dyn SharedEngine>, CliError> {
-    let folder = match at.split_once("://") {
-        None => PathBuf::from(at),
-        Some(("file", path)) => PathBuf::from(path),
-        Some((scheme, _)) => {
-            return Err(CliError::Usage(format!(
-                "`{}://` is no engine of this command: name a folder",
-                escaped(scheme.as_bytes())
-            )));
-        }
-    };
-    Ok(Box::new(FolderEngine::new(folder)))
+    engine_at(at).map_err(|rule| CliError::Usage(rule.to_owned()))
 }
 
 fn trusted(args: &SharedTrust) -> Result<Trust, CliError> {

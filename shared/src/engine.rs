@@ -26,6 +26,18 @@ pub trait SharedEngine: Send + Sync + 'static {
     }
 }
 
+impl<E: SharedEngine + ?Sized> SharedEngine for Box<E> {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        (**self).get(keys, until)
+    }
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        (**self).put(items, how, until)
+    }
+    fn limits(&self) -> Limits {
+        (**self).limits()
+    }
+}
+
 /// The fate of an item that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

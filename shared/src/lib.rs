@@ -23,6 +23,7 @@
 
 mod bounds;
 mod client;
+pub mod conformance;
 mod engine;
 mod envelope;
 mod error;
@@ -34,9 +35,12 @@ mod keys;
 mod manifest;
 mod memory;
 mod pack;
+mod place;
 mod pull;
 mod push;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod wire;
 
 pub use self::bounds::{
@@ -51,6 +55,9 @@ pub use self::key::{Kind, Namespace, SharedKey};
 pub use self::keys::{KeyError, SigningKey, Trust, TrustedKey};
 pub use self::manifest::{Manifest, PackEntry};
 pub use self::memory::MemoryEngine;
+pub use self::place::engine_at;
 pub use self::pull::{Pulled, list, pull, pull_new};
 pub use self::push::{Pushed, push};
 pub use self::record::{Fetched, Published, Signed, fetch, publish};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisEngine;

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use larder_shared::{
-    FolderEngine, KeyError, Namespace, SharedEngine, SharedKey, SigningKey, Trust, TrustedKey,
-};
+use larder_shared::{KeyError, Namespace, SharedEngine, SharedKey, SigningKey, Trust, TrustedKey, engine_at};
 
 /// A shared cache, as a runtime uses it. See [`StoredBuilder::shared`](crate::StoredBuilder::shared).
 ///
@@ -107,7 +105,7 @@ impl Shared {
     ///
     /// | variable | holds |
     /// |---|---|
-    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL |
+    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL; `redis://HOST` with the feature `shared-redis` |
     /// | `LARDER_SHARED_MODE` | `off`, `read` (default) or `write` |
     /// | `LARDER_SHARED_TRUST` | public keys, with spaces or commas between them |
     /// | `LARDER_SHARED_SIGNING_KEY` | the secret key of a writer; or `LARDER_SHARED_SIGNING_KEY_FILE` |
@@ -134,19 +132,13 @@ impl Shared {
         }
     }
 
-    /// Names the engine by a text, as programs get it from their users: a path, or a `file:` URL.
+    /// Names the engine by a text, as programs get it from their users: a path, a `file:` URL, or with the feature `shared-redis` one of Redis.
     ///
     /// # Errors
     /// If there is no engine for such a URL.
     pub fn at(place: &str, namespace: Namespace) -> Result<Self, EnvError> {
-        if let Some(folder) = place.strip_prefix("file://") {
-            return Ok(Self::new(FolderEngine::new(folder), namespace));
-        }
-        if place.contains("://") {
-            // Not repeated: it may hold a password.
-            return Err(EnvError::of("LARDER_SHARED", "this build has no engine for URLs of that kind"));
-        }
-        Ok(Self::new(FolderEngine::new(place), namespace))
+        let engine = engine_at(place).map_err(|rule| EnvError::of("LARDER_SHARED", rule))?;
+        Ok(Self::new(engine, namespace))
     }
 
     /// Trusts keys, with spaces or commas between them.
