@@ -9,7 +9,7 @@ use crate::{Kind, Namespace, Put, SharedEngine, SharedError, SharedKey};
 /// Of an engine that cannot keep what is there (`Put::IfAbsent`), it is checked only that one of the two items stays.
 ///
 /// # Errors
-/// What is wrong, in a sentence.
+/// The fault, in a sentence.
 pub fn check(engine: &dyn SharedEngine, name: &str) -> Result<(), String> {
     let namespace = Namespace::new(&format!("conformance/{name}")).map_err(str::to_owned)?;
     let key = |text: &str| SharedKey::of(&namespace, Kind::Pack, blake3::hash(text.as_bytes()).as_bytes());

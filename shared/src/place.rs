@@ -5,7 +5,7 @@ use crate::{FolderEngine, SharedEngine};
 /// Returns the engine that a text names: a folder by its path or `file:` URL, and Redis by `redis:` URL with the feature `redis`. Nothing is connected yet.
 ///
 /// # Errors
-/// What is wrong with the text. It is not repeated, since it may hold a password.
+/// The fault of the text. The text is not repeated, since it may hold a password.
 pub fn engine_at(place: &str) -> Result<Box<dyn SharedEngine>, &'static str> {
     let folder = match place.split_once("://") {
         None => place,

@@ -9,7 +9,7 @@ use ::redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, cmd};
 
 use crate::{Limits, Put, SharedEngine, SharedError, SharedKey};
 
-/// Keeps bytes in Redis or Valkey, by `MGET` and `SET`. What the server drops, by expiry or because it is full, is a miss.
+/// Keeps bytes in Redis or Valkey, by `MGET` and `SET`. An item that the server drops, by expiry or because it is full, is a miss.
 ///
 /// Connections are kept for the next call. A call is made once: nothing is retried, but for a connection that the server has closed meanwhile.
 pub struct RedisEngine {

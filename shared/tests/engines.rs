@@ -1,4 +1,4 @@
-//! The engines that ship do what the trait says. That of Redis is tried where `redis-server` is installed (`ci/shared-servers.sh`).
+//! The engines that ship keep to the trait. The one for Redis is tried where `redis-server` is installed (`ci/shared-servers.sh`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 

@@ -122,7 +122,7 @@ fn share(engine: &MemoryEngine, storage: Arc<dyn BackingStorage>) -> u64 {
         .tasks
 }
 
-/// What sharing costs, and comes to.
+/// The costs of sharing, and its outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
     /// Tasks that were shared.
