@@ -20,6 +20,8 @@ pub(crate) struct Link {
     storage: Arc<dyn BackingStorage>,
     pub(super) breaker: Breaker,
     state: Mutex<State>,
+    /// The process that has made it. One that is forked off has not run what it would push.
+    process: u32,
 }
 
 #[derive(Default)]
@@ -39,7 +41,7 @@ impl Link {
     /// Pulls the packs of the ref into the store, unless they are there already, and links to the cache.
     pub(crate) fn open(config: Shared, storage: Arc<dyn BackingStorage>, build: Digest) -> Arc<Self> {
         let breaker = Breaker::new(config.patience, config.budget);
-        let link = Self { config, storage, breaker, state: Mutex::default() };
+        let link = Self { config, storage, breaker, state: Mutex::default(), process: std::process::id() };
         // An engine that panics is one that does not work.
         let pulled = catch_unwind(AssertUnwindSafe(|| link.pull(build)));
         match pulled {
@@ -157,6 +159,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         // No caller is left to be told. The store keeps what was not pushed, for the next push.
         let within = self.config.at_the_end;
         _ = catch_unwind(AssertUnwindSafe(|| self.push(within)));
