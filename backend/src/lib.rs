@@ -121,7 +121,7 @@ pub mod task_fn {
     pub use crate::call::weigh::{NoWeight, Weight};
     pub use crate::entry::abilities::*;
     pub use crate::graph::task_fn::{
-        Definition, RawTaskFn, Site, TaskFn, Written, instance_of, name_of, type_id, type_id_of,
+        Definition, RawTaskFn, Sharing, Site, TaskFn, Written, instance_of, name_of, type_id, type_id_of,
     };
 }
 

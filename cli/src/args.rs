@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Gives back free space in the file. The program that owns the store must not run.
     Compact(CompactArgs),
+    /// Says why results of this machine are of no use on another one, and what to do about it. Exit code 1 if there is a reason.
+    Doctor(DoctorArgs),
     /// Takes results to other machines, and from them: `push`, `pull`, `ls`, `keygen`.
     #[command(subcommand)]
     Shared(SharedCommand),
@@ -50,6 +52,15 @@ pub(crate) enum Command {
     /// Prints the manual page, in roff.
     #[command(hide = true)]
     Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    /// The store of the other machine, or what `larder doctor --json` has printed there. Without it, only what keeps results here is told.
+    #[arg(long)]
+    pub(crate) against: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@
 
 mod args;
 mod diff;
+mod doctor;
 mod error;
 mod explain;
 mod graph;
@@ -67,6 +68,7 @@ fn run(command: &Command, out: &mut Out) -> Result<Outcome, CliError> {
         Command::Diff(args) => diff::run(&open(&args.before)?, &open(&args.after)?, args, out),
         Command::Gc(args) => shrink::gc(args, out),
         Command::Compact(args) => shrink::compact(&args.store, out),
+        Command::Doctor(args) => doctor::run(args, out),
         Command::Shared(command) => shared::run(command, out),
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),

@@ -211,6 +211,12 @@ fn options(task: &Task<'_>) -> TokenStream {
         let written = written(task);
         calls.extend(generated!(.version(#version).written(#written)));
     }
+    if options.shared.is_some() {
+        calls.extend(generated!(.sharing(#p::Sharing::Builds)));
+    }
+    if options.local.is_some() {
+        calls.extend(generated!(.sharing(#p::Sharing::Local)));
+    }
     if options.volatile.is_some() {
         calls.extend(generated!(.volatile()));
     }

@@ -20,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) secret_args: Option<Span>,
     pub(crate) keep: Option<Span>,
     pub(crate) last_good: Option<Span>,
+    pub(crate) shared: Option<Span>,
+    pub(crate) local: Option<Span>,
     pub(crate) fleeting: Option<Span>,
     pub(crate) eq: Option<Expr>,
     pub(crate) version: Option<Expr>,
@@ -36,9 +38,11 @@ pub(crate) struct Options {
 }
 
 /// Every option, in the order of the documentation; those with an example of a value need one.
-const KNOWN: [(&str, Option<&str>); 23] = [
+const KNOWN: [(&str, Option<&str>); 25] = [
     ("transient", None),
     ("version", Some("1")),
+    ("shared", None),
+    ("local", None),
     ("no_eq", None),
     ("eq", Some("same_meaning")),
     ("skip_unused", None),
@@ -63,7 +67,7 @@ const KNOWN: [(&str, Option<&str>); 23] = [
 ];
 
 /// Pairs that cannot stand together, with the reason.
-const CONTRADICTIONS: [(&str, &str, &str); 12] = [
+const CONTRADICTIONS: [(&str, &str, &str); 15] = [
     ("no_eq", "eq", "one says not to compare results, the other how to compare them; keep one"),
     (
         "transient",
@@ -84,6 +88,17 @@ const CONTRADICTIONS: [(&str, &str, &str); 12] = [
         "no_errors",
         "keep_if",
         "`no_errors` is `keep_if = Result::is_ok`; say all that is to be kept in one `keep_if`",
+    ),
+    (
+        "shared",
+        "local",
+        "one says that other builds are given the results, the other that no other machine is; keep one",
+    ),
+    ("transient", "shared", "nothing of this function is stored, so there is nothing to share; keep one"),
+    (
+        "transient",
+        "local",
+        "nothing of this function is stored, so nothing leaves the machine; leave `local` out",
     ),
     ("fleeting", "lru", "`fleeting` is `lru = 0`; keep one"),
     ("fleeting", "keep", "one says that no output stays in memory, the other that all do; keep one"),
@@ -184,6 +199,8 @@ impl Options {
             "secret_args" => &mut self.secret_args,
             "keep" => &mut self.keep,
             "last_good" => &mut self.last_good,
+            "shared" => &mut self.shared,
+            "local" => &mut self.local,
             "fleeting" => &mut self.fleeting,
             _ => unreachable!("`{name}` is listed as a flag in `KNOWN`"),
         }
@@ -210,6 +227,14 @@ impl Options {
 
 fn contradictions(seen: &[Ident], errors: &mut Errors) {
     let find = |name: &str| seen.iter().find(|ident| *ident == name);
+    if let Some(shared) = find("shared").filter(|_| find("version").or(find("transient")).is_none()) {
+        errors.at(
+            shared,
+            "`shared` gives results to other builds, which know this function by its version: write `version = 1, shared`; with the same \
+             build all stored functions are shared without it"
+                .to_owned(),
+        );
+    }
     if let Some(last_good) = find("last_good").filter(|_| find("no_errors").or(find("keep_if")).is_none()) {
         errors.at(
             last_good,

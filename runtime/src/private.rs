@@ -10,8 +10,8 @@ pub mod v1 {
     pub use larder_backend::slot::OwnedMagicAny;
     pub use larder_backend::task_fn::{
         Cutoff, Definition, Describe, Exactly, Handle, Lossless, NoDebug, NoEq, NoHandle, NoRecall, NoReturn,
-        NoShow, NoWeight, RawTaskFn, Recall, Show, Signed, Site, TaskFn, Total, Weight, Written, first_of,
-        instance_of, name_of, type_id_of,
+        NoShow, NoWeight, RawTaskFn, Recall, Sharing, Show, Signed, Site, TaskFn, Total, Weight, Written,
+        first_of, instance_of, name_of, type_id_of,
     };
     pub use larder_backend::{
         Emitted, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task, boxed, call,

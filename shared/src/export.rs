@@ -83,7 +83,7 @@ impl Export {
             skipped: Skipped::default(),
         };
         let functions = reader.functions()?;
-        for function in functions.values().filter(|function| !function.is_lossy) {
+        for function in functions.values().filter(|function| !function.is_lossy && !function.is_local) {
             export.functions.insert(function.id, function.clone());
         }
         reader.leaves(|leaf| {
@@ -178,7 +178,7 @@ impl Export {
     /// Keeps of a task what can be shared; all that it has read has been judged.
     fn judge(&mut self, mut task: ExportedTask, index: &HashMap<Digest, usize>, places: &[Place]) -> Place {
         let mut is_of_any_build =
-            self.functions.get(&task.function).is_some_and(|function| function.is_versioned);
+            self.functions.get(&task.function).is_some_and(|function| function.is_shared);
         let mut why = Why::Incomplete;
         let mut fits = |trace: &ExportedTrace| {
             for read in &trace.reads {
@@ -246,6 +246,16 @@ enum Place {
     Open,
     Shared { is_of_any_build: bool },
     Dropped(Why),
+}
+
+/// Returns why results that have read a source or variable stay on their machine, if they do.
+#[must_use]
+pub fn stays_here(kind: SourceKind, name: &[u8]) -> Option<&'static str> {
+    match shares(kind, name).err()? {
+        Why::AbsolutePath => Some("it is an absolute path, or one above the base"),
+        Why::Secret => Some("it is named like a secret"),
+        Why::Incomplete => None,
+    }
 }
 
 /// Whether a leaf means the same on another machine, and may be named there.

@@ -109,7 +109,7 @@ impl Importer {
     pub(crate) fn take(&mut self, pack: &Pack<'_>, of: Of) -> Result<bool, ShareError> {
         for function in &pack.functions {
             match of {
-                Of::AnyBuild => self.group.versioned_function(function),
+                Of::AnyBuild => self.group.shared_function(function),
                 Of::ThisBuild => self.group.function(function),
             }
         }

@@ -11,6 +11,21 @@ pub struct Namespace {
 /// A namespace is made of letters, digits, `.`, `_`, `-` and single slashes between these.
 const RULE: &str = "a namespace is made of letters, digits, `.`, `_` and `-`, with `/` between parts";
 
+/// Returns the platform that results are of, as a line: they are of use on machines with the same one.
+#[must_use]
+pub fn platform() -> String {
+    let head = larder_storage::record::MetaRecord::own(larder_storage::Digest(0), 0);
+    format!(
+        "larder shared platform 1: {:?} {} {} {} {} {}",
+        head.order,
+        head.pointer,
+        head.format,
+        head.codec,
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )
+}
+
 impl Namespace {
     /// Makes a namespace of a text such as `acme/census`.
     ///
@@ -25,16 +40,7 @@ impl Namespace {
         if text.len() > 200 || !text.split('/').all(is_fine) {
             return Err(RULE);
         }
-        let head = larder_storage::record::MetaRecord::own(larder_storage::Digest(0), 0);
-        let platform = format!(
-            "larder shared platform 1: {:?} {} {} {} {} {}",
-            head.order,
-            head.pointer,
-            head.format,
-            head.codec,
-            std::env::consts::ARCH,
-            std::env::consts::OS
-        );
+        let platform = platform();
         let digest = blake3::hash(platform.as_bytes()).to_hex();
         Ok(Self { text: format!("{text}/{}", &digest[..16]).into() })
     }

@@ -49,9 +49,9 @@ pub use self::bounds::{
 pub use self::client::{Counts, Rejection};
 pub use self::engine::{Limits, Put, SharedEngine};
 pub use self::error::{ShareError, SharedError};
-pub use self::export::Skipped;
+pub use self::export::{Skipped, stays_here};
 pub use self::folder::FolderEngine;
-pub use self::key::{Kind, Namespace, SharedKey};
+pub use self::key::{Kind, Namespace, SharedKey, platform};
 pub use self::keys::{KeyError, SigningKey, Trust, TrustedKey};
 pub use self::manifest::{Manifest, PackEntry};
 pub use self::memory::MemoryEngine;

@@ -396,19 +396,19 @@ fn a_key_is_read_back_and_never_printed() {
     assert!(larder_shared::TrustedKey::parse(&format!("x:{}", "00".repeat(32))).is_err());
 }
 
-#[task_fn(version = 1)]
+#[task_fn(version = 1, shared)]
 fn versioned(n: u32) -> u32 {
     ran(format!("versioned {n}"));
     n + 1
 }
 
-#[task_fn(version = 1)]
+#[task_fn(version = 1, shared)]
 fn over_versioned(n: u32) -> u32 {
     ran(format!("over_versioned {n}"));
     versioned(n) * 2
 }
 
-#[task_fn(version = 1)]
+#[task_fn(version = 1, shared)]
 fn over_unversioned(n: u32) -> u32 {
     ran(format!("over_unversioned {n}"));
     leaf(n) + over_versioned(n)
@@ -522,4 +522,43 @@ fn a_pull_that_is_cut_off_leaves_a_sound_store() {
     let second = MemoryStorage::new();
     second.faults().fail_all(Operation::Commit);
     assert!(try_take(&engine, &trust, Arc::new(second)).is_err());
+}
+
+#[task_fn(version = 1)]
+fn not_shared(n: u32) -> u32 {
+    ran(format!("not_shared {n}"));
+    n
+}
+
+#[task_fn(local)]
+fn local(n: u32) -> u32 {
+    ran(format!("local {n}"));
+    n
+}
+
+#[task_fn]
+fn over_local(n: u32) -> u32 {
+    ran(format!("over_local {n}"));
+    local(n)
+}
+
+#[test]
+fn versions_are_shared_with_the_same_build_alone_unless_they_say_so_and_what_is_local_stays() {
+    let here = tree(1);
+    let open_as = |code: &str, store: &MemoryStorage| {
+        Runtime::builder().base(here.path()).storage(store.clone()).code_identity(code).build()
+    };
+    let (engine, first) = (MemoryEngine::new(), MemoryStorage::new());
+    open_as("old", &first).run(|| (not_shared(1), over_local(1)));
+    let pushed = share(&engine, &first);
+    assert_eq!((pushed.tasks, pushed.packs), (1, 1));
+    let second = MemoryStorage::new();
+    open_as("new", &second).run(|| words(Path::new("src/000.txt")));
+    assert_eq!(take(&engine, &second).imported, 0);
+    take_ran();
+    open_as("new", &second).run(|| not_shared(1));
+    let third = MemoryStorage::new();
+    assert_eq!(take(&engine, &third).imported, 1);
+    open_as("old", &third).run(|| (not_shared(1), over_local(1)));
+    assert_eq!(take_ran(), ["local 1", "not_shared 1", "over_local 1"]);
 }

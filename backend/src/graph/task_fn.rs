@@ -18,9 +18,9 @@ use crate::call::args::Key;
 use crate::graph::node::Node;
 
 pub(crate) use self::part::SelectPart;
-pub use self::raw::RawTaskFn;
 use self::raw::{Cycle, Show, Step};
 pub(crate) use self::raw::{Erased, LeafChange, Ran, Stepped};
+pub use self::raw::{RawTaskFn, Sharing};
 use self::shims::{
     call_body, describe, expires, first_step, initial, is_uncached, key_returns, resolve, run, run_into_twin,
     run_leaf, run_stepped, same, weigh,
@@ -134,6 +134,13 @@ impl<K, O> TaskFn<K, O> {
             let erased = unsafe { std::mem::transmute::<Describe<K>, unsafe fn()>(describe) };
             self.raw.describe = Some(Erased(erased));
         }
+        self
+    }
+
+    /// Says which other machines are given its results.
+    #[must_use]
+    pub const fn sharing(mut self, sharing: Sharing) -> Self {
+        self.raw.sharing = sharing;
         self
     }
 
@@ -259,6 +266,7 @@ impl<K: Key, O: Send + Sync + 'static> TaskFn<K, O> {
             resolve: None,
             uncached_if: None,
             last_good: false,
+            sharing: Sharing::Build,
             uncached_shim: is_uncached::<K, O>,
             key_returns: None,
             key_shim: key_returns::<K, O>,

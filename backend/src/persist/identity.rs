@@ -17,7 +17,7 @@ use self::code::Code;
 use self::names::Names;
 pub(crate) use self::objects::build_identity;
 use crate::graph::reason::Reason;
-use crate::graph::task_fn::RawTaskFn;
+use crate::graph::task_fn::{RawTaskFn, Sharing};
 use larder_storage::record::{FunctionRecord, lossy_key};
 use larder_storage::{Digest, FunctionId, Group, Guarded, Table, Visit};
 
@@ -311,9 +311,10 @@ impl Functions {
     pub(crate) fn announce(&self, index: u32, group: &mut Group) {
         let Some(named) = self.known.get(index) else { return };
         if !named.announced.load(Relaxed) && !named.announced.swap(true, Relaxed) {
-            match named.task_fn.version {
-                Some(_) => group.versioned_function(&named.record()),
-                None => group.function(&named.record()),
+            match named.task_fn.sharing {
+                Sharing::Builds => group.shared_function(&named.record()),
+                Sharing::Local => group.local_function(&named.record()),
+                Sharing::Build => group.function(&named.record()),
             }
         }
     }

@@ -38,7 +38,7 @@ pub use self::preview::{is_printable, preview};
 #[cfg(feature = "redb")]
 pub use self::shrink::{collect, compact};
 pub use self::task::{KeyPrefix, StoredTask};
-use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key, is_versioned_key};
+use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key, is_sharing_key};
 use super::{
     BackingStorage, Digest, FunctionId, Guarded, Operation, ReadFailure, Rejected, RejectedCounts,
     StorageError, StoreReport, Table, Visit, verify_store,
@@ -83,8 +83,10 @@ pub struct StoredFunction {
     pub code: Digest,
     /// Whether its values do not come back as they were, so that nothing of it is used.
     pub is_lossy: bool,
-    /// Whether it declares a version, so that other builds have it as well.
-    pub is_versioned: bool,
+    /// Whether other builds are given its results: `#[task_fn(version = N, shared)]`.
+    pub is_shared: bool,
+    /// Whether its results stay on their machine: `#[task_fn(local)]`.
+    pub is_local: bool,
 }
 
 impl StoreReader {
@@ -174,7 +176,8 @@ impl StoreReader {
                         path: record.path.into(),
                         code: record.code,
                         is_lossy: false,
-                        is_versioned: false,
+                        is_shared: false,
+                        is_local: false,
                     };
                     functions.insert(id, function);
                 }
@@ -183,13 +186,14 @@ impl StoreReader {
             Visit::Continue
         })?;
         self.scan(Table::Meta, &[], |key, payload| {
-            let (is_lossy, is_versioned) = (is_lossy_key(key), is_versioned_key(key));
-            if (is_lossy || is_versioned)
+            let (is_lossy, (is_shared, is_local)) = (is_lossy_key(key), is_sharing_key(key));
+            if (is_lossy || is_shared || is_local)
                 && let Ok(record) = FunctionRecord::decode(payload)
                 && let Some(function) = functions.get_mut(&record.id())
             {
                 function.is_lossy |= is_lossy;
-                function.is_versioned |= is_versioned;
+                function.is_shared |= is_shared;
+                function.is_local |= is_local;
             }
             Visit::Continue
         })?;

@@ -38,8 +38,8 @@ pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};
 pub use self::foreign::{ForeignLeaf, ForeignTask, ForeignTrace};
 pub use self::function::FunctionRecord;
-pub(super) use self::function::{is_lossy_key, is_versioned_key};
-pub use self::function::{lossy_key, versioned_key};
+pub(super) use self::function::{is_lossy_key, is_sharing_key};
+pub use self::function::{local_key, lossy_key, shared_key};
 pub use self::leaves::{Leaf, read_leaves};
 pub(super) use self::merge::{Merged, TaskOp, merge_task};
 pub use self::meta::{

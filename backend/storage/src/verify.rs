@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
     Chunk, ComponentMember, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES,
-    SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_versioned_key, lossy_key, members_of,
-    read_dependents, read_leaves, versioned_key,
+    SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_sharing_key, local_key, lossy_key,
+    members_of, read_dependents, read_leaves, shared_key,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -182,8 +182,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Meta if key.starts_with(super::record::PULLED) => {
             other(super::record::PulledRecord::decode(payload).is_ok())
         }
-        Table::Meta if is_versioned_key(key) => {
-            other(FunctionRecord::decode(payload).is_ok_and(|function| versioned_key(function.id()) == key))
+        Table::Meta if is_sharing_key(key) != (false, false) => {
+            let is_own = |id| shared_key(id) == key || local_key(id) == key;
+            other(FunctionRecord::decode(payload).is_ok_and(|function| is_own(function.id())))
         }
         Table::Meta => other(MetaRecord::decode(payload).is_ok()),
         Table::Tasks => {

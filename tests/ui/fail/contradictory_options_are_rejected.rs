@@ -36,7 +36,17 @@ fn tree(x: u32) -> u32 {
     x
 }
 
+#[task_fn(shared)]
+fn of_no_version(x: u32) -> u32 {
+    x
+}
+
+#[task_fn(version = 1, shared, local)]
+fn both(x: u32) -> u32 {
+    x
+}
+
 fn main() {
     let _ = (same(&1, &1), Duration::ZERO);
-    compared(stored(timed(without_future(tree(kept(1).unwrap_or(1))))));
+    compared(stored(timed(without_future(tree(kept(of_no_version(both(1))).unwrap_or(1))))));
 }

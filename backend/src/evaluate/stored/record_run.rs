@@ -229,7 +229,7 @@ impl Persistence {
             return Err(Reason::Refused);
         }
         persisted.put(node);
-        if let Some(elsewhere) = &self.elsewhere {
+        if let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| node.task_fn.has_records()) {
             elsewhere.stored(task);
         }
         if let Some(chunks) = chunks {

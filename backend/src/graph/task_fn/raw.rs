@@ -54,6 +54,8 @@ pub struct RawTaskFn {
     pub(crate) version: Option<u32>,
     pub(crate) written: Option<Written>,
     /// How long an output may be used.
+    /// Which other machines are given its results.
+    pub(crate) sharing: Sharing,
     /// Whether an output that is not to be kept leaves one in place that was.
     pub(crate) last_good: bool,
     pub(crate) ttl: Option<fn() -> Duration>,
@@ -111,6 +113,17 @@ pub(crate) struct Stepped {
     pub(crate) round: u32,
 }
 
+/// Which other machines are given the results of a function, if there is a shared cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Those with this build.
+    Build,
+    /// Those with the same version and tokens of the function, too.
+    Builds,
+    /// None.
+    Local,
+}
+
 /// The effect of a run on the node's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
@@ -144,6 +157,15 @@ impl RawTaskFn {
         // SAFETY: this is the node's task function, whose types the shim was made for; the callers hold the claim.
         let weigh = || unsafe { (self.weight_shim)(weight, node) };
         on_enough_stack(|| catch_unwind(AssertUnwindSafe(weigh))).unwrap_or(0)
+    }
+
+    /// Whether other machines are given single results. Those of a version are found by any build, so the function has to say so.
+    pub(crate) fn has_records(&self) -> bool {
+        match self.sharing {
+            Sharing::Build => self.version.is_none(),
+            Sharing::Builds => true,
+            Sharing::Local => false,
+        }
     }
 
     /// Whether outputs may expire.

@@ -16,7 +16,7 @@ use std::any::TypeId;
 use std::hash::{Hash, Hasher};
 
 use super::{Build, objects};
-use crate::graph::task_fn::RawTaskFn;
+use crate::graph::task_fn::{RawTaskFn, Sharing};
 use larder_storage::Digest;
 
 /// A code identity.
@@ -42,7 +42,8 @@ impl Code {
                 if told >= Told::Types {
                     text.identity(task_fn.written.and_then(|written| written.instance).unwrap_or(task_fn.id));
                 }
-                if told >= Told::Text {
+                // Two branches may both have forgotten to raise the number.
+                if told >= Told::Text || task_fn.sharing == Sharing::Builds {
                     text.part(&format!("tokens {:x}", task_fn.written.map_or(0, |written| written.tokens)));
                 }
             }

@@ -11,7 +11,8 @@ use super::super::{Digest, FunctionId};
 use super::NotARecord;
 
 const LOSSY: &str = "lossy ";
-const VERSIONED: &str = "versioned ";
+const SHARED: &str = "shared ";
+const LOCAL: &str = "local ";
 
 /// Where the table of the store's own records tells that what a function stores does not come back as it was.
 pub fn lossy_key(id: FunctionId) -> Vec<u8> {
@@ -23,14 +24,19 @@ pub(crate) fn is_lossy_key(key: &[u8]) -> bool {
     key.starts_with(LOSSY.as_bytes())
 }
 
-/// Where that table tells that a function declares a version, so that other builds have it as well.
-pub fn versioned_key(id: FunctionId) -> Vec<u8> {
-    format!("{VERSIONED}{}", id.0).into_bytes()
+/// Where that table tells that other builds are given the results of a function.
+pub fn shared_key(id: FunctionId) -> Vec<u8> {
+    format!("{SHARED}{}", id.0).into_bytes()
 }
 
-/// Whether a key is one of these.
-pub(crate) fn is_versioned_key(key: &[u8]) -> bool {
-    key.starts_with(VERSIONED.as_bytes())
+/// Where that table tells that results of a function stay on their machine.
+pub fn local_key(id: FunctionId) -> Vec<u8> {
+    format!("{LOCAL}{}", id.0).into_bytes()
+}
+
+/// Whether a key is that of a function which is shared between builds, or of one which stays on its machine.
+pub(crate) fn is_sharing_key(key: &[u8]) -> (bool, bool) {
+    (key.starts_with(SHARED.as_bytes()), key.starts_with(LOCAL.as_bytes()))
 }
 
 /// A task function.

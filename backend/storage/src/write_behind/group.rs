@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::record::{
     ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord, SinceRecord,
-    SourceRecord, TaskOp, lossy_key, pulled_key, versioned_key,
+    SourceRecord, TaskOp, local_key, lossy_key, pulled_key, shared_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -195,10 +195,17 @@ impl Group {
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
-    /// Names a task function that declares a version: other builds have it, too.
-    pub fn versioned_function(&mut self, function: &FunctionRecord<'_>) {
+    /// Names a task function whose results other builds are given.
+    pub fn shared_function(&mut self, function: &FunctionRecord<'_>) {
         self.function(function);
-        let key = versioned_key(function.id());
+        let key = shared_key(function.id());
+        self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
+    }
+
+    /// Names a task function whose results stay on this machine.
+    pub fn local_function(&mut self, function: &FunctionRecord<'_>) {
+        self.function(function);
+        let key = local_key(function.id());
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
