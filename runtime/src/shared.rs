@@ -7,7 +7,7 @@
 //! a change      records of the stale tasks are asked for before the first of their bodies runs    (`remote`)
 //! the end       a writer pushes what its store holds, and records of what it has run             (`link`)
 //! ```
-//! Nothing here fails a computation: what does not come costs time, and at most [`Shared::budget`]; the [`breaker`] sees to that.
+//! Nothing here fails a computation: what does not come costs time, and at most [`Shared::budget`]; the `breaker` sees to that.
 
 mod breaker;
 mod config;

@@ -1,4 +1,4 @@
-//! A check of an engine: whether it does what [`SharedEngine`](crate::SharedEngine) says.
+//! A check of an engine: whether it does what [`SharedEngine`] says.
 
 use std::time::{Duration, Instant};
 
