@@ -262,6 +262,11 @@ fn deadlines_that_have_passed_leave_the_store() {
         runtime.flush().unwrap();
         sizes.push(store.size().unwrap());
     }
-    assert!(sizes[39] <= sizes[20], "{sizes:?}");
+    // The writer sweeps behind its batches, whenever it comes to it. One deadline would leave 66 bytes, so 19 would be seen.
+    let has_settled = (0..1000).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        store.size().unwrap() <= sizes[20]
+    });
+    assert!(has_settled, "{sizes:?}");
     take_ran();
 }
