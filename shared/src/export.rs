@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use larder_storage::inspect::{InspectError, StoreReader, StoredFunction, StoredTask};
-use larder_storage::record::{Read, SourceKind, Trace};
+use larder_storage::record::{self, ForeignTrace, SourceKind, Trace};
 use larder_storage::{Digest, FunctionId, TaskKey, Visit};
 
 use crate::bounds::{MOST_READS, MOST_TRACES, MOST_UNPACKED_BYTES};
@@ -44,16 +44,9 @@ pub(crate) struct ExportedTask {
     pub(crate) encoded_key: Box<[u8]>,
     pub(crate) function: FunctionId,
     /// The most recent one first.
-    pub(crate) traces: Vec<ExportedTrace>,
-    /// Whether it and all that it has read are of functions that declare a version.
+    pub(crate) traces: Vec<ForeignTrace>,
+    /// Whether it and all that it has read are of functions that are shared between builds.
     pub(crate) is_of_any_build: bool,
-}
-
-pub(crate) struct ExportedTrace {
-    pub(crate) fingerprint: Digest,
-    pub(crate) output: Box<[u8]>,
-    pub(crate) reads: Box<[Read]>,
-    pub(crate) emitted: Vec<(Digest, Box<[u8]>)>,
 }
 
 /// Why something is not shared.
@@ -119,8 +112,10 @@ impl Export {
         &mut self,
         reader: &StoreReader,
         task: &StoredTask,
-    ) -> Result<Vec<ExportedTrace>, InspectError> {
+    ) -> Result<Vec<ForeignTrace>, InspectError> {
         let mut traces = Vec::new();
+        // A task stands in one pack, with all its traces.
+        let mut room = MOST_UNPACKED_BYTES / 2;
         let older = reader.older_traces(task)?;
         let decoded = older.iter().filter_map(|payload| Trace::decode(payload).ok());
         for trace in [task.record().current].into_iter().chain(decoded).take(MOST_TRACES) {
@@ -131,17 +126,14 @@ impl Export {
                 self.skipped.incomplete += 1;
                 continue;
             };
-            if reads.len() > MOST_READS || output.len() + reads.len() * 36 > MOST_UNPACKED_BYTES / 2 {
+            let bytes = output.len() + reads.len() * 36;
+            if reads.len() > MOST_READS || bytes > room {
                 self.skipped.too_large += 1;
                 continue;
             }
-            let emitted = trace.emitted().map(|emitted| (emitted.channel, emitted.value.into())).collect();
-            traces.push(ExportedTrace {
-                fingerprint: trace.output.fingerprint,
-                output: output.into(),
-                reads: reads.into(),
-                emitted,
-            });
+            room -= bytes;
+            let emitted = trace.emitted().map(|emitted| (emitted.channel, emitted.value.to_vec())).collect();
+            traces.push(ForeignTrace { fingerprint: trace.output.fingerprint, output, reads, emitted });
         }
         Ok(traces)
     }
@@ -180,7 +172,7 @@ impl Export {
         let mut is_of_any_build =
             self.functions.get(&task.function).is_some_and(|function| function.is_shared);
         let mut why = Why::Incomplete;
-        let mut fits = |trace: &ExportedTrace| {
+        let mut fits = |trace: &ForeignTrace| {
             for read in &trace.reads {
                 let found = match (self.leaves.get(&read.key), index.get(&read.key).map(|at| places[*at])) {
                     (Some(leaf), _) => leaf.shares,
@@ -278,10 +270,7 @@ pub(crate) fn is_below_base(kind: SourceKind, name: &[u8]) -> bool {
             None => return false,
         },
     };
-    let Ok(path) = std::str::from_utf8(path) else { return false };
-    let has_drive = path.as_bytes().get(1) == Some(&b':');
-    let is_outside = path.starts_with(['/', '\\']) || has_drive || path.contains('\0');
-    !is_outside && path.split(['/', '\\']).all(|part| part != "..")
+    record::is_below_base(path)
 }
 
 /// Whether a variable is named like one whose value is a secret. Its fingerprint would let others guess it.

@@ -1,17 +1,17 @@
 //! Packs into a store: as tasks that are stale, so that each is verified by what it has read before it is used.
 //!
-//! - Results that are in the store stay: the current result of a task, whether it is stale, and the look of a leaf. A result that comes is one more of its task. An imported leaf has no stamp, so its content is read when the
-//!   store is opened.
+//! - Results that are in the store stay: the current result of a task, of which code it is, and whether it is stale. A result that comes is one
+//!   more of its task, behind that one (`Group::found`).
+//! - A leaf that is there stays as well. An imported one has no stamp, so its content is read when the store is opened.
 //! - A trace that has read what is neither in the store nor came before it is left out: nothing could tell when it changes.
-//! - Groups are committed in order, and each task stands in the group of its reads or a later one. So a process that is killed in the middle leaves a sound store,
-//!   with some of the tasks.
+//! - Groups are committed in order, and each task stands in the group of its reads or a later one. So a process that is killed in the middle
+//!   leaves a sound store, with some of the tasks.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use larder_storage::record::{
-    InputRecord, NewChunks, NewReads, NewTask, NewTrace, PulledRecord, SourceKind, SourceRecord, TaskRecord,
-    Trace, WIDE, cut_into_chunks, read_since,
+    InputRecord, NewTask, PulledRecord, SourceKind, SourceRecord, TaskRecord, read_since,
 };
 use larder_storage::{
     BackingStorage, Delivery, Digest, Group, Guarded, Opening, ReadFailure, StorageError, StoreIdentity,
@@ -19,7 +19,7 @@ use larder_storage::{
 };
 
 use crate::export::is_below_base;
-use crate::pack::{Pack, PackedTask, PackedTrace};
+use crate::pack::{Pack, PackedTask};
 use crate::wire::Malformed;
 use crate::{Manifest, ShareError};
 
@@ -53,7 +53,7 @@ const GROUP_BYTES: usize = 1 << 20;
 /// The code that the tasks of a pack are of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// Functions that declare a version, and have read such functions, perhaps of versions that are not the program's.
+    /// Functions that are shared between builds, and have read such functions, perhaps of versions that are not the program's.
     AnyBuild,
     /// The program's own.
     ThisBuild,
@@ -155,7 +155,7 @@ impl Importer {
         Ok(false)
     }
 
-    fn task(&mut self, task: &PackedTask<'_>, generation: u64) -> Result<(), StorageError> {
+    fn task(&mut self, task: &PackedTask, generation: u64) -> Result<(), StorageError> {
         let mut buffer = Vec::new();
         let found = match self.store.read(Table::Tasks, &task.key.to_bytes(), &mut buffer) {
             Ok(payload) => payload.and_then(|payload| TaskRecord::decode(payload).ok()),
@@ -180,34 +180,35 @@ impl Importer {
             self.taken.left_out += 1;
             return Ok(());
         }
-        let current = found.map(|record| record.current.digest());
-        let has = |digest: Digest| {
-            found.is_some_and(|record| {
-                record.current.digest() == digest || record.older().any(|older| older.digest == digest)
-            })
-        };
-        let mut is_new = false;
-        // The last one that is added is the current one.
-        for trace in usable.into_iter().rev() {
-            is_new |= add(&mut self.group, task, trace, generation, has);
-        }
         self.known.insert(task.key.0);
-        if !is_new {
+        let Some(record) = found else {
+            // The last one that is added is the current one.
+            for trace in usable.into_iter().rev() {
+                let encoded_key = &task.encoded_key;
+                trace.as_new(|trace| self.group.ran(&NewTask { encoded_key, generation, trace: *trace }));
+            }
+            self.group.stale(task.key);
+            self.note_imported();
+            return Ok(());
+        };
+        let has =
+            |digest| record.current.digest() == digest || record.older().any(|older| older.digest == digest);
+        usable.retain(|trace| trace.digest().is_some_and(|digest| !has(digest)));
+        if usable.is_empty() {
             self.taken.known += 1;
             return Ok(());
         }
-        if let Some(current) = current {
-            self.group.reverted(task.key, current);
-        }
-        // Whether what is here is stale, the store knows.
-        if found.is_none_or(|record| record.stale) {
-            self.group.stale(task.key);
-        }
+        // Behind what is there, whose code and staleness the store knows.
+        usable.iter().rev().for_each(|trace| self.group.found(&task.encoded_key, trace));
+        self.note_imported();
+        Ok(())
+    }
+
+    fn note_imported(&mut self) {
         self.taken.imported += 1;
         if self.group.bytes() > GROUP_BYTES {
             self.hand_over();
         }
-        Ok(())
     }
 
     fn hand_over(&mut self) {
@@ -223,31 +224,4 @@ impl Importer {
         self.writer.flush()?;
         Ok(self.taken)
     }
-}
-
-/// Adds a trace, unless it is there.
-fn add(
-    group: &mut Group,
-    task: &PackedTask<'_>,
-    trace: &PackedTrace<'_>,
-    generation: u64,
-    has: impl Fn(Digest) -> bool,
-) -> bool {
-    let (all, new);
-    let reads = if trace.reads.len() < WIDE {
-        NewReads::Here(&trace.reads)
-    } else {
-        (all, new) = cut_into_chunks(&trace.reads);
-        NewReads::Chunks { all: &all, new: NewChunks::new(&new) }
-    };
-    let trace =
-        NewTrace { fingerprint: trace.fingerprint, output: trace.output, reads, emitted: &trace.emitted };
-    let mut encoded = Vec::new();
-    trace.encode_into(&mut encoded);
-    let Ok(decoded) = Trace::decode(&encoded) else { return false };
-    if has(decoded.digest()) {
-        return false;
-    }
-    group.ran(&NewTask { encoded_key: &task.encoded_key, generation, trace });
-    true
 }

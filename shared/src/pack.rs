@@ -6,10 +6,8 @@
 mod read;
 mod write;
 
-pub(crate) use self::read::{Pack, PackedTask, PackedTrace, unpack};
+pub(crate) use self::read::{Pack, PackedTask, unpack};
 pub(crate) use self::write::{Finished, PackWriter, trace_id};
-
-use larder_storage::record::SourceKind;
 
 const VERSION: u8 = 1;
 
@@ -25,15 +23,3 @@ const LEAF_WAS: u32 = 3;
 const ELSEWHERE: u32 = u32::MAX;
 /// Numbers of tasks and leaves are smaller.
 const MOST_INDEX: usize = (1 << 30) - 1;
-
-fn kind_of(number: u8) -> Option<SourceKind> {
-    let kinds = [
-        SourceKind::Input,
-        SourceKind::File,
-        SourceKind::Directory,
-        SourceKind::Environment,
-        SourceKind::Other,
-        SourceKind::Deadline,
-    ];
-    kinds.into_iter().find(|kind| *kind as u8 == number)
-}

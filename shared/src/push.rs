@@ -57,12 +57,12 @@ pub fn push(
         _ => None,
     };
     let build = reader.head().build;
+    let mut skipped = export.skipped.clone();
     let packs = match &known {
-        Some(known) => pack(&export, build, |task| is_new(task, known)),
-        None => pack(&export, build, |_| true),
+        Some(known) => pack(&export, build, &mut skipped, |task| is_new(task, known)),
+        None => pack(&export, build, &mut skipped, |_| true),
     };
-    let mut pushed =
-        Pushed { is_base: known.is_none(), skipped: export.skipped.clone(), ..Pushed::default() };
+    let mut pushed = Pushed { is_base: known.is_none(), skipped, ..Pushed::default() };
     pushed.sequence = before.as_ref().map_or(0, |before| before.sequence);
     if packs.is_empty() && before.is_some() {
         pushed.counts = client.counts;
@@ -138,21 +138,31 @@ fn is_new(task: &ExportedTask, known: &HashSet<(Digest, Digest)>) -> bool {
 fn pack(
     export: &Export,
     build: Digest,
+    skipped: &mut Skipped,
     is_wanted: impl Fn(&ExportedTask) -> bool,
 ) -> Vec<(Finished, Digest)> {
     let mut packs = Vec::new();
     for (is_of_any_build, build) in [(true, Digest::default()), (false, build)] {
         let mut writer = PackWriter::default();
+        let mut close = |writer: &mut PackWriter| {
+            let tasks = writer.tasks();
+            match std::mem::take(writer).finish() {
+                Some(pack) => packs.push((pack, build)),
+                // That cannot be compressed to what a pack may take.
+                None => skipped.too_large += tasks as u64,
+            }
+        };
         let tasks = export.tasks.iter().filter(|task| task.is_of_any_build == is_of_any_build);
         for task in tasks.filter(|task| is_wanted(task)) {
             let Some(function) = export.functions.get(&task.function) else { continue };
-            writer.add(task, (&function.path, function.code), |key| export.leaves.get(&key));
-            if writer.len() >= PACK_BYTES {
-                packs.extend(std::mem::take(&mut writer).finish().map(|pack| (pack, build)));
+            // A large one does not take those before it along.
+            if writer.tasks() > 0 && writer.len() + task.bytes() > PACK_BYTES {
+                close(&mut writer);
             }
+            writer.add(task, (&function.path, function.code), |key| export.leaves.get(&key));
         }
-        if !writer.is_empty() {
-            packs.extend(writer.finish().map(|pack| (pack, build)));
+        if writer.tasks() > 0 {
+            close(&mut writer);
         }
     }
     packs

@@ -155,12 +155,6 @@ fn merged(mut record: ForeignTask, there: Option<ForeignTask>) -> ForeignTask {
 }
 
 fn foreign(task: &ExportedTask, export: &Export) -> ForeignTask {
-    let trace = |trace: &crate::export::ExportedTrace| ForeignTrace {
-        fingerprint: trace.fingerprint,
-        output: trace.output.to_vec(),
-        reads: trace.reads.to_vec(),
-        emitted: trace.emitted.iter().map(|(channel, value)| (*channel, value.to_vec())).collect(),
-    };
     let reads = task.traces.iter().flat_map(|trace| &trace.reads);
     let mut leaves: Vec<_> = reads
         .filter_map(|read| export.leaves.get(&read.key))
@@ -169,11 +163,7 @@ fn foreign(task: &ExportedTask, export: &Export) -> ForeignTask {
         .collect();
     leaves.sort();
     leaves.dedup();
-    ForeignTask {
-        encoded_key: task.encoded_key.to_vec(),
-        traces: task.traces.iter().map(trace).collect(),
-        leaves,
-    }
+    ForeignTask { encoded_key: task.encoded_key.to_vec(), traces: task.traces.clone(), leaves }
 }
 
 fn encode(task: TaskKey, record: &ForeignTask) -> Vec<u8> {
@@ -224,14 +214,7 @@ fn decode(payload: &[u8]) -> Result<ForeignTask, Malformed> {
     }
     let mut leaves = Vec::new();
     for _ in 0..reader.count(5, MOST_READS)? {
-        let kind = match reader.u8()? {
-            1 => SourceKind::File,
-            2 => SourceKind::Directory,
-            3 => SourceKind::Environment,
-            4 => SourceKind::Other,
-            5 => SourceKind::Deadline,
-            _ => return Err(Malformed),
-        };
+        let kind = SourceKind::of(reader.u8()?).filter(|kind| *kind != SourceKind::Input).ok_or(Malformed)?;
         let name = reader.bytes()?;
         // A name that leads out of the tree is never looked at.
         if is_below_base(kind, name) {

@@ -562,3 +562,64 @@ fn versions_are_shared_with_the_same_build_alone_unless_they_say_so_and_what_is_
     open_as("old", &third).run(|| (not_shared(1), over_local(1)));
     assert_eq!(take_ran(), ["local 1", "not_shared 1", "over_local 1"]);
 }
+
+thread_local! {
+    static SCALE: std::cell::Cell<usize> = const { std::cell::Cell::new(1) };
+}
+
+/// Its code is another one in each build.
+#[task_fn]
+fn scale() -> usize {
+    SCALE.get()
+}
+
+#[task_fn(version = 1)]
+fn scaled() -> usize {
+    scale() * words(Path::new("src/000.txt")).len()
+}
+
+#[test]
+fn a_result_over_other_code_stays_one_that_has_to_be_verified() {
+    let (here, there) = (tree(1), tree(1));
+    fs::write(here.path().join("src/000.txt"), "a b c d e").unwrap();
+    fs::write(there.path().join("src/000.txt"), "a b c").unwrap();
+    let open_as = |code: &str, base: &Path, store: &MemoryStorage| {
+        Runtime::builder().base(base).storage(store.clone()).code_identity(code).build()
+    };
+    let (first, second, engine) = (MemoryStorage::new(), MemoryStorage::new(), MemoryEngine::new());
+    assert_eq!(open_as("old", there.path(), &second).run(scaled), 3);
+    // The new program writes to the store, and does not ask for what the old one has left.
+    SCALE.set(2);
+    open_as("new", there.path(), &second).run(|| count(Path::new("src/000.txt")));
+    assert_eq!(open_as("new", here.path(), &first).run(scaled), 10);
+    share(&engine, &first);
+    take(&engine, &second);
+    assert_eq!(open_as("new", there.path(), &second).run(scaled), 6);
+    SCALE.set(1);
+}
+
+#[test]
+fn large_outputs_that_cannot_be_compressed_are_shared_or_counted() {
+    #[task_fn]
+    fn noise(seed: u64, megabytes: usize) -> Vec<u8> {
+        ran(format!("noise {seed}"));
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        (0..megabytes << 17).flat_map(|_| next()).collect()
+    }
+    let here = tree(1);
+    let (first, second, engine) = (MemoryStorage::new(), MemoryStorage::new(), MemoryEngine::new());
+    open(here.path(), &first)
+        .run(|| (0..3).map(|seed| noise(seed, 9).len()).sum::<usize>() + noise(9, 20).len());
+    take_ran();
+    let pushed = share(&engine, &first);
+    assert_eq!((pushed.tasks, pushed.skipped.too_large), (3, 1), "{pushed:?}");
+    assert_eq!(take(&engine, &second).imported, 3);
+    open(here.path(), &second).run(|| (0..3).for_each(|seed| assert_eq!(noise(seed, 9).len(), 9 << 20)));
+    assert_eq!(take_ran(), [""; 0]);
+}

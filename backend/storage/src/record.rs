@@ -29,14 +29,14 @@ mod trace;
 mod wide;
 
 pub use self::chunks::{Chunk, NewChunks, WIDE};
-pub use self::chunks::{cut as cut_into_chunks, decode as decode_reads, ends as ends_chunk, nth as nth_read};
+pub use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as nth_read};
 pub use self::component::{
     COMPONENT_PATH, ComponentMember, MemberRead, component_function, component_key, members_of,
 };
 pub(super) use self::dependents::EdgeWriter;
 pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};
-pub use self::foreign::{ForeignLeaf, ForeignTask, ForeignTrace};
+pub use self::foreign::{ForeignLeaf, ForeignTask, ForeignTrace, is_below_base};
 pub use self::function::FunctionRecord;
 pub(super) use self::function::{is_lossy_key, is_sharing_key};
 pub use self::function::{local_key, lossy_key, shared_key};

@@ -1,9 +1,9 @@
 //! Unpacking: bytes whose digest stands in a signed manifest. Still each number is checked, since a key may be stolen.
 
-use larder_storage::record::{Emitted, FunctionRecord, Read, SourceKind, source_key};
+use larder_storage::record::{ForeignTrace, FunctionRecord, Read, SourceKind, source_key};
 use larder_storage::{Digest, TaskKey};
 
-use super::{ELSEWHERE, LEAF, LEAF_WAS, TASK, TASK_WAS, VERSION, kind_of};
+use super::{ELSEWHERE, LEAF, LEAF_WAS, TASK, TASK_WAS, VERSION};
 use crate::Rejection;
 use crate::bounds::{MOST_READS, MOST_TRACES, MOST_UNPACKED_BYTES};
 use crate::manifest::PackEntry;
@@ -46,18 +46,11 @@ pub(crate) struct PackedLeaf<'a> {
 }
 
 /// A task of a pack.
-pub(crate) struct PackedTask<'a> {
+pub(crate) struct PackedTask {
     pub(crate) key: TaskKey,
     pub(crate) encoded_key: Vec<u8>,
     /// The most recent one first.
-    pub(crate) traces: Vec<PackedTrace<'a>>,
-}
-
-pub(crate) struct PackedTrace<'a> {
-    pub(crate) fingerprint: Digest,
-    pub(crate) output: &'a [u8],
-    pub(crate) reads: Vec<Read>,
-    pub(crate) emitted: Vec<Emitted<'a>>,
+    pub(crate) traces: Vec<ForeignTrace>,
 }
 
 impl<'a> Pack<'a> {
@@ -74,7 +67,7 @@ impl<'a> Pack<'a> {
         }
         let mut leaves = Vec::new();
         for _ in 0..reader.count(LEAST[1], MOST)? {
-            let kind = kind_of(reader.u8()?).ok_or(Malformed)?;
+            let kind = SourceKind::of(reader.u8()?).ok_or(Malformed)?;
             let content = Digest::from_bytes(reader.array()?);
             let name = reader.bytes()?;
             leaves.push(PackedLeaf { kind, content, name, key: source_key(kind, name) });
@@ -128,7 +121,7 @@ impl<'a> Pack<'a> {
     /// Runs `visit` for each task, in order.
     pub(crate) fn for_each<E: From<Malformed>>(
         &self,
-        mut visit: impl FnMut(PackedTask<'a>) -> Result<(), E>,
+        mut visit: impl FnMut(PackedTask) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut reader = self.body;
         for (key, _) in &self.tasks {
@@ -142,9 +135,9 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
-    fn trace(&self, reader: &mut Reader<'a>) -> Result<PackedTrace<'a>, Malformed> {
+    fn trace(&self, reader: &mut Reader<'a>) -> Result<ForeignTrace, Malformed> {
         let fingerprint = Digest::from_bytes(reader.array()?);
-        let output = reader.bytes()?;
+        let output = reader.bytes()?.to_vec();
         let count = reader.count(4, MOST_READS)?;
         let mut reads = Vec::with_capacity(count);
         for _ in 0..count {
@@ -153,9 +146,9 @@ impl<'a> Pack<'a> {
         let mut emitted = Vec::new();
         for _ in 0..reader.count(20, MOST_READS)? {
             let channel = Digest::from_bytes(reader.array()?);
-            emitted.push(Emitted { channel, value: reader.bytes()? });
+            emitted.push((channel, reader.bytes()?.to_vec()));
         }
-        Ok(PackedTrace { fingerprint, output, reads, emitted })
+        Ok(ForeignTrace { fingerprint, output, reads, emitted })
     }
 
     fn read(&self, reader: &mut Reader<'a>) -> Result<Read, Malformed> {
@@ -189,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::export::{ExportedLeaf, ExportedTask, ExportedTrace};
+    use crate::export::{ExportedLeaf, ExportedTask};
     use crate::pack::PackWriter;
 
     /// A pack of three tasks over two leaves, unpacked.
@@ -207,11 +200,11 @@ mod tests {
             TaskKey::start(function, &mut encoded_key);
             encoded_key.push(argument);
             let key = TaskKey::of(&encoded_key);
-            let trace = |fingerprint| ExportedTrace {
+            let trace = |fingerprint| ForeignTrace {
                 fingerprint: Digest(fingerprint),
-                output: vec![argument; 40].into(),
-                reads: reads.clone().into(),
-                emitted: vec![(Digest(5), Box::from(&b"told"[..]))],
+                output: vec![argument; 40],
+                reads: reads.clone(),
+                emitted: vec![(Digest(5), b"told".to_vec())],
             };
             let traces = vec![trace(1), trace(2)];
             let task = ExportedTask {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use larder_storage::record::{Read, source_key};
+use larder_storage::record::{ForeignTrace, Read, source_key};
 use larder_storage::{Digest, FunctionId, TaskKey};
 
 use super::{ELSEWHERE, LEAF, LEAF_WAS, MOST_INDEX, TASK, TASK_WAS, VERSION};
@@ -30,8 +30,9 @@ pub(crate) struct Finished {
 }
 
 impl PackWriter {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+    /// The number of its tasks.
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Its bytes so far.
@@ -137,6 +138,15 @@ pub(crate) fn trace_id(reads: &[Read]) -> Digest {
 }
 
 impl ExportedTask {
+    /// About the bytes that it takes in a pack.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_trace = |trace: &ForeignTrace| {
+            let emitted: usize = trace.emitted.iter().map(|(_, value)| value.len() + 20).sum();
+            trace.output.len() + trace.reads.len() * 36 + emitted + 28
+        };
+        self.encoded_key.len() + self.traces.iter().map(of_trace).sum::<usize>()
+    }
+
     /// The encoded arguments: what follows the function's id in the encoded key.
     fn arguments(&self) -> &[u8] {
         self.encoded_key.get(TaskKey::FUNCTION_BYTES..).unwrap_or_default()

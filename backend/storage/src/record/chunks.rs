@@ -81,22 +81,6 @@ impl Chunk {
     }
 }
 
-/// Cuts the reads of a trace into chunks, and returns these with what [`NewChunks::new`] takes.
-pub fn cut(reads: &[Read]) -> (Vec<Chunk>, Vec<u8>) {
-    let (mut all, mut new, mut start) = (Vec::new(), Vec::new(), 0);
-    for end in 1..=reads.len() {
-        if end == reads.len() || ends(end - start, reads[end - 1].key) {
-            let mut encoded = Vec::with_capacity((end - start) * READ_BYTES);
-            reads[start..end].iter().for_each(|read| read.encode_into(&mut encoded));
-            let chunk = Chunk::of(&encoded);
-            NewChunks::append(chunk, &encoded, &mut new);
-            all.push(chunk);
-            start = end;
-        }
-    }
-    (all, new)
-}
-
 /// Whether a chunk that has `len` reads ends with a read of `key`.
 pub fn ends(len: usize, key: Digest) -> bool {
     len >= LONGEST || (len >= SHORTEST && key.0.trailing_zeros() >= 8)

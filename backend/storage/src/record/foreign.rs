@@ -57,11 +57,20 @@ impl ForeignLeaf {
     #[must_use]
     pub fn is_portable(&self) -> bool {
         let is_path = matches!(self.kind, SourceKind::File | SourceKind::Directory);
-        let Ok(name) = std::str::from_utf8(&self.name) else { return false };
-        is_path && !name.is_empty() && !name.starts_with('/') && !name.contains(['\\', ':', '\0']) && {
-            !name.split('/').any(|part| part == "..")
-        }
+        is_path
+            && !self.name.is_empty()
+            && is_below_base(&self.name)
+            && !self.name.iter().any(|byte| b"\\:".contains(byte))
     }
+}
+
+/// Whether a path is relative and lies below where relative paths start: in UTF-8, without `..`, by the rules of every system.
+#[must_use]
+pub fn is_below_base(path: &[u8]) -> bool {
+    let Ok(path) = std::str::from_utf8(path) else { return false };
+    let has_drive = path.as_bytes().get(1) == Some(&b':');
+    let is_outside = path.starts_with(['/', '\\']) || has_drive || path.contains('\0');
+    !is_outside && path.split(['/', '\\']).all(|part| part != "..")
 }
 
 impl ForeignTask {
@@ -140,6 +149,14 @@ impl ForeignTrace {
             all.push(chunk);
         }
         with(&new(NewReads::Chunks { all: &all, new: NewChunks::new(&encoded) }))
+    }
+
+    /// Returns the digest by which the traces of a task are told apart.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        let mut encoded = Vec::new();
+        self.as_new(|new| new.encode_into(&mut encoded));
+        Trace::decode(&encoded).ok().map(|trace| trace.digest())
     }
 
     /// The reads, cut where those of a wide trace are.

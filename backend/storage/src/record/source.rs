@@ -35,6 +35,15 @@ pub enum SourceKind {
     Deadline = 5,
 }
 
+impl SourceKind {
+    /// Returns the kind of a number, if there is one.
+    pub fn of(number: u8) -> Option<Self> {
+        let kinds =
+            [Self::Input, Self::File, Self::Directory, Self::Environment, Self::Other, Self::Deadline];
+        kinds.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 /// The key of a source or input, in their tables and among the reads of a task.
 pub fn source_key(kind: SourceKind, name: &[u8]) -> Digest {
     let mut bytes = Vec::with_capacity(name.len() + 16);
@@ -88,14 +97,8 @@ impl<'a> SourceRecord<'a> {
     /// Reads the source that `payload` is.
     pub fn decode(payload: &'a [u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
-        let kind = match reader.u8()? {
-            1 => SourceKind::File,
-            2 => SourceKind::Directory,
-            3 => SourceKind::Environment,
-            4 => SourceKind::Other,
-            5 => SourceKind::Deadline,
-            _ => return Err(NotARecord),
-        };
+        let kind =
+            SourceKind::of(reader.u8()?).filter(|kind| *kind != SourceKind::Input).ok_or(NotARecord)?;
         let flags = reader.u8()?;
         if flags & !(STAMPED | RACY) != 0 {
             return Err(NotARecord);
