@@ -1,6 +1,6 @@
 //! The trait of an engine: what keeps the bytes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{SharedError, SharedKey};
 
@@ -56,12 +56,14 @@ pub struct Limits {
     pub item_bytes: usize,
     /// The most names in one [`SharedEngine::get`].
     pub keys: usize,
+    /// The time that one call may take while the body of a task waits for it, unless its user says otherwise.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
-    /// Any item, and 64 names.
+    /// Any item, 64 names, and a quarter of a second.
     fn default() -> Self {
-        Self { item_bytes: usize::MAX, keys: 64 }
+        Self { item_bytes: usize::MAX, keys: 64, patience: Duration::from_millis(250) }
     }
 }
 
@@ -77,6 +79,13 @@ impl Limits {
     #[must_use]
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys.max(1);
+        self
+    }
+
+    /// Sets the time for one call.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 }

@@ -21,6 +21,8 @@
 //! - Only `envelope` and `pack` look at bytes from an engine; each length is compared with a bound before anything is allocated for it.
 //! - Secrets appear in no `Debug` and in no error.
 
+#[cfg(any(feature = "s3", feature = "http"))]
+mod answer;
 mod bounds;
 mod client;
 pub mod conformance;
@@ -29,6 +31,8 @@ mod envelope;
 mod error;
 mod export;
 mod folder;
+#[cfg(feature = "http")]
+mod http;
 mod import;
 mod key;
 mod keys;
@@ -41,6 +45,10 @@ mod push;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(any(feature = "redis", feature = "s3", feature = "http"))]
+mod url;
 mod wire;
 
 pub use self::bounds::{
@@ -51,6 +59,8 @@ pub use self::engine::{Limits, Put, SharedEngine};
 pub use self::error::{ShareError, SharedError};
 pub use self::export::{Skipped, stays_here};
 pub use self::folder::FolderEngine;
+#[cfg(feature = "http")]
+pub use self::http::HttpEngine;
 pub use self::key::{Kind, Namespace, SharedKey, platform};
 pub use self::keys::{KeyError, SigningKey, Trust, TrustedKey};
 pub use self::manifest::{Manifest, PackEntry};
@@ -61,3 +71,5 @@ pub use self::push::{Pushed, push};
 pub use self::record::{Fetched, Published, Signed, fetch, publish};
 #[cfg(feature = "redis")]
 pub use self::redis::RedisEngine;
+#[cfg(feature = "s3")]
+pub use self::s3::S3Engine;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, cmd};
 
+use crate::url::{Url, is_loopback};
 use crate::{Limits, Put, SharedEngine, SharedError, SharedKey};
 
 /// Keeps bytes in Redis or Valkey, by `MGET` and `SET`. An item that the server drops, by expiry or because it is full, is a miss.
@@ -30,15 +31,13 @@ impl RedisEngine {
     /// # Errors
     /// The rule that the URL breaks. The text does not repeat the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self, &'static str> {
-        let (url, insecure) = match url.split_once('?') {
-            Some((url, "insecure=1")) => (url, true),
-            Some(_) => return Err("a URL of Redis has no parameter but `insecure=1`"),
-            None => (url, false),
-        };
-        if !url.starts_with("redis://") {
+        let parsed = Url::parse(url, &["insecure"])?;
+        let insecure = parsed.is_on("insecure")?;
+        if parsed.scheme != "redis" {
             return Err("a URL of Redis begins with `redis://`; TLS is left to a tunnel");
         }
-        let client = Client::open(url).map_err(|_| "this is no URL of Redis")?;
+        let client =
+            Client::open(format!("redis://{}", parsed.place)).map_err(|_| "this is no URL of Redis")?;
         match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, _) if insecure || is_loopback(host) => {}
             _ => return Err("a Redis that is not on this machine needs TLS by a tunnel, or `?insecure=1`"),
@@ -94,10 +93,6 @@ impl RedisEngine {
         }
         Ok(value)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn shared_error(error: RedisError) -> SharedError {

@@ -34,13 +34,14 @@ pub struct Shared {
 impl Shared {
     /// Names an engine, and the results in it that are meant: those of one program or team.
     pub fn new(engine: impl SharedEngine, namespace: Namespace) -> Self {
+        let patience = engine.limits().patience;
         Self {
             engine: Arc::new(engine),
             namespace,
             reference: "main".into(),
             trust: Trust::none(),
             writer: None,
-            patience: Duration::from_millis(250),
+            patience,
             budget: Duration::from_secs(2),
             at_the_end: Duration::from_secs(5),
         }
@@ -86,7 +87,8 @@ impl Shared {
         self
     }
 
-    /// The longest time that one look for records may take (default: 250 ms), and that all of a process may take together, packs not included
+    /// The longest time that one look for records may take (default: what the
+    /// engine says, 250 ms of most and 1 s of S3 and HTTP), and that all of a process may take together, packs not included
     /// (default: 2 s). Packs may take the latter as well.
     #[must_use]
     pub fn budget(mut self, one: Duration, all: Duration) -> Self {
@@ -105,7 +107,7 @@ impl Shared {
     ///
     /// | variable | holds |
     /// |---|---|
-    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL; `redis://HOST` with the feature `shared-redis` |
+    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL; with the features `shared-redis`, `shared-s3` and `shared-http` a URL of Redis (`redis:`), S3 (`s3:`) or HTTP (`https:`) |
     /// | `LARDER_SHARED_MODE` | `off`, `read` (default) or `write` |
     /// | `LARDER_SHARED_TRUST` | public keys, with spaces or commas between them |
     /// | `LARDER_SHARED_SIGNING_KEY` | the secret key of a writer; or `LARDER_SHARED_SIGNING_KEY_FILE` |
@@ -132,7 +134,8 @@ impl Shared {
         }
     }
 
-    /// Names the engine by a text, as programs get it from their users: a path, a `file:` URL, or with the feature `shared-redis` one of Redis.
+    /// Names the engine by a text, as programs get it from their users: a path, a `file:` URL, or one of an
+    /// engine that is a feature: `redis:`, `s3:`, `https:`.
     ///
     /// # Errors
     /// If there is no engine for such a URL.

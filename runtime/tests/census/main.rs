@@ -79,8 +79,16 @@ impl Tree {
 fn census() -> Command {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut build = Command::new(env!("CARGO"));
-        let features = if cfg!(feature = "shared") { "shared" } else { "" };
-        build.args(["build", "--quiet", "--example", "census", "--features", features, "--manifest-path"]);
+        let features = [
+            ("shared", cfg!(feature = "shared")),
+            ("shared-redis", cfg!(feature = "shared-redis")),
+            ("shared-s3", cfg!(feature = "shared-s3")),
+            ("shared-http", cfg!(feature = "shared-http")),
+        ];
+        let features = features.iter().filter_map(|(name, is_on)| is_on.then_some(*name));
+        let features: Vec<_> = features.collect();
+        build.args(["build", "--quiet", "--example", "census", "--features", &features.join(",")]);
+        build.arg("--manifest-path");
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         build.args((!cfg!(debug_assertions)).then_some("--release"));
         assert!(build.status().unwrap().success(), "{build:?}");

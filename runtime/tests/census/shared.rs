@@ -1,5 +1,6 @@
 //! Two checkouts at different places, and a folder between them.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -21,19 +22,22 @@ fn checkout() -> Tree {
 }
 
 struct Shared {
-    folder: TempDir,
+    /// The folder, or the URL of a server.
+    place: OsString,
     key: SigningKey,
+    _folder: TempDir,
 }
 
 impl Shared {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), key: SigningKey::generate("ci").unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        Self { place: folder.path().into(), key: SigningKey::generate("ci").unwrap(), _folder: folder }
     }
 
     fn command(&self, dir: &Path) -> Command {
         let mut command = census();
         command.arg(dir).arg("--json").arg("--base").arg(dir);
-        command.arg("--shared").arg(self.folder.path());
+        command.arg("--shared").arg(&self.place);
         command.arg("--shared-trust").arg(self.key.public().to_string());
         command
     }
@@ -56,11 +60,23 @@ fn succeeded(output: Output) -> Output {
 
 #[test]
 fn a_second_machine_runs_nothing_and_an_edit_runs_what_it_affects() {
-    let (shared, ci, laptop) = (Shared::new(), checkout(), checkout());
+    two_machines(&Shared::new());
+}
+
+/// `ci/shared-servers.sh` starts the servers, and builds the program with their engines.
+#[test]
+fn it_is_so_over_the_servers_that_the_environment_names() {
+    for url in std::env::var("LARDER_CENSUS_SHARED").unwrap_or_default().split_whitespace() {
+        two_machines(&Shared { place: url.into(), ..Shared::new() });
+    }
+}
+
+fn two_machines(shared: &Shared) {
+    let (ci, laptop) = (checkout(), checkout());
     let first = shared.write(&ci);
     assert_eq!(work(&first).0, FILES as u64 + 1);
     let second = shared.read(&laptop);
-    assert_eq!(work(&second), (0, 0), "{second:?}");
+    assert_eq!(work(&second), (0, 0), "{}", String::from_utf8_lossy(&second.stderr));
     assert_eq!(second.stdout, first.stdout);
 
     // One file in a hundred: what it costs on the machine that has computed all itself.
@@ -80,7 +96,7 @@ fn a_second_machine_runs_nothing_and_an_edit_runs_what_it_affects() {
 fn a_stranger_computes_itself() {
     let (shared, ci) = (Shared::new(), checkout());
     shared.write(&ci);
-    let stranger = Shared { folder: shared.folder, key: SigningKey::generate("ci").unwrap() };
+    let stranger = Shared { key: SigningKey::generate("ci").unwrap(), ..shared };
     let alone = stranger.read(&checkout());
     assert_eq!(work(&alone).0, FILES as u64 + 1);
     assert!(String::from_utf8_lossy(&alone.stderr).contains("not trusted"), "{alone:?}");
