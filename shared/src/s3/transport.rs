@@ -66,7 +66,7 @@ impl HttpService for Watched {
 
 async fn watched(response: HttpResponse) -> Result<HttpResponse, HttpError> {
     let status = response.status().as_u16();
-    // What `object_store` makes something of: success, not there, there already.
+    // `object_store` knows these: success, not there, there already.
     if matches!(status, 200..300 | 304 | 409 | 412) {
         return Ok(response);
     }

@@ -1,4 +1,4 @@
-//! The engines that ship keep to the trait. Those of servers are tried where the servers are installed (`ci/shared-servers.sh`).
+//! The engines that ship keep to the trait. Engines over servers are tried where the servers are installed (`ci/shared-servers.sh`).
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
