@@ -167,11 +167,14 @@ impl Traces {
             || known.traces.first().is_some_and(read_failed)
             || trace.iter().any(read_anew)
             || self.is_missing_below(key);
+        // Readers of a transient task are restored by what it had read: it is reached, and does not run.
+        let is_transient = kind(program, key) == Some(Kind::Transient);
+        let up_to_date_in = if is_transient { known.ran_before } else { known.reached_in };
         Reason {
             may_run,
             known_at: known.traces.iter().position(|other| *other == trace),
             has_changed: trace.iter().any(|(read, _)| {
-                self.changed_in(read) > known.reached_in || self.made_anew_in(read) > known.ran_before
+                self.changed_in(read) > up_to_date_in || self.made_anew_in(read) > known.ran_before
             }),
             is_here: known.ran_before > self.restarted_in,
             ever_stored: known.ever_stored,

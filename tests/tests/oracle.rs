@@ -363,8 +363,11 @@ fn restart(
     writes: &[(u16, i64)],
     sets: &[(u16, Option<i64>)],
 ) -> Registered {
-    state.set(&world.sets(sets));
+    let sets = world.sets(sets);
+    state.set(&sets);
     state.traces.restarted(end);
+    // The next process makes all inputs, and removes these.
+    state.note_removals(&sets);
     state.states.restarted(end);
     let (inputs, outside) = (state.inputs.clone(), state.outside);
     World::restart(world, end, &inputs, outside, |world| {
