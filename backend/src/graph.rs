@@ -24,6 +24,7 @@ pub(crate) mod table;
 pub(crate) mod reason;
 pub(crate) mod emitted;
 pub(crate) mod persisted;
+pub(crate) mod read_filter;
 pub(crate) mod task_name;
 pub(crate) mod cause;
 pub(crate) mod trail;

@@ -4,6 +4,7 @@ use std::sync::Weak;
 
 use crate::graph::flags::Keeping;
 use crate::graph::node::NodeRef;
+use crate::graph::read_filter::ReadFilter;
 use larder_storage::Digest;
 use larder_storage::record::Chunk;
 
@@ -30,6 +31,8 @@ pub(crate) struct Persisted {
     pub(crate) has_joined: bool,
     /// Its body runs, if it is claimed (`persist/components.rs`).
     pub(crate) runs: bool,
+    /// What the traces of it have read that the store holds, or will.
+    pub(crate) reads: ReadFilter,
 }
 
 impl Persisted {
@@ -68,6 +71,7 @@ impl Persisted {
             is_member: false,
             has_joined: false,
             runs: false,
+            reads: ReadFilter::UNKNOWN,
         }
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Verification<'a> {
         if self.resolved.members.iter().any(must_run) {
             return Ok(None);
         }
-        let Some(mut check) = consult(self.local, asked, Phase::Stale) else { return Ok(None) };
+        let Some(mut check) = consult(self.local, asked, Phase::Stale, None) else { return Ok(None) };
         let Some(persistence) = self.local.engine().persistence() else { return Ok(None) };
         loop {
             let node = match check.advance(self.local, persistence) {

@@ -142,15 +142,27 @@ impl Visit {
         if self.node.flag(Flags::ON_CYCLE) {
             return Why::Cycle;
         }
-        let knows_reads = self.phase == Phase::Stale && !self.node.flag(Flags::MUST_RUN | Flags::RESTORED);
-        let position = self.positions.as_ref().and_then(|positions| positions.get(self.next));
-        if let (true, Some(position)) = (knows_reads, position) {
-            return Why::Read(*position as usize);
+        if let Some(position) = self.changed_position() {
+            return Why::Read(position);
         }
         match (&self.store, local.engine().persistence()) {
             (Store::Asked(check), Some(_)) => check.differs().map_or(Why::Flags, Why::Stored),
             _ => Why::Flags,
         }
+    }
+
+    /// Returns the place of the first read that has changed, once it is found.
+    fn changed_position(&self) -> Option<usize> {
+        let knows_reads = self.phase == Phase::Stale && !self.node.flag(Flags::MUST_RUN | Flags::RESTORED);
+        let position = self.positions.as_ref().filter(|_| knows_reads)?.get(self.next)?;
+        Some(*position as usize)
+    }
+
+    /// Returns the first read that has changed, once it is found.
+    fn changed(&self) -> Option<Edge> {
+        // SAFETY: the claim is held.
+        let reads = unsafe { self.node.deps() }.as_slice();
+        reads.get(self.changed_position()?).copied()
     }
 
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
@@ -176,7 +188,7 @@ impl Visit {
             return self.ask_the_store(local, patience);
         }
         match self.look(local, patience) {
-            Step::Run => match stored::consult(local, self.node, self.phase) {
+            Step::Run => match stored::consult(local, self.node, self.phase, self.changed()) {
                 Some(check) => {
                     self.store = Store::Asked(Box::new(check));
                     self.ask_the_store(local, patience)

@@ -148,6 +148,11 @@ impl Check {
                             self.differs = frame.differs(persistence);
                         }
                         persistence.note_recorded(frame.task, &frame.known);
+                        if let (Some(reads), Some(node)) =
+                            (frame.reads(), persistence.nodes.get(frame.task.0))
+                        {
+                            Persisted::change(node, |persisted| persisted.reads = reads);
+                        }
                         return Progress::NotFound;
                     }
                     persistence.note_must_run(frame.task.0, self.epoch);

@@ -16,6 +16,7 @@ use crate::graph::claim::Phase;
 use crate::graph::flags::Leaving;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
+use crate::graph::read_filter::ReadFilter;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
@@ -151,6 +152,9 @@ impl Persistence {
             return known.map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let payload = buffers.record.get(ENVELOPE_BYTES..).filter(|_| *found);
+        if !*found {
+            Persisted::change(node, |persisted| persisted.reads = ReadFilter::NONE);
+        }
         let record = payload.and_then(|payload| claim(&self.store, &buffers.key, payload).ok());
         let Some(record) = record else { return Taken::Nothing };
         if !self.is_trusted_record(task, record.stale, Origin::of(&record)) {

@@ -11,6 +11,7 @@ use crate::graph::failure::short_name;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
+use crate::graph::read_filter::ReadFilter;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Ran, Replaced};
 use crate::graph::task_name::Fingerprint;
@@ -212,6 +213,11 @@ impl Persistence {
         };
         let Buffers { output, emitted, trace, reads, group } = buffers;
         let emitted = self.encode_emitted(node, emitted)?;
+        let mut known = before.map_or(ReadFilter::UNKNOWN, |before| before.reads);
+        match wide {
+            Some(_) => known = ReadFilter::UNKNOWN,
+            None => known.add(reads.iter().copied()),
+        }
         let reads = wide.as_ref().map_or(NewReads::Here(reads), WideReads::as_new);
         let new = NewTrace { fingerprint, output, reads, emitted: &emitted };
         trace.clear();
@@ -222,8 +228,8 @@ impl Persistence {
         let chunks = wide.map(WideReads::into_placed);
         let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
         let explored = before.map_or(0, |before| before.explored);
-        let persisted =
-            Persisted { fingerprint, is_stored: true, explored, ..Persisted::named(Some(task.0)) };
+        let named = Persisted::named(Some(task.0));
+        let persisted = Persisted { fingerprint, is_stored: true, explored, reads: known, ..named };
         if !self.hand_over(group, vec![(task.0, PendingChange::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);

@@ -19,7 +19,7 @@ use crate::graph::persisted::Persisted;
 use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Put, Replaced};
 use crate::persist::{Persistence, StoredTrace, wide};
-use larder_storage::record::{Trace, decode_reads};
+use larder_storage::record::{Read, Trace, decode_reads};
 use larder_storage::{Digest, Rejected, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
@@ -34,15 +34,15 @@ impl Drop for Restored {
 }
 
 /// How to find out whether a claimed node can be made fresh from the store instead of running its body. `from` is the phase
-/// that it was claimed in.
-pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
+/// that it was claimed in, `changed` the first of its reads that has changed, if that is known.
+pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase, changed: Option<Edge>) -> Option<Check> {
     let persistence = local.engine().persistence()?;
     // An output that was dropped to save memory comes back by the store, a forgotten one does not.
     let is_forgotten = node.flag(Flags::FORGOTTEN) && !node.keeping().contains(Keeping::EVICTED);
     if is_forgotten || node.flag(Flags::MUST_RUN | Flags::ON_CYCLE) || !lasts(node) {
         return None;
     }
-    persistence.consult(local, node, from)
+    persistence.consult(local, node, from, changed)
 }
 
 /// Whether results of the node's task function are stored at all.
@@ -51,9 +51,12 @@ pub(super) fn lasts(node: NodeRef) -> bool {
 }
 
 impl Persistence {
-    fn consult(&self, local: &Local, node: NodeRef, from: Phase) -> Option<Check> {
+    fn consult(&self, local: &Local, node: NodeRef, from: Phase, changed: Option<Edge>) -> Option<Check> {
         Persisted::change(node, |persisted| persisted.runs = false);
         let persisted = Persisted::of(node);
+        if persisted.is_some_and(|persisted| self.has_never_read(node, persisted, changed)) {
+            return None;
+        }
         let (task, encoded) = match persisted {
             Some(persisted) => (TaskKey(persisted.key?), None),
             // A handle made it, so that no call has asked the store for it.
@@ -78,6 +81,20 @@ impl Persistence {
         // SAFETY: the claim is held.
         let clean = wide::clean(node, unsafe { node.deps() }.as_slice());
         Some(Check::begin_in_memory(task, known, clean, epoch))
+    }
+
+    /// Whether no trace of a task can hold, since none has read what this read has changed to.
+    fn has_never_read(&self, node: NodeRef, persisted: Persisted, changed: Option<Edge>) -> bool {
+        // Other machines may have traces that nothing here knows of. A value that is not in place is compared with the last record.
+        if self.elsewhere.is_some() || persisted.has_joined || !node.flag(Flags::HAS_VALUE) {
+            return false;
+        }
+        let read = changed.filter(|edge| !edge.reads_effects() && edge.node().state.is_fresh());
+        let now = read.and_then(|edge| Persisted::of(edge.node()));
+        // What a transient task has read stands in the traces instead of it; readers of a former member may have recorded another fingerprint.
+        now.filter(|now| now.is_stored && !now.has_joined).is_some_and(|now| {
+            now.key.is_some_and(|key| !persisted.reads.may_hold(Read { key, fingerprint: now.fingerprint }))
+        })
     }
 
     /// Returns a node's key in the store, if it can be stored.
@@ -173,7 +190,8 @@ impl Persistence {
         let put_value = node.task_fn.stored?.put_value;
         let emitted = self.emitted_of(trace)?;
         let fingerprint = trace.output.fingerprint;
-        let is_the_last = || Persisted::of(node).is_some_and(|before| before.fingerprint == fingerprint);
+        let before = Persisted::of(node);
+        let is_the_last = || before.is_some_and(|before| before.fingerprint == fingerprint);
         // Readers have seen this value, though it is not here any more; and if nothing was marked since, its effects.
         let seen = node.keeping().contains(Keeping::EVICTED) && !node.flag(Flags::FAILED) && is_the_last();
         let seen_effects = seen && node.flag(Flags::FORGOTTEN) && !node.flag(Flags::MARKED);
@@ -209,7 +227,9 @@ impl Persistence {
         // Its dependencies may emit other values than before, even if its own are the same.
         publish_value(local, node, Changes { value: is_new && !seen, effects: !seen_effects });
         let is_member = trace.component().is_some();
-        Persisted { fingerprint, is_stored: true, is_member, ..Persisted::named(Some(task.0)) }.put(node);
+        let named = Persisted::named(Some(task.0));
+        let reads = before.map_or(named.reads, |before| before.reads);
+        Persisted { fingerprint, is_stored: true, is_member, reads, ..named }.put(node);
         self.counts.restored.add();
         self.note_use(task);
         if had_emitted.is_some() {

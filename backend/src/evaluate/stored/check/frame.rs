@@ -8,11 +8,12 @@
 //! 300,000 reads of which one has changed looks at one chunk.
 
 use crate::evaluate::observed::Differs;
+use crate::graph::read_filter::ReadFilter;
 use crate::persist::Persistence;
 use crate::persist::pending::{Known, load_older};
 use crate::persist::stored_trace::{LoadedChunk, StoredTrace};
 use crate::persist::wide::CleanChunks;
-use larder_storage::record::{Chunk, Read, component_function};
+use larder_storage::record::{Chunk, Read, Trace, component_function};
 use larder_storage::{Digest, TaskKey};
 
 /// A task under verification.
@@ -30,6 +31,8 @@ pub(super) struct Frame {
     /// Traces that would next read what cannot be had, or that are not whole any more.
     out: Vec<usize>,
     loaded: bool,
+    /// All traces of it are at hand.
+    has_all: bool,
     /// The current trace is known to hold.
     is_trusted: bool,
     /// Chunks whose reads memory knows to be unchanged.
@@ -77,6 +80,7 @@ impl Frame {
             differed: None,
             out: Vec::new(),
             loaded: false,
+            has_all: false,
             is_trusted: false,
             clean: None,
             first_out: None,
@@ -198,6 +202,17 @@ impl Frame {
         Some(Differs { key: read.key, before: read.fingerprint, now })
     }
 
+    /// Returns what all traces have read, if that is known.
+    pub(super) fn reads(&self) -> Option<ReadFilter> {
+        let traces = || self.known.traces.iter().map(StoredTrace::trace);
+        let is_plain = |trace: &Trace<'_>| !trace.is_wide() && trace.component().is_none();
+        let mut reads = ReadFilter::NONE;
+        (self.has_all && traces().all(|trace| is_plain(&trace))).then(|| {
+            traces().for_each(|trace| reads.add(trace.reads()));
+            reads
+        })
+    }
+
     /// Lets all traces race that agree with what was looked at so far; `false` if there are none.
     fn load_others(&mut self, persistence: &Persistence) -> bool {
         if std::mem::replace(&mut self.loaded, true) && self.differed.is_none() {
@@ -296,6 +311,7 @@ impl Frame {
                 }
             }
             if !missing {
+                self.has_all = true;
                 return;
             }
             let Some(now) = persistence.pending.known(&persistence.store, self.task, |_| true) else {
