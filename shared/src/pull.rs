@@ -57,7 +57,7 @@ pub fn pull(
 /// Pulls as [`pull`] does, unless all that the ref names has been pulled into this store before. Returns `None` then, after two round trips.
 ///
 /// # Errors
-/// As those of [`pull`].
+/// The errors of [`pull`].
 pub fn pull_new(
     engine: &dyn SharedEngine,
     (namespace, name): (&Namespace, &str),

@@ -26,7 +26,7 @@ const ITEM_BYTES: usize = crate::MOST_PACK_BYTES;
 
 impl RedisEngine {
     /// Takes a URL: `redis://[user:password@]host[:port][/database]`. A server that is not on this machine is taken with `?insecure=1` only, since
-    /// what goes there can be read and changed on the way. Nothing is connected yet.
+    /// others on the way can read and change what is sent. Nothing is connected yet.
     ///
     /// # Errors
     /// The rule that the URL breaks. The text does not repeat the URL, which may hold a password.

@@ -134,7 +134,7 @@ fn what_differs_here_runs_and_no_more() {
     let engine = MemoryEngine::new();
     share(&engine, &first);
     take_ran();
-    // As many words: what counts them comes to the same.
+    // The number of words stays, and so does what counts them.
     fs::write(there.path().join("src/007.txt"), "c d ".repeat(7)).unwrap();
     take(&engine, &second);
     open(there.path(), &second).run(report);

@@ -31,7 +31,7 @@ pub struct Explanation {
     pub verified: Option<Confirmation>,
     /// Whether the task is stored.
     pub stored: Storing,
-    /// Who has computed the value, if that was another machine (feature `shared`).
+    /// The machine that has computed the value, if it was another one (feature `shared`).
     pub shared: Option<SharedOrigin>,
     /// Identities of other code of the function whose result of this call is in the store: it is not used.
     pub other_code: Vec<Fingerprint>,

@@ -31,7 +31,7 @@ pub(crate) struct Persisted {
     pub(crate) has_joined: bool,
     /// Its body runs, if it is claimed (`persist/components.rs`).
     pub(crate) runs: bool,
-    /// What the traces of it have read that the store holds, or will.
+    /// The reads of its traces that the store holds, or will.
     pub(crate) reads: ReadFilter,
 }
 

@@ -238,7 +238,7 @@ impl Persistence {
         }
     }
 
-    /// Returns the origin of a stored value, if another machine has computed it. For people who ask; it reads the task's record.
+    /// Returns the origin of a stored value, if another machine has computed it. It reads the task's record.
     #[cold]
     pub(crate) fn shared_origin(&self, node: NodeRef) -> Option<SharedOrigin> {
         let task = TaskKey(Persisted::of(node).filter(|persisted| persisted.is_stored)?.key?);

@@ -54,7 +54,7 @@ pub struct Args {
     pub shared: Shared,
 }
 
-/// A cache that machines share, as the command line names it. What it does not name, the environment does.
+/// A cache that machines share, as the command line names it. The environment names the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shared {
     pub place: Option<String>,

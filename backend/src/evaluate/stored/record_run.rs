@@ -201,7 +201,7 @@ impl Persistence {
         }
         let fingerprint = match before {
             // The value in place is still the one that readers have seen, though it may encode to other bytes.
-            // As a member of a component it had another fingerprint, though its value may be equal (`record_component.rs`).
+            // A member of a component had another fingerprint, though its value may be equal (`record_component.rs`).
             Some(before) if before.is_member => digest,
             Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
                 before.fingerprint

@@ -91,7 +91,7 @@ impl Persistence {
         }
         let read = changed.filter(|edge| !edge.reads_effects() && edge.node().state.is_fresh());
         let now = read.and_then(|edge| Persisted::of(edge.node()));
-        // What a transient task has read stands in the traces instead of it; readers of a former member may have recorded another fingerprint.
+        // Traces name the reads of a transient task instead of the task; readers of a former member may have recorded another fingerprint.
         now.filter(|now| now.is_stored && !now.has_joined).is_some_and(|now| {
             now.key.is_some_and(|key| !persisted.reads.may_hold(Read { key, fingerprint: now.fingerprint }))
         })

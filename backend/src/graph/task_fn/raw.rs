@@ -159,7 +159,7 @@ impl RawTaskFn {
         on_enough_stack(|| catch_unwind(AssertUnwindSafe(weigh))).unwrap_or(0)
     }
 
-    /// Whether other machines are given single results. Those of a version are found by any build, so the function has to say so.
+    /// Whether other machines are given single results. Any build finds the results of a version, so the function has to say that it wants this.
     pub(crate) fn has_records(&self) -> bool {
         match self.sharing {
             Sharing::Build => self.version.is_none(),
