@@ -31,6 +31,8 @@ pub(crate) struct Extra {
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// The epoch in which the program last said that it is to run again.
     pub(crate) invalidated: AtomicU32,
+    /// The epoch in which the component of the node was dissolved, for no other reason than that its reads had changed.
+    pub(crate) dissolved: AtomicU32,
     /// One more than the epoch in which the node was last found not to be leapt to (`evaluate/cycle/make_way.rs`).
     pub(crate) barred: AtomicU32,
     /// With a store, of a node with very many reads: the chunks that it was last stored with.

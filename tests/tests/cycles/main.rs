@@ -3,6 +3,7 @@
 mod caught;
 mod closing_later;
 mod collecting;
+mod comes_and_goes;
 mod failing_reads;
 mod fallback;
 mod initial;

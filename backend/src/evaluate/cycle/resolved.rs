@@ -252,6 +252,10 @@ impl<'a> Verification<'a> {
             let node = match check.advance(self.local, persistence) {
                 Progress::Found(trace) => return Ok(Some(trace)),
                 Progress::NotFound => return Ok(None),
+                // Of the members by themselves, each is verified when it is asked for.
+                Progress::Needs(node) | Progress::Leaps(node) if self.resolved.index.contains_key(&node) => {
+                    return Ok(None);
+                }
                 Progress::Needs(node) | Progress::Leaps(node) => node,
             };
             match demand(self.local, node) {
@@ -332,7 +336,7 @@ impl<'a> Verification<'a> {
                 end_restored(self.local, *member);
                 dropped.extend(restored);
             } else {
-                member.set_flag(Flags::MUST_RUN);
+                must_run(self.local, *member);
                 release(self.local, *member, Phase::Empty, StaleReads::None);
             }
         }
@@ -345,6 +349,14 @@ impl<'a> Verification<'a> {
             release(self.local, *member, phase, marks);
         }
     }
+}
+
+/// The body of a former member has to run, unless the inputs go back to what they were (`stored/restore.rs`).
+fn must_run(local: &Local, member: NodeRef) {
+    let had_to = member.flag(Flags::MUST_RUN);
+    let dissolved = if had_to { 0 } else { local.engine().epoch() };
+    member.extra_or_insert().dissolved.store(dissolved, Relaxed);
+    member.set_flag(Flags::MUST_RUN);
 }
 
 fn leave(node: NodeRef) {

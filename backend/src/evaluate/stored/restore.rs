@@ -39,10 +39,20 @@ pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase, changed: Option
     let persistence = local.engine().persistence()?;
     // An output that was dropped to save memory comes back by the store, a forgotten one does not.
     let is_forgotten = node.flag(Flags::FORGOTTEN) && !node.keeping().contains(Keeping::EVICTED);
-    if is_forgotten || node.flag(Flags::MUST_RUN | Flags::ON_CYCLE) || !lasts(node) {
+    let must_run = node.flag(Flags::MUST_RUN) && !may_be_back(node);
+    if is_forgotten || must_run || node.flag(Flags::ON_CYCLE) || !lasts(node) {
         return None;
     }
     persistence.consult(local, node, from, changed)
+}
+
+/// Whether a task has to run only because its component was dissolved, when its reads had changed. They may be what they were before that, and
+/// the task need not have been on a cycle then.
+fn may_be_back(node: NodeRef) -> bool {
+    node.extra().is_some_and(|extra| {
+        let dissolved = extra.dissolved.load(Relaxed);
+        dissolved > node.verified_at.load(Relaxed) && dissolved > extra.invalidated.load(Relaxed)
+    })
 }
 
 /// Whether results of the node's task function are stored at all.
@@ -72,10 +82,11 @@ impl Persistence {
             None => return self.ask_for(local, node),
         };
         let epoch = local.engine().epoch();
-        if from == Phase::Empty && self.is_trusted(task, &known) {
+        let was_member = node.flag(Flags::MUST_RUN);
+        if from == Phase::Empty && !was_member && self.is_trusted(task, &known) {
             return Some(Check::trusting(task, known, epoch));
         }
-        if from != Phase::Stale || node.flag(Flags::RESTORED) {
+        if from != Phase::Stale || was_member || node.flag(Flags::RESTORED) {
             return Some(Check::begin(task, known, epoch));
         }
         // SAFETY: the claim is held.
