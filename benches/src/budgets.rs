@@ -68,6 +68,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "shared-cold", measure: shared::shared_cold },
     Budget { name: "shared-stale", measure: shared::shared_stale },
     Budget { name: "shared-off", measure: shared::shared_off },
+    Budget { name: "shared-dead", measure: shared::shared_dead },
     Budget { name: "identity", measure: identity::identity },
     Budget { name: "keyed", measure: identity::keyed },
     Budget { name: "ports", measure: ports::ports },

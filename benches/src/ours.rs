@@ -23,6 +23,7 @@ pub mod cutoff;
 pub mod damaged;
 pub mod identity;
 pub mod kept;
+pub mod outage;
 pub mod packs;
 pub mod reopened;
 pub mod shared;

@@ -191,7 +191,7 @@ impl SharedEngine for HttpEngine {
     }
 
     fn limits(&self) -> Limits {
-        Limits::default().item_bytes(MOST_PACK_BYTES).keys(256).patience(Duration::from_secs(1))
+        Limits::default().item_bytes(MOST_PACK_BYTES).keys(256).patience(Duration::from_millis(750))
     }
 }
 

@@ -212,7 +212,7 @@ impl SharedEngine for S3Engine {
     }
 
     fn limits(&self) -> Limits {
-        Limits::default().item_bytes(MOST_PACK_BYTES).keys(256).patience(Duration::from_secs(1))
+        Limits::default().item_bytes(MOST_PACK_BYTES).keys(256).patience(Duration::from_millis(750))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::bounded::ratio;
 use super::storage::{median, ours};
+use crate::ours::outage::{Outage, misses};
 use crate::ours::{LARDER, shared};
 use crate::verdict::{Check, Verdict};
 
@@ -49,6 +50,21 @@ pub(super) fn shared_off() -> Verdict {
             1.05,
             "x",
         ));
+    }
+    verdict
+}
+
+pub(super) fn shared_dead() -> Verdict {
+    let mut verdict = Verdict::on("shared-dead");
+    for (what, outage, limit) in [
+        ("a server that refuses", Outage::Refused, 50.0),
+        ("a server that hangs", Outage::Hangs, 1_000.0),
+        ("a server that hangs on every second connection", Outage::EverySecondHangs, 2_000.0),
+    ] {
+        // The least of some differences: what else the machine does comes on top of one side or the other.
+        let more = ours(|| (0..5).map(|_| misses(Some(outage)) - misses(None)).fold(f64::INFINITY, f64::min));
+        let what = format!("2,000 misses of 200 us with {what}, more than without a shared cache");
+        verdict.check(Check::at_most(what, more.map(|more| (more * 1e3).max(0.0)), limit, "ms"));
     }
     verdict
 }

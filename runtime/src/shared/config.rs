@@ -88,7 +88,7 @@ impl Shared {
     }
 
     /// The longest time that one look for records may take (default: what the
-    /// engine says, 250 ms of most and 1 s of S3 and HTTP), and that all of a process may take together, packs not included
+    /// engine says, 250 ms of most and 750 ms of S3 and HTTP), and that all of a process may take together, packs not included
     /// (default: 2 s). Packs may take the latter as well.
     #[must_use]
     pub fn budget(mut self, one: Duration, all: Duration) -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,10 @@ use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::inspect::StoreReader;
 use larder_backend::storage::record::ForeignTask;
 use larder_backend::storage::{BackingStorage, Digest, TaskKey};
-use larder_shared::{Counts, ShareError, SharedError, Signed, SigningKey, publish, pull_new, push};
+use larder_shared::{
+    Counts, Kind, Limits, Put, ShareError, SharedEngine, SharedError, SharedKey, Signed, SigningKey, publish,
+    pull_new, push,
+};
 
 use super::breaker::Breaker;
 use super::{Shared, SharedStats};
@@ -53,10 +57,20 @@ impl Link {
     }
 
     fn pull(&self, build: Digest) -> Result<(), ShareError> {
-        let Shared { engine, namespace, reference, trust, budget, .. } = &self.config;
-        let (engine, place) = (&**engine, (namespace, &**reference));
-        let until = Instant::now() + *budget;
-        let pulled = match pull_new(engine, place, trust, self.storage.clone(), build, until) {
+        let Shared { engine, namespace, reference, trust, budget, patience, .. } = &self.config;
+        let engine = Hasty { engine: engine.clone(), patience: *patience, answered: AtomicBool::new(false) };
+        let place = (namespace, &**reference);
+        let begun = Instant::now();
+        let pulled = pull_new(&engine, place, trust, self.storage.clone(), build, begun + *budget);
+        let outcome = match &pulled {
+            Err(ShareError::Engine(error)) => Err(error),
+            _ => Ok(()),
+        };
+        if engine.answered.load(Relaxed) {
+            self.breaker.answered();
+        }
+        self.breaker.note_packs(outcome, begun.elapsed());
+        let pulled = match pulled {
             Ok(Some(pulled)) => pulled,
             Ok(None) => {
                 let stats = &mut self.state().stats;
@@ -154,6 +168,31 @@ impl Link {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The engine for a pull: what is small is given no more time than a look for records, so that a server that does not answer is found out early.
+struct Hasty {
+    engine: Arc<dyn SharedEngine>,
+    patience: Duration,
+    answered: AtomicBool,
+}
+
+impl SharedEngine for Hasty {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        let is_large = keys.iter().any(|key| key.kind() == Kind::Pack);
+        let until = if is_large { until } else { until.min(Instant::now() + self.patience) };
+        let found = self.engine.get(keys, until)?;
+        self.answered.store(true, Relaxed);
+        Ok(found)
+    }
+
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        self.engine.put(items, how, until)
+    }
+
+    fn limits(&self) -> Limits {
+        self.engine.limits()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Records for the engine: asked for within the time that the breaker gives.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use larder_backend::Remote;
 use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::record::ForeignTask;
-use larder_shared::fetch;
+use larder_shared::{SharedError, fetch};
 
 use super::Link;
 
@@ -18,7 +19,10 @@ impl Remote for Link {
         let Some(until) = self.breaker.allows() else { return Vec::new() };
         let begun = Instant::now();
         let config = &self.config;
-        let found = fetch(&*config.engine, &config.namespace, &config.trust, tasks, until);
+        let fetch = || fetch(&*config.engine, &config.namespace, &config.trust, tasks, until);
+        // An engine that panics is one that does not work.
+        let found = catch_unwind(AssertUnwindSafe(fetch))
+            .unwrap_or_else(|_| Err(SharedError::broken("the engine panicked")));
         self.breaker.note(found.as_ref().map(|_| ()), begun.elapsed());
         match found {
             Ok(found) => {

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+#[cfg(any(feature = "s3", feature = "http"))]
+mod fake;
+#[cfg(any(feature = "s3", feature = "http"))]
+mod faults;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(any(feature = "s3", feature = "http"))]
+mod proxy;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "s3")]

@@ -208,13 +208,14 @@ fn absolute_paths_stay_here() {
 mod trouble {
     //! Engines that fail.
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     /// Fails each call in its way.
-    struct Broken(fn() -> SharedError, Arc<std::sync::atomic::AtomicUsize>);
+    struct Broken(fn() -> SharedError, Arc<AtomicUsize>);
 
     impl SharedEngine for Broken {
         fn get(&self, _: &[SharedKey], _: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
-            self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.1.fetch_add(1, Relaxed);
             Err((self.0)())
         }
         fn put(&self, _: &[(SharedKey, &[u8])], _: Put, _: Instant) -> Result<(), SharedError> {
@@ -245,9 +246,70 @@ mod trouble {
             let stats = runtime.shared_stats().unwrap();
             assert!(stats.error.is_some());
             drop(runtime);
-            // For packs, at most three for records or one of each round if it panics, and one to push.
-            assert!(calls.load(std::sync::atomic::Ordering::Relaxed) <= 12);
+            // For packs, at most three for records, and one to push.
+            assert!(calls.load(Relaxed) <= 5);
         }
+    }
+
+    /// An engine whose calls fail or are late by their number, without any time that passes.
+    struct Faulty {
+        inner: Through,
+        fails: fn(usize) -> bool,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl SharedEngine for Faulty {
+        fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+            let number = self.calls.fetch_add(1, Relaxed);
+            if (self.fails)(number) { Err(SharedError::Slow) } else { self.inner.get(keys, until) }
+        }
+        fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+            self.inner.put(items, how, until)
+        }
+    }
+
+    /// Edits a file so many times, and returns the calls of the engine. Each edit would ask once.
+    fn calls_of_sessions(sessions: usize, fails: fn(usize) -> bool) -> usize {
+        let (cache, ci) = (Cache::new(), Machine::with_files(3));
+        cache.write(&ci);
+        let (laptop, alone) = (Machine::with_files(3), Machine::with_files(3));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let inner = Through(cache.engine.clone());
+        let engine = Faulty { inner, fails, calls: calls.clone() };
+        let namespace = Namespace::new("acme/words").unwrap();
+        let shared = Shared::new(engine, namespace).trust(cache.key.public());
+        let runtime = laptop.builder().shared(shared).build();
+        let from_scratch = alone.builder().build();
+        for session in 0..sessions {
+            for (machine, runtime) in [(&laptop, &runtime), (&alone, &from_scratch)] {
+                machine.write(1, 10 + session);
+                runtime.refresh().unwrap();
+            }
+            assert_eq!(run(&runtime).0, run(&from_scratch).0);
+        }
+        calls.load(Relaxed)
+    }
+
+    #[test]
+    fn an_engine_that_never_answers_is_asked_once() {
+        assert_eq!(calls_of_sessions(50, |_| true), 1);
+    }
+
+    #[test]
+    fn an_engine_that_answers_packs_and_then_nothing_is_asked_three_times_more() {
+        assert_eq!(calls_of_sessions(50, |number| number >= 3), 6);
+    }
+
+    #[test]
+    fn an_engine_that_is_late_every_second_time_is_left_alone_after_ten_calls() {
+        // The pull fails at its second call and counts as one.
+        let calls = calls_of_sessions(50, |number| number % 2 == 1);
+        assert!((10..=12).contains(&calls), "{calls}");
+    }
+
+    #[test]
+    fn an_engine_that_is_late_once_in_a_while_is_asked_all_the_time() {
+        assert_eq!(calls_of_sessions(50, |number| number % 17 == 16), 53);
     }
 
     #[test]
