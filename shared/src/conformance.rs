@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Kind, Namespace, Put, SharedEngine, SharedError, SharedKey};
+use larder_storage::{Digest, TaskKey};
+
+use crate::{Holder, Kind, Lease, Namespace, Put, SharedEngine, SharedError, SharedKey};
 
 /// Checks an engine that holds nothing in the namespace `conformance/NAME`, with `name` made of letters and digits. Items stay there.
 ///
@@ -57,6 +59,48 @@ pub fn check(engine: &dyn SharedEngine, name: &str) -> Result<(), String> {
     let late = engine.get(&[key("a")], over);
     expect(!matches!(late, Err(SharedError::Refused { .. })), "a moment that is over is no refusal")?;
     all_at_once(engine, &key)
+}
+
+/// Checks the leases of an engine, in the namespace `conformance/NAME`. Returns whether it has any.
+///
+/// # Errors
+/// The fault, in a sentence.
+pub fn check_leases(engine: &dyn SharedEngine, name: &str) -> Result<bool, String> {
+    let namespace = Namespace::new(&format!("conformance/{name}")).map_err(str::to_owned)?;
+    let key = |number| SharedKey::lease(&namespace, TaskKey(Digest(number)));
+    let holder = || Holder::new().map_err(|error| error.to_string());
+    let (one, other) = (holder()?, holder()?);
+    let soon = || Instant::now() + Duration::from_secs(60);
+    let long = Duration::from_secs(3600);
+    let take = |key: &SharedKey, holder: &Holder, lasts: Duration| {
+        engine.lease(key, holder, lasts, soon()).map_err(|error| format!("taking a lease: {error}"))
+    };
+    let end = |key: &SharedKey, holder: &Holder| {
+        engine.end_lease(key, holder, soon()).map_err(|error| format!("ending a lease: {error}"))
+    };
+    let expect = |is: bool, what: &str| if is { Ok(()) } else { Err(what.to_owned()) };
+
+    let first = take(&key(1), &one, long)?;
+    if first == Lease::NotSupported {
+        return Ok(false);
+    }
+    expect(first == Lease::Taken, "a lease that is free is taken")?;
+    expect(take(&key(1), &other, long)? == Lease::Held, "a lease that one has is held for the other")?;
+    expect(take(&key(1), &one, long)? == Lease::Taken, "the holder of a lease may take it again")?;
+    expect(take(&key(2), &other, long)? == Lease::Taken, "leases of two names are apart")?;
+    end(&key(1), &other)?;
+    expect(take(&key(1), &other, long)? == Lease::Held, "only its holder ends a lease")?;
+    end(&key(1), &one)?;
+    end(&key(1), &one)?;
+    expect(take(&key(1), &other, long)? == Lease::Taken, "a lease that was ended is free")?;
+
+    // One that is as good as over when it is taken. The other one asks for the same time, and however long the clocks need.
+    let short = Duration::from_millis(1);
+    expect(take(&key(3), &one, short)? == Lease::Taken, "a short lease is taken")?;
+    while take(&key(3), &other, short)? != Lease::Taken {
+        std::thread::sleep(short);
+    }
+    Ok(true)
 }
 
 /// Several threads write and read one item: each sees one of what was written, as a whole.

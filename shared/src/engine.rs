@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{SharedError, SharedKey};
+use crate::{Holder, Lease, SharedError, SharedKey};
 
 /// Keeps bytes by name, where others can write as well. Nothing that it returns is believed.
 ///
@@ -20,6 +20,32 @@ pub trait SharedEngine: Send + Sync + 'static {
     /// If that cannot be done until the moment `until`. Some of the items may be kept then.
     fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError>;
 
+    /// Takes a lease: a name that one holder has for some time. One that has it may take it again, from now on.
+    ///
+    /// A lease is advice, so that work is done once. Two may have it, where clocks differ or the server cannot tell; nothing but time is lost then.
+    ///
+    /// # Errors
+    /// If it cannot tell until the moment `until`.
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        _ = (key, holder, lasts, until);
+        Ok(Lease::NotSupported)
+    }
+
+    /// Ends a lease before its time, if this holder has it.
+    ///
+    /// # Errors
+    /// If that cannot be done until the moment `until`. It ends by time then.
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        _ = (key, holder, until);
+        Ok(())
+    }
+
     /// Returns what it can take at a time.
     fn limits(&self) -> Limits {
         Limits::default()
@@ -32,6 +58,42 @@ impl<E: SharedEngine + ?Sized> SharedEngine for Box<E> {
     }
     fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
         (**self).put(items, how, until)
+    }
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        (**self).lease(key, holder, lasts, until)
+    }
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        (**self).end_lease(key, holder, until)
+    }
+    fn limits(&self) -> Limits {
+        (**self).limits()
+    }
+}
+
+impl<E: SharedEngine + ?Sized> SharedEngine for std::sync::Arc<E> {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        (**self).get(keys, until)
+    }
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        (**self).put(items, how, until)
+    }
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        (**self).lease(key, holder, lasts, until)
+    }
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        (**self).end_lease(key, holder, until)
     }
     fn limits(&self) -> Limits {
         (**self).limits()

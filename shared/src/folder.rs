@@ -1,12 +1,12 @@
 //! An engine over a folder: on a network drive, say, or what a CI system saves and restores.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::{Limits, MOST_PACK_BYTES, Put, SharedEngine, SharedError, SharedKey};
+use crate::{Holder, Lease, Limits, MOST_PACK_BYTES, Put, SharedEngine, SharedError, SharedKey};
 
 /// Keeps bytes in files below a folder. Each file is written beside its place and moved there, so readers see all of it or none.
 #[derive(Debug)]
@@ -53,9 +53,56 @@ impl SharedEngine for FolderEngine {
         Ok(())
     }
 
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        if Instant::now() >= until {
+            return Err(SharedError::Slow);
+        }
+        let path = self.path(key);
+        if take(&path, holder).map_err(broken)? {
+            return Ok(Lease::Taken);
+        }
+        let is_own = read(&path).map_err(broken)?.is_some_and(|bytes| bytes == holder.to_bytes());
+        if !is_own && !is_over(&path, lasts) {
+            return Ok(Lease::Held);
+        }
+        write(&path, &holder.to_bytes()).map_err(broken)?;
+        Ok(Lease::Taken)
+    }
+
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, _: Instant) -> Result<(), SharedError> {
+        let path = self.path(key);
+        if read(&path).map_err(broken)?.is_some_and(|bytes| bytes == holder.to_bytes()) {
+            fs::remove_file(path).map_err(broken)?;
+        }
+        Ok(())
+    }
+
     fn limits(&self) -> Limits {
         Limits::default().keys(16)
     }
+}
+
+/// Makes the file of a lease, if there is none. A reader that sees it before its content takes it for one of another holder.
+fn take(path: &Path, holder: &Holder) -> io::Result<bool> {
+    let Some(folder) = path.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    fs::create_dir_all(folder)?;
+    match fs::File::create_new(path) {
+        Ok(mut file) => file.write_all(&holder.to_bytes()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a lease of this length that was written into a file is over: by the clock of the folder's machine and that of this one.
+fn is_over(path: &Path, lasts: Duration) -> bool {
+    let written = fs::metadata(path).and_then(|found| found.modified());
+    written.map_or(true, |written| written.elapsed().is_ok_and(|passed| passed >= lasts))
 }
 
 fn broken(error: io::Error) -> SharedError {

@@ -64,6 +64,8 @@ pub enum Kind {
     Ref,
     /// The traces of one task.
     Trace,
+    /// A lease on a task, as far as an engine keeps it as an item.
+    Lease,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             Self::Manifest => 'm',
             Self::Ref => 'r',
             Self::Trace => 't',
+            Self::Lease => 'l',
         }
     }
 }
@@ -98,6 +101,12 @@ impl SharedKey {
         let mut bytes = b"larder shared task\0".to_vec();
         bytes.extend_from_slice(&task.to_bytes());
         Self::of(namespace, Kind::Trace, blake3::hash(&bytes).as_bytes())
+    }
+
+    /// Names the lease on a task.
+    #[must_use]
+    pub fn lease(namespace: &Namespace, task: larder_storage::TaskKey) -> Self {
+        Self { kind: Kind::Lease, ..Self::task(namespace, task) }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::{Put, SharedEngine, SharedError, SharedKey};
+use crate::{Holder, Lease, Put, SharedEngine, SharedError, SharedKey};
 
 /// Keeps bytes in memory, for tests: what is kept can be looked at and changed, as by an attacker that can write to the engine.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
     items: Mutex<HashMap<String, Vec<u8>>>,
+    leases: Mutex<HashMap<String, (Holder, Instant)>>,
     trips: std::sync::atomic::AtomicUsize,
 }
 
@@ -57,6 +58,32 @@ impl SharedEngine for MemoryEngine {
                 Put::Replace => _ = place.insert_entry(bytes.to_vec()),
                 Put::IfAbsent => _ = place.or_insert_with(|| bytes.to_vec()),
             }
+        }
+        Ok(())
+    }
+
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        _: Instant,
+    ) -> Result<Lease, SharedError> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match leases.get(&key.to_string()) {
+            Some((other, ends)) if other != holder && now < *ends => Ok(Lease::Held),
+            _ => {
+                leases.insert(key.to_string(), (*holder, now + lasts));
+                Ok(Lease::Taken)
+            }
+        }
+    }
+
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, _: Instant) -> Result<(), SharedError> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.get(&key.to_string()).is_some_and(|(other, _)| other == holder) {
+            leases.remove(&key.to_string());
         }
         Ok(())
     }

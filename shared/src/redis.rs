@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ::redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, cmd};
 
 use crate::url::{Url, is_loopback};
-use crate::{Limits, Put, SharedEngine, SharedError, SharedKey};
+use crate::{Holder, Lease, Limits, Put, SharedEngine, SharedError, SharedKey};
 
 /// Keeps bytes in Redis or Valkey, by `MGET` and `SET`. An item that the server drops, by expiry or because it is full, is a miss.
 ///
@@ -23,6 +23,14 @@ pub struct RedisEngine {
 const IDLE: usize = 4;
 /// The most bytes of an item: of Redis's own limit, 512 MiB, no more is of use.
 const ITEM_BYTES: usize = crate::MOST_PACK_BYTES;
+
+/// Takes a lease if it is free or the holder's own.
+const TAKE: &str = "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end \
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+    redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1";
+/// Ends a lease if it is the holder's own.
+const END: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 impl RedisEngine {
     /// Takes a URL: `redis://[user:password@]host[:port][/database]`. A server that is not on this machine is taken with `?insecure=1` only, since
@@ -137,6 +145,30 @@ impl SharedEngine for RedisEngine {
             })?;
         }
         Ok(())
+    }
+
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX >> 1).max(1);
+        let taken: i64 = self.with(until, |connection| {
+            let mut take = cmd("EVAL");
+            take.arg(TAKE).arg(1).arg(key.to_string()).arg(&holder.to_bytes()).arg(lasts);
+            take.query(connection)
+        })?;
+        Ok(if taken == 1 { Lease::Taken } else { Lease::Held })
+    }
+
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        self.with(until, |connection| {
+            let mut end = cmd("EVAL");
+            end.arg(END).arg(1).arg(key.to_string()).arg(&holder.to_bytes());
+            end.query::<i64>(connection).map(|_| ())
+        })
     }
 
     fn limits(&self) -> Limits {

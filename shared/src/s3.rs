@@ -1,6 +1,7 @@
 //! An engine over S3, and over the many servers that speak as it does.
 
 mod driver;
+mod lease;
 mod transport;
 
 use std::fmt;
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 use self::driver::Driver;
 use self::transport::{Transport, shared_error};
 use crate::url::{Url, is_safe};
-use crate::{Limits, MOST_PACK_BYTES, Put, SharedEngine, SharedError, SharedKey};
+use crate::{Holder, Lease, Limits, MOST_PACK_BYTES, Put, SharedEngine, SharedError, SharedKey};
 
 /// Keeps bytes in a bucket of S3, or of a server that speaks as S3 does.
 ///
@@ -209,6 +210,22 @@ impl SharedEngine for S3Engine {
             });
             written.await.map(|_| ())
         })
+    }
+
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        let (store, path, holder) = (self.store.clone(), self.path(key), *holder);
+        self.driver.run(until, async move { lease::take(&store, &path, holder, lasts).await })
+    }
+
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        let (store, path, holder) = (self.store.clone(), self.path(key), *holder);
+        self.driver.run(until, async move { lease::end(&store, &path, holder).await })
     }
 
     fn limits(&self) -> Limits {

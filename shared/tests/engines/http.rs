@@ -63,6 +63,8 @@ fn it_conforms() {
     let Some(server) = server() else { return };
     let at = |rest: &str| format!("127.0.0.1:{}/{rest}", server.port);
     conformance::check(&HttpEngine::from_url(&format!("http://{}", at("open/"))).unwrap(), "http").unwrap();
+    let http = HttpEngine::from_url(&format!("http://{}", at("open/"))).unwrap();
+    assert_eq!(conformance::check_leases(&http, "http"), Ok(false));
     let with_password = HttpEngine::from_url(&format!("http://ci:hunter2@{}", at("closed"))).unwrap();
     conformance::check(&with_password, "http").unwrap();
     let with_token = HttpEngine::from_url(&format!("http://{}", at("token"))).unwrap().bearer("t0ken\n");

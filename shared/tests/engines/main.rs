@@ -24,6 +24,8 @@ fn a_folder_and_memory_conform() {
     let folder = tempfile::tempdir().unwrap();
     conformance::check(&MemoryEngine::new(), "memory").unwrap();
     conformance::check(&FolderEngine::new(folder.path()), "folder").unwrap();
+    assert_eq!(conformance::check_leases(&MemoryEngine::new(), "memory"), Ok(true));
+    assert_eq!(conformance::check_leases(&FolderEngine::new(folder.path()), "folder"), Ok(true));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn it_conforms() {
     let Some(server) = server(&[]) else { return };
     let engine = RedisEngine::from_url(&format!("redis://127.0.0.1:{}", server.port)).unwrap();
     conformance::check(&engine, "redis").unwrap();
+    assert_eq!(conformance::check_leases(&engine, "redis"), Ok(true));
     conformance::check(&engine.expires(Duration::from_secs(3600)), "expiring").unwrap();
 }
 

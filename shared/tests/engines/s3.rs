@@ -62,6 +62,7 @@ fn it_conforms_over_seaweedfs() {
     conformance::check(&engine(&server, "/some/prefix", "writer", "hunter2"), "root").unwrap();
     keys_of_other_users_are_refused(&server);
     conditions_hold(&server);
+    assert_eq!(conformance::check_leases(&engine(&server, "", "writer", "hunter2"), "leases"), Ok(true));
 }
 
 fn keys_of_other_users_are_refused(server: &Server) {
