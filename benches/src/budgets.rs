@@ -69,6 +69,7 @@ pub const ALL: &[Budget] = &[
     Budget { name: "shared-stale", measure: shared::shared_stale },
     Budget { name: "shared-off", measure: shared::shared_off },
     Budget { name: "shared-dead", measure: shared::shared_dead },
+    Budget { name: "shared-once", measure: shared::shared_once },
     Budget { name: "identity", measure: identity::identity },
     Budget { name: "keyed", measure: identity::keyed },
     Budget { name: "ports", measure: ports::ports },

@@ -14,10 +14,11 @@ mod config;
 mod link;
 mod remote;
 mod stats;
+mod turn;
 
 pub use larder_shared::{
-    FolderEngine, KeyError, Kind, Limits, MemoryEngine, Namespace, Put, ShareError, SharedEngine,
-    SharedError, SharedKey, SigningKey, TrustedKey,
+    FolderEngine, Holder, KeyError, Kind, Lease, Limits, MemoryEngine, Namespace, Put, ShareError,
+    SharedEngine, SharedError, SharedKey, SigningKey, TrustedKey,
 };
 
 pub use self::config::{EnvError, Shared};

@@ -11,6 +11,9 @@
 //! takes long enough (`Remote::is_worthwhile`). For example, of 1,000 files 10 have changed, and 150 tasks depend on them: the first of the 150
 //! that finds no trace asks for all 150, while threads that come to another one of them wait.
 //!
+//! A task whose body is to run after all may be one that another machine runs just now: the remote is asked for its turn
+//! (`Remote::await_turn`), and may wait for the record of that run instead.
+//!
 //! # Invariants
 //! 1. A record that comes is believed in nothing but this: that a run with these reads returned this output. The record is verified by the leaves
 //!    of *this* machine before it is used, as every older trace is.
@@ -49,8 +52,26 @@ pub trait Remote: Send + Sync + 'static {
     /// Whether to ask for a single task of a function that usually runs so long; `None` if it has not run in this process.
     fn is_worthwhile(&self, usual: Option<Duration>) -> bool;
 
-    /// A run of the task has been handed to the store.
-    fn stored(&self, task: TaskKey) {
+    /// The body of a task is about to run: nothing that is known of it holds. Returns when it may run here, which by default is at once.
+    ///
+    /// A remote that waits for another machine's run gives what comes of it to `take`, which tells whether that is news, and returns then.
+    fn await_turn(
+        &self,
+        task: TaskKey,
+        usual: Option<Duration>,
+        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
+    ) {
+        _ = (task, usual, take);
+    }
+
+    /// A run of the task has been handed to the store. Returns whether other machines wait for it: [`Remote::committed`] is called then.
+    fn stored(&self, task: TaskKey) -> bool {
+        _ = task;
+        false
+    }
+
+    /// The store has committed a run that other machines wait for.
+    fn committed(&self, task: TaskKey) {
         _ = task;
     }
 
@@ -140,10 +161,14 @@ impl Elsewhere {
         state.wanted.extend(tasks.map(|task| task.0).take(room));
     }
 
-    /// A run of the task has been handed to the store.
-    pub(crate) fn stored(&self, task: TaskKey) {
+    /// A run of the task has been handed to the store. Returns whether other machines wait for it.
+    fn stored(&self, task: TaskKey) -> bool {
         // A panic of the remote is its own affair: the task has its value.
-        _ = catch_unwind(AssertUnwindSafe(|| self.remote.stored(task)));
+        catch_unwind(AssertUnwindSafe(|| self.remote.stored(task))).unwrap_or(false)
+    }
+
+    fn committed(&self, task: TaskKey) {
+        _ = catch_unwind(AssertUnwindSafe(|| self.remote.committed(task)));
     }
 
     /// The trace of a task was found to hold.
@@ -220,21 +245,48 @@ impl Persistence {
             return;
         }
         let under_way = UnderWay(elsewhere, batch);
-        let mut asked: FxHashSet<Digest> = under_way.1.iter().map(|task| task.0).collect();
-        let mut next = under_way.1.clone();
+        let found = elsewhere.ask(&under_way.1);
+        self.receive(elsewhere, &under_way.1, found);
+    }
+
+    /// Merges what has come of these tasks, and asks for what that has read, in turn.
+    fn receive(&self, elsewhere: &Elsewhere, tasks: &[TaskKey], mut found: Vec<ForeignTask>) {
+        let mut asked: FxHashSet<Digest> = tasks.iter().map(|task| task.0).collect();
         let mut has_come = false;
-        for _ in 0..ROUNDS {
-            let found = elsewhere.ask(&next);
+        for round in 1..=ROUNDS {
             has_come |= !found.is_empty();
-            next = self.merge(elsewhere, &found, &mut asked);
-            if next.is_empty() {
+            let next = self.merge(elsewhere, &found, &mut asked);
+            if next.is_empty() || round == ROUNDS {
                 break;
             }
+            found = elsewhere.ask(&next);
         }
         if has_come {
             // The edges of what came are in the store alone. One commit here spares each of the tasks one of its own.
             _ = self.writer.flush();
             self.pending.prune(self.writer.committed());
+        }
+    }
+
+    /// Waits until a body may run here. Returns when it may, or when another machine's run of it is merged.
+    pub(crate) fn await_turn(&self, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
+        let Some(elsewhere) = &self.elsewhere else { return };
+        let mut take = |found: Vec<ForeignTask>| {
+            let before = elsewhere.counts.came.get();
+            let found = found.into_iter().filter(|found| found.key() == task).collect();
+            self.receive(elsewhere, &[task], found);
+            elsewhere.counts.came.get() > before
+        };
+        // The code of the user may panic; then it is this machine's turn.
+        _ = catch_unwind(AssertUnwindSafe(|| elsewhere.remote.await_turn(task, usual(), &mut take)));
+    }
+
+    /// A run of the task has been handed to the store.
+    pub(crate) fn tell_elsewhere(&self, task: TaskKey) {
+        let Some(elsewhere) = &self.elsewhere else { return };
+        if elsewhere.stored(task) {
+            _ = self.writer.flush();
+            elsewhere.committed(task);
         }
     }
 

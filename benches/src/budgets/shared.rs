@@ -68,3 +68,11 @@ pub(super) fn shared_dead() -> Verdict {
     }
     verdict
 }
+
+pub(super) fn shared_once() -> Verdict {
+    let mut verdict = Verdict::on("shared-once");
+    let most = ours(|| (0..5).map(|_| shared::once()).max()).flatten();
+    let what = "bodies of one slow function on two machines at once, with leases";
+    verdict.check(Check::at_most(what, most.map(|most| most as f64), 1.0, "bodies"));
+    verdict
+}

@@ -17,7 +17,7 @@ const MISSES: usize = 2_000;
 /// How long a body works.
 const BODY: Duration = Duration::from_micros(200);
 
-/// What is wrong with the server.
+/// The fault of a server.
 #[derive(Clone, Copy, Debug)]
 pub enum Outage {
     /// Nothing listens at its port.

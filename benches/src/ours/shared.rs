@@ -206,3 +206,31 @@ pub fn hits(shares: bool) -> Lane {
         })
     })
 }
+
+static LINKED: AtomicU64 = AtomicU64::new(0);
+
+#[larder::task_fn]
+fn linked(path: &str) -> usize {
+    LINKED.fetch_add(1, Relaxed);
+    // Long enough for the other machine to ask meanwhile.
+    std::thread::sleep(Duration::from_millis(300));
+    larder::fs::read_to_string(path).map_or(0, |text| text.len())
+}
+
+/// Runs one slow body on two machines at once, whose writers take leases over a folder. Returns the bodies that ran.
+#[must_use]
+pub fn once() -> u64 {
+    let (place, key) = (folder(), key());
+    let machines = [Machine::new(), Machine::new()];
+    LINKED.store(0, Relaxed);
+    std::thread::scope(|scope| {
+        for machine in &machines {
+            let shared = shared(FolderEngine::new(place.path()), &key).writer(key.clone());
+            scope.spawn(move || {
+                let builder = machine.builder().shared(shared.leases(Duration::from_secs(60)));
+                black_box(builder.build().run(|| linked(&name(7))));
+            });
+        }
+    });
+    LINKED.load(Relaxed)
+}

@@ -29,6 +29,7 @@ pub struct Shared {
     pub(super) patience: Duration,
     pub(super) budget: Duration,
     pub(super) at_the_end: Duration,
+    pub(super) leases: Option<Duration>,
 }
 
 impl Shared {
@@ -44,6 +45,7 @@ impl Shared {
             patience,
             budget: Duration::from_secs(2),
             at_the_end: Duration::from_secs(5),
+            leases: None,
         }
     }
 
@@ -100,6 +102,21 @@ impl Shared {
     #[must_use]
     pub fn push_within(mut self, time: Duration) -> Self {
         self.at_the_end = time;
+        self
+    }
+
+    /// Lets one writer at a time run what takes so long or longer, while others wait for its result. For example, jobs of one change that all link the
+    /// same program. Default: each runs what it needs.
+    ///
+    /// A function of which no run has been timed in this process counts as slow. A machine waits for at most the usual time of a run, `slow` if that is
+    /// not known, and then runs the body itself; all waiting of a process together is at most ten times `slow`. If the machine that has the lease
+    /// fails, the lease ends after three usual runs. A lease never decides which value is right.
+    ///
+    /// It costs a call of the engine before each such run. After it the store is committed, and the record is written on a thread of its own, which
+    /// reads the whole store for it. Readers take no part, nor do engines without leases (HTTP, rclone).
+    #[must_use]
+    pub fn leases(mut self, slow: Duration) -> Self {
+        self.leases = Some(slow);
         self
     }
 

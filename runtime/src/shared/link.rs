@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use larder_backend::explanation::SharedOrigin;
@@ -11,8 +12,8 @@ use larder_backend::storage::inspect::StoreReader;
 use larder_backend::storage::record::ForeignTask;
 use larder_backend::storage::{BackingStorage, Digest, TaskKey};
 use larder_shared::{
-    Counts, Kind, Limits, Put, ShareError, SharedEngine, SharedError, SharedKey, Signed, SigningKey, publish,
-    pull_new, push,
+    Counts, Holder, Kind, Limits, Put, ShareError, SharedEngine, SharedError, SharedKey, Signed, SigningKey,
+    publish, pull_new, push,
 };
 
 use super::breaker::Breaker;
@@ -21,21 +22,42 @@ use super::{Shared, SharedStats};
 /// A runtime's way to its shared cache. A writer pushes when the last reference to it goes, which is after the store has committed all.
 pub(crate) struct Link {
     pub(super) config: Shared,
-    storage: Arc<dyn BackingStorage>,
+    pub(super) storage: Arc<dyn BackingStorage>,
     pub(super) breaker: Breaker,
-    state: Mutex<State>,
+    /// Also of the threads that write records.
+    pub(super) state: Arc<Mutex<State>>,
     /// The process that has made it. One that is forked off has not run what it would push.
     process: u32,
 }
 
 #[derive(Default)]
-struct State {
-    stats: SharedStats,
+pub(super) struct State {
+    pub(super) stats: SharedStats,
     rejected: BTreeMap<String, u64>,
     /// The keys that have signed the records that came.
     origins: HashMap<TaskKey, Signed>,
-    /// Tasks that have run and whose records have not been written.
-    ran: HashSet<TaskKey>,
+    /// Tasks that have run since the last push.
+    pub(super) ran: HashSet<TaskKey>,
+    /// Tasks of `ran` whose records are written, or about to be.
+    pub(super) published: HashSet<TaskKey>,
+    /// Tasks whose lease this process has, until they are stored.
+    pub(super) leased: HashSet<TaskKey>,
+    pub(super) holder: Option<Holder>,
+    /// The time for which calls have waited for leases.
+    pub(super) waited_for_turns: Duration,
+    /// Threads that write records.
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+impl State {
+    pub(super) fn count(&mut self, counts: &Counts) {
+        self.stats.trips += counts.trips;
+        self.stats.bytes_in += counts.bytes_in;
+        self.stats.bytes_out += counts.bytes_out;
+        for (_, why) in &counts.rejected {
+            *self.rejected.entry(why.to_string()).or_default() += 1;
+        }
+    }
 }
 
 /// The most records of a process that are written.
@@ -45,7 +67,7 @@ impl Link {
     /// Pulls the packs of the ref into the store, unless they are there already, and links to the cache.
     pub(crate) fn open(config: Shared, storage: Arc<dyn BackingStorage>, build: Digest) -> Arc<Self> {
         let breaker = Breaker::new(config.patience, config.budget);
-        let link = Self { config, storage, breaker, state: Mutex::default(), process: std::process::id() };
+        let link = Self { config, storage, breaker, state: Arc::default(), process: std::process::id() };
         // An engine that panics is one that does not work.
         let pulled = catch_unwind(AssertUnwindSafe(|| link.pull(build)));
         match pulled {
@@ -94,13 +116,20 @@ impl Link {
     /// If the store cannot be read, or the engine fails.
     pub(crate) fn push(&self, within: Duration) -> Result<(), ShareError> {
         let Some(key) = &self.config.writer else { return Ok(()) };
-        let ran: Vec<TaskKey> = std::mem::take(&mut self.state().ran).into_iter().collect();
+        self.join();
+        let (ran, published) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.ran), std::mem::take(&mut state.published))
+        };
         if ran.is_empty() {
             return Ok(());
         }
-        let pushed = self.push_all(key, &ran, within);
+        let rest: Vec<TaskKey> = ran.difference(&published).copied().collect();
+        let pushed = self.push_all(key, &rest, within);
         if pushed.is_err() {
-            ran.into_iter().for_each(|task| self.note_run(task));
+            let mut state = self.state();
+            state.ran.extend(ran);
+            state.published.extend(published);
         }
         pushed
     }
@@ -112,27 +141,28 @@ impl Link {
         let pushed = push(&**engine, (namespace, reference), key, &reader, until)?;
         self.count(&pushed.counts);
         self.state().stats.pushed += pushed.tasks;
+        if ran.is_empty() {
+            return Ok(());
+        }
         let published = publish(&**engine, namespace, key, (&reader, ran), until)?;
         self.count(&published.counts);
         self.state().stats.published += published.tasks;
         Ok(())
     }
 
-    pub(super) fn note_run(&self, task: TaskKey) {
-        let ran = &mut self.state().ran;
-        if ran.len() < MOST_RECORDS {
-            ran.insert(task);
+    /// Notes that a run is stored. Returns whether others wait for its record.
+    pub(super) fn note_run(&self, task: TaskKey) -> bool {
+        let mut state = self.state();
+        if state.ran.len() < MOST_RECORDS {
+            state.ran.insert(task);
         }
+        // Its record, if one is written already, is of an earlier run.
+        state.published.remove(&task);
+        state.leased.remove(&task)
     }
 
     pub(super) fn count(&self, counts: &Counts) {
-        let mut state = self.state();
-        state.stats.trips += counts.trips;
-        state.stats.bytes_in += counts.bytes_in;
-        state.stats.bytes_out += counts.bytes_out;
-        for (_, why) in &counts.rejected {
-            *state.rejected.entry(why.to_string()).or_default() += 1;
-        }
+        self.state().count(counts);
     }
 
     pub(super) fn note_origins(&self, found: &[(ForeignTask, Signed)]) {
@@ -166,7 +196,7 @@ impl Link {
         stats
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -204,5 +234,6 @@ impl Drop for Link {
         // No caller is left to be told. The store keeps what was not pushed, for the next push.
         let within = self.config.at_the_end;
         _ = catch_unwind(AssertUnwindSafe(|| self.push(within)));
+        _ = catch_unwind(AssertUnwindSafe(|| self.end_leases(within)));
     }
 }

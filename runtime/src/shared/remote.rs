@@ -14,8 +14,9 @@ use super::Link;
 /// A single task is asked for if a run of its function usually takes so many times as long as a call of the engine.
 const TIMES: u32 = 5;
 
-impl Remote for Link {
-    fn records(&self, tasks: &[TaskKey]) -> Vec<ForeignTask> {
+impl Link {
+    /// Looks for records of these tasks, unless the engine is not to be asked.
+    pub(super) fn fetch(&self, tasks: &[TaskKey]) -> Vec<ForeignTask> {
         let Some(until) = self.breaker.allows() else { return Vec::new() };
         let begun = Instant::now();
         let config = &self.config;
@@ -36,6 +37,12 @@ impl Remote for Link {
             }
         }
     }
+}
+
+impl Remote for Link {
+    fn records(&self, tasks: &[TaskKey]) -> Vec<ForeignTask> {
+        self.fetch(tasks)
+    }
 
     fn is_worthwhile(&self, usual: Option<Duration>) -> bool {
         let Some(usual) = usual else { return false };
@@ -47,9 +54,23 @@ impl Remote for Link {
         self.origin(task)
     }
 
-    fn stored(&self, task: TaskKey) {
-        if self.config.writer.is_some() {
-            self.note_run(task);
+    fn await_turn(
+        &self,
+        task: TaskKey,
+        usual: Option<Duration>,
+        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
+    ) {
+        self.wait_for_turn(task, usual, take);
+    }
+
+    fn stored(&self, task: TaskKey) -> bool {
+        if self.config.writer.is_none() {
+            return false;
         }
+        self.note_run(task)
+    }
+
+    fn committed(&self, task: TaskKey) {
+        self.publish_soon(task);
     }
 }

@@ -35,6 +35,10 @@ pub struct SharedStats {
     pub pushed: u64,
     /// Tasks whose records were written.
     pub published: u64,
+    /// Leases that were taken ([`Shared::leases`](super::Shared::leases)).
+    pub leases: u64,
+    /// Tasks whose run on another machine was waited for.
+    pub awaited: u64,
     /// The last error of the engine.
     pub error: Option<Box<str>>,
 }

@@ -137,7 +137,7 @@ fn answers_that_are_none_end_as_errors() {
 
 fn none(answer: &str, engine: &dyn SharedEngine) {
     let found = engine.get(&[key(1)], in_a_moment());
-    // What says that it is larger than any item may be is taken as an empty item, which is rejected.
+    // An item that is larger than any may be comes as an empty one, which is rejected.
     let is_fine = found.is_err() || found.as_ref().is_ok_and(|found| found == &[Some(Vec::new())]);
     assert!(is_fine, "{answer:?}: {found:?}");
 }

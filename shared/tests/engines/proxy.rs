@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A fault of what the server sends. What the client sends goes through.
+/// A fault on the way from the server. The way to the server has none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     None,

@@ -7,6 +7,7 @@
 
 mod fake;
 mod hostile;
+mod leases;
 mod link;
 mod oracle;
 mod records;

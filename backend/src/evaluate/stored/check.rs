@@ -162,21 +162,28 @@ impl Check {
         }
     }
 
-    /// Asks other machines for the task that is looked at, once. Returns whether runs of theirs have come with which to go on.
+    /// Asks other machines for the task that is looked at, once, and then for its turn if its body is to run. Returns whether runs of theirs
+    /// have come with which to go on.
     fn asks_elsewhere(&mut self, local: &Local, persistence: &Persistence) -> bool {
+        let is_outermost = self.frames.len() == 1;
         let Some(frame) = self.frames.last_mut() else { return false };
         // Components stay where they are.
-        if persistence.elsewhere.is_none()
-            || frame.is_component()
-            || std::mem::replace(&mut frame.has_asked, true)
-        {
+        if persistence.elsewhere.is_none() || frame.is_component() {
             return false;
         }
-        let usual = || {
-            let node = persistence.nodes.get(frame.task.0)?;
-            local.engine().usual_time(node.function)
-        };
-        persistence.ask_elsewhere(frame.task, usual);
+        let node = persistence.nodes.get(frame.task.0);
+        let usual = || local.engine().usual_time(node?.function);
+        if !std::mem::replace(&mut frame.has_asked, true) {
+            persistence.ask_elsewhere(frame.task, usual);
+            if frame.resume(persistence) {
+                return true;
+            }
+        }
+        let is_shared = node.is_some_and(|node| node.task_fn.has_records());
+        if !is_outermost || !is_shared || std::mem::replace(&mut frame.had_turn, true) {
+            return false;
+        }
+        persistence.await_turn(frame.task, usual);
         frame.resume(persistence)
     }
 

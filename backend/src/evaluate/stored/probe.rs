@@ -188,8 +188,13 @@ impl Persistence {
     fn ask_for_record(&self, local: &Local, node: NodeRef) -> Option<Check> {
         let task = TaskKey(Persisted::of(node)?.key?);
         let encoded = self.encoded_key(node).filter(|_| lasts(node))?;
-        self.ask_elsewhere(task, || local.engine().usual_time(node.function));
-        let known = self.pending.known(&self.store, task, |key| key == &encoded[..])?;
+        let usual = || local.engine().usual_time(node.function);
+        self.ask_elsewhere(task, usual);
+        let known = || self.pending.known(&self.store, task, |key| key == &encoded[..]);
+        let known = known().or_else(|| {
+            node.task_fn.has_records().then(|| self.await_turn(task, usual));
+            known()
+        })?;
         Some(Check::begin(task, known, local.engine().epoch()))
     }
 

@@ -235,8 +235,8 @@ impl Persistence {
             return Err(Reason::Refused);
         }
         persisted.put(node);
-        if let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| node.task_fn.has_records()) {
-            elsewhere.stored(task);
+        if node.task_fn.has_records() {
+            self.tell_elsewhere(task);
         }
         if let Some(chunks) = chunks {
             wide::keep(node, &chunks, local.engine().epoch());

@@ -41,6 +41,8 @@ pub(super) struct Frame {
     first_out: Option<(usize, Option<Digest>)>,
     /// Other machines have been asked for it.
     pub(super) has_asked: bool,
+    /// Its turn to run here was waited for.
+    pub(super) had_turn: bool,
     /// There is no way to a node of it.
     pub(super) is_unknown: bool,
     /// The member by which a component is entered.
@@ -85,6 +87,7 @@ impl Frame {
             clean: None,
             first_out: None,
             has_asked: false,
+            had_turn: false,
             is_unknown: false,
             entry: None,
             tried: Vec::new(),
