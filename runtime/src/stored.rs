@@ -1,5 +1,7 @@
 //! A runtime with a store behind it: how it is made.
 
+mod options;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

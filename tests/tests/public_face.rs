@@ -269,3 +269,34 @@ fn misuse_is_reported_at_the_users_line() {
     // A function that is called by a pointer has no caller's line.
     assert_eq!((here, at.len()), (7, 8), "{at:?}");
 }
+
+/// Options were lost to users who named the store first: they are methods of another type then.
+#[test]
+fn options_may_stand_behind_the_store() {
+    #[task_fn]
+    fn content(name: &str) -> String {
+        larder::fs::read_to_string(name).unwrap().to_string()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), "here").unwrap();
+    let runtime = Runtime::builder()
+        .storage(MemoryStorage::new())
+        .shards(4)
+        .threads(1)
+        .patience(None)
+        .memory_cap(1 << 20)
+        .collect_after(1000)
+        .run_apart_after(Duration::from_secs(1))
+        .base(folder.path())
+        .check_determinism(0.0)
+        .record_causes(true)
+        .code_identity("options")
+        .build();
+    assert_eq!(runtime.run(|| content("a")), "here");
+    assert_eq!(runtime.memory().cap, Some(1 << 20));
+    std::fs::write(folder.path().join("a"), "there").unwrap();
+    runtime.refresh().unwrap();
+    assert_eq!(runtime.run(|| content("a")), "there");
+    let explanation = runtime.explain(|| content("a"));
+    assert!(explanation.records_causes);
+}
