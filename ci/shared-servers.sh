@@ -106,6 +106,9 @@ fi
 if [ ${#urls[@]} -gt 0 ]; then
     LARDER_CENSUS_SHARED="${urls[*]}" cargo test --quiet -p larder --features shared-redis,shared-s3,shared-http --test census -- \
         over_the_servers
+    for url in "${urls[@]}"; do
+        cargo run --quiet -p larder-cli --features redis,s3,http -- shared ping "$url" --write --namespace ci | sed 's/^/shared-servers: ping: /'
+    done
     for url in "${urls[@]}"; do echo "shared-servers: two checkouts share a census over ${url%%:*}"; done
 fi
 for server in ${missing[@]+"${missing[@]}"}; do echo "shared-servers: left out: $server"; done

@@ -87,6 +87,8 @@ pub(crate) enum SharedCommand {
         #[command(flatten)]
         trust: SharedTrust,
     },
+    /// Tells whether a place answers and how fast, and what has been pushed there. Exit code 1 if that is not to be used.
+    Ping(PingArgs),
     /// Lists the packs that there are, and by which key they are signed.
     Ls {
         #[command(flatten)]
@@ -99,7 +101,8 @@ pub(crate) enum SharedCommand {
 /// Where results are shared.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The folder that results are shared in, or `redis://HOST` if the command was built with the feature `redis`.
+    /// The folder that results are shared in; or a URL, if the command was built with the feature of its kind: `redis://HOST`, `s3://BUCKET/PREFIX`,
+    /// `https://HOST/FOLDER`.
     pub(crate) at: String,
     /// Whose results they are, as `acme/census`. Different programs have different namespaces.
     #[arg(long, short, default_value = "default")]
@@ -110,6 +113,20 @@ pub(crate) struct SharedArgs {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 300)]
     pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+    #[command(flatten)]
+    pub(crate) trust: SharedTrust,
+    /// Try to write as well: an item of four bytes, which no program reads, and a lease.
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Look so many times after the first one.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) count: usize,
 }
 
 /// Whose results are used.

@@ -1,5 +1,7 @@
 //! `larder shared`: results that travel between machines.
 
+mod ping;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +29,7 @@ pub(crate) fn run(command: &SharedCommand, out: &mut Out) -> Result<Outcome, Cli
         SharedCommand::Keygen { name } => keygen(name, out),
         SharedCommand::Push { store, shared } => push_store(store, shared, out),
         SharedCommand::Pull { store, shared, trust } => pull_store(store, shared, trust, out),
+        SharedCommand::Ping(args) => ping::ping(args, out),
         SharedCommand::Ls { shared, trust } => ls(shared, trust, out),
     }
 }
@@ -172,13 +175,18 @@ fn engine(at: &str) -> Result<Box<dyn SharedEngine>, CliError> {
 }
 
 fn trusted(args: &SharedTrust) -> Result<Trust, CliError> {
-    let from_env = std::env::var(TRUST).unwrap_or_default();
-    let mut keys = args.trust.iter().map(String::as_str).chain(from_env.split_whitespace()).peekable();
-    if keys.peek().is_none() {
+    let is_in_env = std::env::var(TRUST).is_ok_and(|keys| !keys.trim().is_empty());
+    if args.trust.is_empty() && !is_in_env {
         return Err(CliError::Usage(format!(
             "nobody is trusted: name the keys whose results are to be used by `--trust NAME:KEY` or `{TRUST}`"
         )));
     }
+    trusted_if_any(args)
+}
+
+fn trusted_if_any(args: &SharedTrust) -> Result<Trust, CliError> {
+    let from_env = std::env::var(TRUST).unwrap_or_default();
+    let mut keys = args.trust.iter().map(String::as_str).chain(from_env.split_whitespace());
     keys.try_fold(Trust::none(), |trust, text| {
         let key = TrustedKey::parse(text).map_err(|error| {
             CliError::Usage(format!("`{}` is not to be trusted: {error}", escaped(text.as_bytes())))

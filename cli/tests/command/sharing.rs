@@ -61,3 +61,39 @@ fn whoever_is_not_trusted_is_not_used_and_what_is_missing_is_said() {
     let wrong = shared(&["push", store, at], &[("LARDER_SHARED_SIGNING_KEY", &secret[..20])]).fails(2);
     assert!(!wrong.contains(&secret[8..20]), "{wrong}");
 }
+
+#[test]
+fn a_ping_tells_what_is_there_and_what_one_may_do() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (at, store) = (folder.path().join("cache"), scene.store());
+    let (at, store) = (at.to_str().unwrap(), store.to_str().unwrap());
+    let (secret, public) = keys("ci-1");
+    let empty = shared(&["ping", at], &[]).fine();
+    assert!(empty.contains("nothing has been pushed as `main`") && empty.contains("10 more took"), "{empty}");
+    assert!(!std::path::Path::new(at).exists(), "without `--write` nothing is written");
+    shared(&["push", store, at], &[("LARDER_SHARED_SIGNING_KEY", &secret)]).fine();
+    let pushed = shared(&["ping", at, "--trust", &public, "--write"], &[]).fine();
+    for line in ["`main` is number 1, signed by ci-1", "writes: yes", "leases: yes"] {
+        assert!(pushed.lines().any(|one| one == line), "{pushed}");
+    }
+    let untrusted = shared(&["ping", at], &[]);
+    assert_eq!(untrusted.code, 1);
+    assert!(untrusted.out.contains("signed by a key that `--trust` does not name"), "{}", untrusted.out);
+    let nowhere = shared(&["ping", at, "--trust", &public, "--json", "--count", "3"], &[]).fine();
+    let told: serde_json::Value = serde_json::from_str(&nowhere).unwrap();
+    assert_eq!((&told["looks"], &told["writes"]), (&3.into(), &serde_json::Value::Null));
+    assert!(told["median_ms"].is_number() && told["is_usable"] == true, "{told}");
+    // A lease that was taken to try is given back, and pushes and pulls are as before.
+    let again = shared(&["ls", at, "--trust", &public], &[]).fine();
+    assert!(again.contains("main is number 1"), "{again}");
+}
+
+#[test]
+fn a_ping_of_what_does_not_work_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = shared(&["ping", file.to_str().unwrap()], &[]).fails(3);
+    assert!(error.contains("does not work"), "{error}");
+}
