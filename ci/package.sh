@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-crates=(larder-storage larder-backend larder-macros larder larder-shared larder-cli)
+crates=(larder-storage larder-backend larder-macros larder larder-shared larder-inspect larder-cli)
 arguments=()
 for crate in "${crates[@]}"; do arguments+=(-p "$crate"); done
 cargo package --quiet --allow-dirty --no-verify "${arguments[@]}"

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Checks every record, and that what records name is there. Exit code 1 if something is wrong.
     Verify(VerifyArgs),
+    /// Serves a page about the store to a browser on this machine, until it is stopped: functions, tasks, the graph, explanations. Prints its address.
+    Serve(ServeArgs),
     /// Compares two stores by function and arguments. Exit code 1 if they differ.
     Diff(DiffArgs),
     /// Drops tasks that no root needs, and sources that nothing has read. The program that owns the store must not run.
@@ -246,6 +248,21 @@ pub(crate) struct GraphArgs {
 pub(crate) struct VerifyArgs {
     /// The store's file.
     pub(crate) store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The store's file. The page shows a copy of it, so that its owner may run meanwhile.
+    pub(crate) store: PathBuf,
+    /// The address to serve at; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) addr: String,
+    /// Allow an address that other machines reach. Nothing is encrypted.
+    #[arg(long)]
+    pub(crate) remote: bool,
+    /// Where relative paths of sources start. The program's base directory, if it has one.
+    #[arg(long)]
+    pub(crate) base: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

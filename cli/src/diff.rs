@@ -42,7 +42,7 @@ pub(crate) fn run(
     if out.is_json() {
         let list =
             |reader: &StoreReader, names: &Functions, keys: &[TaskKey]| -> Result<Vec<Value>, CliError> {
-                keys.iter().take(most).map(|key| names.json(reader, *key)).collect()
+                keys.iter().take(most).map(|key| Ok(names.json(reader, *key)?)).collect()
             };
         let changed: Vec<TaskKey> = found.changed.iter().map(|(_, key)| *key).collect();
         out.json(&json!({

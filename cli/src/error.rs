@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use larder_inspect::ServeError;
+use larder_inspect::stored::LookError;
 use larder_storage::inspect::InspectError;
 
 /// The outcome of a command that ended without an error.
@@ -22,6 +24,8 @@ pub(crate) enum CliError {
     Store(InspectError),
     /// Results could not be shared.
     Shared(larder_shared::ShareError),
+    /// The page cannot be served.
+    Serve(ServeError),
     /// Options that do not fit together.
     Usage(String),
     /// No task or function has this name, or several have.
@@ -35,8 +39,8 @@ impl CliError {
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Self::Usage(_) => ExitCode::from(2),
-            Self::Store(_) | Self::Shared(_) | Self::Output(_) => ExitCode::from(3),
+            Self::Usage(_) | Self::Serve(ServeError::Address(_) | ServeError::Token) => ExitCode::from(2),
+            Self::Store(_) | Self::Serve(_) | Self::Shared(_) | Self::Output(_) => ExitCode::from(3),
             Self::Name(_) => ExitCode::from(4),
         }
     }
@@ -52,6 +56,7 @@ impl fmt::Display for CliError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Shared(error) => error.fmt(f),
+            Self::Serve(error) => error.fmt(f),
             Self::Usage(message) | Self::Name(message) => f.write_str(message),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
@@ -63,6 +68,21 @@ impl std::error::Error for CliError {}
 impl From<InspectError> for CliError {
     fn from(error: InspectError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error)
+    }
+}
+
+impl From<LookError> for CliError {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Store(error) => Self::Store(error),
+            error => Self::Name(error.to_string()),
+        }
     }
 }
 

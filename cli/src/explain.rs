@@ -1,71 +1,45 @@
 //! `larder explain`.
 
-use larder_storage::inspect::{Difference, Explanation, StoreReader, StoredLeaf};
-use larder_storage::{Digest, TaskKey};
-use serde_json::{Value, json};
+use larder_inspect::stored::Explained;
+use larder_storage::Digest;
+use larder_storage::inspect::{Difference, StoreReader};
 
 use crate::args::ExplainArgs;
 use crate::error::{CliError, Outcome};
-use crate::names::{self, Functions, leaf_json, leaf_line};
+use crate::names::{self, Functions, leaf_line};
 use crate::out::{Out, count};
 
 pub(crate) fn run(reader: &StoreReader, args: &ExplainArgs, out: &mut Out) -> Result<Outcome, CliError> {
     let functions = Functions::of(reader)?;
     let key = names::task(reader, &functions, &args.task.task, args.task.text.as_deref())?;
-    let look = |leaf: &StoredLeaf| {
-        let (source, last) = ((leaf.kind, &*leaf.name), (leaf.fingerprint, leaf.stamp, leaf.is_racy));
-        larder::__tools::fingerprint_now(args.base.as_deref(), source, last)
-    };
-    let Some(found) = reader.explain(key, args.most.max(1), look)? else {
+    let most = if args.limit == 0 { usize::MAX } else { args.limit };
+    let base = args.base.as_deref();
+    let Some(explained) = Explained::of(reader, &functions, key, (base, args.most.max(1), most))? else {
         return Err(CliError::Name(format!("task `{}` is damaged", key.0)));
     };
-    let most = if args.limit == 0 { usize::MAX } else { args.limit };
-    let explained = Explained { reader, functions: &functions, key, found, most };
     if out.is_json() {
-        explained.print_json(out)?
+        out.json(&explained.json()?)?;
     } else {
-        explained.print(out)?
+        Text(explained).print(out)?;
     }
     Ok(Outcome::Fine)
 }
 
-struct Explained<'a> {
-    reader: &'a StoreReader,
-    functions: &'a Functions,
-    key: TaskKey,
-    found: Explanation,
-    most: usize,
-}
+struct Text<'a>(Explained<'a>);
 
-impl Explained<'_> {
-    /// Returns the outcome in a word.
-    fn verdict(&self) -> &'static str {
-        let is_origin = self.found.would_run.contains(&self.key);
-        if self.found.differences.is_empty() {
-            "valid"
-        } else if is_origin {
-            "runs"
-        } else {
-            "may run"
-        }
-    }
-
-    fn is_stale(&self) -> Result<bool, CliError> {
-        Ok(self.reader.task(self.key)?.is_some_and(|task| task.record().stale))
-    }
-
+impl Text<'_> {
     fn print(&self, out: &mut Out) -> Result<(), CliError> {
-        let found = &self.found;
-        out.heading(&self.functions.line(self.reader, self.key)?)?;
-        if let Some(task) = self.reader.task(self.key)?
-            && let Some(function) = task.record().function().and_then(|id| self.functions.get(id))
+        let found = &self.0.found;
+        out.heading(&self.0.functions.line(self.0.reader, self.0.key)?)?;
+        if let Some(task) = self.0.reader.task(self.0.key)?
+            && let Some(function) = task.record().function().and_then(|id| self.0.functions.get(id))
         {
             out.line(&format!(
                 "  code {}: a program with other code does not use this result",
                 function.code
             ))?;
         }
-        out.line(match (self.verdict(), self.is_stale()?) {
+        out.line(match (self.0.verdict(), self.0.is_stale()?) {
             ("valid", false) => "  Nothing below it differs: it is used as it is stored.",
             ("valid", true) => {
                 "  It is marked stale, and nothing below it differs: it is verified, and no body runs."
@@ -82,11 +56,11 @@ impl Explained<'_> {
         let (tasks, leaves) =
             (count(found.visited, "task"), count(found.leaves, "leaf").replace("leafs", "leaves"));
         out.line(&format!("  {tasks} and {leaves} looked at{unseen}{cut}"))?;
-        for difference in found.differences.iter().take(self.most) {
+        for difference in found.differences.iter().take(self.0.most) {
             self.print_difference(difference, out)?;
         }
-        if found.differences.len() > self.most {
-            out.line(&format!("and {} more (--limit)", found.differences.len() - self.most))?;
+        if found.differences.len() > self.0.most {
+            out.line(&format!("and {} more (--limit)", found.differences.len() - self.0.most))?;
         }
         if !found.differences.is_empty() {
             let (run, may) = (found.would_run.len() as u64, found.may_run.len() as u64);
@@ -107,7 +81,7 @@ impl Explained<'_> {
                 ))?;
             }
             Difference::Output { task, recorded, now, .. } => {
-                let line = self.functions.line(self.reader, *task)?;
+                let line = self.0.functions.line(self.0.reader, *task)?;
                 out.heading(&format!(
                     "{line} returned another value: {} was read, it is {}",
                     short(*recorded),
@@ -122,47 +96,8 @@ impl Explained<'_> {
         for (task, by) in
             difference.chain().iter().rev().zip(["read by"].into_iter().chain(std::iter::repeat("    for")))
         {
-            out.line(&format!("  {by} {}", self.functions.line(self.reader, *task)?))?;
+            out.line(&format!("  {by} {}", self.0.functions.line(self.0.reader, *task)?))?;
         }
-        Ok(())
-    }
-
-    fn print_json(&self, out: &mut Out) -> Result<(), CliError> {
-        let tasks = |keys: &[TaskKey]| -> Result<Vec<Value>, CliError> {
-            keys.iter().take(self.most).map(|key| self.functions.json(self.reader, *key)).collect()
-        };
-        let mut differences = Vec::new();
-        for difference in self.found.differences.iter().take(self.most) {
-            let mut value = match difference {
-                Difference::Leaf { leaf, recorded, now, .. } => json!({
-                    "kind": "leaf", "leaf": leaf_json(leaf), "recorded": recorded.to_string(), "now": now.to_string(),
-                }),
-                Difference::Output { task, recorded, now, .. } => json!({
-                    "kind": "output", "task": self.functions.json(self.reader, *task)?,
-                    "recorded": recorded.to_string(), "now": now.to_string(),
-                }),
-                Difference::Missing { key, .. } => json!({ "kind": "missing", "key": key.to_string() }),
-                _ => json!({ "kind": "other" }),
-            };
-            value["chain"] = tasks(difference.chain())?.into();
-            differences.push(value);
-        }
-        out.json(&json!({
-            "snapshot": self.reader.is_snapshot(),
-            "task": self.functions.json(self.reader, self.key)?,
-            "verdict": self.verdict(),
-            "stale": self.is_stale()?,
-            "visited": self.found.visited,
-            "leaves": self.found.leaves,
-            "leaves_taken_as_stored": self.found.unseen,
-            "complete": self.found.is_complete,
-            "differences_in_all": self.found.differences.len(),
-            "differences": differences,
-            "would_run_in_all": self.found.would_run.len(),
-            "would_run": tasks(&self.found.would_run)?,
-            "may_run_in_all": self.found.may_run.len(),
-            "may_run": tasks(&self.found.may_run)?,
-        }))?;
         Ok(())
     }
 }

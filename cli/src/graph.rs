@@ -1,66 +1,21 @@
 //! `larder graph`.
 
-use std::collections::{BTreeMap, VecDeque};
-
+use larder_inspect::stored::{Direction, Graph};
 use larder_storage::inspect::StoreReader;
 use larder_storage::{Digest, TaskKey, Visit};
-use serde_json::{Value, json};
 
 use crate::args::{GraphArgs, GraphFormat};
 use crate::error::{CliError, Outcome};
-use crate::names::{self, Functions, leaf_json, leaf_line};
+use crate::names::{self, Functions, leaf_line};
 use crate::out::Out;
-
-/// A part of the graph of reads, in the order in which it was found.
-#[derive(Default)]
-struct Graph {
-    nodes: Vec<Digest>,
-    places: BTreeMap<Digest, usize>,
-    /// Reader and what it has read, by place.
-    edges: Vec<(usize, usize)>,
-    is_cut: bool,
-}
-
-impl Graph {
-    /// Returns the place of a node, and whether it is new; none if there are too many.
-    fn place(&mut self, key: Digest, most: usize) -> Option<(usize, bool)> {
-        if let Some(place) = self.places.get(&key) {
-            return Some((*place, false));
-        }
-        if self.nodes.len() >= most {
-            self.is_cut = true;
-            return None;
-        }
-        self.places.insert(key, self.nodes.len());
-        self.nodes.push(key);
-        Some((self.nodes.len() - 1, true))
-    }
-}
 
 pub(crate) fn run(reader: &StoreReader, args: &GraphArgs, out: &mut Out) -> Result<Outcome, CliError> {
     let functions = Functions::of(reader)?;
-    let mut graph = Graph::default();
     let roots = roots(reader, &functions, args)?;
-    let mut queue = VecDeque::new();
-    for root in roots {
-        if let Some((place, true)) = graph.place(root, args.most) {
-            queue.push_back((place, 0));
-        }
-    }
-    while let Some((place, depth)) = queue.pop_front() {
-        if depth == args.depth {
-            continue;
-        }
-        for next in neighbours(reader, graph.nodes[place], args)? {
-            let Some((at, is_new)) = graph.place(next, args.most) else { continue };
-            graph.edges.push(if follows_dependents(args) { (at, place) } else { (place, at) });
-            if is_new {
-                queue.push_back((at, depth + 1));
-            }
-        }
-    }
+    let direction = if follows_dependents(args) { Direction::Dependents } else { Direction::Reads };
+    let graph = Graph::walk(reader, roots, direction, (args.depth, args.most))?;
     if out.is_json() || args.format == GraphFormat::Json {
-        print_json(reader, &functions, &graph, out)?;
+        out.json(&graph.json(reader, &functions)?)?;
     } else {
         print_dot(reader, &functions, &graph, out)?;
     }
@@ -92,18 +47,6 @@ fn follows_dependents(args: &GraphArgs) -> bool {
     args.dependents || args.path.is_some() && args.task.is_none()
 }
 
-/// Returns the nodes one step on.
-fn neighbours(reader: &StoreReader, key: Digest, args: &GraphArgs) -> Result<Vec<Digest>, CliError> {
-    if follows_dependents(args) {
-        return Ok(reader.dependents(key)?.tasks.into_iter().map(|task| task.0).collect());
-    }
-    let mut reads = Vec::new();
-    if let Some(task) = reader.task(TaskKey(key))? {
-        reader.reads(task.key(), &task.record().current, |read| reads.push(read.key))?;
-    }
-    Ok(reads)
-}
-
 fn print_dot(
     reader: &StoreReader,
     functions: &Functions,
@@ -131,24 +74,5 @@ fn print_dot(
         out.raw("  // There is more: --most, --depth.")?;
     }
     out.raw("}")?;
-    Ok(())
-}
-
-fn print_json(
-    reader: &StoreReader,
-    functions: &Functions,
-    graph: &Graph,
-    out: &mut Out,
-) -> Result<(), CliError> {
-    let mut nodes = Vec::new();
-    for key in &graph.nodes {
-        nodes.push(match reader.leaf(*key)? {
-            Some(leaf) => json!({ "leaf": leaf_json(&leaf) }),
-            None => json!({ "task": functions.json(reader, TaskKey(*key))? }),
-        });
-    }
-    let edges: Vec<Value> = graph.edges.iter().map(|(reader, read)| json!([reader, read])).collect();
-    let snapshot = reader.is_snapshot();
-    out.json(&json!({ "snapshot": snapshot, "nodes": nodes, "edges": edges, "cut": graph.is_cut }))?;
     Ok(())
 }

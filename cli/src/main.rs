@@ -5,10 +5,10 @@
 //! | `args` | the command line |
 //! | `error` | errors and exit codes |
 //! | `out` | columns, colours, JSON, escaping |
-//! | `names` | how tasks and functions are named |
 //! | the others | a command each |
 //!
-//! Everything that is read comes from `larder_storage::inspect`; nothing here knows the format.
+//! Everything that is read comes from `larder_storage::inspect`, by way of `larder_inspect::stored`, which names tasks and makes the JSON that the inspector's page has, too;
+//! nothing here knows the format.
 
 mod args;
 mod diff;
@@ -17,9 +17,9 @@ mod error;
 mod explain;
 mod graph;
 mod ls;
-mod names;
 mod out;
 mod pages;
+mod serve;
 mod shared;
 mod show;
 mod shrink;
@@ -31,6 +31,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use larder_inspect::stored as names;
 use larder_storage::inspect::StoreReader;
 
 use self::args::{Cli, Command};
@@ -65,6 +66,7 @@ fn run(command: &Command, out: &mut Out) -> Result<Outcome, CliError> {
         Command::Explain(args) => explain::run(&open(&args.store)?, args, out),
         Command::Graph(args) => graph::run(&open(&args.store)?, args, out),
         Command::Verify(args) => verify::run(&open(&args.store)?, out),
+        Command::Serve(args) => serve::run(args, out),
         Command::Diff(args) => diff::run(&open(&args.before)?, &open(&args.after)?, args, out),
         Command::Gc(args) => shrink::gc(args, out),
         Command::Compact(args) => shrink::compact(&args.store, out),

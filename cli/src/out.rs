@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
+pub(crate) use larder_inspect::stored::{count, escaped};
 use larder_storage::inspect::is_printable;
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
@@ -142,24 +143,6 @@ fn aligned(columns: &[(&'static str, Side)], widths: &[usize], cells: &[String])
     line
 }
 
-/// Returns a name as text: bytes that are no UTF-8 as `\xNN`, control characters and invisible ones as `\u{N}`.
-pub(crate) fn escaped(name: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in name.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if is_printable(character) {
-                text.push(character);
-            } else {
-                let _ = write!(text, "\\u{{{:x}}}", u32::from(character));
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
 /// Returns bytes for people: `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "it is rounded to three digits")]
 pub(crate) fn size(bytes: u64) -> String {
@@ -171,11 +154,6 @@ pub(crate) fn size(bytes: u64) -> String {
         scaled /= 1024.0;
     }
     format!("{scaled:.1} TiB")
-}
-
-/// Returns a count with its noun: `1 task`, `2 tasks`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 fn write_json(to: &mut impl Write, value: &Value) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! `larder stats`.
 
+use larder_inspect::stored::stats_json;
 use larder_storage::Table as StoreTable;
 use larder_storage::inspect::{FunctionMeasure, StoreMeasure, StoreReader};
-use serde_json::{Value, json};
 
 use crate::error::{CliError, Outcome};
 use crate::out::{Out, Side, Table, count, escaped, size};
@@ -10,7 +10,7 @@ use crate::out::{Out, Side, Table, count, escaped, size};
 pub(crate) fn run(reader: &StoreReader, out: &mut Out) -> Result<Outcome, CliError> {
     let measure = reader.measure()?;
     if out.is_json() {
-        print_json(reader, &measure, out)?
+        out.json(&stats_json(reader, &measure))?
     } else {
         print(reader, &measure, out)?
     }
@@ -77,50 +77,6 @@ fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<
         }
     }
     out.table(&table)?;
-    Ok(())
-}
-
-fn print_json(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<(), CliError> {
-    let head = reader.head();
-    let functions: Vec<Value> = measure
-        .functions
-        .iter()
-        .map(|of| {
-            json!({
-                "id": of.id.0.to_string(),
-                "path": of.path,
-                "code": of.code.map(|code| code.to_string()),
-                "tasks": of.tasks,
-                "stale": of.stale,
-                "traces": of.traces,
-                "bytes": of.bytes,
-                "oldest_run": of.oldest,
-                "last_used_run": of.last_used,
-            })
-        })
-        .collect();
-    let tables: serde_json::Map<String, Value> = StoreTable::ALL
-        .into_iter()
-        .map(|each| {
-            let at = each.index();
-            (each.name().to_owned(), json!({ "records": measure.records[at], "bytes": measure.bytes[at] }))
-        })
-        .collect();
-    out.json(&json!({
-        "snapshot": reader.is_snapshot(),
-        "format": head.format,
-        "codec": head.codec,
-        "pointer_bytes": head.pointer,
-        "build": head.build.to_string(),
-        "run": head.generation,
-        "created_with": head.created_with,
-        "file_bytes": measure.file_bytes,
-        "record_bytes": measure.bytes.iter().sum::<u64>(),
-        "damaged_records": measure.rejected,
-        "tasks": measure.functions.iter().map(|of| of.tasks).sum::<u64>(),
-        "functions": functions,
-        "tables": tables,
-    }))?;
     Ok(())
 }
 

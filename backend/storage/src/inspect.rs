@@ -110,6 +110,22 @@ impl StoreReader {
         Self::new(Arc::new(storage), &name, is_snapshot)
     }
 
+    /// Opens a copy of the store file at `path` as it is now, whether or not another process has it: a reader that stays open for long does not
+    /// keep a program from opening its store.
+    ///
+    /// Cost: the copy, in the folder for temporary files.
+    ///
+    /// # Errors
+    /// If there is no file, or it cannot be read or copied; if it is no store, is damaged, or is of another format.
+    #[cfg(feature = "redb")]
+    pub fn open_copy(path: impl AsRef<Path>) -> Result<Self, InspectError> {
+        let path = path.as_ref();
+        let name = path.to_string_lossy();
+        let storage = super::RedbStorage::open_snapshot(path)
+            .map_err(|source| InspectError::Open { path: name.as_ref().into(), source })?;
+        Self::new(Arc::new(storage), &name, true)
+    }
+
     /// Reads any store. `name` stands for it in errors.
     ///
     /// # Errors

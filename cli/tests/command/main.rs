@@ -5,6 +5,7 @@
 mod doctor;
 mod hostile;
 mod reading;
+mod serving;
 mod sharing;
 mod writing;
 

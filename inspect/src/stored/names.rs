@@ -14,8 +14,8 @@ use larder_storage::record::{SourceKind, TaskRecord, members_of};
 use larder_storage::{FunctionId, TaskKey, Visit};
 use serde_json::{Value, json};
 
-use crate::error::CliError;
-use crate::out::{count, escaped};
+use super::LookError;
+use super::text::{count, escaped};
 
 /// Candidates that an error lists.
 const LISTED: usize = 8;
@@ -23,19 +23,24 @@ const LISTED: usize = 8;
 const SHOWN: usize = 160;
 
 /// The task functions of a store, by id.
-pub(crate) struct Functions(BTreeMap<FunctionId, StoredFunction>);
+pub struct Functions(BTreeMap<FunctionId, StoredFunction>);
 
 impl Functions {
-    pub(crate) fn of(reader: &StoreReader) -> Result<Self, CliError> {
+    pub fn of(reader: &StoreReader) -> Result<Self, LookError> {
         Ok(Self(reader.functions()?))
     }
 
-    pub(crate) fn get(&self, id: FunctionId) -> Option<&StoredFunction> {
+    /// Visits all functions.
+    pub fn all(&self) -> impl Iterator<Item = &StoredFunction> {
+        self.0.values()
+    }
+
+    pub fn get(&self, id: FunctionId) -> Option<&StoredFunction> {
         self.0.get(&id)
     }
 
     /// Returns the path of a record's function, escaped; its id if the store does not name it.
-    pub(crate) fn path(&self, record: &TaskRecord<'_>) -> String {
+    pub fn path(&self, record: &TaskRecord<'_>) -> String {
         let id = record.function();
         match id.and_then(|id| self.get(id)) {
             Some(function) => escaped(function.path.as_bytes()),
@@ -44,7 +49,7 @@ impl Functions {
     }
 
     /// Returns a task as a call: the function's path and its arguments.
-    pub(crate) fn call(&self, record: &TaskRecord<'_>) -> String {
+    pub fn call(&self, record: &TaskRecord<'_>) -> String {
         match members_of(record.encoded_key) {
             Some(members) => format!("{}({})", self.path(record), count(members.len() as u64, "member")),
             None => format!("{}({})", self.path(record), preview(arguments(record), SHOWN)),
@@ -52,14 +57,14 @@ impl Functions {
     }
 
     /// Returns a stored task in a line: its id and its call.
-    pub(crate) fn line(&self, reader: &StoreReader, key: TaskKey) -> Result<String, CliError> {
+    pub fn line(&self, reader: &StoreReader, key: TaskKey) -> Result<String, LookError> {
         let task = reader.task(key)?;
         let call = task.map_or_else(|| "(not stored)".to_owned(), |task| self.call(&task.record()));
         Ok(format!("{}  {call}", short(key)))
     }
 
     /// Returns a task for JSON.
-    pub(crate) fn json(&self, reader: &StoreReader, key: TaskKey) -> Result<Value, CliError> {
+    pub fn json(&self, reader: &StoreReader, key: TaskKey) -> Result<Value, LookError> {
         let Some(task) = reader.task(key)? else {
             return Ok(json!({ "id": key.0.to_string(), "stored": false }));
         };
@@ -70,7 +75,7 @@ impl Functions {
     }
 
     /// Returns the functions that a name fits: of this path, or whose path ends in it.
-    pub(crate) fn named(&self, name: &str) -> Vec<FunctionId> {
+    pub fn named(&self, name: &str) -> Vec<FunctionId> {
         let end = format!("::{name}");
         let fits = |function: &&StoredFunction| &*function.path == name || function.path.ends_with(&end);
         self.0.values().filter(fits).map(|function| function.id).collect()
@@ -80,14 +85,14 @@ impl Functions {
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn find(&self, name: &str) -> Result<Vec<FunctionId>, CliError> {
+    pub fn find(&self, name: &str) -> Result<Vec<FunctionId>, LookError> {
         let found = self.named(name);
         if found.is_empty() {
             let mut known: Vec<_> =
                 self.0.values().map(|function| escaped(function.path.as_bytes())).collect();
             known.dedup();
             let listed = listing(&known, LISTED);
-            return Err(CliError::Name(format!("no function is named `{name}`; the store has {listed}")));
+            return Err(LookError::Name(format!("no function is named `{name}`; the store has {listed}")));
         }
         Ok(found)
     }
@@ -105,19 +110,19 @@ fn listing(names: &[String], most: usize) -> String {
 }
 
 /// Returns the encoded arguments of a record.
-pub(crate) fn arguments<'a>(record: &TaskRecord<'a>) -> &'a [u8] {
+pub fn arguments<'a>(record: &TaskRecord<'a>) -> &'a [u8] {
     record.encoded_key.get(16..).unwrap_or_default()
 }
 
 /// Returns the beginning of a key that lists show.
-pub(crate) fn short(key: TaskKey) -> String {
+pub fn short(key: TaskKey) -> String {
     let mut text = key.0.to_string();
     text.truncate(12);
     text
 }
 
 /// Whether the arguments contain a text.
-pub(crate) fn contains(arguments: &[u8], text: &str) -> bool {
+pub fn contains(arguments: &[u8], text: &str) -> bool {
     let text = text.as_bytes();
     text.is_empty() || arguments.windows(text.len()).any(|window| window == text)
 }
@@ -126,12 +131,12 @@ pub(crate) fn contains(arguments: &[u8], text: &str) -> bool {
 ///
 /// # Errors
 /// If there is none, or if there are several.
-pub(crate) fn task(
+pub fn task(
     reader: &StoreReader,
     functions: &Functions,
     name: &str,
     text: Option<&str>,
-) -> Result<TaskKey, CliError> {
+) -> Result<TaskKey, LookError> {
     let mut found: Vec<(TaskKey, String)> = Vec::new();
     let mut note = |key, record: &TaskRecord<'_>| {
         found.push((key, functions.call(record)));
@@ -154,19 +159,19 @@ pub(crate) fn task(
         [] if prefix.is_none() && named.is_empty() => functions.find(name).map(|_| TaskKey::of(&[])),
         [] => {
             let of = text.map_or_else(String::new, |text| format!(" with `{text}`"));
-            Err(CliError::Name(format!("no task is named `{name}`{of}; `larder ls` lists them")))
+            Err(LookError::Name(format!("no task is named `{name}`{of}; `larder ls` lists them")))
         }
         several => {
             let lines: Vec<_> =
                 several.iter().take(LISTED).map(|(key, call)| format!("{}  {call}", key.0)).collect();
             let more = if several.len() > LISTED { "; and more" } else { "" };
-            Err(CliError::Name(format!("`{name}` names several tasks: {}{more}", lines.join("; "))))
+            Err(LookError::Name(format!("`{name}` names several tasks: {}{more}", lines.join("; "))))
         }
     }
 }
 
 /// Returns a leaf as text: its kind and its name, escaped.
-pub(crate) fn leaf_line(leaf: &StoredLeaf) -> String {
+pub fn leaf_line(leaf: &StoredLeaf) -> String {
     if let Some((task, at)) = leaf.deadline() {
         let seconds = at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         return format!("{} of {} at {seconds} s", kind(leaf.kind), task.0);
@@ -174,7 +179,7 @@ pub(crate) fn leaf_line(leaf: &StoredLeaf) -> String {
     format!("{} {}", kind(leaf.kind), escaped(&leaf.name))
 }
 
-pub(crate) fn kind(kind: SourceKind) -> &'static str {
+pub fn kind(kind: SourceKind) -> &'static str {
     match kind {
         SourceKind::Input => "input",
         SourceKind::File => "file",
@@ -186,7 +191,7 @@ pub(crate) fn kind(kind: SourceKind) -> &'static str {
 }
 
 /// Returns a leaf for JSON. The name is lossy if it is no UTF-8; then `name_hex` has its bytes.
-pub(crate) fn leaf_json(leaf: &StoredLeaf) -> Value {
+pub fn leaf_json(leaf: &StoredLeaf) -> Value {
     let mut value = json!({
         "key": leaf.key.to_string(),
         "kind": kind(leaf.kind),
@@ -217,7 +222,7 @@ pub(crate) fn leaf_json(leaf: &StoredLeaf) -> Value {
 ///
 /// # Errors
 /// If there is none.
-pub(crate) fn leaves(reader: &StoreReader, name: &str) -> Result<Vec<StoredLeaf>, CliError> {
+pub fn leaves(reader: &StoreReader, name: &str) -> Result<Vec<StoredLeaf>, LookError> {
     let mut found = Vec::new();
     reader.leaves(|leaf| {
         let before = leaf.name.strip_suffix(name.as_bytes());
@@ -227,7 +232,7 @@ pub(crate) fn leaves(reader: &StoreReader, name: &str) -> Result<Vec<StoredLeaf>
         Visit::Continue
     })?;
     if found.is_empty() {
-        return Err(CliError::Name(format!("no source or input is named `{name}`")));
+        return Err(LookError::Name(format!("no source or input is named `{name}`")));
     }
     Ok(found)
 }

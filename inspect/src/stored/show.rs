@@ -1,0 +1,123 @@
+//! A task, with what it has read and what has read it.
+
+use std::ops::Range;
+
+use larder_storage::TaskKey;
+use larder_storage::inspect::{StoreReader, StoredTask, preview};
+use larder_storage::record::{Read, Trace, members_of};
+use serde_json::{Value, json};
+
+use super::LookError;
+use super::names::{Functions, arguments, leaf_json};
+
+/// A stored task, and a page of its lists.
+pub struct Shown<'a> {
+    pub reader: &'a StoreReader,
+    pub functions: &'a Functions,
+    pub task: &'a StoredTask,
+    /// The reads of the page.
+    pub reads: Vec<Read>,
+    /// Whether no chunk of the reads is missing.
+    pub is_complete: bool,
+    /// The places in each list that are shown.
+    pub page: Range<usize>,
+    /// The end of the page.
+    pub most: usize,
+}
+
+impl<'a> Shown<'a> {
+    /// Reads a page of a task's lists.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn of(
+        reader: &'a StoreReader,
+        functions: &'a Functions,
+        task: &'a StoredTask,
+        page: Range<usize>,
+    ) -> Result<Self, LookError> {
+        let (mut reads, mut place) = (Vec::new(), 0);
+        let is_complete = reader.reads(task.key(), &task.record().current, |read| {
+            if page.contains(&place) {
+                reads.push(read);
+            }
+            place += 1;
+        })?;
+        let most = page.end;
+        Ok(Self { reader, functions, task, reads, is_complete, page, most })
+    }
+
+    /// Returns the task for JSON.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn json(&self) -> Result<Value, LookError> {
+        let (key, record) = (self.task.key(), self.task.record());
+        let function = record.function().and_then(|id| self.functions.get(id));
+        let dependents = self.reader.dependents(key.0)?;
+        let readers: Result<Vec<Value>, LookError> = dependents
+            .tasks
+            .iter()
+            .skip(self.page.start)
+            .take(self.page.len())
+            .map(|key| self.functions.json(self.reader, *key))
+            .collect();
+        let members =
+            members_of(record.encoded_key).into_iter().flatten().skip(self.page.start).take(self.page.len());
+        let members: Result<Vec<Value>, LookError> =
+            members.map(|key| self.functions.json(self.reader, key)).collect();
+        let mut reads = Vec::new();
+        for read in &self.reads {
+            let of = match self.reader.leaf(read.key)? {
+                Some(leaf) => json!({ "leaf": leaf_json(&leaf) }),
+                None => json!({ "task": self.functions.json(self.reader, TaskKey(read.key))? }),
+            };
+            let mut value = json!({ "fingerprint": read.fingerprint.to_string() });
+            merge(&mut value, of);
+            reads.push(value);
+        }
+        let traces = self.reader.older_traces(self.task)?;
+        let older: Vec<Value> = traces
+            .iter()
+            .filter_map(|payload| Trace::decode(payload).ok())
+            .map(|trace| {
+                json!({
+                    "reads": StoreReader::read_count(&trace),
+                    "output_bytes": StoreReader::output_bytes(&trace.output),
+                    "fingerprint": trace.output.fingerprint.to_string(),
+                })
+            })
+            .collect();
+        let hex: String = arguments(&record).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(json!({
+            "snapshot": self.reader.is_snapshot(),
+            "id": key.0.to_string(),
+            "function": self.functions.path(&record),
+            "code": function.map(|function| function.code.to_string()),
+            "lossy": function.is_some_and(|function| function.is_lossy),
+            "arguments": preview(arguments(&record), usize::MAX),
+            "arguments_hex": hex,
+            "stale": record.stale,
+            "run": record.generation,
+            "used_by_run": self.reader.used(key)?,
+            "output_bytes": StoreReader::output_bytes(&record.current.output),
+            "output_is_there": self.reader.has_output(key, &record.current.output)?,
+            "fingerprint": record.current.output.fingerprint.to_string(),
+            "emitted": record.current.emitted().count(),
+            "members": members?,
+            "reads_in_all": StoreReader::read_count(&record.current),
+            "reads_are_complete": self.is_complete,
+            "reads": reads,
+            "older_traces": older,
+            "dependents_in_all": dependents.tasks.len(),
+            "dependents_are_complete": dependents.is_complete,
+            "dependents": readers?,
+        }))
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
