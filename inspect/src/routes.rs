@@ -38,7 +38,7 @@ const NODES: usize = 400;
 /// The longest parameter.
 const PARAMETER: usize = 4096;
 
-/// What the handlers share.
+/// State of the handlers.
 #[derive(Clone)]
 struct Shared {
     guard: Arc<Guard>,

@@ -91,7 +91,7 @@ impl Inspector {
         Self::default()
     }
 
-    /// Allows addresses that other machines reach. The page is not encrypted: whoever sees the traffic sees the token.
+    /// Allows addresses that other machines reach. The page is not encrypted: the token can be read from the traffic.
     pub fn allow_remote(mut self) -> Self {
         self.remote = true;
         self

@@ -1,4 +1,4 @@
-//! What an inspector shows: questions of the page, and the answers of a store or a running program.
+//! Questions of the page, and what answers them: a store or a running program.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::stored::LookError;
 /// A question of the page, with its parameters cut to what is served at once.
 #[derive(Debug)]
 pub(crate) enum Question {
-    /// What is shown here: kind, name, identity.
+    /// The subject of the page: kind, name, identity.
     About,
     /// The functions, with counts, sizes and times.
     Functions,
@@ -53,7 +53,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     }
 }
 
-/// What happens in a running program, to be followed.
+/// The events of a running program, to be followed.
 pub(crate) trait Live: Send + Sync + 'static {
     /// Returns what has happened behind `cursor`, and the cursor behind that; none if nothing has.
     fn since(&self, cursor: u64) -> Option<(Value, u64)>;

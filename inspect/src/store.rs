@@ -1,6 +1,6 @@
 //! A store as a source: a copy of the file, as it was at one moment.
 //!
-//! What looks at the whole store (counts and sizes by function) is done once, by a thread of its own, and the page shows the rest meanwhile. A
+//! Counts and sizes by function, for which the whole store is read, are made once, by a thread of its own, and the page shows the rest meanwhile. A
 //! search looks at so many records for one answer, and the page asks on from there. So every answer takes a time that does not grow with the store.
 
 mod around;
@@ -44,7 +44,7 @@ struct Copied {
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these is replaced as a whole.
+    // The values behind these locks are replaced as a whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
