@@ -91,6 +91,13 @@ pub(crate) enum SharedCommand {
     },
     /// Tells whether a place answers and how fast, and what has been pushed there. Exit code 1 if that is not to be used.
     Ping(PingArgs),
+    /// Fetches all packs and looks whether they hold: signatures, sizes, digests and content. Nothing is kept. Exit code 1 if one does not.
+    Verify {
+        #[command(flatten)]
+        shared: SharedArgs,
+        #[command(flatten)]
+        trust: SharedTrust,
+    },
     /// Lists the packs that there are, and by which key they are signed.
     Ls {
         #[command(flatten)]

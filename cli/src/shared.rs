@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use larder_shared::{
     Manifest, Namespace, Rejection, ShareError, SharedEngine, SharedKey, SigningKey, Skipped, Trust,
-    TrustedKey, engine_at, list, pull, push,
+    TrustedKey, engine_at, list, pull, push, verify,
 };
 use larder_storage::RedbOptions;
 use larder_storage::inspect::InspectError;
@@ -31,6 +31,7 @@ pub(crate) fn run(command: &SharedCommand, out: &mut Out) -> Result<Outcome, Cli
         SharedCommand::Pull { store, shared, trust } => pull_store(store, shared, trust, out),
         SharedCommand::Ping(args) => ping::ping(args, out),
         SharedCommand::Ls { shared, trust } => ls(shared, trust, out),
+        SharedCommand::Verify { shared, trust } => verify_all(shared, trust, out),
     }
 }
 
@@ -91,7 +92,7 @@ fn pull_store(
         out.json(&json!({
             "sequence": pulled.sequence, "signer": pulled.signer, "signed_at": seconds(pulled.signed_at),
             "imported": pulled.imported, "known": pulled.known, "left_out": pulled.left_out,
-            "other_builds": pulled.other_builds, "bytes": pulled.counts.bytes_in, "trips": pulled.counts.trips,
+            "other_builds": pulled.other_builds, "older_than": pulled.older_than, "bytes": pulled.counts.bytes_in, "trips": pulled.counts.trips,
             "rejected": rejected_json(&pulled.counts.rejected),
         }))?;
     } else {
@@ -112,11 +113,48 @@ fn pull_store(
                 out.line(&format!("  not used: {number} {why}"))?;
             }
         }
+        if let Some(newer) = pulled.older_than {
+            out.line(&format!(
+                "  this list is older than number {newer}, which the store has pulled before"
+            ))?;
+        }
         for (key, why) in &pulled.counts.rejected {
             out.line(&format!("  not used: `{key}`: {why}"))?;
         }
     }
-    Ok(if pulled.counts.rejected.is_empty() { Outcome::Fine } else { Outcome::Found })
+    let is_fine = pulled.counts.rejected.is_empty() && pulled.older_than.is_none();
+    Ok(if is_fine { Outcome::Fine } else { Outcome::Found })
+}
+
+fn verify_all(shared: &SharedArgs, trust: &SharedTrust, out: &mut Out) -> Result<Outcome, CliError> {
+    let (place, trust) = (Place::of(shared)?, trusted(trust)?);
+    let verified = verify(&*place.engine, place.name(), &trust, place.until)?;
+    let (manifest, rejected) = (&verified.manifest, &verified.counts.rejected);
+    if out.is_json() {
+        out.json(&json!({
+            "sequence": manifest.sequence, "signer": manifest.signer, "signed_at": seconds(manifest.signed_at),
+            "packs": manifest.packs.len(), "sound": verified.sound, "tasks": verified.tasks,
+            "results": verified.results, "result_bytes": verified.result_bytes,
+            "bytes": verified.counts.bytes_in, "trips": verified.counts.trips,
+            "rejected": rejected_json(rejected),
+        }))?;
+    } else {
+        out.line(&format!(
+            "{} is number {}, signed by {}: {} of {} hold, with {} and {}, {}",
+            shared.reference,
+            manifest.sequence,
+            manifest.signer,
+            verified.sound,
+            count(manifest.packs.len() as u64, "pack"),
+            count(verified.tasks, "task"),
+            count(verified.results, "result"),
+            size(verified.result_bytes),
+        ))?;
+        for (key, why) in rejected {
+            out.line(&format!("  does not hold: `{key}`: {why}"))?;
+        }
+    }
+    Ok(if verified.is_sound() { Outcome::Fine } else { Outcome::Found })
 }
 
 fn ls(shared: &SharedArgs, trust: &SharedTrust, out: &mut Out) -> Result<Outcome, CliError> {

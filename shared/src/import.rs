@@ -99,10 +99,9 @@ impl Importer {
 
     /// Remembers that all of a manifest has come.
     pub(crate) fn note_pulled(&mut self, name: &str, manifest: &Manifest, list: [u8; 32]) {
-        let since = manifest.signed_at.duration_since(std::time::SystemTime::UNIX_EPOCH);
-        let signed_at = since.unwrap_or_default().as_secs();
+        let (signed_at, sequence) = (manifest.signed_in(), manifest.sequence);
         let (generation, signer) = (self.generation, &*manifest.signer);
-        self.group.pulled(name, PulledRecord { list, generation, signed_at, signer });
+        self.group.pulled(name, PulledRecord { list, generation, signed_at, sequence, signer });
     }
 
     /// Takes a pack in, which may be of the code of `any` build. `false` if it makes no sense; what came before that stays.

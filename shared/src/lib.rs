@@ -3,6 +3,7 @@
 //! # Layers, from the outside in
 //! ```text
 //! push, pull        a store to packs, packs to a store
+//!   verify          whether all that is there holds
 //!   record          single tasks, for what has changed since
 //!   manifest        which packs there are; a ref names the newest manifest
 //!   pack            tasks with their traces, and the leaves that they have read
@@ -50,6 +51,7 @@ mod redis;
 mod s3;
 #[cfg(any(feature = "redis", feature = "s3", feature = "http"))]
 mod url;
+mod verify;
 mod wire;
 
 pub use self::bounds::{
@@ -75,3 +77,4 @@ pub use self::record::{Fetched, Published, Signed, fetch, publish};
 pub use self::redis::RedisEngine;
 #[cfg(feature = "s3")]
 pub use self::s3::S3Engine;
+pub use self::verify::{Verified, verify};

@@ -98,6 +98,11 @@ impl Manifest {
         Ok(Self { sequence, parent, packs, signer, signed_at, digest })
     }
 
+    /// Returns when it was signed, in seconds from 1970 on.
+    pub(crate) fn signed_in(&self) -> u64 {
+        self.signed_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+
     /// Returns the bytes of all packs.
     #[must_use]
     pub fn bytes(&self) -> u64 {

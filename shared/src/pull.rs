@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use larder_storage::record::{read_pulled, stored_build};
+use larder_storage::record::{PulledRecord, read_pulled, stored_build};
 use larder_storage::{BackingStorage, Digest, Guarded};
 
 use crate::client::{Client, Rejection};
@@ -11,6 +11,9 @@ use crate::import::{Importer, Of};
 use crate::manifest::{self, Manifest, PackEntry};
 use crate::pack::{Pack, unpack};
 use crate::{Counts, Kind, Namespace, ShareError, SharedEngine, SharedKey, Trust};
+
+/// The packs that are fetched, and held, at once.
+pub(crate) const PACKS_AT_ONCE: usize = 16;
 
 /// The outcome of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,9 @@ pub struct Pulled {
     pub signer: Box<str>,
     /// When it was signed.
     pub signed_at: SystemTime,
+    /// The number of a list of this name that the store has pulled before, if that was signed later and has a greater number: the engine gives out
+    /// an old list, or the cache was put back to an earlier state.
+    pub older_than: Option<u64>,
     /// Tasks that are new to the store, or whose results are. They are verified before they are used.
     pub imported: u64,
     /// Tasks that the store knows as well, or better.
@@ -54,7 +60,8 @@ pub fn pull(
     pull_packs(client, (namespace, name), manifest, storage, build)
 }
 
-/// Pulls as [`pull`] does, unless all that the ref names has been pulled into this store before. Returns `None` then, after two round trips.
+/// Pulls as [`pull`] does, unless all that the ref names has been pulled into this store before. Returns `None` then, after two round trips. Of a list that is
+/// [older](Pulled::older_than) than one that the store has pulled, nothing is fetched.
 ///
 /// # Errors
 /// The errors of [`pull`].
@@ -69,9 +76,12 @@ pub fn pull_new(
     let mut client = Client::new(engine, until);
     let manifest = manifest::read(&mut client, namespace, name, trust)?;
     let mut buffer = Vec::new();
-    let pulled = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
-    if pulled.is_some_and(|pulled| pulled.list == list_for(&manifest, build)) {
+    let before = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
+    if before.is_some_and(|before| before.list == list_for(&manifest, build)) {
         return Ok(None);
+    }
+    if let Some(newer) = before.and_then(|before| newer_than(&manifest, before)) {
+        return Ok(Some(Pulled::nothing(&manifest, Some(newer), client.counts)));
     }
     pull_packs(client, (namespace, name), manifest, storage, Some(build)).map(Some)
 }
@@ -97,9 +107,12 @@ fn pull_packs(
     let (wanted, others): (Vec<&PackEntry>, Vec<&PackEntry>) =
         manifest.packs.iter().partition(|pack| pack.build == of_no_build || pack.build == build);
     let keys: Vec<_> = wanted.iter().map(|pack| SharedKey::of(namespace, Kind::Pack, &pack.digest)).collect();
+    let mut buffer = Vec::new();
+    let before = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
+    let older_than = before.and_then(|before| newer_than(&manifest, before));
     let mut importer = Importer::open(storage, build)?;
     // A pack takes up to 16 MiB, so they are not all held at once.
-    for (entries, keys) in wanted.chunks(16).zip(keys.chunks(16)) {
+    for (entries, keys) in wanted.chunks(PACKS_AT_ONCE).zip(keys.chunks(PACKS_AT_ONCE)) {
         let found = client.get_all(keys)?;
         for ((entry, key), bytes) in entries.iter().zip(keys).zip(found) {
             let raw = match unpack(entry, bytes.as_deref()) {
@@ -119,20 +132,40 @@ fn pull_packs(
             }
         }
     }
-    if client.counts.rejected.is_empty() {
+    if client.counts.rejected.is_empty() && older_than.is_none() {
         importer.note_pulled(name, &manifest, list_for(&manifest, build));
     }
     let taken = importer.finish()?;
     Ok(Pulled {
-        sequence: manifest.sequence,
-        signer: manifest.signer,
-        signed_at: manifest.signed_at,
         imported: taken.imported,
         known: taken.known,
         left_out: taken.left_out,
         other_builds: others.len() as u64,
-        counts: client.counts,
+        ..Pulled::nothing(&manifest, older_than, client.counts)
     })
+}
+
+impl Pulled {
+    fn nothing(manifest: &Manifest, older_than: Option<u64>, counts: Counts) -> Self {
+        Self {
+            sequence: manifest.sequence,
+            signer: manifest.signer.clone(),
+            signed_at: manifest.signed_at,
+            older_than,
+            imported: 0,
+            known: 0,
+            left_out: 0,
+            other_builds: 0,
+            counts,
+        }
+    }
+}
+
+/// Returns the number of the list that was pulled before, if it is newer. A ref that was begun anew has smaller numbers, which were signed later; and the clocks
+/// of two writers may differ.
+fn newer_than(manifest: &Manifest, before: PulledRecord<'_>) -> Option<u64> {
+    let is_newer = before.sequence > manifest.sequence && before.signed_at >= manifest.signed_in();
+    is_newer.then_some(before.sequence)
 }
 
 /// Returns the manifest that a ref names.
@@ -146,4 +179,31 @@ pub fn list(
     until: Instant,
 ) -> Result<Manifest, ShareError> {
     manifest::read(&mut Client::new(engine, until), namespace, name, trust)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn an_older_list_has_a_smaller_number_and_was_signed_before() {
+        let before =
+            PulledRecord { list: [0; 32], generation: 1, signed_at: 1000, sequence: 7, signer: "ci" };
+        let newer = |sequence, signed_at| {
+            let signed_at = UNIX_EPOCH + Duration::from_secs(signed_at);
+            let (parent, digest) = ([0; 32], [0; 32]);
+            let manifest =
+                Manifest { sequence, parent, packs: Vec::new(), signer: "ci".into(), signed_at, digest };
+            newer_than(&manifest, before)
+        };
+        assert_eq!(newer(6, 900), Some(7));
+        assert_eq!(newer(6, 1000), Some(7));
+        // The cache was emptied, and begun anew.
+        assert_eq!(newer(1, 1001), None);
+        // Another writer, whose clock is behind.
+        assert_eq!(newer(8, 990), None);
+        assert_eq!(newer(7, 1000), None);
+    }
 }

@@ -43,6 +43,41 @@ fn a_store_that_is_pulled_spares_all_runs_elsewhere() {
 }
 
 #[test]
+fn a_cache_is_verified_and_what_does_not_hold_is_named() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (at, store, (secret, public)) = (folder.path().to_str().unwrap(), scene.store(), keys("ci-1"));
+    shared(&["push", store.to_str().unwrap(), at], &[("LARDER_SHARED_SIGNING_KEY", &secret)]).fine();
+    let verify = ["verify", at, "--trust", &public];
+    let sound = shared(&verify, &[]).fine();
+    assert!(sound.contains("1 of 1 pack hold, with 5 tasks"), "{sound}");
+    let mut packs: Vec<_> = walk(folder.path()).into_iter().filter(|path| is_pack(path)).collect();
+    let pack = packs.pop().unwrap();
+    assert!(packs.is_empty());
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    let damaged = shared(&verify, &[]);
+    assert_eq!(damaged.code, 1);
+    let damaged = damaged.out;
+    assert!(damaged.contains("0 of 1 pack hold") && damaged.contains("does not hold: `"), "{damaged}");
+    let json = shared(&["verify", at, "--trust", &public, "--json"], &[]).json();
+    assert_eq!((&json["sound"], &json["packs"], &json["tasks"]), (&0.into(), &1.into(), &0.into()));
+    assert_eq!(json["rejected"].as_array().map(Vec::len), Some(1));
+}
+
+fn is_pack(path: &std::path::Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "p")
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
 fn whoever_is_not_trusted_is_not_used_and_what_is_missing_is_said() {
     let scene = Scene::new();
     let folder = tempfile::tempdir().unwrap();

@@ -105,7 +105,7 @@ impl Link {
         };
         self.count(&pulled.counts);
         let stats = &mut self.state().stats;
-        stats.pulled = pulled.imported;
+        (stats.pulled, stats.older_than) = (pulled.imported, pulled.older_than);
         stats.signed = Some((pulled.signer, pulled.signed_at));
         Ok(())
     }

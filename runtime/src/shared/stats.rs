@@ -13,6 +13,8 @@ pub struct SharedStats {
     pub was_current: bool,
     /// The name of the key that has signed the packs, and when it did.
     pub signed: Option<(Box<str>, SystemTime)>,
+    /// The number of the list that was pulled before, if the ref names an older one now: nothing was pulled.
+    pub older_than: Option<u64>,
     /// Tasks asked for one by one, and in batches, because they were stale or not known.
     pub asked: u64,
     /// Records that came for them.
@@ -46,10 +48,13 @@ pub struct SharedStats {
 impl fmt::Display for SharedStats {
     /// One line, as programs show it when they end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.signed, self.was_current) {
-            (_, true) => write!(f, "packs as before")?,
-            (Some((by, _)), false) => write!(f, "{} tasks in packs by {by}", self.pulled)?,
-            (None, false) => write!(f, "no packs")?,
+        match (self.older_than, &self.signed, self.was_current) {
+            (Some(newer), ..) => {
+                write!(f, "the list of packs is older than number {newer}, which came before")?
+            }
+            (None, _, true) => write!(f, "packs as before")?,
+            (None, Some((by, _)), false) => write!(f, "{} tasks in packs by {by}", self.pulled)?,
+            (None, None, false) => write!(f, "no packs")?,
         }
         write!(f, ", {} of {} records used", self.used, self.asked)?;
         if self.pushed + self.published > 0 {

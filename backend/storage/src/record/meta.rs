@@ -145,6 +145,7 @@ pub(crate) fn pulled_key(name: &str) -> Vec<u8> {
 /// 32      digest of the list, and of the build that it was pulled for
 /// 8       generation of the tasks that came with it
 /// 8       when it was signed, in seconds from 1970 on
+/// 8       its sequence number
 /// length  name of the key that has signed it (UTF-8)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +156,8 @@ pub struct PulledRecord<'a> {
     pub generation: u64,
     /// When it was signed, in seconds from 1970 on.
     pub signed_at: u64,
+    /// Its number: one more with each push.
+    pub sequence: u64,
     /// The name of the key that has signed it.
     pub signer: &'a str,
 }
@@ -164,6 +167,7 @@ impl<'a> PulledRecord<'a> {
         out.extend_from_slice(&self.list);
         out.u64(self.generation);
         out.u64(self.signed_at);
+        out.u64(self.sequence);
         out.extend_from_slice(self.signer.as_bytes());
     }
 
@@ -171,9 +175,9 @@ impl<'a> PulledRecord<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
         let list = reader.take(32)?.try_into().map_err(|_| NotARecord)?;
-        let (generation, signed_at) = (reader.u64()?, reader.u64()?);
+        let (generation, signed_at, sequence) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let signer = std::str::from_utf8(reader.rest()).map_err(|_| NotARecord)?;
-        Ok(Self { list, generation, signed_at, signer })
+        Ok(Self { list, generation, signed_at, sequence, signer })
     }
 }
 
