@@ -9,7 +9,7 @@ use crate::pull::PACKS_AT_ONCE;
 use crate::wire::Malformed;
 use crate::{Counts, Kind, Namespace, ShareError, SharedEngine, SharedKey, Trust};
 
-/// What a ref names, and whether all of it holds.
+/// The list that a ref names, and whether all of it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {

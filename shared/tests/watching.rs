@@ -139,7 +139,7 @@ fn an_old_list_that_is_given_out_again_is_told_and_puts_nothing_back() {
         assert_eq!((pulled.sequence, pulled.older_than, pulled.imported), (1, Some(2), 0));
         assert_eq!(pulled.counts.trips, 2);
     }
-    // Who asks for it by hand gets it, and is told.
+    // A pull by hand gets it, and says so.
     let pulled =
         pull(&engine, (&namespace(), "main"), &trust(), Arc::new(here.clone()), Some(build), soon()).unwrap();
     assert_eq!((pulled.older_than, pulled.imported, pulled.known), (Some(2), 0, 20));

@@ -270,7 +270,7 @@ fn misuse_is_reported_at_the_users_line() {
     assert_eq!((here, at.len()), (7, 8), "{at:?}");
 }
 
-/// Options were lost to users who named the store first: they are methods of another type then.
+/// Options could not be named behind the store: they are methods of another type then.
 #[test]
 fn options_may_stand_behind_the_store() {
     #[task_fn]

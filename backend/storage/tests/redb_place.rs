@@ -138,7 +138,7 @@ fn files_are_their_users_own_unless_told_otherwise() {
     assert_eq!((mode_of(&path), mode_of(&storage.set_aside().unwrap().path)), (0o600, 0o600));
 }
 
-/// A snapshot copied a private store to a file that everybody could read.
+/// A snapshot copied a private store to a file that all users could read.
 #[test]
 fn a_snapshot_is_as_private_as_can_be() {
     let _alone = SNAPSHOTS.lock().unwrap_or_else(PoisonError::into_inner);

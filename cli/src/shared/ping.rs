@@ -71,7 +71,7 @@ fn median(times: &[Duration]) -> Duration {
     times[times.len() / 2]
 }
 
-/// What a program would find.
+/// The list that a program would find.
 struct Pushed {
     text: String,
     is_usable: bool,
@@ -103,7 +103,7 @@ fn pushed(place: &Place, trust: &Trust) -> Result<Pushed, CliError> {
     Ok(Pushed { text, is_usable })
 }
 
-/// What one may do.
+/// The operations that are allowed.
 struct May {
     refusal: Option<Box<str>>,
     has_leases: bool,

@@ -201,7 +201,7 @@ fn copy(path: &Path) -> io::Result<(File, Removed)> {
     Ok((file, removed))
 }
 
-/// A number that other processes do not guess: names of temporary files are everybody's.
+/// A number that other processes do not guess: names of temporary files are shared by all users.
 fn unguessed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
