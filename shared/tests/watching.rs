@@ -76,17 +76,18 @@ fn all_packs_that_a_ref_names_are_looked_at() {
 
 #[test]
 fn each_way_in_which_a_pack_does_not_hold_is_told() {
-    let packs = |engine: &MemoryEngine, change: &dyn Fn(&mut Vec<u8>)| {
+    type Change = fn(&mut Vec<u8>);
+    let packs = |engine: &MemoryEngine, change: Change| {
         engine.tamper(|name, bytes| {
             if name.contains("/p/") {
                 change(bytes);
             }
         });
     };
-    let cases: [(&dyn Fn(&mut Vec<u8>), Rejection); 3] = [
-        (&|bytes| bytes.clear(), Rejection::Absent),
-        (&|bytes| bytes.push(0), Rejection::Size),
-        (&|bytes| bytes[20] ^= 1, Rejection::Digest),
+    let cases: [(Change, Rejection); 3] = [
+        (Vec::clear, Rejection::Absent),
+        (|bytes| bytes.push(0), Rejection::Size),
+        (|bytes| bytes[20] ^= 1, Rejection::Digest),
     ];
     for (change, expected) in cases {
         let (engine, store) = (MemoryEngine::new(), MemoryStorage::new());
