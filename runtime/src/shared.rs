@@ -14,11 +14,12 @@ mod config;
 mod link;
 mod remote;
 mod stats;
+mod timed;
 mod turn;
 
 pub use larder_shared::{
     FolderEngine, Holder, KeyError, Kind, Lease, Limits, MemoryEngine, Namespace, Put, ShareError,
-    SharedEngine, SharedError, SharedKey, SigningKey, TrustedKey,
+    SharedEngine, SharedError, SharedKey, SigningKey, Skipped, TrustedKey,
 };
 
 pub use self::config::{EnvError, Shared};

@@ -17,11 +17,14 @@ use larder_shared::{
 };
 
 use super::breaker::Breaker;
+use super::timed::Timed;
 use super::{Shared, SharedStats};
 
 /// A runtime's way to its shared cache. A writer pushes when the last reference to it goes, which is after the store has committed all.
 pub(crate) struct Link {
+    /// Its engine is `timed`.
     pub(super) config: Shared,
+    timed: Arc<Timed>,
     pub(super) storage: Arc<dyn BackingStorage>,
     pub(super) breaker: Breaker,
     /// Also of the threads that write records.
@@ -65,9 +68,12 @@ const MOST_RECORDS: usize = 1 << 16;
 
 impl Link {
     /// Pulls the packs of the ref into the store, unless they are there already, and links to the cache.
-    pub(crate) fn open(config: Shared, storage: Arc<dyn BackingStorage>, build: Digest) -> Arc<Self> {
+    pub(crate) fn open(mut config: Shared, storage: Arc<dyn BackingStorage>, build: Digest) -> Arc<Self> {
         let breaker = Breaker::new(config.patience, config.budget);
-        let link = Self { config, storage, breaker, state: Arc::default(), process: std::process::id() };
+        let timed = Arc::new(Timed::new(config.engine));
+        config.engine = timed.clone();
+        let link =
+            Self { config, timed, storage, breaker, state: Arc::default(), process: std::process::id() };
         // An engine that panics is one that does not work.
         let pulled = catch_unwind(AssertUnwindSafe(|| link.pull(build)));
         match pulled {
@@ -140,7 +146,11 @@ impl Link {
         let reader = StoreReader::of(self.storage.clone(), "the store of the runtime")?;
         let pushed = push(&**engine, (namespace, reference), key, &reader, until)?;
         self.count(&pushed.counts);
-        self.state().stats.pushed += pushed.tasks;
+        {
+            let stats = &mut self.state().stats;
+            stats.pushed += pushed.tasks;
+            stats.skipped = pushed.skipped;
+        }
         if ran.is_empty() {
             return Ok(());
         }
@@ -193,6 +203,7 @@ impl Link {
         drop(state);
         (stats.asked, stats.came, stats.used) = (records.asked, records.came, records.used);
         (stats.waited, stats.openings) = self.breaker.used();
+        stats.trip_times = self.timed.quantile(500).zip(self.timed.quantile(990));
         stats
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use larder_shared::Skipped;
+
 /// The traffic of a runtime with its shared cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +25,8 @@ pub struct SharedStats {
     pub used: u64,
     /// Round trips, one after the other: for packs, for records, and to write.
     pub trips: u64,
+    /// A time that half of the calls of the engine have not exceeded, by a fourth exactly; and one that 99 of 100 have not. None without calls.
+    pub trip_times: Option<(Duration, Duration)>,
     /// Bytes that came.
     pub bytes_in: u64,
     /// Bytes that went.
@@ -35,6 +39,8 @@ pub struct SharedStats {
     pub openings: u64,
     /// Tasks that were pushed in packs.
     pub pushed: u64,
+    /// Results that the last push has left on this machine, by reason.
+    pub skipped: Skipped,
     /// Tasks whose records were written.
     pub published: u64,
     /// Leases that were taken ([`Shared::leases`](super::Shared::leases)).
