@@ -20,6 +20,7 @@
 //! | [`cycles`] | what happens when a task depends on itself |
 //! | [`testing`] | how to test values, and which bodies ran |
 //! | [`why`] | why did it run? |
+//! | [`inspector`] | how to look at a running program, or a store, in a browser |
 //! | [`cache_misses`] | my cache does not hit: from the symptom to the cause |
 //! | [`messages`] | what to do about a message of the compiler |
 //! | [`from_salsa`] | how a program of salsa is moved |
@@ -74,6 +75,9 @@ pub mod testing {}
 
 #[doc = include_str!("guide/why.md")]
 pub mod why {}
+
+#[doc = include_str!("guide/inspector.md")]
+pub mod inspector {}
 
 #[doc = include_str!("guide/cache_misses.md")]
 pub mod cache_misses {}

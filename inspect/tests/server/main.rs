@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod guarded;
+mod running;
 mod store;
 
 use std::io::{Read, Write};
