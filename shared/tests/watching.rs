@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use larder::storage::MemoryStorage;
 use larder::{Runtime, task_fn};
 use larder_shared::{
-    MemoryEngine, Namespace, Pulled, Rejection, ShareError, SigningKey, Trust, Verified, pull, pull_new,
-    push, verify,
+    FolderEngine, MemoryEngine, Namespace, Pulled, Rejection, ShareError, SigningKey, Trust, Verified, pull,
+    pull_new, push, verify,
 };
 use larder_storage::Digest;
 use larder_storage::inspect::StoreReader;
@@ -147,4 +147,51 @@ fn an_old_list_that_is_given_out_again_is_told_and_puts_nothing_back() {
     // The store remembers the newest.
     give_out(&newest);
     assert!(take_new().is_none());
+}
+
+/// Pushes race for the ref: what the last one names holds as a whole, and readers meet no list with a hole in it.
+#[test]
+fn writers_that_race_leave_a_sound_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = FolderEngine::new(folder.path());
+    std::thread::scope(|scope| {
+        for writer in 0..3_u32 {
+            let engine = &engine;
+            scope.spawn(move || {
+                let store = MemoryStorage::new();
+                for round in 1..=4 {
+                    let runtime = Runtime::builder().storage(store.clone()).code_identity("test").build();
+                    runtime.run(|| (0..round * 3).for_each(|number| _ = length(writer * 100 + number)));
+                    drop(runtime);
+                    let reader = StoreReader::of(Arc::new(store.clone()), "store").unwrap();
+                    push(engine, (&namespace(), "main"), &key(), &reader, soon()).unwrap();
+                }
+            });
+        }
+        let engine = &engine;
+        scope.spawn(move || {
+            for _ in 0..20 {
+                match verify(engine, (&namespace(), "main"), &trust(), soon()) {
+                    Ok(verified) => assert!(verified.is_sound(), "{:?}", verified.counts.rejected),
+                    Err(ShareError::NoRef { rejected: None, .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    });
+    let verified = verify(&engine, (&namespace(), "main"), &trust(), soon()).unwrap();
+    // The last writer has pushed all of its own.
+    assert!(verified.is_sound() && verified.tasks >= 24, "{verified:?}");
+    let here = MemoryStorage::new();
+    let pulled =
+        pull(&engine, (&namespace(), "main"), &trust(), Arc::new(here.clone()), None, soon()).unwrap();
+    assert_eq!((pulled.imported + pulled.known, pulled.left_out), (verified.tasks, 0));
+    let runtime = Runtime::builder().storage(here).code_identity("test").build();
+    let asked = 3 * 12_u64;
+    runtime.run(|| {
+        for number in (0..3).flat_map(|writer| (0..12).map(move |number| writer * 100 + number)) {
+            assert_eq!(length(number), format!("number {number}").len() * 50);
+        }
+    });
+    assert!(runtime.stats().runs() < 2 * asked);
 }
