@@ -3,10 +3,10 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder::shared::{
-    MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SigningKey,
+    Holder, Lease, MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SigningKey,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ enum Step {
     Remove { second: bool, file: usize },
     /// A machine runs, and may push.
     Run { second: bool, writes: bool },
+    /// Both machines run at once, as writers that take leases.
+    Race,
     /// A machine runs, and asks for each task that it does not know in the other one's store.
     Ask { second: bool },
     /// A machine loses its store.
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(both, second, file, words)| Step::Edit { both, second, file, words }),
         1 => (any::<bool>(), file).prop_map(|(second, file)| Step::Remove { second, file }),
         6 => (any::<bool>(), any::<bool>()).prop_map(|(second, writes)| Step::Run { second, writes }),
+        1 => Just(Step::Race),
         3 => any::<bool>().prop_map(|second| Step::Ask { second }),
         1 => any::<bool>().prop_map(|second| Step::Lose { second }),
         1 => any::<u8>().prop_map(|seed| Step::Evict { seed }),
@@ -65,6 +68,26 @@ impl SharedEngine for Through {
     }
     fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
         if self.0.fails.load(Relaxed) { Err(SharedError::Slow) } else { self.0.inner.put(items, how, until) }
+    }
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        if self.0.fails.load(Relaxed) {
+            Err(SharedError::Slow)
+        } else {
+            self.0.inner.lease(key, holder, lasts, until)
+        }
+    }
+    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+        if self.0.fails.load(Relaxed) {
+            Err(SharedError::Slow)
+        } else {
+            self.0.inner.end_lease(key, holder, until)
+        }
     }
 }
 
@@ -113,6 +136,13 @@ fn history(steps: Vec<Step>) {
                 let shared = if writes { shared.writer(key.clone()) } else { shared };
                 machine.live(&machine.builder().shared(shared).build());
             }
+            Step::Race => std::thread::scope(|scope| {
+                for machine in &machines {
+                    let shared = Shared::new(Through(engine.clone()), namespace.clone());
+                    let shared = shared.writer(key.clone()).leases(Duration::from_millis(1));
+                    scope.spawn(move || machine.live(&machine.builder().shared(shared).build()));
+                }
+            }),
             Step::Ask { second } => {
                 let (machine, other) = (&machines[usize::from(second)], &machines[usize::from(!second)]);
                 let remote = Arc::new(Fake::over(&other.store).asking_singly());
