@@ -24,6 +24,16 @@ impl Answer {
         Self { status, code: code(body).into(), retry_after: seconds.map(Duration::from_secs) }
     }
 
+    /// Takes what the metadata service of a cloud says of a machine that has no role.
+    #[cfg(feature = "s3")]
+    pub(crate) fn no_role(status: u16) -> Self {
+        Self {
+            status,
+            code: "no credentials in the environment, and this machine has no role".into(),
+            retry_after: None,
+        }
+    }
+
     /// Tells whether the server speaks of a bucket that is not there, rather than of an item.
     #[cfg(feature = "s3")]
     pub(crate) fn is_about_the_bucket(&self) -> bool {

@@ -60,7 +60,18 @@ impl HttpService for Watched {
         's: 'f,
         Self: 'f,
     {
-        Box::pin(async move { watched(self.0.execute(request).await?).await })
+        // Nothing in the environment has said which credentials to use, so the machine is asked for its role.
+        let is_for_role = request.uri().host().is_some_and(|host| host.starts_with("169.254."));
+        Box::pin(async move {
+            let response = self.0.execute(request).await?;
+            if is_for_role && !response.status().is_success() {
+                return Err(HttpError::new(
+                    HttpErrorKind::Unknown,
+                    Answer::no_role(response.status().as_u16()),
+                ));
+            }
+            watched(response).await
+        })
     }
 }
 
