@@ -29,8 +29,12 @@ pub use entry::identity::{CodeIdentity, Identity};
 pub use entry::keyed::{KeyList, Keyed};
 /// Explanations of runs.
 pub mod explanation {
-    pub use crate::entry::explanation::{Confirmation, Explanation, SharedOrigin, State, Step, Storing};
+    pub use crate::entry::explanation::{
+        Confirmation, EarlierRun, Explanation, SharedOrigin, State, Step, Storing,
+    };
     pub use crate::graph::cause::Happening;
+    pub use larder_storage::inspect::{LastRun, RanBecause, RunStep};
+    pub use larder_storage::record::{Because, CauseRecord};
 }
 pub use entry::memory::{FunctionMemory, KnownTask, MemoryUse, Swept};
 pub use entry::part::{PartOf, PartValue, StoredPartOf};
@@ -62,10 +66,11 @@ pub mod events {
     pub use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 }
 
-/// Strings of JSON.
+/// Strings of JSON, and times as text.
 #[doc(hidden)]
 pub mod json {
     pub use crate::entry::explanation::json::Quoted;
+    pub use crate::entry::explanation::text::Utc;
 }
 
 // Items for the `larder` crate and for generated code. They have no stable interface.

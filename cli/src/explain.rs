@@ -6,6 +6,7 @@ use larder_storage::inspect::{Difference, StoreReader};
 
 use crate::args::ExplainArgs;
 use crate::error::{CliError, Outcome};
+use crate::last_run::Past;
 use crate::names::{self, Functions, leaf_line};
 use crate::out::{Out, count};
 
@@ -66,7 +67,8 @@ impl Text<'_> {
             let (run, may) = (found.would_run.len() as u64, found.may_run.len() as u64);
             out.line(&format!("{} would run; {} above may run", count(run, "task"), count(may, "task")))?;
         }
-        Ok(())
+        let (reader, functions) = (self.0.reader, self.0.functions);
+        self.0.last.as_ref().map_or(Ok(()), |run| Past { reader, functions, run }.print(out))
     }
 
     fn print_difference(&self, difference: &Difference, out: &mut Out) -> Result<(), CliError> {

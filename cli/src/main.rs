@@ -16,6 +16,7 @@ mod doctor;
 mod error;
 mod explain;
 mod graph;
+mod last_run;
 mod ls;
 mod out;
 mod pages;

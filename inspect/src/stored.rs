@@ -3,6 +3,7 @@
 mod error;
 mod explain;
 mod graph;
+mod last_run;
 mod names;
 mod show;
 mod stats;

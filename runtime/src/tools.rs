@@ -1,12 +1,19 @@
 //! Looking at sources by their stored names, for programs that read stores. Not for people: it changes without notice.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use larder_backend::storage::Digest;
 use larder_backend::storage::record::{SourceKind, Stamp};
 use larder_backend::{DEADLINES, Look, Observer, Seen};
 
 use crate::{env, fs};
+
+/// Returns a moment as `2026-11-27 18:30:00 UTC`.
+#[must_use]
+pub fn utc(at: SystemTime) -> String {
+    larder_backend::json::Utc(at).to_string()
+}
 
 /// Returns the fingerprint that a source has now, or none if it is of a kind that cannot be looked at. A relative path starts at
 /// `base`, if there is one. The last look at a stored source spares reading its content, if its stamp is the same.

@@ -59,9 +59,12 @@ pub(crate) fn explain(local: &Local, node: NodeRef) -> Explanation {
         cut_off: names(&verified.cut_off),
     });
     let stored = storing(local, node, state);
+    let is_told_here = steps.first().is_some_and(|step| step.happened != Happening::Restored);
     let persistence = local.engine().persistence();
+    let earlier =
+        persistence.filter(|_| !is_told_here).and_then(|persistence| persistence.earlier_run(node, STEPS));
     let shared = persistence.and_then(|persistence| persistence.shared_origin(node));
-    Explanation { task, state, records_causes, steps, omitted, verified, stored, shared, other_code }
+    Explanation { task, state, records_causes, steps, omitted, verified, stored, shared, earlier, other_code }
 }
 
 fn state_of(node: NodeRef) -> State {

@@ -1,7 +1,8 @@
 //! Explanations: why a task has run last, as data, as text and as JSON.
 
+mod earlier;
 pub(crate) mod json;
-mod text;
+pub(crate) mod text;
 
 use std::time::SystemTime;
 
@@ -9,6 +10,7 @@ use crate::graph::cause::{Happening, Outcome};
 use crate::graph::reason::Reason;
 use crate::graph::task_name::{Fingerprint, TaskId};
 pub use crate::persist::elsewhere::SharedOrigin;
+use larder_storage::inspect::LastRun;
 
 /// Why a task has run last, down to the input or the source that had changed; and why it is not stored, if it is not.
 ///
@@ -33,8 +35,20 @@ pub struct Explanation {
     pub stored: Storing,
     /// The machine that has computed the value, if it was another one (feature `shared`).
     pub shared: Option<SharedOrigin>,
+    /// Why the task ran last as the store tells it, if this process has not run it, or does not record causes.
+    pub earlier: Option<EarlierRun>,
     /// Identities of other code of the function whose result of this call is in the store: it is not used.
     pub other_code: Vec<Fingerprint>,
+}
+
+/// The last run of a task as the store tells it: most often one of an earlier process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EarlierRun {
+    /// The run, and the changes behind it.
+    pub run: LastRun,
+    /// The name of each of its steps: the path of the function and what can be read of the arguments, or the name of a source or input.
+    pub names: Vec<Box<str>>,
 }
 
 /// How things are with the value of a task.

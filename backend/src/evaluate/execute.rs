@@ -14,7 +14,7 @@ use crate::evaluate::observed::{Begun, Unwatched, Watched, Why, is_observed};
 use crate::evaluate::parts::{note_part, settle_parts};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::evaluate::relink::relink;
-use crate::evaluate::stored::read_deadline;
+use crate::evaluate::stored::{Completion, read_deadline};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
@@ -245,8 +245,9 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         engine.sources.lock().push(node);
     }
     // The store is told before the node is FRESH: a reader then hands its own run over later.
+    let run = Completion { ran, because: watched.begun().map(Begun::because).unwrap_or_default() };
     let replaced =
-        engine.persistence().and_then(|persistence| persistence.completed(local, node, ran, lasts));
+        engine.persistence().and_then(|persistence| persistence.completed(local, node, run, lasts));
     if let Some(evicted) = evicted {
         evicted.compare(node);
     }

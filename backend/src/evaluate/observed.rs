@@ -27,6 +27,7 @@ use crate::graph::task_name::{Fingerprint, TaskRef};
 use crate::graph::trail::{Confirmed, Record, Trail};
 use crate::persist::deadline;
 use larder_storage::Digest;
+use larder_storage::record::Because;
 
 /// A visit's part of the cause for which a body has to run.
 #[derive(Clone, Copy, Default)]
@@ -115,6 +116,26 @@ impl Begun {
     #[inline]
     pub(crate) fn if_observed(local: &Local, node: NodeRef, why: &Why) -> Option<Self> {
         is_observed(local).then(|| Self::new(local, node, why))
+    }
+
+    /// Returns the cause as a store keeps it.
+    #[cold]
+    pub(crate) fn because(&self) -> Because {
+        match self.cause {
+            Cause::Read { .. } | Cause::StoredRead { .. } => Because::Read,
+            Cause::First => Because::First,
+            Cause::Volatile => Because::Volatile,
+            Cause::Expired => Because::Expired,
+            Cause::NotKept => Because::NotKept,
+            Cause::Forgotten => Because::Forgotten,
+            Cause::Invalidated => Because::Invalidated,
+            Cause::Evicted => Because::Evicted,
+            Cause::Failed => Because::Failed,
+            Cause::Unfinished => Because::Unfinished,
+            Cause::Cycle => Because::Cycle,
+            Cause::Lost => Because::Lost,
+            Cause::Apart | Cause::Check => Because::Unknown,
+        }
     }
 
     /// The outcome of the run is in place, and its claim still held.

@@ -18,12 +18,14 @@ use crate::context::engine::Engine;
 use crate::context::local::Local;
 use crate::evaluate::demand::release;
 use crate::evaluate::observed::{self, is_observed};
+use crate::evaluate::stored::Completion;
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, StaleReads};
 use crate::graph::task_fn::{Ran, SelectPart};
+use larder_storage::record::Because;
 
 /// How many parts a source settles at most. The rest are left to those that ask for them.
 const MOST: usize = 1 << 16;
@@ -233,7 +235,7 @@ fn publish(local: &Local, part: NodeRef, source: NodeRef, ran: Ran) {
     part.verified_at.store(epoch, Relaxed);
     part.clear_flag(Flags::MARKED | Flags::AHEAD);
     if let Some(persistence) = engine.persistence() {
-        drop(persistence.completed(local, part, ran, true));
+        drop(persistence.completed(local, part, Completion { ran, because: Because::Read }, true));
     }
     local.counters.of(part.function).settled.add(1);
     if is_observed(local) {

@@ -14,6 +14,7 @@
 //!    dependents from the moment it is stored, with their count and sum, and the set of sources has one too. A record
 //!    that is missing or damaged says so, and nothing stored is then used before its reads have been verified.
 
+mod cause;
 mod chunks;
 mod component;
 mod dependents;
@@ -28,6 +29,7 @@ mod task;
 mod trace;
 mod wide;
 
+pub use self::cause::{Because, CauseRecord, read_cause};
 pub use self::chunks::{Chunk, NewChunks, WIDE};
 pub use self::chunks::{decode as decode_reads, ends as ends_chunk, nth as nth_read};
 pub use self::component::{

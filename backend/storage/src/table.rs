@@ -27,11 +27,13 @@ pub enum Table {
     Functions = 8,
     /// By task and digest: the reads of tasks that have very many of them, in chunks that their traces share.
     Reads = 9,
+    /// By task: why it has run again, of those that have.
+    Causes = 10,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Tasks,
         Self::Traces,
@@ -42,6 +44,7 @@ impl Table {
         Self::Uses,
         Self::Functions,
         Self::Reads,
+        Self::Causes,
     ];
 
     /// The table's number: below `Table::ALL.len()`, and fit to index an array.
@@ -62,6 +65,7 @@ impl Table {
             Self::Uses => "uses",
             Self::Functions => "functions",
             Self::Reads => "reads",
+            Self::Causes => "causes",
         }
     }
 }

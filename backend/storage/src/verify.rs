@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
-    Chunk, ComponentMember, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace, SINCE, SOURCES,
-    SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_sharing_key, local_key, lossy_key,
-    members_of, read_dependents, read_leaves, shared_key,
+    CauseRecord, Chunk, ComponentMember, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace,
+    SINCE, SOURCES, SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_sharing_key, local_key,
+    lossy_key, members_of, read_dependents, read_leaves, shared_key,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -211,6 +211,7 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Sources => other(SourceRecord::decode(payload).ok()?.key().to_bytes() == key),
         Table::Inputs => other(InputRecord::decode(payload).ok()?.key().to_bytes() == key),
         Table::Uses => other(key.len() == 16 && payload.len() == 8),
+        Table::Causes => other(key.len() == 16 && CauseRecord::decode(payload).is_ok()),
         Table::Functions => {
             let record = FunctionRecord::decode(payload).ok()?;
             let own = record.id().0.to_bytes() == key;

@@ -271,3 +271,70 @@ fn a_component_is_shown_with_its_members_and_explained_down_to_the_file() {
     assert!(explained.contains("a.txt"), "{explained}");
     assert!(explained.contains("component"), "{explained}");
 }
+
+/// The names of functions and leaves in the chain of a last run.
+fn chain_of(explained: &serde_json::Value) -> Vec<String> {
+    let run = &explained["last_run"];
+    let steps = run["steps"].as_array().unwrap().iter();
+    let name = |step: &serde_json::Value| {
+        let function = step["task"]["function"].as_str().map(|path| path.rsplit("::").next().unwrap());
+        function.or_else(|| run["leaf"]["name"].as_str()).unwrap_or("?").to_owned()
+    };
+    steps.map(name).collect()
+}
+
+#[test]
+fn explain_tells_why_a_run_of_an_earlier_process_has_happened() {
+    let scene = Scene::new();
+    let first = scene.explain(&["report", "--json"]).json();
+    assert_eq!(
+        (&first["last_run"]["steps"][0]["why"], chain_of(&first).len()),
+        (&"first".into(), 1),
+        "{first}"
+    );
+
+    // As many words as before, so `count_words` is cut off; then more.
+    std::fs::write(scene.path("a.txt"), "three four five!").unwrap();
+    std::fs::write(scene.path("b.txt"), "four five").unwrap();
+    scene.runs(&["a.txt", "b.txt"]);
+    let explained = scene.explain(&["report", "--json"]).json();
+    assert_eq!(chain_of(&explained), ["report", "shout", "count_words", "b.txt"], "{explained}");
+    let steps = explained["last_run"]["steps"].as_array().unwrap();
+    assert_eq!(
+        (&steps[0]["position"], &steps[0]["run"], &steps[0]["cause"]),
+        (&1.into(), &1.into(), &"unknown".into())
+    );
+    assert!(steps[0]["at"].as_u64().unwrap() > 1_600_000_000_000, "{explained}");
+    assert_eq!((&steps[3]["why"], &explained["verdict"]), (&"leaf".into(), &"valid".into()));
+    let text = scene.explain(&["report"]).fine();
+    assert!(text.contains("ran in run 1 at 2") && text.contains(": its read 1 differed"), "{text}");
+    assert!(text.contains("file b.txt had changed"), "{text}");
+    // The other task of that function has not run again.
+    let other = scene.explain(&["shout", "a.txt", "--json"]).json();
+    assert_eq!(other["last_run"]["steps"][0]["why"], "first", "{other}");
+    let cut_off = scene.explain(&["count_words", "a.txt", "--json"]).json();
+    assert_eq!(chain_of(&cut_off), ["count_words", "a.txt"]);
+
+    // Back to the first state nothing runs, so the last run is still that one.
+    std::fs::write(scene.path("a.txt"), "one two three").unwrap();
+    std::fs::write(scene.path("b.txt"), "four").unwrap();
+    scene.runs(&["a.txt", "b.txt"]);
+    let explained = scene.explain(&["report", "--json"]).json();
+    assert_eq!(chain_of(&explained), ["report", "shout", "count_words", "b.txt"], "{explained}");
+}
+
+#[test]
+fn explain_tells_that_a_task_ran_because_its_code_is_new() {
+    let scene = Scene::new();
+    scene.runs_in("store.redb", "other code", &["a.txt", "b.txt"]);
+    let list = scene.larder("ls", &["--function", "report", "--json"]).json();
+    let mut whys = Vec::new();
+    for task in list["tasks"].as_array().unwrap() {
+        let explained = scene.explain(&[task["id"].as_str().unwrap(), "--json"]).json();
+        let step = &explained["last_run"]["steps"][0];
+        let codes = step["other_code"].as_array().unwrap().len();
+        whys.push((step["why"].as_str().unwrap().to_owned(), codes));
+    }
+    whys.sort_unstable();
+    assert_eq!(whys, [("code".to_owned(), 1), ("first".to_owned(), 0)]);
+}

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use larder_storage::TaskKey;
-use larder_storage::inspect::{Difference, Explanation, StoreReader, StoredLeaf};
+use larder_storage::inspect::{Difference, Explanation, LastRun, StoreReader, StoredLeaf};
 use serde_json::{Value, json};
 
 use super::LookError;
+use super::last_run::Past;
 use super::names::{Functions, leaf_json};
 
 /// An explanation, and how much of it is shown.
@@ -15,6 +16,8 @@ pub struct Explained<'a> {
     pub functions: &'a Functions,
     pub key: TaskKey,
     pub found: Explanation,
+    /// Why it ran last.
+    pub last: Option<LastRun>,
     /// At most so many of each list are shown.
     pub most: usize,
 }
@@ -35,8 +38,8 @@ impl<'a> Explained<'a> {
             let (source, last) = ((leaf.kind, &*leaf.name), (leaf.fingerprint, leaf.stamp, leaf.is_racy));
             larder::__tools::fingerprint_now(base, source, last)
         };
-        let found = reader.explain(key, visited, look)?;
-        Ok(found.map(|found| Self { reader, functions, key, found, most }))
+        let (found, last) = (reader.explain(key, visited, look)?, reader.last_run(key, visited)?);
+        Ok(found.map(|found| Self { reader, functions, key, found, last, most }))
     }
 
     /// Returns the outcome in a word.
@@ -84,6 +87,7 @@ impl<'a> Explained<'a> {
             value["chain"] = tasks(difference.chain())?.into();
             differences.push(value);
         }
+        let last = self.last.as_ref().map(|run| Past { reader: self.reader, functions: self.functions, run });
         Ok(json!({
             "snapshot": self.reader.is_snapshot(),
             "task": self.functions.json(self.reader, self.key)?,
@@ -99,6 +103,7 @@ impl<'a> Explained<'a> {
             "would_run": tasks(&self.found.would_run)?,
             "may_run_in_all": self.found.may_run.len(),
             "may_run": tasks(&self.found.may_run)?,
+            "last_run": last.map(|last| last.json()).transpose()?,
         }))
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod causes;
+mod earlier;
 mod explain;
 mod kit;
 mod observers;

@@ -5,9 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use super::{Confirmation, Explanation, Happening, State, Step, Storing};
+use super::{Confirmation, EarlierRun, Explanation, Happening, State, Step, Storing};
 use crate::graph::cause::{Cause, Outcome};
 use crate::graph::task_name::{Fingerprint, TaskId};
+use larder_storage::Digest;
+use larder_storage::inspect::RanBecause;
 
 /// A value of a format like JSON.
 enum Value {
@@ -43,6 +45,7 @@ impl Explanation {
             ("verified", self.verified.as_ref().map_or(Value::Null, Confirmation::value)),
             ("stored", self.stored.value()),
             ("shared", self.shared.as_ref().map_or(Value::Null, shared)),
+            ("earlier", self.earlier.as_ref().map_or(Value::Null, EarlierRun::value)),
             (
                 "other_code",
                 Value::List(self.other_code.iter().map(|code| fingerprint(Some(*code))).collect()),
@@ -60,6 +63,39 @@ impl Serialize for Explanation {
 fn shared(origin: &super::SharedOrigin) -> Value {
     let at = origin.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Value::Map(vec![("by", text(&origin.by)), ("at", Value::Number(u64::try_from(at).unwrap_or(u64::MAX)))])
+}
+
+impl EarlierRun {
+    fn value(&self) -> Value {
+        let steps = self.run.steps.iter().zip(&self.names).map(|(step, name)| {
+            let (position, before, after) = match &step.why {
+                RanBecause::Read { position, before, after, .. } => {
+                    (Value::Number(*position), digest(*before), digest(*after))
+                }
+                _ => (Value::Null, Value::Null, Value::Null),
+            };
+            let cause = step.cause.as_ref();
+            Value::Map(vec![
+                ("name", text(name)),
+                ("key", digest(step.key)),
+                ("why", text(step.why.name())),
+                ("position", position),
+                ("before", before),
+                ("after", after),
+                ("run", cause.map_or(Value::Null, |cause| Value::Number(cause.generation))),
+                ("at", cause.map_or(Value::Null, |cause| Value::Number(cause.at))),
+                ("cause", cause.map_or(Value::Null, |cause| text(cause.because.name()))),
+            ])
+        });
+        Value::Map(vec![
+            ("steps", Value::List(steps.collect())),
+            ("complete", Value::Flag(self.run.is_complete)),
+        ])
+    }
+}
+
+fn digest(digest: Digest) -> Value {
+    Value::Text(digest.to_string())
 }
 
 impl Step {

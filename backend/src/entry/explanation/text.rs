@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use super::{Explanation, Happening, State, Step, Storing};
+use super::{EarlierRun, Explanation, Happening, State, Step, Storing};
 use crate::graph::cause::{Cause, Outcome};
 use crate::graph::task_name::{Fingerprint, TaskId};
 
@@ -14,6 +14,7 @@ impl fmt::Display for Explanation {
             None if !self.records_causes => {
                 write!(f, "`{}`: this runtime does not record causes (`Builder::record_causes`)", self.task)?;
             }
+            None if self.earlier.is_some() => write!(f, "`{}` has not run in this process", self.task)?,
             None => write!(f, "`{}` has not run", self.task)?,
             Some(_) => self.chain(f)?,
         }
@@ -26,6 +27,9 @@ impl fmt::Display for Explanation {
             State::Running => write!(f, "\nit is being computed")?,
             State::NoValue if !self.steps.is_empty() => write!(f, "\nit has no value now")?,
             State::NoValue | State::Current => {}
+        }
+        if let Some(earlier) = &self.earlier {
+            earlier.lines(f)?;
         }
         self.storing(f)?;
         if let Some(shared) = &self.shared {
@@ -44,7 +48,7 @@ impl fmt::Display for Explanation {
 }
 
 /// A moment as `2026-11-27 18:30:00 UTC`.
-struct Utc(SystemTime);
+pub struct Utc(pub SystemTime);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +99,25 @@ impl Explanation {
         match reason {
             Some(reason) => write!(f, ": {}", reason.describe()),
             None => write!(f, ": {subject} is transient"),
+        }
+    }
+}
+
+impl EarlierRun {
+    fn lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// How many steps are printed.
+        const SHOWN: usize = 20;
+        write!(f, "\nwhy it ran last, as the store tells:")?;
+        for (depth, (step, name)) in self.run.steps.iter().zip(&self.names).take(SHOWN).enumerate() {
+            write!(f, "\n{:1$}`{name}`", "", 2 * (depth + 1))?;
+            if let Some(at) = step.cause.and_then(|cause| cause.time()) {
+                write!(f, " ran at {}", Utc(at))?;
+            }
+            f.write_str(&step.describe())?;
+        }
+        match self.run.steps.len().checked_sub(SHOWN) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\n  .. {more} more .."),
         }
     }
 }

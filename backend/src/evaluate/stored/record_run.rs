@@ -17,8 +17,15 @@ use crate::graph::task_fn::{Ran, Replaced};
 use crate::graph::task_name::Fingerprint;
 use crate::persist::wide::{self, WideReads, is_wide};
 use crate::persist::{PendingChange, Persistence, StoredTrace};
-use larder_storage::record::{Emitted, NewReads, NewTask, NewTrace, Read};
+use larder_storage::record::{Because, Emitted, NewReads, NewTask, NewTrace, Read};
 use larder_storage::{Digest, Group, Table, TaskKey};
+
+/// A run that has completed: what came of it, and why the body ran, if that was observed.
+#[derive(Clone, Copy)]
+pub(crate) struct Completion {
+    pub(crate) ran: Ran,
+    pub(crate) because: Because,
+}
 
 /// Buffers that are used again and again.
 #[derive(Default)]
@@ -40,7 +47,13 @@ thread_local! {
 impl Persistence {
     /// A claimed node has run; its value, reads and emitted values are in place, and may be used in later sessions if it
     /// `lasts`. Returns an output that had to be replaced.
-    pub(crate) fn completed(&self, local: &Local, node: NodeRef, ran: Ran, lasts: bool) -> Option<Replaced> {
+    pub(crate) fn completed(
+        &self,
+        local: &Local,
+        node: NodeRef,
+        run: Completion,
+        lasts: bool,
+    ) -> Option<Replaced> {
         if node.task_fn.leaf.is_some() {
             let replaced = self.adopt_source(node);
             if self.has_queued() {
@@ -48,13 +61,13 @@ impl Persistence {
             }
             return replaced;
         }
-        self.record_run(local, node, ran, lasts);
+        self.record_run(local, node, run, lasts);
         None
     }
 
     /// Stores the run of a claimed node whose value, reads and emitted values are in place, unless something speaks against
     /// it. Runs the user's `Serialize`; a panic in it is a reason not to store.
-    fn record_run(&self, local: &Local, node: NodeRef, ran: Ran, lasts: bool) {
+    fn record_run(&self, local: &Local, node: NodeRef, run: Completion, lasts: bool) {
         if node.task_fn.stored.is_none() {
             return;
         }
@@ -62,11 +75,11 @@ impl Persistence {
         // A thread that ends has none.
         let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
         let stored =
-            if lasts { self.store_run(local, node, ran, &mut buffers) } else { Err(Reason::DoesNotLast) };
+            if lasts { self.store_run(local, node, run, &mut buffers) } else { Err(Reason::DoesNotLast) };
         _ = BUFFERS.try_with(|place| place.replace(buffers));
         match stored {
             Ok(()) => self.counts.stored.add(),
-            Err(reason) => self.not_stored(node, ran, reason),
+            Err(reason) => self.not_stored(node, run.ran, reason),
         }
     }
 
@@ -126,7 +139,8 @@ impl Persistence {
             return false;
         }
         let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
-        let stored = self.store_run(local, node, Ran::Equal, &mut buffers).is_ok();
+        let run = Completion { ran: Ran::Equal, because: Because::Verified };
+        let stored = self.store_run(local, node, run, &mut buffers).is_ok();
         _ = BUFFERS.try_with(|place| place.replace(buffers));
         stored
     }
@@ -173,7 +187,14 @@ impl Persistence {
         told.into()
     }
 
-    fn store_run(&self, local: &Local, node: NodeRef, ran: Ran, buffers: &mut Buffers) -> Result<(), Reason> {
+    fn store_run(
+        &self,
+        local: &Local,
+        node: NodeRef,
+        run: Completion,
+        buffers: &mut Buffers,
+    ) -> Result<(), Reason> {
+        let Completion { ran, because } = run;
         if !lasts(node) {
             return Err(Reason::DoesNotLast);
         }
@@ -224,7 +245,8 @@ impl Persistence {
         new.encode_into(trace);
         group.clear();
         self.functions.announce(node.function, group);
-        group.ran(&NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new });
+        let task_run = NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new };
+        group.ran_because(&task_run, because);
         let chunks = wide.map(WideReads::into_placed);
         let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
         let explored = before.map_or(0, |before| before.explored);

@@ -125,7 +125,7 @@ impl Persistence {
     }
 
     /// The same, or why it has none.
-    pub(super) fn encode_key(&self, node: NodeRef) -> Result<Vec<u8>, Reason> {
+    pub(crate) fn encode_key(&self, node: NodeRef) -> Result<Vec<u8>, Reason> {
         let id = self.functions.id(node.function, node.task_fn);
         let id = id.ok_or_else(|| self.functions.refusal(node.function).unwrap_or(Reason::AmbiguousKey))?;
         let encode = node.task_fn.stored.ok_or(Reason::NotEncoded)?.encode_key;

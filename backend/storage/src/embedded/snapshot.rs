@@ -22,6 +22,7 @@ pub(super) const TABLES: [Definition; Table::ALL.len()] = {
             Table::Uses => "larder.uses",
             Table::Functions => "larder.functions",
             Table::Reads => "larder.reads",
+            Table::Causes => "larder.causes",
         });
         index += 1;
     }

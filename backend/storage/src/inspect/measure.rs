@@ -100,7 +100,10 @@ impl StoreReader {
             owners.at = 0;
             self.scan(table, &[], |key, payload| {
                 let bytes = note(&mut measure, table, key, payload);
-                if !matches!(table, Table::Traces | Table::Values | Table::Reads | Table::Uses) {
+                if !matches!(
+                    table,
+                    Table::Traces | Table::Values | Table::Reads | Table::Uses | Table::Causes
+                ) {
                     return Visit::Continue;
                 }
                 let Some(index) = owners.of(key) else { return Visit::Continue };

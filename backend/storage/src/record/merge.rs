@@ -5,13 +5,13 @@
 use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
 use super::chunks::decode as decode_reads;
 use super::wide::{ChunkWriter, known_keys};
-use super::{NewChunks, NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
+use super::{Because, CauseRecord, NewChunks, NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
 
 /// One change to one task, in the order of handing over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskOp<'a> {
-    /// It ran: in which run of the program, its encoded key, its encoded trace, and chunks that go with the trace.
-    Ran { generation: u64, encoded_key: &'a [u8], trace: &'a [u8], chunks: NewChunks<'a> },
+    /// It ran: in which run of the program, why, its encoded key, its encoded trace, and chunks that go with the trace.
+    Ran { generation: u64, because: Because, encoded_key: &'a [u8], trace: &'a [u8], chunks: NewChunks<'a> },
     /// Something that it depends on has changed.
     Stale,
     /// Verified: it is current after all.
@@ -32,6 +32,8 @@ struct State {
     encoded_key: Vec<u8>,
     /// Most recent first; the first one is the current one.
     traces: Vec<Held>,
+    /// Of its last run in this batch, if it had run before.
+    cause: Option<CauseRecord>,
 }
 
 pub(super) struct Held {
@@ -96,15 +98,20 @@ pub(crate) fn merge_task(
     };
     let new = stored.is_none();
     let only_run = match ops {
-        [TaskOp::Ran { generation, encoded_key, trace, chunks }] if new => {
-            Some((*generation, *encoded_key, *trace, *chunks))
+        [TaskOp::Ran { generation, because, encoded_key, trace, chunks }] if new => {
+            Some(((*generation, *because), *encoded_key, *trace, *chunks))
         }
         _ => None,
     };
-    if let Some((generation, encoded_key, trace, chunks)) = only_run {
+    if let Some(((generation, because), encoded_key, trace, chunks)) = only_run {
         // By far the most common case: a task's first run, written as it came.
         if let Ok(decoded) = Trace::decode(trace) {
             decoded.reads().for_each(|read| edge(read.key));
+            if because.is_of_a_rerun()
+                && let Some(cause) = CauseRecord::of(because, generation, (None, decoded.digest()))
+            {
+                batch.seal(Table::Causes, &task.to_bytes(), |out| cause.encode_into(out));
+            }
         }
         for (chunk, encoded) in chunks.iter() {
             chunk.write(task, encoded, batch);
@@ -166,6 +173,7 @@ impl State {
             generation: record.generation,
             encoded_key: record.encoded_key.to_vec(),
             traces: std::iter::once(Held::new(&record.current)).chain(older).collect(),
+            cause: None,
         }
     }
 
@@ -177,7 +185,7 @@ impl State {
         dropped: &mut Vec<Held>,
     ) -> Result<(), ReadFailure> {
         match *op {
-            TaskOp::Ran { generation, encoded_key, trace, .. } => {
+            TaskOp::Ran { generation, because, encoded_key, trace, .. } => {
                 let Ok(trace) = Trace::decode(trace) else { return Ok(()) };
                 if self.encoded_key != encoded_key {
                     // A collision of digests, or a first run: nothing that was there belongs to this task.
@@ -185,6 +193,8 @@ impl State {
                     self.encoded_key = encoded_key.to_vec();
                 }
                 let mut held = Held::new(&trace);
+                let before = self.traces.first().map(|before| before.trace.digest);
+                self.cause = CauseRecord::of(because, generation, (before, held.trace.digest));
                 let fingerprint = held.trace.fingerprint;
                 for other in self.traces.iter_mut().filter(|other| other.trace.fingerprint == fingerprint) {
                     // The run's own output stands in the batch already.
@@ -282,8 +292,12 @@ impl State {
         }
         let Some((current, older)) = self.traces.split_first() else {
             batch.delete(Table::Tasks, &task.to_bytes());
+            batch.delete(Table::Causes, &task.to_bytes());
             return;
         };
+        if let Some(cause) = &self.cause {
+            batch.seal(Table::Causes, &task.to_bytes(), |out| cause.encode_into(out));
+        }
         if current.in_traces {
             batch.delete(Table::Traces, &key(current.trace.digest));
         }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::record::{
-    ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord, SinceRecord,
-    SourceRecord, TaskOp, local_key, lossy_key, pulled_key, shared_key,
+    Because, ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord,
+    SinceRecord, SourceRecord, TaskOp, local_key, lossy_key, pulled_key, shared_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -30,6 +30,7 @@ pub(super) enum Change {
     /// Where its encoded key begins in `runs`, and the lengths of that, of the trace and of the new chunks, which follow it.
     Ran {
         generation: u64,
+        because: Because,
         at: usize,
         encoded_key: u32,
         trace: u32,
@@ -72,6 +73,11 @@ impl Group {
 
     /// A task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
     pub fn ran(&mut self, task: &NewTask<'_>) {
+        self.ran_because(task, Because::Unknown);
+    }
+
+    /// A task ran, as [`Group::ran`] tells, for a known cause. That is stored if the task is stored already.
+    pub fn ran_because(&mut self, task: &NewTask<'_>, because: Because) {
         let key = TaskKey::of(task.encoded_key);
         let start = self.runs.len();
         self.runs.extend_from_slice(task.encoded_key);
@@ -81,6 +87,7 @@ impl Group {
         self.runs.extend_from_slice(task.trace.reads.new_chunks().bytes());
         let change = Change::Ran {
             generation: task.generation,
+            because,
             at: start,
             encoded_key: length(between - start),
             trace: length(end - between),
@@ -294,11 +301,11 @@ impl Group {
     /// The change of a number.
     pub(super) fn op(&self, number: usize) -> TaskOp<'_> {
         match &self.tasks[number].1 {
-            Change::Ran { generation, at, encoded_key, trace, chunks } => {
+            Change::Ran { generation, because, at, encoded_key, trace, chunks } => {
                 let (encoded_key, rest) = self.runs[*at..].split_at(*encoded_key as usize);
                 let (trace, rest) = rest.split_at(*trace as usize);
                 let chunks = NewChunks::new(&rest[..*chunks as usize]);
-                TaskOp::Ran { generation: *generation, encoded_key, trace, chunks }
+                TaskOp::Ran { generation: *generation, because: *because, encoded_key, trace, chunks }
             }
             Change::Found { at, encoded_key, trace, chunks, output } => {
                 let (encoded_key, rest) = self.runs[*at..].split_at(*encoded_key as usize);
