@@ -16,6 +16,7 @@ function el(name, attributes = {}, ...children) {
 const plain = text => String(text ?? '').replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
   character => '\\u{' + character.codePointAt(0).toString(16) + '}');
 const count = number => number === undefined || number === null ? '' : Number(number).toLocaleString('en');
+const many = (number, one, several) => count(number) + ' ' + (number === 1 ? one : several);
 function size(bytes) {
   if (bytes === undefined || bytes === null) return '';
   for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
@@ -74,7 +75,8 @@ const storeColumns = [
   ['Stored by run', of => count(of.oldest_run), 'number', of => of.oldest_run],
   ['Used by run', of => count(of.last_used_run), 'number', of => of.last_used_run],
 ];
-const hits = of => of.thread_hits + of.memory_hits + of.storage_hits;
+// Calls that no body ran for. A call of a stale task finds it in the table, and may run its body all the same.
+const hits = of => Math.max(0, of.calls - of.runs);
 const runtimeColumns = [
   ['Function', of => el('code', {}, plain(of.path)), '', of => of.path],
   ['Calls', of => count(of.calls), 'number', of => of.calls],
@@ -172,13 +174,14 @@ const views = {
     const why = el('div', { id: 'explanation' });
     const around = el('div', { class: 'graph', id: 'graph', role: 'img', 'aria-label': 'Tasks around this one' });
     const depth = el('select', { 'aria-label': 'Steps', onchange: () => draw().catch(problem) }, ...[1, 2, 3, 4].map(n => el('option', { value: n }, n + (n === 1 ? ' step' : ' steps'))));
+    if (runtime) depth.value = 3;
     const note = el('span', { class: 'soft' });
     let graph = null, explained = null, shownId = task.id ?? task.leaf?.key;
     const draw = async () => {
       const answer = await ask('graph', { id: shownId, depth: depth.value });
       graph?.destroy();
       graph = drawGraph(around, answer, explained);
-      note.textContent = count(answer.nodes.length) + ' nodes' + (answer.cut ? ', cut' : '');
+      note.textContent = many(answer.nodes.length, 'node', 'nodes') + (runtime ? ': what made it run, and what it made run' : '') + (answer.cut ? ', cut' : '');
       around.dataset.nodes = answer.nodes.length;
     };
     const explain = async () => {
@@ -285,7 +288,7 @@ function explanation(answer) {
   const what = found => found.leaf ? leafName(found.leaf) : found.task ? link(found.task) : el('code', {}, plain(found.key));
   return [
     el('p', { 'data-verdict': answer.verdict }, mark(answer.verdict === 'valid' ? 'valid' : answer.verdict === 'runs' ? 'ran' : 'may'), ' ', verdicts[answer.verdict] ?? '',
-      ' ' + count(answer.visited) + ' tasks and ' + count(answer.leaves) + ' leaves looked at' + (answer.complete ? '.' : '; not all.')),
+      ' ' + many(answer.visited, 'task', 'tasks') + ' and ' + many(answer.leaves, 'leaf', 'leaves') + ' looked at' + (answer.complete ? '.' : '; not all.')),
     ...answer.differences.map(found => el('div', {}, what(found), found.recorded ? el('span', { class: 'code' }, ': ' + found.recorded.slice(0, 12) + ' was read, it is ' + found.now.slice(0, 12)) : ' is not stored any more',
       el('ol', { class: 'chain' }, ...[...found.chain].reverse().map(task => el('li', {}, link(task)))))),
     answer.differences.length ? el('p', { class: 'soft' }, count(answer.would_run_in_all) + ' would run, ' + count(answer.may_run_in_all) + ' above may run') : '',
@@ -303,10 +306,10 @@ function drawGraph(container, answer, explained) {
     elements.push({ data: { source: idOf(answer.nodes[reader], reader), target: idOf(answer.nodes[read], read) } });
   }
   const graph = cytoscape({
-    container, elements, wheelSensitivity: 0.3, minZoom: 0.1, maxZoom: 3,
+    container, elements, minZoom: 0.1, maxZoom: 1.6,
     layout: { name: 'breadthfirst', directed: true, roots: tops(answer).map(at => idOf(answer.nodes[at], at)), spacingFactor: 1.1 },
     style: [
-      { selector: 'node', style: { 'background-color': 'data(colour)', label: 'data(label)', color: colour('fore'), 'font-size': 9, 'text-wrap': 'wrap', 'text-valign': 'bottom', 'text-margin-y': 3, width: 18, height: 18 } },
+      { selector: 'node', style: { 'background-color': 'data(colour)', label: 'data(label)', color: colour('fore'), 'font-size': 9, 'text-wrap': 'wrap', 'text-valign': 'bottom', 'text-margin-y': 3, 'text-background-color': colour('back'), 'text-background-opacity': 0.85, width: 18, height: 18 } },
       { selector: 'node[kind = "leaf"]', style: { shape: 'diamond' } },
       { selector: 'node[kind = "group"]', style: { shape: 'round-rectangle', width: 30 } },
       { selector: 'node[root = 1]', style: { 'border-width': 3, 'border-color': colour('fore') } },

@@ -10,6 +10,7 @@ pub(crate) struct Asset {
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 macro_rules! assets {
@@ -22,6 +23,7 @@ macro_rules! assets {
 
 assets! {
     "/" HTML "page.html"
+    "/icon.svg" IMAGE "icon.svg"
     "/page.css" STYLE "page.css"
     "/page.js" SCRIPT "page.js"
     "/views.js" SCRIPT "views.js"

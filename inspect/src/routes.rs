@@ -58,7 +58,7 @@ pub(crate) fn router(guard: Arc<Guard>, source: Arc<dyn Source>) -> Router {
     let questions = Router::new()
         .route("/api/live", get(live))
         .route("/api/{question}", get(question))
-        .layer(middleware::from_fn_with_state(shared.clone(), with_token));
+        .route_layer(middleware::from_fn_with_state(shared.clone(), with_token));
     let mut router = Router::new().merge(questions);
     for asset in ASSETS {
         router = router.route(

@@ -28,6 +28,7 @@ fn the_token_is_needed_for_all_that_tells_something() {
         assert_eq!(status(&serving, &format!("{path}?token={TOKEN}"), &host), 401, "{path}");
     }
     assert_eq!(get(&serving, "/api/about").status, 200);
+    assert_eq!(status(&serving, "/nothing", &host), 404);
     for path in ["/", "/page.js", "/views.js", "/page.css", "/cytoscape.js", "/uPlot.js"] {
         let answer = get_with(serving.address(), path, &host);
         assert_eq!(answer.status, 200, "{path}");
