@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Tasks whose lease this process has, until they are stored.
     pub(super) leased: HashSet<TaskKey>,
     pub(super) holder: Option<Holder>,
+    /// The engine has no leases, or refuses them.
+    pub(super) has_no_leases: bool,
     /// The time for which calls have waited for leases.
     pub(super) waited_for_turns: Duration,
     /// Threads that write records.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::inspect::StoreReader;
 use larder_backend::storage::record::ForeignTask;
-use larder_shared::{Holder, Lease, SharedKey, SigningKey, publish};
+use larder_shared::{Holder, Lease, SharedError, SharedKey, SigningKey, publish};
 
 use super::Link;
 
@@ -99,11 +99,21 @@ impl Link {
 
     /// Asks for the lease on a task. Returns none if the engine does not work, or is not to be asked.
     fn ask_for_lease(&self, task: TaskKey, holder: &Holder, usual: Duration) -> Option<Lease> {
+        if self.state().has_no_leases {
+            return None;
+        }
         let until = self.breaker.allows()?;
         let key = SharedKey::lease(&self.config.namespace, task);
         let begun = Instant::now();
         let outcome = self.config.engine.lease(&key, holder, usual * LASTS, until);
-        self.breaker.note(outcome.as_ref().map(|_| ()), begun.elapsed());
+        if let Ok(Lease::NotSupported) | Err(SharedError::Refused { .. }) = &outcome {
+            // A user that may read and write, and not do this (a Redis without scripts), goes on with the rest.
+            self.state().has_no_leases = true;
+        }
+        match &outcome {
+            Ok(_) | Err(SharedError::Refused { .. }) => self.breaker.note(Ok(()), begun.elapsed()),
+            Err(error) => self.breaker.note(Err(error), begun.elapsed()),
+        }
         self.state().stats.trips += 1;
         match outcome {
             Ok(Lease::Taken) => {

@@ -188,6 +188,18 @@ fn an_engine_without_leases_or_one_that_fails_at_them_changes_nothing() {
             (self.1)()
         }
     }
+    // One that refuses leases alone is asked for records as before: of the body's edit, in the round behind it.
+    let refusing = || Err(SharedError::Refused { reason: "NOPERM".into() });
+    let machine = machine("refused");
+    bodies("refused", |body| body.1 = true);
+    let runtime = machine.builder().shared(writer(Without(MemoryEngine::new(), refusing), LONG)).build();
+    for words in 4..7 {
+        edit(&machine, "refused", words);
+        runtime.refresh().unwrap();
+        assert_eq!(runtime.run(|| linked("refused")), words);
+    }
+    let stats = runtime.shared_stats().unwrap();
+    assert_eq!((stats.asked, stats.openings), (2, 0));
     let ways: [fn() -> Result<Lease, SharedError>; 4] = [
         || Ok(Lease::NotSupported),
         || Err(SharedError::Slow),
