@@ -43,8 +43,8 @@ mod report;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::Runtime;
 use crate::events::{Event, Lost, Outcome, TaskId};
+use crate::{Builder, Runtime};
 
 pub use self::calls::{Calls, Functions};
 pub use crate::storage::{Faults, MemoryStorage, Operation};
@@ -76,6 +76,37 @@ const MOST: usize = 1 << 20;
 /// ```
 pub fn advance_clock(runtime: &Runtime, time: Duration) {
     runtime.engine.advance_clock(time);
+}
+
+/// Makes a runtime start with a clock that is ahead of the system's by `time`, for results that expire (`ttl`, `expires`): as a process does that is
+/// started so much later, for what a store holds.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::testing::{ran, watch, with_clock_ahead};
+/// use larder::{Runtime, storage::MemoryStorage, task_fn};
+///
+/// #[task_fn(ttl = Duration::from_secs(3600))]
+/// fn rate() -> u32 {
+///     7
+/// }
+///
+/// let store = MemoryStorage::new();
+/// let later = |minutes: u64| {
+///     let builder = with_clock_ahead(Runtime::builder(), Duration::from_secs(60 * minutes));
+///     builder.storage(store.clone()).build()
+/// };
+/// later(0).run(rate);
+/// let runtime = later(50);
+/// watch(&runtime, || runtime.run(rate)).assert_restored(ran![rate()]);
+/// drop(runtime);
+/// let runtime = later(70);
+/// watch(&runtime, || runtime.run(rate)).assert_exactly(ran![rate()]);
+/// ```
+#[must_use]
+pub fn with_clock_ahead(mut builder: Builder, time: Duration) -> Builder {
+    builder.config.clock_ahead = time;
+    builder
 }
 
 /// Takes down what happens in `runtime` while `work` runs, on all of its threads.

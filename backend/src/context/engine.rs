@@ -57,6 +57,8 @@ pub struct Config {
     pub records_causes: bool,
     /// The share of bodies that are run twice.
     pub checks_determinism: f64,
+    /// How far the clock by which results expire is ahead of the system's: for tests.
+    pub clock_ahead: Duration,
 }
 
 impl Default for Config {
@@ -75,6 +77,7 @@ impl Default for Config {
             base_dir: None,
             records_causes: false,
             checks_determinism: 0.0,
+            clock_ahead: Duration::ZERO,
         }
     }
 }
@@ -169,7 +172,7 @@ impl Engine {
         let deadlines = persistence.leaves.deadlines();
         let engine = Self::with(config, observers, Some(Box::new(persistence)));
         for (key, at) in deadlines {
-            engine.expiries.set_deadline(key, deadline::left(at));
+            engine.expiries.set_deadline(key, deadline::left(at, engine.expiries.clock()));
         }
         Ok(engine)
     }
@@ -189,7 +192,7 @@ impl Engine {
             crew: Crew::new(config.threads),
             async_runs: AsyncRuns::default(),
             runners: Runners::default(),
-            expiries: Expiries::default(),
+            expiries: Expiries::new(config.clock_ahead),
             gate: Gate::new(config.patience),
             watch: Arc::default(),
             chores: Chores::default(),

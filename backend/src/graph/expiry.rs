@@ -38,18 +38,17 @@ pub(crate) struct Expired {
     pub(crate) deadlines: Vec<Digest>,
 }
 
-impl Default for Expiries {
-    fn default() -> Self {
+impl Expiries {
+    /// With a clock that is ahead of the system's.
+    pub(crate) fn new(ahead: Duration) -> Self {
         Self {
             start: Instant::now(),
-            advanced: AtomicU64::new(0),
+            advanced: AtomicU64::new(nanos(ahead)),
             first: AtomicU64::new(u64::MAX),
             state: Mutex::default(),
         }
     }
-}
 
-impl Expiries {
     fn now(&self) -> u64 {
         nanos(self.start.elapsed()).saturating_add(self.advanced.load(Relaxed))
     }

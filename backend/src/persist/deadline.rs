@@ -43,9 +43,9 @@ pub(crate) fn has_passed(at: u64) -> bool {
     millis(SystemTime::now()) >= at
 }
 
-/// The time from now to a moment.
-pub(crate) fn left(at: u64) -> Duration {
-    Duration::from_millis(at.saturating_sub(millis(SystemTime::now())))
+/// The time from `now` to a moment.
+pub(crate) fn left(at: u64, now: SystemTime) -> Duration {
+    Duration::from_millis(at.saturating_sub(millis(now)))
 }
 
 /// A deadline as it is seen before or after its moment.

@@ -9,8 +9,6 @@ use larder::testing::advance_clock;
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// No machine is so fast that a test is not slower.
-const SHORT: Duration = Duration::from_millis(2);
 
 thread_local! {
     static LASTS: Cell<Duration> = const { Cell::new(HOUR) };
@@ -63,10 +61,11 @@ fn another_process_restores_it_before_its_time_is_over() {
 #[test]
 fn it_expires_while_no_process_runs() {
     on_each_store(|open| {
-        set(SHORT, 7);
+        AHEAD.set(Duration::ZERO);
+        set(HOUR, 7);
         open().run(|| label("tea"));
         assert_eq!(take_ran(), ["is_dear tea", "label tea", "price tea"]);
-        thread::sleep(SHORT * 2);
+        AHEAD.set(HOUR * 2);
         set(HOUR, 300);
         assert_eq!(open().run(|| label("tea")), "tea !");
         assert_eq!(take_ran(), ["is_dear tea", "label tea", "price tea"]);
@@ -78,10 +77,11 @@ fn it_expires_while_no_process_runs() {
 #[test]
 fn one_that_comes_to_the_same_leaves_its_readers_current() {
     on_each_store(|open| {
-        set(SHORT, 7);
+        AHEAD.set(Duration::ZERO);
+        set(HOUR, 7);
         open().run(|| label("tea"));
         take_ran();
-        thread::sleep(SHORT * 2);
+        AHEAD.set(HOUR * 2);
         set(HOUR, 8);
         assert_eq!(open().run(|| label("tea")), "tea .");
         assert_eq!(

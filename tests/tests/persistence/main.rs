@@ -37,9 +37,18 @@ fn take_ran() -> Vec<String> {
     ran
 }
 
+thread_local! {
+    /// How far the clocks of processes that this thread opens are ahead.
+    static AHEAD: std::cell::Cell<std::time::Duration> = const { std::cell::Cell::new(std::time::Duration::ZERO) };
+}
+
+fn builder() -> larder::Builder {
+    larder::testing::with_clock_ahead(Runtime::builder(), AHEAD.get())
+}
+
 /// A runtime over a store whose code does not change.
 fn open(store: &(impl BackingStorage + Clone)) -> Runtime {
-    Runtime::builder().storage(store.clone()).code_identity("test").try_build().unwrap()
+    builder().storage(store.clone()).code_identity("test").try_build().unwrap()
 }
 
 /// Runs `test` on every kind of store.
@@ -52,7 +61,7 @@ fn on_each_store(test: impl Fn(&dyn Fn() -> Runtime)) {
         let path = folder.path().join(name);
         test(&|| {
             let store = options.open(&path).unwrap();
-            Runtime::builder().storage(store).code_identity("test").try_build().unwrap()
+            builder().storage(store).code_identity("test").try_build().unwrap()
         });
     }
 }

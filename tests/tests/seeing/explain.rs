@@ -311,15 +311,17 @@ fn json_says_the_same_and_escapes_names() {
 
 #[test]
 fn a_stored_result_that_expired_while_no_process_ran_is_told_so() {
-    #[task_fn(ttl = std::time::Duration::from_millis(2))]
+    #[task_fn(ttl = std::time::Duration::from_secs(60))]
     fn short() -> u64 {
         3
     }
     let store = MemoryStorage::new();
-    let open = || recording().storage(store.clone()).build();
-    open().run(short);
-    std::thread::sleep(std::time::Duration::from_millis(4));
-    let second = open();
+    let open = |seconds| {
+        let ahead = std::time::Duration::from_secs(seconds);
+        larder::testing::with_clock_ahead(recording(), ahead).storage(store.clone()).build()
+    };
+    open(0).run(short);
+    let second = open(61);
     second.run(short);
     let explanation = second.explain(short).to_string();
     assert!(explanation.contains("because its value had expired"), "{explanation}");

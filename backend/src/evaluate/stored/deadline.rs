@@ -87,7 +87,8 @@ impl Persistence {
     pub(super) fn restore_deadline(&self, local: &Local, node: NodeRef, last: impl FnOnce() -> Option<Read>) {
         if node.task_fn.may_expire() {
             let at = last().and_then(|read| self.leaves.deadline(read.key));
-            local.engine().expiries.set(node, at.map(deadline::left));
+            let expiries = &local.engine().expiries;
+            expiries.set(node, at.map(|at| deadline::left(at, expiries.clock())));
         }
     }
 }
