@@ -32,6 +32,8 @@ pub(crate) struct StoreSource {
     path: PathBuf,
     base: Option<PathBuf>,
     copy: Mutex<Arc<Copied>>,
+    /// Held while a copy is made, of which there is one at a time.
+    copying: Mutex<()>,
 }
 
 /// A copy of a store.
@@ -51,7 +53,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl StoreSource {
     pub(crate) fn open(path: &Path, base: Option<PathBuf>) -> Result<Arc<Self>, LookError> {
         let copy = Mutex::new(Copied::of(path)?);
-        Ok(Arc::new(Self { path: path.to_owned(), base, copy }))
+        Ok(Arc::new(Self { path: path.to_owned(), base, copy, copying: Mutex::default() }))
     }
 
     fn copied(&self) -> Arc<Copied> {
@@ -227,6 +229,9 @@ impl Source for StoreSource {
 impl StoreSource {
     /// Makes a new copy, which further answers are about.
     fn reload(&self) -> Result<Arc<Copied>, LookError> {
+        let Ok(_one) = self.copying.try_lock() else {
+            return Err(LookError::Name("a copy is made already; look again when it is there".to_owned()));
+        };
         let copied = Copied::of(&self.path)?;
         *held(&self.copy) = copied.clone();
         Ok(copied)
