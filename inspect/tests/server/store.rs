@@ -1,5 +1,7 @@
 //! Answers about a store.
 
+use larder_storage::{BackingStorage, Batch, ENVELOPE_BYTES, Table, Visit};
+
 use super::*;
 
 fn functions(serving: &Serving) -> Value {
@@ -136,37 +138,56 @@ fn the_owner_may_run_meanwhile_and_a_reload_shows_what_it_has_written() {
     assert_eq!(functions(&serving)["tasks"], 5);
 }
 
+/// Replaces the records of a table by wrong ones with sound checksums, so that nothing but decoding finds out.
+fn garble(store: &std::path::Path, table: Table, round: usize) {
+    let storage = RedbStorage::open(store).unwrap();
+    let mut records = Vec::new();
+    storage
+        .scan(table, &[], &mut |key, value| {
+            records.push((key.to_vec(), value[ENVELOPE_BYTES..].to_vec()));
+            Visit::Continue
+        })
+        .unwrap();
+    let mut batch = Batch::new();
+    for (number, (key, mut payload)) in records.into_iter().enumerate() {
+        match round {
+            0 => payload.clear(),
+            1 => payload.truncate(payload.len() / 2),
+            2 => payload.extend([0xff; 40]),
+            _ => {
+                let at = (round * 7919 + number * 31) % payload.len().max(1);
+                payload.iter_mut().skip(at).take(8).for_each(|byte| *byte ^= 0x80 | round as u8);
+            }
+        }
+        batch.seal(table, &key, |out| out.extend_from_slice(&payload));
+    }
+    storage.commit(batch.writes()).unwrap();
+}
+
 #[test]
-fn a_damaged_store_is_refused_or_shown_without_what_is_damaged() {
-    let names: Vec<String> = (0..60).map(|number| format!("{number}.txt")).collect();
+fn records_that_are_wrong_fail_no_question() {
+    let names: Vec<String> = (0..20).map(|number| format!("{number}.txt")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let scene = Scene::of(&names);
     let id = tasks(&scene.serve(), "function=report")[0]["id"].as_str().unwrap().to_owned();
     let sound = std::fs::read(scene.store()).unwrap();
     let mut served = 0;
-    for round in 0..40_usize {
-        let mut bytes = sound.clone();
-        for step in 0..=round {
-            let at = (round * 7919 + step * 104_729) % bytes.len();
-            bytes[at] ^= 1 << (step % 8);
-        }
-        bytes.truncate(bytes.len() - (round % 4) * 1000);
-        std::fs::write(scene.store(), bytes).unwrap();
-        let inspector = Inspector::new().token(TOKEN);
-        let Ok(serving) = inspector.store(scene.store(), "127.0.0.1:0") else { continue };
+    for (table, round) in Table::ALL.into_iter().flat_map(|table| (0..8).map(move |round| (table, round))) {
+        std::fs::write(scene.store(), &sound).unwrap();
+        garble(&scene.store(), table, round);
+        // The head of the store is a record as well: without it there is no store.
+        let Ok(serving) = Inspector::new().token(TOKEN).store(scene.store(), "127.0.0.1:0") else { continue };
         served += 1;
-        for question in ["functions", "tasks", "tasks?function=report", "sources?text=a"] {
+        functions(&serving);
+        let plain = ["tasks", "tasks?text=1", "sources?text=1"].map(str::to_owned);
+        let of_task = ["task", "explain", "graph"].map(|question| format!("{question}?id={id}&depth=3"));
+        for question in plain.iter().chain(&of_task) {
             let answer = get(&serving, &format!("/api/{question}"));
-            assert!(!answer.body.contains("its thread has failed"), "{question}: {}", answer.body);
-        }
-        for question in ["task", "explain", "graph"] {
-            let answer = get(&serving, &format!("/api/{question}?id={id}"));
-            assert!(!answer.body.contains("its thread has failed"), "{question}: {}", answer.body);
+            let is_fine = matches!(answer.status, 200 | 404);
+            assert!(is_fine, "{table:?} {round} {question}: {} {}", answer.status, answer.body);
         }
     }
-    // With the bytes as they were it is served, whatever came before.
-    std::fs::write(scene.store(), sound).unwrap();
-    assert_eq!(tasks(&scene.serve(), "function=report").len(), 1, "{served} of the damaged ones were served");
+    assert!(served >= (Table::ALL.len() - 1) * 8, "only a store without a head is refused: {served}");
 }
 
 #[test]
