@@ -10,7 +10,8 @@ impl Runtime {
     /// off on the way; and why the task is not stored, if it is not. `call` makes the call, of which only its arguments are used: nothing
     /// runs.
     ///
-    /// The runtime has to record causes: [`Builder::record_causes`]. Whether the task is stored is told in any case.
+    /// The runtime has to record causes: [`Builder::record_causes`]. Whether the task is stored is told in any case; so is, of a task that this process
+    /// has not run, why it ran last in an earlier one ([`Explanation::earlier`]).
     ///
     /// ```
     /// use larder::{Input, Runtime, task_fn};
@@ -39,7 +40,8 @@ impl Runtime {
     /// # Ok::<(), larder::UpdateError>(())
     /// ```
     ///
-    /// Cost: in proportion to the length of the explanation; with a store, one look at each function in it if the task ran for the first time.
+    /// Cost: in proportion to the length of the explanation; with a store, one look at each function in it if the task ran for
+    /// the first time, and some point reads for each step of an earlier process.
     ///
     /// # Panics
     /// If `call` calls no task function, inside of an update, and in a program that is compiled with `panic = "abort"`.
