@@ -87,7 +87,7 @@ async function store() {
   await value(`(() => { const depth = document.querySelector('select'); depth.value = 2; depth.dispatchEvent(new Event('change')); })()`);
   await until('more of the graph', `Number(document.getElementById('graph').dataset.nodes) > 3`);
   await key('e');
-  await until('the explanation', `document.querySelector('[data-verdict]') !== null`);
+  await until('the explanation', `document.querySelector('[data-verdict]') !== null && document.querySelectorAll('#last-run li').length > 0`);
   await shot('store-task');
   const before = await value('location.hash');
   const at = await value(`(() => { const of = document.getElementById('graph'), box = of.getBoundingClientRect();

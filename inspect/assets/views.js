@@ -292,7 +292,17 @@ function explanation(answer) {
     ...answer.differences.map(found => el('div', {}, what(found), found.recorded ? el('span', { class: 'code' }, ': ' + found.recorded.slice(0, 12) + ' was read, it is ' + found.now.slice(0, 12)) : ' is not stored any more',
       el('ol', { class: 'chain' }, ...[...found.chain].reverse().map(task => el('li', {}, link(task)))))),
     answer.differences.length ? el('p', { class: 'soft' }, count(answer.would_run_in_all) + ' would run, ' + count(answer.may_run_in_all) + ' above may run') : '',
+    ...lastRun(answer.last_run),
   ];
+}
+
+// Why a stored task has run last, down to the source that had changed.
+function lastRun(run) {
+  if (!run?.steps.length) return [];
+  const step = of => el('li', {}, of.task ? link(of.task) : el('code', {}, plain(of.key)), ' ', of.why === 'first' ? 'first run' : plain(of.why.replace(/_/g, ' ')),
+    of.position === undefined ? '' : el('span', { class: 'code' }, ': read ' + of.position + ' was ' + of.before.slice(0, 12) + ', then ' + of.after.slice(0, 12)));
+  return [el('h2', {}, 'Why it ran last'), el('ol', { class: 'chain', id: 'last-run' }, ...run.steps.map(step),
+    run.leaf ? el('li', {}, leafName(run.leaf)) : '')];
 }
 
 function drawGraph(container, answer, explained) {

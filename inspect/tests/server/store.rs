@@ -138,6 +138,20 @@ fn the_owner_may_run_meanwhile_and_a_reload_shows_what_it_has_written() {
     assert_eq!(functions(&serving)["tasks"], 5);
 }
 
+#[test]
+fn a_task_tells_why_it_ran_last_in_an_earlier_process() {
+    let scene = Scene::of(&["a.txt", "b.txt"]);
+    std::fs::write(scene.folder.path().join("b.txt"), "one two three").unwrap();
+    scene.runs(&["a.txt", "b.txt"]);
+    let serving = scene.serve();
+    let id = tasks(&serving, "function=report")[0]["id"].as_str().unwrap().to_owned();
+    let run = get(&serving, &format!("/api/explain?id={id}")).fine()["last_run"].clone();
+    let steps = run["steps"].as_array().unwrap();
+    let functions: Vec<_> = steps.iter().filter_map(|step| step["task"]["function"].as_str()).collect();
+    assert!(functions[0].ends_with("::report") && functions[1].ends_with("::count_words"), "{run}");
+    assert_eq!((&run["leaf"]["name"], &run["steps"][0]["position"]), (&"b.txt".into(), &1.into()), "{run}");
+}
+
 /// Replaces the records of a table by wrong ones with sound checksums, so that nothing but decoding finds out.
 fn garble(store: &std::path::Path, table: Table, round: usize) {
     let storage = RedbStorage::open(store).unwrap();
