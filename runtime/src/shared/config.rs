@@ -43,7 +43,8 @@ impl Shared {
             trust: Trust::none(),
             writer: None,
             patience,
-            budget: Duration::from_secs(2),
+            // With what is around the calls, a process loses at most two seconds.
+            budget: Duration::from_millis(1900),
             at_the_end: Duration::from_secs(5),
             leases: None,
         }
@@ -91,7 +92,7 @@ impl Shared {
 
     /// The longest time that one look for records may take (default: what the
     /// engine says, 250 ms of most and 750 ms of S3 and HTTP), and that all of a process may take together, packs not included
-    /// (default: 2 s). Packs may take the latter as well.
+    /// (default: 1.9 s). Packs may take the latter as well.
     #[must_use]
     pub fn budget(mut self, one: Duration, all: Duration) -> Self {
         (self.patience, self.budget) = (one, all);
