@@ -12,7 +12,7 @@ use larder_storage::record::Read;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadFilter([u8; BYTES]);
 
-/// As many as there is room for in `Persisted` without making it longer.
+/// The room in `Persisted` that makes it no longer.
 const BYTES: usize = 5;
 
 impl ReadFilter {

@@ -53,3 +53,25 @@ fn a_value_that_no_trace_has_read_is_not_looked_for() {
         assert_eq!(take_ran().len(), runs as usize, "{value}");
     }
 }
+
+/// A read that failed was taken for a record that is not there, so results of earlier processes were not looked for any more.
+#[test]
+fn a_read_that_fails_does_not_hide_what_is_stored() {
+    let store = MemoryStorage::new();
+    let runtime = open(&store);
+    let cell = runtime.input("cell", 1_u64);
+    assert_eq!(runtime.run(|| sum(&cell)), expected(1));
+    runtime.update(|update| update.set(&cell, 2)).unwrap();
+    assert_eq!(runtime.run(|| sum(&cell)), expected(2));
+    drop((runtime, cell));
+    take_ran();
+    let runtime = open(&store);
+    let cell = runtime.input("cell", 2_u64);
+    store.faults().fail_all(Operation::Get);
+    assert_eq!(runtime.run(|| sum(&cell)), expected(2));
+    assert_eq!(take_ran().len(), READERS as usize);
+    store.faults().heal();
+    runtime.update(|update| update.set(&cell, 1)).unwrap();
+    assert_eq!(runtime.run(|| sum(&cell)), expected(1));
+    assert_eq!(take_ran().len(), 0);
+}

@@ -42,6 +42,8 @@ struct Probed {
     task: Option<TaskKey>,
     /// Whether there is a record, as sound as its seal says; it stands in the buffer.
     found: bool,
+    /// Whether it is certain that there is none: the store has not failed.
+    is_absent: bool,
     /// The number of changes made in sessions before the store was read.
     changes: u64,
 }
@@ -123,6 +125,7 @@ impl Persistence {
             buffers: BUFFERS.try_with(RefCell::take).unwrap_or_default(),
             task: None,
             found: false,
+            is_absent: false,
             changes,
         };
         let Some(id) = self.functions.id(function, task_fn) else { return probed };
@@ -131,7 +134,8 @@ impl Persistence {
         if slot.get().encode(&mut buffers.key).is_ok() {
             let task = TaskKey::of(&buffers.key);
             probed.task = Some(task);
-            probed.found = self.store.get(Table::Tasks, &task.to_bytes(), &mut buffers.record).is_some();
+            let record = self.store.read(Table::Tasks, &task.to_bytes(), &mut buffers.record);
+            (probed.found, probed.is_absent) = (matches!(record, Ok(Some(_))), matches!(record, Ok(None)));
         }
         probed
     }
@@ -145,14 +149,14 @@ impl Persistence {
             return Taken::Nothing;
         }
         // From here on a change finds the node, so the reads before must not have changed since.
-        let Probed { buffers, found, changes, .. } = &mut probed;
+        let Probed { buffers, found, is_absent, changes, .. } = &mut probed;
         let check = |known| Check::begin(task, known, local.engine().epoch());
         if self.pending.concerns(task) || self.changes_in_sessions.load(SeqCst) != *changes {
             let known = self.pending.known(&self.store, task, |key| key == &buffers.key[..]);
             return known.map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let payload = buffers.record.get(ENVELOPE_BYTES..).filter(|_| *found);
-        if !*found {
+        if *is_absent {
             Persisted::change(node, |persisted| persisted.reads = ReadFilter::NONE);
         }
         let record = payload.and_then(|payload| claim(&self.store, &buffers.key, payload).ok());

@@ -209,8 +209,10 @@ impl Frame {
     pub(super) fn reads(&self) -> Option<ReadFilter> {
         let traces = || self.known.traces.iter().map(StoredTrace::trace);
         let is_plain = |trace: &Trace<'_>| !trace.is_wide() && trace.component().is_none();
+        // Of a record that could not be read, the traces that are not committed are at hand, and no others.
+        let is_read = self.known.traces.iter().any(|trace| !trace.is_pending);
         let mut reads = ReadFilter::NONE;
-        (self.has_all && traces().all(|trace| is_plain(&trace))).then(|| {
+        (self.has_all && is_read && traces().all(|trace| is_plain(&trace))).then(|| {
             traces().for_each(|trace| reads.add(trace.reads()));
             reads
         })
