@@ -1,5 +1,6 @@
 //! The trait of an engine: what keeps the bytes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::{Holder, Lease, SharedError, SharedKey};
@@ -52,53 +53,36 @@ pub trait SharedEngine: Send + Sync + 'static {
     }
 }
 
-impl<E: SharedEngine + ?Sized> SharedEngine for Box<E> {
-    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
-        (**self).get(keys, until)
-    }
-    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
-        (**self).put(items, how, until)
-    }
-    fn lease(
-        &self,
-        key: &SharedKey,
-        holder: &Holder,
-        lasts: Duration,
-        until: Instant,
-    ) -> Result<Lease, SharedError> {
-        (**self).lease(key, holder, lasts, until)
-    }
-    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
-        (**self).end_lease(key, holder, until)
-    }
-    fn limits(&self) -> Limits {
-        (**self).limits()
-    }
+/// Makes pointers to an engine engines.
+macro_rules! through {
+    ($($pointer:ident)*) => {$(
+        impl<E: SharedEngine + ?Sized> SharedEngine for $pointer<E> {
+            fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+                (**self).get(keys, until)
+            }
+            fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+                (**self).put(items, how, until)
+            }
+            fn lease(
+                &self,
+                key: &SharedKey,
+                holder: &Holder,
+                lasts: Duration,
+                until: Instant,
+            ) -> Result<Lease, SharedError> {
+                (**self).lease(key, holder, lasts, until)
+            }
+            fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
+                (**self).end_lease(key, holder, until)
+            }
+            fn limits(&self) -> Limits {
+                (**self).limits()
+            }
+        }
+    )*};
 }
 
-impl<E: SharedEngine + ?Sized> SharedEngine for std::sync::Arc<E> {
-    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
-        (**self).get(keys, until)
-    }
-    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
-        (**self).put(items, how, until)
-    }
-    fn lease(
-        &self,
-        key: &SharedKey,
-        holder: &Holder,
-        lasts: Duration,
-        until: Instant,
-    ) -> Result<Lease, SharedError> {
-        (**self).lease(key, holder, lasts, until)
-    }
-    fn end_lease(&self, key: &SharedKey, holder: &Holder, until: Instant) -> Result<(), SharedError> {
-        (**self).end_lease(key, holder, until)
-    }
-    fn limits(&self) -> Limits {
-        (**self).limits()
-    }
-}
+through!(Box Arc);
 
 /// The fate of an item that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
