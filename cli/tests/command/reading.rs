@@ -293,7 +293,7 @@ fn explain_tells_why_a_run_of_an_earlier_process_has_happened() {
         "{first}"
     );
 
-    // As many words as before, so `count_words` is cut off; then more.
+    // The number of words stays, so `count_words` is cut off; then it grows.
     std::fs::write(scene.path("a.txt"), "three four five!").unwrap();
     std::fs::write(scene.path("b.txt"), "four five").unwrap();
     scene.runs(&["a.txt", "b.txt"]);

@@ -110,7 +110,7 @@ impl Recorder {
     }
 }
 
-/// What an event says, printed.
+/// The text of an event.
 #[derive(Default)]
 struct Noted {
     tasks: Vec<(TaskId, News)>,

@@ -205,7 +205,7 @@ fn followers_are_bounded_and_one_that_goes_makes_room() {
     drop(followers.pop());
     let mut number = 0;
     loop {
-        // What happens makes the server write to the one that has gone.
+        // Each event makes the server write to the one that has gone.
         number += 1;
         runtime.run(|| busy(&text, number));
         let mut follower = Follower::of(&serving);

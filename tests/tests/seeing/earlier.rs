@@ -21,7 +21,7 @@ enum Name {
 type Reads = Vec<(Name, i64)>;
 
 thread_local! {
-    /// What the bodies of this test have read, run by run.
+    /// The reads of this test's bodies, run by run.
     static LOG: std::cell::RefCell<HashMap<u32, Vec<Reads>>> = std::cell::RefCell::default();
 }
 
@@ -256,7 +256,7 @@ fn a_run_because_its_value_had_expired_says_so() {
     drop(runtime);
     let run = last_run_of(&storage, "::rate");
     assert_eq!(run.steps[0].cause.map(|cause| cause.because), Some(Because::Expired), "{run:?}");
-    // What reads it was found to be current, and is stored as it was.
+    // Its reader was found to be current, and is stored as it was.
     assert!(matches!(last_run_of(&storage, "::price").steps[0].why, RanBecause::First { .. }));
 }
 
@@ -308,7 +308,7 @@ fn the_runtime_explains_runs_of_an_earlier_process() {
         assert_eq!(runtime.stats().runs(), 0);
     }
 
-    // What has run in this process is told by this process.
+    // This process tells of its own runs.
     let runtime = open(&storage, true);
     let input = runtime.input("i", 5_i64);
     runtime.update(|update| update.set(&input, 6)).unwrap();

@@ -243,7 +243,7 @@ fn a_function_that_is_known_to_be_fast_takes_no_lease() {
     assert_eq!(runtime.shared_stats().unwrap().leases, 1);
 }
 
-/// What a process of the test below does: the file is in `LARDER_LEASES`, with the cache and what the processes tell each other.
+/// Runs in the processes of the test below: the file is in `LARDER_LEASES`, with the cache and what the processes tell each other.
 #[test]
 #[ignore = "is run by the test below, in processes of its own"]
 fn a_process() {
