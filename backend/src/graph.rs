@@ -17,6 +17,7 @@ pub(crate) mod held;
 pub(crate) mod failure;
 pub(crate) mod claim;
 pub(crate) mod invalidate;
+pub(crate) mod strand_id;
 pub(crate) mod stale_reads;
 pub(crate) mod expiry;
 pub(crate) mod recents;

@@ -27,7 +27,7 @@ use crate::context::component::Cycles;
 use crate::context::engine::Engine;
 use crate::context::session_data::SessionData;
 use crate::context::sink::Sink;
-use crate::context::strand::{Gathered, Lineage, new_strand};
+use crate::context::strand::{Gathered, Lineage};
 use crate::context::thread_cache::ThreadCache;
 use crate::context::threads::Threads;
 use crate::context::token::CancelToken;
@@ -39,6 +39,7 @@ use crate::graph::flags::Keeping;
 use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::{Payload, Stop};
+use crate::graph::strand_id::{DemandId, StrandId};
 
 thread_local! {
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
@@ -90,18 +91,18 @@ pub(crate) struct Local {
     /// Whether this thread has done work that was carried to it.
     pub(crate) hosts_carried: Cell<bool>,
     /// The strand and the depth of its claims at which waits are for nodes that no twin can stand for.
-    pub(crate) needs_node: Cell<Option<(u64, usize)>>,
+    pub(crate) needs_node: Cell<Option<(StrandId, usize)>>,
     generation: Cell<u64>,
     last_execution: Cell<u64>,
     // The strand (`strand.rs`).
-    /// Names this thread of control in claims. A multiple of four.
-    pub(crate) strand: Cell<u64>,
+    /// Names this thread of control in claims.
+    pub(crate) strand: Cell<StrandId>,
     /// The strands that wait for this one by construction.
     pub(crate) lineage: RefCell<Option<Arc<Lineage>>>,
     /// Whose stack this strand stands on.
     pub(crate) beneath: RefCell<Option<Arc<Lineage>>>,
     /// The number of the outermost demand that is under way.
-    pub(crate) demand: Cell<u64>,
+    pub(crate) demand: Cell<DemandId>,
     /// Whether frames of other tasks may stand below the strand's work (`stall.rs`).
     pub(crate) foreign: Cell<bool>,
     /// The token that may cancel the session, beside an update.
@@ -286,10 +287,10 @@ impl Local {
             needs_node: Cell::new(None),
             generation: Cell::new(engine.generation.load(Ordering::Acquire)),
             last_execution: Cell::new(0),
-            strand: Cell::new(new_strand()),
+            strand: Cell::new(StrandId::new()),
             lineage: RefCell::default(),
             beneath: RefCell::default(),
-            demand: Cell::new(0),
+            demand: Cell::new(DemandId::default()),
             foreign: Cell::new(false),
             token: RefCell::default(),
             data: RefCell::default(),

@@ -37,6 +37,7 @@ use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
+use crate::graph::strand_id::StrandId;
 
 /// For how long nothing is said of a task that cannot be run apart.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -176,7 +177,7 @@ impl Local {
 
     /// Runs `work`, whose own waits are for nodes which no twin can stand for.
     pub(crate) fn needing_nodes<R>(&self, work: impl FnOnce() -> R) -> R {
-        struct Reset<'a>(&'a Local, Option<(u64, usize)>);
+        struct Reset<'a>(&'a Local, Option<(StrandId, usize)>);
         impl Drop for Reset<'_> {
             fn drop(&mut self) {
                 self.0.needs_node.set(self.1);

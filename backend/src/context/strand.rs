@@ -8,7 +8,6 @@
 //! wait for it. That is how the wait graph sees a helper that asks for a task which its own scope is part of.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::context::component::{Cycles, all_claims};
 use crate::context::local::{Local, Poisoned};
@@ -18,17 +17,11 @@ use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
-
-static NEXT_STRAND: AtomicU64 = AtomicU64::new(1);
-
-/// The name of a new strand: a multiple of four, as claims need it (`stale_reads.rs`).
-pub(crate) fn new_strand() -> u64 {
-    NEXT_STRAND.fetch_add(1, Ordering::Relaxed) * 4
-}
+use crate::graph::strand_id::{DemandId, StrandId};
 
 /// A strand that waits for others which it has started, as it was when it started them.
 pub(crate) struct Lineage {
-    pub(crate) strand: u64,
+    pub(crate) strand: StrandId,
     /// The nodes that it has claimed, outermost first.
     pub(crate) claimed: Vec<NodeRef>,
     /// The strands that wait for that strand in turn.
@@ -36,7 +29,7 @@ pub(crate) struct Lineage {
     /// Whose stack that strand's work stands on, without being part of it.
     pub(crate) beneath: Option<Arc<Self>>,
     /// The number of its demand, if one is under way.
-    pub(crate) demand: Option<u64>,
+    pub(crate) demand: Option<DemandId>,
     /// The token that may cancel it.
     pub(crate) token: Option<CancelToken>,
     /// The data of its session.
@@ -61,7 +54,7 @@ pub(crate) enum Link {
 
 impl Lineage {
     /// Whether `node` is one of the claims of the strand `owner` that wait here.
-    pub(crate) fn waits(&self, owner: u64, node: NodeRef) -> bool {
+    pub(crate) fn waits(&self, owner: StrandId, node: NodeRef) -> bool {
         self.strand == owner && self.claimed.contains(&node)
     }
 
@@ -119,12 +112,12 @@ impl Drop for Lineage {
 
 /// The state of a thread of control, whichever thread runs it.
 pub(crate) struct Strand {
-    pub(crate) id: u64,
+    pub(crate) id: StrandId,
     pub(crate) lineage: Option<Arc<Lineage>>,
     /// The strand on whose stack this one runs without being part of its work.
     pub(crate) beneath: Option<Arc<Lineage>>,
     pub(crate) claimed: Vec<NodeRef>,
-    pub(crate) demand: u64,
+    pub(crate) demand: DemandId,
     /// The token that may cancel its session.
     pub(crate) token: Option<CancelToken>,
     /// The data of the session that began it.
@@ -144,11 +137,11 @@ impl Strand {
     /// Makes a strand that no other waits for by construction.
     pub(crate) fn new() -> Self {
         Self {
-            id: new_strand(),
+            id: StrandId::new(),
             lineage: None,
             beneath: None,
             claimed: Vec::new(),
-            demand: 0,
+            demand: DemandId::default(),
             token: None,
             data: None,
             cancelled: false,
@@ -164,7 +157,7 @@ impl Strand {
     pub(crate) fn under(lineage: &Arc<Lineage>) -> Self {
         Self {
             lineage: Some(lineage.clone()),
-            demand: lineage.demand.unwrap_or(0),
+            demand: lineage.demand.unwrap_or_default(),
             token: lineage.token.clone(),
             data: lineage.data.clone(),
             foreign: lineage.foreign,

@@ -29,6 +29,7 @@ use crate::context::strand::{Lineage, Link, ancestors};
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads;
+use crate::graph::strand_id::StrandId;
 
 /// A strand that waits for nodes.
 struct Blocked {
@@ -41,7 +42,7 @@ struct Blocked {
 
 impl Blocked {
     /// Whether `node`, which `owner` has claimed, waits for this strand's work by links that count.
-    fn works_for(&self, owner: u64, node: NodeRef, counts: impl Fn(Link) -> bool) -> bool {
+    fn works_for(&self, owner: StrandId, node: NodeRef, counts: impl Fn(Link) -> bool) -> bool {
         let waiting = Lineage::waiting(self.lineage.as_ref(), self.beneath.as_ref());
         waiting.iter().any(|(lineage, link)| counts(*link) && lineage.waits(owner, node))
     }
@@ -94,7 +95,7 @@ impl Awaited {
 /// A strand that is about to wait.
 #[derive(Clone, Copy)]
 pub(crate) struct Waiter<'a> {
-    pub(crate) strand: u64,
+    pub(crate) strand: StrandId,
     /// The nodes that it has claimed, outermost first.
     pub(crate) claimed: &'a [NodeRef],
     pub(crate) lineage: Option<&'a Arc<Lineage>>,
@@ -111,9 +112,9 @@ pub(crate) enum Refused {
 
 #[derive(Default)]
 struct Graph {
-    blocked: FxHashMap<u64, Blocked>,
+    blocked: FxHashMap<StrandId, Blocked>,
     /// For each strand, the blocked ones that work for it.
-    workers: FxHashMap<u64, Vec<(u64, Link)>>,
+    workers: FxHashMap<StrandId, Vec<(StrandId, Link)>>,
     /// How many of the blocked strands stand on others.
     stacked: usize,
 }
@@ -122,7 +123,7 @@ struct Graph {
 #[derive(Default)]
 pub(crate) struct WaitGraph(Mutex<Graph>);
 
-fn owner(node: NodeRef) -> Option<u64> {
+fn owner(node: NodeRef) -> Option<StrandId> {
     match node.state.phase() {
         Phase::Running => stale_reads::owner(&node.work),
         _ => None,
@@ -169,7 +170,7 @@ impl WaitGraph {
     }
 
     /// Takes out one registration of `strand` with `on`.
-    pub(crate) fn unblock(&self, strand: u64, on: NodeRef) {
+    pub(crate) fn unblock(&self, strand: StrandId, on: NodeRef) {
         self.0.lock().remove(strand, on);
     }
 }
@@ -205,7 +206,7 @@ impl Graph {
         blocked.on.add(on);
     }
 
-    fn remove(&mut self, strand: u64, on: NodeRef) {
+    fn remove(&mut self, strand: StrandId, on: NodeRef) {
         let Some(blocked) = self.blocked.get_mut(&strand) else { return };
         blocked.on.remove(on);
         if !blocked.on.is_empty() {
@@ -228,7 +229,7 @@ impl Graph {
     fn way_back(&self, waiter: Waiter<'_>, on: NodeRef, links: Link) -> Option<Way> {
         let counts = |link: Link| links == Link::Stack || link == Link::Part;
         let waiting = Lineage::waiting(waiter.lineage, waiter.beneath);
-        let ends_at = |owner: u64, node: NodeRef| {
+        let ends_at = |owner: StrandId, node: NodeRef| {
             owner == waiter.strand
                 || waiting.iter().any(|(end, link)| counts(*link) && end.waits(owner, node))
         };
@@ -237,7 +238,7 @@ impl Graph {
         if !ends_at(first, on) && !self.blocked.contains_key(&first) && !self.workers.contains_key(&first) {
             return None;
         }
-        let mut seen: FxHashSet<(u64, NodeRef)> = FxHashSet::default();
+        let mut seen: FxHashSet<(StrandId, NodeRef)> = FxHashSet::default();
         let mut steps: Vec<(NodeRef, Option<usize>, Vec<NodeRef>)> = vec![(on, None, Vec::new())];
         let mut next = 0;
         while next < steps.len() {

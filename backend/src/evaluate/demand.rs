@@ -38,6 +38,7 @@ use crate::graph::flags::{Flags, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, StaleReads};
 use crate::graph::stop::{Stop, Thrown};
+use crate::graph::strand_id::StrandId;
 
 /// Makes `node` fresh, and returns it: or else a twin that holds the value, if waiting for its owner would never end.
 ///
@@ -120,16 +121,16 @@ pub(crate) fn end_restored(local: &Local, node: NodeRef) {
 }
 
 /// Claims a node for a strand that is not current, and lists it among its claims when it is. Returns what has to be looked at.
-pub(crate) fn try_claim_for(local: &Local, strand: u64, node: NodeRef, from: Phase) -> Option<Visit> {
+pub(crate) fn try_claim_for(local: &Local, strand: StrandId, node: NodeRef, from: Phase) -> Option<Visit> {
     node.state
         .try_claim(from)
-        .then(|| Visit::new(local, node, from, stale_reads::take(&node.work, strand as usize)))
+        .then(|| Visit::new(local, node, from, stale_reads::take_for(&node.work, strand)))
 }
 
 pub(crate) fn claim(local: &Local, node: NodeRef, from: Phase) -> Option<StaleReads> {
     node.state.try_claim(from).then(|| {
         local.claimed.borrow_mut().push(node);
-        stale_reads::take(&node.work, local.strand.get() as usize)
+        stale_reads::take_for(&node.work, local.strand.get())
     })
 }
 

@@ -392,7 +392,7 @@ pub(crate) fn list_to_run_again(local: &Local, node: NodeRef) {
 
 fn end_claim(local: &Local, node: NodeRef, phase: Phase) {
     local.pop_claim(node);
-    drop(stale_reads::take(&node.work, 0));
+    drop(stale_reads::take(&node.work));
     node.end_claim(phase, &local.engine().lot);
 }
 

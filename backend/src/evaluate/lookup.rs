@@ -315,7 +315,7 @@ fn insert_plain(
     let header = Header::new(task_fn, local.function(task_fn), hash, StateWord::new(phase));
     let is_claim = phase == Phase::Running;
     if is_claim {
-        drop(stale_reads::take(&header.work, local.strand.get() as usize));
+        drop(stale_reads::take_for(&header.work, local.strand.get()));
     }
     let slot = std::cell::RefCell::new(slot);
     let inserted = local.engine().table.find_or_insert(

@@ -21,6 +21,7 @@ use crate::graph::flags::Flags;
 use crate::graph::held::Held;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
+use crate::graph::strand_id::StrandId;
 
 /// The outcome of a poll.
 pub(crate) enum Asked {
@@ -36,15 +37,15 @@ pub(crate) struct NodeWait {
     node: NodeRef,
     hold: Option<Hold>,
     seat: Option<Seat>,
-    /// The strand that is registered as waiting, whose name is not 0; 0 if none is.
-    registered: u64,
+    /// The strand that is registered as waiting, if one is.
+    registered: Option<StrandId>,
     /// Whether the async run in the node wait's own box has begun.
     has_launched: bool,
 }
 
 impl NodeWait {
     pub(crate) fn new(node: NodeRef) -> Self {
-        Self { node, hold: None, seat: None, registered: 0, has_launched: false }
+        Self { node, hold: None, seat: None, registered: None, has_launched: false }
     }
 
     pub(crate) fn node(&self) -> NodeRef {
@@ -134,7 +135,7 @@ impl NodeWait {
 
     /// Ends a wait, if there was one; the failure that it ended with.
     fn failure(&mut self, local: &Local) -> Option<Stop> {
-        let waited = self.registered != 0;
+        let waited = self.registered.is_some();
         let thrown = self.seat.as_ref().and_then(|seat| seat.async_run.take_failure());
         self.stop_waiting();
         if !waited {
@@ -151,13 +152,15 @@ impl NodeWait {
         if self.hold.is_none() {
             self.hold = Some(Hold::join(local.engine_arc()));
         }
-        if self.registered == local.strand.get() {
-            return None;
+        if let Some(registered) = self.registered {
+            if registered == local.strand.get() {
+                return None;
+            }
+            self.unregister();
         }
-        self.unregister();
         match block(local, self.node, Patience::GivesWay) {
             Ok(Waited::Over) => {
-                self.registered = local.strand.get();
+                self.registered = Some(local.strand.get());
                 None
             }
             Ok(Waited::Never) => Some(match run_apart(local, self.node) {
@@ -169,8 +172,7 @@ impl NodeWait {
     }
 
     fn unregister(&mut self) {
-        let registered = std::mem::take(&mut self.registered);
-        if let (true, Some(hold)) = (registered != 0, &self.hold) {
+        if let (Some(registered), Some(hold)) = (self.registered.take(), &self.hold) {
             hold.engine().waits.unblock(registered, self.node);
         }
     }

@@ -94,7 +94,7 @@ fn settle_first(local: &Local, source: NodeRef, rest: &mut &[NodeRef], settling:
         if !(may_be_settled && part.state.try_claim(Phase::Stale)) {
             continue;
         }
-        let marks = stale_reads::take(&part.work, local.strand.get() as usize);
+        let marks = stale_reads::take_for(&part.work, local.strand.get());
         let Some(select) = selection(part, source) else {
             end(local, part, Phase::Stale, marks);
             continue;
@@ -136,7 +136,7 @@ fn confirm_readers(local: &Local, part: NodeRef) {
 /// Ends the claim of a reader, which was taken for this alone: as FRESH if the part was all that was stale about it.
 fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
     let engine = local.engine();
-    let marks = stale_reads::take(&reader.work, local.strand.get() as usize);
+    let marks = stale_reads::take_for(&reader.work, local.strand.get());
     let read = Edge::value_of(part);
     let is_current = match &marks {
         StaleReads::One(single) => {

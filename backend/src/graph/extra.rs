@@ -11,6 +11,7 @@ use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::held::Shared;
 use crate::graph::persisted::{Persisted, WideTrace};
 use crate::graph::resolved::Resolved;
+use crate::graph::strand_id::DemandId;
 use crate::graph::trail::Trail;
 
 /// The part of a node that is needed with a store. Transient tasks without a handle have none.
@@ -48,7 +49,7 @@ pub(crate) struct Extra {
 pub(crate) struct Failure {
     pub(crate) error: TaskError,
     /// The demand (see `Local::demand`) in which it happened: the failure is thrown again within it, not run again.
-    pub(crate) demand: u64,
+    pub(crate) demand: DemandId,
     /// Where its cycle closes, if it is on one that leads further out.
     pub(crate) head: Option<CycleHead>,
 }

@@ -152,7 +152,7 @@ impl Pass {
                 if let Some(single) = stale_reads::single(&node.work) {
                     if node.marked_at.load(Relaxed) != self.epoch {
                         // It may have been skipped, so that nodes behind it are FRESH.
-                        drop(stale_reads::take(&node.work, 0));
+                        drop(stale_reads::take(&node.work));
                         self.mark_behind(node);
                     } else if let Some(origin) = single.origin() {
                         // An unchanged origin says nothing about the nodes behind this one any more.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::base::thin_list::ThinList;
 use crate::graph::edges::Place;
 use crate::graph::node::{Header, NodeRef};
+use crate::graph::strand_id::StrandId;
 
 const ONE: usize = 0b01;
 const LIST: usize = 0b10;
@@ -125,12 +126,22 @@ impl StaleReads {
     }
 }
 
-/// Takes the marks out of a word, leaving `owner` (0 or a strand) in it.
-pub(crate) fn take(word: &AtomicPtr<()>, owner: usize) -> StaleReads {
-    debug_assert_eq!(owner & TAG, 0, "strands are multiples of four");
+/// Takes the marks out of a word, and leaves nothing in it.
+pub(crate) fn take(word: &AtomicPtr<()>) -> StaleReads {
+    replace(word, ptr::null_mut())
+}
+
+/// Takes the marks out of the word of a node that `owner` has claimed, and leaves the owner's name in it.
+pub(crate) fn take_for(word: &AtomicPtr<()>, owner: StrandId) -> StaleReads {
+    debug_assert_eq!(owner.to_word() & TAG, 0, "strands are multiples of four");
+    replace(word, ptr::without_provenance_mut(owner.to_word()))
+}
+
+#[inline]
+fn replace(word: &AtomicPtr<()>, with: *mut ()) -> StaleReads {
     // Relaxed, and a load and a store: the claim (an acquire) or the gate makes this thread the only writer.
     let marks = StaleReads::from_word(word.load(Ordering::Relaxed));
-    word.store(ptr::without_provenance_mut(owner), Ordering::Relaxed);
+    word.store(with, Ordering::Relaxed);
     marks
 }
 
@@ -142,7 +153,7 @@ pub(crate) fn put(word: &AtomicPtr<()>, marks: StaleReads) {
 /// Adds one stale position to the marks in a word; `reads` is the number of reads that the node has.
 pub(crate) fn add(word: &AtomicPtr<()>, position: usize, reads: usize) {
     let position = u32::try_from(position).expect("a node has fewer than 2^32 reads");
-    let marks = take(word, 0);
+    let marks = take(word);
     put(word, marks.add(position, reads));
 }
 
@@ -153,9 +164,9 @@ pub(crate) fn single(word: &AtomicPtr<()>) -> Option<Single> {
 }
 
 /// The strand in a word, if it holds one.
-pub(crate) fn owner(word: &AtomicPtr<()>) -> Option<u64> {
+pub(crate) fn owner(word: &AtomicPtr<()>) -> Option<StrandId> {
     let word = word.load(Ordering::Relaxed).addr();
-    (word & TAG == 0 && word != 0).then_some(word as u64)
+    if word & TAG == 0 { StrandId::from_word(word) } else { None }
 }
 
 #[cfg(test)]
@@ -177,8 +188,11 @@ mod tests {
             (0..number).for_each(|position| add(&word, position, 1000));
             assert_eq!(single(&word).is_some(), number == 1);
             assert_eq!(owner(&word), None);
-            assert_eq!(take(&word, 8).in_order(1000), (0..number as u32).collect::<Vec<_>>());
-            assert_eq!(owner(&word), Some(8));
+            assert_eq!(
+                take_for(&word, StrandId::numbered(2)).in_order(1000),
+                (0..number as u32).collect::<Vec<_>>()
+            );
+            assert_eq!(owner(&word), Some(StrandId::numbered(2)));
         }
     }
 

@@ -7,13 +7,14 @@ use crate::context::waits::{Refused, Waiter};
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads;
+use crate::graph::strand_id::StrandId;
 
 /// A strand that resolves cycles, as `cycle.rs` and `cycle/make_way.rs` do: it claims what it meets, keeps what depends on a task that it
 /// has claimed until that has ended, and makes way for another strand where it would wait for itself.
 struct Walk<'a> {
     nodes: &'a Nodes,
     edges: &'static [&'static [usize]],
-    strand: u64,
+    strand: StrandId,
     claimed: Vec<NodeRef>,
     /// Members whose bodies have ended, with the depth of their component's head.
     parked: Vec<(NodeRef, usize)>,
@@ -41,10 +42,7 @@ impl Walk<'_> {
                     if node.state.try_claim(phase) {
                         let depth = self.claimed.len();
                         self.claimed.push(node);
-                        stale_reads::take(
-                            &node.work,
-                            usize::try_from(self.strand).expect("strands are small"),
-                        );
+                        stale_reads::take_for(&node.work, self.strand);
                         match self.run(number, depth) {
                             Err(GivesUp { low, on }) if low == depth => self.wait_for_way(on)?,
                             outcome => return outcome,
@@ -89,7 +87,7 @@ impl Walk<'_> {
         self.parked = others;
         let with_it: Vec<(NodeRef, usize)> = with_it;
         for node in with_it.into_iter().map(|(node, _)| node).chain([node]) {
-            stale_reads::take(&node.work, 0);
+            stale_reads::take(&node.work);
             node.state.publish(phase, &self.nodes.lot, node.address());
         }
     }
@@ -126,7 +124,7 @@ fn check_components(edges: &'static [&'static [usize]], asked: &'static [usize])
         let nodes = Arc::new(Nodes::new(u32::try_from(edges.len()).expect("a few")));
         let shared = nodes.clone();
         on_threads(asked.len(), move |number| {
-            let strand = (number as u64 + 1) * 4;
+            let strand = StrandId::numbered(number as u64 + 1);
             let mut walk =
                 Walk { nodes: &shared, edges, strand, claimed: Vec::new(), parked: Vec::new(), given_up: 0 };
             let reached = walk.demand(asked[number]).unwrap_or_else(|_| panic!("nothing is left to give up"));

@@ -11,10 +11,11 @@ use crate::context::waits::{Refused, Waiter};
 use crate::graph::claim::Phase;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads;
+use crate::graph::strand_id::StrandId;
 
 impl Nodes {
     /// Claims the first of `path` and needs the rest, one through the other, as nested calls do.
-    fn compute(&self, strand: u64, claimed: &mut Vec<NodeRef>, path: &[usize]) {
+    fn compute(&self, strand: StrandId, claimed: &mut Vec<NodeRef>, path: &[usize]) {
         let [number, rest @ ..] = path else { return };
         let node = self.nodes[*number];
         loop {
@@ -36,10 +37,10 @@ impl Nodes {
                 phase => {
                     if node.state.try_claim(phase) {
                         claimed.push(node);
-                        stale_reads::take(&node.work, usize::try_from(strand).expect("strands are small"));
+                        stale_reads::take_for(&node.work, strand);
                         self.compute(strand, claimed, rest);
                         claimed.pop();
-                        stale_reads::take(&node.work, 0);
+                        stale_reads::take(&node.work);
                         node.state.publish(Phase::Fresh, &self.lot, node.address());
                         return;
                     }
@@ -54,7 +55,7 @@ fn check_waits(paths: &'static [&'static [usize]], cycles: std::ops::RangeInclus
         let nodes = Arc::new(Nodes::new(4));
         let shared = nodes.clone();
         on_threads(paths.len(), move |number| {
-            shared.compute((number as u64 + 1) * 4, &mut Vec::new(), paths[number]);
+            shared.compute(StrandId::numbered(number as u64 + 1), &mut Vec::new(), paths[number]);
         });
         let found = nodes.cycles.load(SeqCst);
         assert!(cycles.contains(&found), "{found} cycles");
@@ -85,9 +86,9 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
         on_threads(2, move |number| {
             let own = shared.nodes[number];
             let other = shared.nodes[1 - number];
-            let strand = (number as u64 + 1) * 4;
+            let strand = StrandId::numbered(number as u64 + 1);
             assert!(own.state.try_claim(Phase::Empty));
-            stale_reads::take(&own.work, usize::try_from(strand).expect("strands are small"));
+            stale_reads::take_for(&own.work, strand);
             let lineage = Arc::new(Lineage {
                 strand,
                 claimed: vec![own],
@@ -100,14 +101,15 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
             });
             let helper = {
                 let (shared, lineage) = (shared.clone(), lineage);
+                let helper = StrandId::numbered(number as u64 + 100);
                 thread::spawn(move || {
                     let waiter =
-                        Waiter { strand: strand + 100, claimed: &[], lineage: Some(&lineage), beneath: None };
+                        Waiter { strand: helper, claimed: &[], lineage: Some(&lineage), beneath: None };
                     match other.state.phase() {
                         Phase::Running => match shared.waits.block(waiter, other) {
                             Ok(()) => {
                                 other.state.wait(&shared.lot, other.address(), None, || false);
-                                shared.waits.unblock(strand + 100, other);
+                                shared.waits.unblock(helper, other);
                             }
                             Err(_) => {
                                 shared.cycles.fetch_add(1, SeqCst);
@@ -118,7 +120,7 @@ fn a_cycle_through_the_helpers_of_scopes_is_found() {
                 })
             };
             helper.join().expect("no thread panics");
-            stale_reads::take(&own.work, 0);
+            stale_reads::take(&own.work);
             own.state.publish(Phase::Fresh, &shared.lot, own.address());
         });
         assert!(nodes.cycles.load(SeqCst) <= 1, "one of the two is told, the other goes on");

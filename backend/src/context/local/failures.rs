@@ -13,7 +13,7 @@ use super::{Local, Poisoned, address_of};
 impl Local {
     /// Numbers the outermost demand of this thread of control, uniquely among all.
     pub(crate) fn begin_demand(&self) {
-        self.demand.set((((self.demand.get() & 0xffff_ffff) + 1) & 0xffff_ffff) | (self.strand.get() << 32));
+        self.demand.set(self.demand.get().next_of(self.strand.get()));
         self.last_panic.take();
     }
 

@@ -153,7 +153,7 @@ fn fail_member(local: &Local, member: &Member, error: &TaskError) {
 }
 
 fn release(local: &Local, node: NodeRef, phase: Phase) {
-    drop(stale_reads::take(&node.work, 0));
+    drop(stale_reads::take(&node.work));
     node.end_claim(phase, &local.engine().lot);
 }
 

@@ -98,7 +98,7 @@ impl<K: Key, O: Send + Sync + 'static> Node<K, O> {
         // SAFETY: 1. the caller is the last user; 2. the type is that of the allocation; 3. the value is dropped iff it is
         // initialised.
         unsafe {
-            drop(stale_reads::take(&node.work, 0));
+            drop(stale_reads::take(&node.work));
             let mut node = Box::from_raw(node.0.as_ptr().cast::<Self>());
             if node.header.flag(Flags::HAS_VALUE) {
                 node.value.get_mut().assume_init_drop();

@@ -241,7 +241,7 @@ impl Lists {
         if node.state.phase() == Phase::Fresh {
             node.set_flag(Flags::FORGOTTEN);
         }
-        drop(stale_reads::take(&node.work, 0));
+        drop(stale_reads::take(&node.work));
         node.state.set_exclusively(Phase::Empty);
         if !may_lie_on_one(node) && self.can_go(node) {
             self.retire(engine, node, garbage);
@@ -311,7 +311,7 @@ impl Lists {
     pub(super) fn retire(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         node.put_on_exclusively(Leaving::LIMBO);
         self.rings.forget(node);
-        drop(stale_reads::take(&node.work, 0));
+        drop(stale_reads::take(&node.work));
         node.state.set_exclusively(Phase::Empty);
         if let Some(persistence) = engine.persistence() {
             persistence.disown(node);
