@@ -5,6 +5,7 @@
 //! - The gate is held shared by a session for its whole life, and exclusively by an update. While it is held exclusively, no body runs.
 //! - It imports `base`, `call`, `graph` and `persist`. `engine` alone names `session`, for what is on its way out (`ci/layers.sh`).
 
+pub(crate) mod generation;
 pub(crate) mod engine;
 pub(crate) mod threads;
 pub(crate) mod local;

@@ -70,6 +70,7 @@ pub(crate) use self::stored_trace::StoredTrace;
 pub use self::types::stored;
 pub(crate) use self::types::{recall_key, recognised};
 pub(crate) use self::wide::reads_changed;
+use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
 use larder_storage::{Digest, FunctionId, Group, Guarded, StoreCap, TaskKey, WriteBehind};
@@ -113,7 +114,7 @@ pub(crate) struct Persistence {
     /// The tasks that have been verified since.
     pub(crate) trusted: Mutex<FxHashSet<Digest>>,
     /// Tasks that are only stored, and whose body would have to run in this epoch.
-    pub(crate) must_run: Mutex<(u32, FxHashSet<Digest>)>,
+    pub(crate) must_run: Mutex<(Epoch, FxHashSet<Digest>)>,
     /// Restored nodes to be marked when the gate is next held exclusively.
     pub(crate) queued: Mutex<Vec<NodeRef>>,
     /// Tasks over removed inputs whose nodes have gone, and whose records are to go.
@@ -187,12 +188,12 @@ impl Persistence {
         }
     }
 
-    pub(crate) fn must_run(&self, key: Digest, epoch: u32) -> bool {
+    pub(crate) fn must_run(&self, key: Digest, epoch: Epoch) -> bool {
         let must_run = self.must_run.lock();
         must_run.0 == epoch && must_run.1.contains(&key)
     }
 
-    pub(crate) fn note_must_run(&self, key: Digest, epoch: u32) {
+    pub(crate) fn note_must_run(&self, key: Digest, epoch: Epoch) {
         let mut must_run = self.must_run.lock();
         if must_run.0 != epoch {
             *must_run = (epoch, FxHashSet::default());

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::context::aparts::Aparts;
 use crate::context::async_runs::AsyncRuns;
 use crate::context::chores::Chores;
 use crate::context::gate::Gate;
+use crate::context::generation::AtomicGeneration;
 use crate::context::local::Local;
 use crate::context::memory::Memory;
 use crate::context::observers::Observers;
@@ -23,6 +24,7 @@ use crate::context::threads::Threads;
 use crate::context::waits::WaitGraph;
 use crate::context::watch::Watch;
 use crate::graph::claim::Lot;
+use crate::graph::epoch::{AtomicEpoch, Epoch};
 use crate::graph::expiry::Expiries;
 use crate::graph::flags::Flags;
 use crate::graph::held::{Held, Released};
@@ -105,12 +107,12 @@ pub struct Engine {
     process: u32,
     pub(crate) functions: Functions,
     /// Counts the updates that changed something.
-    epoch: AtomicU32,
+    epoch: AtomicEpoch,
     /// Another number each time that nodes were freed, and another one in each engine: a thread cache of another generation is
     /// cleared.
-    pub(crate) generation: AtomicU64,
+    pub(crate) generation: AtomicGeneration,
     /// Another number each time that nodes have left the table.
-    pub(crate) departures: AtomicU64,
+    pub(crate) departures: AtomicGeneration,
     pub(crate) threads: Arc<Threads>,
     pub(crate) inputs: Mutex<HashMap<Box<str>, NodeRef>>,
     /// Nodes to run again in the next session.
@@ -147,12 +149,6 @@ pub struct Engine {
 }
 
 static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
-static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
-
-/// A generation that no engine has had.
-pub(crate) fn new_generation() -> u64 {
-    NEXT_GENERATION.fetch_add(1, Ordering::Relaxed)
-}
 
 impl Engine {
     /// Makes an engine that holds nothing yet.
@@ -201,9 +197,9 @@ impl Engine {
             memory: Memory::new(config.memory_cap, config.collect_after),
             process: std::process::id(),
             functions: Functions::default(),
-            epoch: AtomicU32::new(1),
-            generation: AtomicU64::new(new_generation()),
-            departures: AtomicU64::new(new_generation()),
+            epoch: AtomicEpoch::new(Epoch::FIRST),
+            generation: AtomicGeneration::new(),
+            departures: AtomicGeneration::new(),
             threads: Arc::default(),
             inputs: Mutex::default(),
             volatiles: Mutex::default(),
@@ -247,13 +243,13 @@ impl Engine {
         self.base_dir.as_ref()
     }
 
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::Relaxed)
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch.get()
     }
 
     /// Begins a new epoch. The caller holds the gate exclusively.
-    pub(crate) fn advance(&self) -> u32 {
-        self.epoch.fetch_add(1, Ordering::Relaxed) + 1
+    pub(crate) fn advance(&self) -> Epoch {
+        self.epoch.advance()
     }
 
     /// The store behind this engine, and what is known of it.
@@ -284,7 +280,7 @@ impl Engine {
     /// Lets each thread's cache be cleared when the thread next enters a session.
     pub(crate) fn clear_caches(&self) {
         // Release: pairs with the Acquire in `Local::enter`.
-        self.generation.store(new_generation(), Ordering::Release);
+        self.generation.renew(Ordering::Release);
     }
 
     /// Whether this is the process that made the engine, and not one that was forked off it.

@@ -25,6 +25,7 @@ use crate::base::counters::CounterTable;
 use crate::base::stack::on_enough_stack;
 use crate::context::component::Cycles;
 use crate::context::engine::Engine;
+use crate::context::generation::Generation;
 use crate::context::session_data::SessionData;
 use crate::context::sink::Sink;
 use crate::context::strand::{Gathered, Lineage};
@@ -92,7 +93,7 @@ pub(crate) struct Local {
     pub(crate) hosts_carried: Cell<bool>,
     /// The strand and the depth of its claims at which waits are for nodes that no twin can stand for.
     pub(crate) needs_node: Cell<Option<(StrandId, usize)>>,
-    generation: Cell<u64>,
+    generation: Cell<Generation>,
     last_execution: Cell<u64>,
     // The strand (`strand.rs`).
     /// Names this thread of control in claims.
@@ -285,7 +286,7 @@ impl Local {
             presence: Presence::new(),
             hosts_carried: Cell::new(false),
             needs_node: Cell::new(None),
-            generation: Cell::new(engine.generation.load(Ordering::Acquire)),
+            generation: Cell::new(engine.generation.get(Ordering::Acquire)),
             last_execution: Cell::new(0),
             strand: Cell::new(StrandId::new()),
             lineage: RefCell::default(),
@@ -315,7 +316,7 @@ impl Local {
     pub(crate) fn enter(&self, engine: &Engine) -> Entered {
         debug_assert_eq!(self.engine_id, engine.id);
         self.engine.set(engine);
-        let generation = engine.generation.load(Ordering::Acquire);
+        let generation = engine.generation.get(Ordering::Acquire);
         if self.generation.replace(generation) != generation {
             self.cache.clear();
         }

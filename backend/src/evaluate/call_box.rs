@@ -18,6 +18,7 @@ use std::task::Waker;
 use crate::base::sync::Mutex;
 use crate::context::async_runs::DriveAsyncRun;
 use crate::context::engine::Engine;
+use crate::context::generation::Generation;
 use crate::context::local::Local;
 use crate::evaluate::async_run::State;
 use crate::evaluate::node_wait::{Asked, Called, NodeWait};
@@ -63,7 +64,7 @@ pub(crate) type Begin = unsafe fn(NonNull<BoxHead>, State) -> Arc<dyn DriveAsync
 pub(crate) struct Call {
     node_wait: NodeWait,
     /// The engine's `departures` when the call was made: while it is the same, it is the same engine, and no node has left it.
-    departures: u64,
+    departures: Generation,
     /// The handle that was read, which keeps the node.
     handle: Option<Held>,
 }
@@ -120,7 +121,7 @@ unsafe impl Sync for CallBox {}
 impl CallBox {
     /// Books a wait for a node that is not fresh.
     pub(crate) fn new(local: &Local, node: NodeRef, handle: Option<Held>) -> Self {
-        let departures = local.engine().departures.load(Relaxed);
+        let departures = local.engine().departures.get(Relaxed);
         let call = Call { node_wait: NodeWait::new(node), departures, handle };
         match node.task_fn.book_fn() {
             Some(book) if !node.task_fn.heavy && node.state.phase() != Phase::Running => book(Some(call)),
@@ -202,7 +203,7 @@ impl Call {
         match (self.node_wait.engine(), &self.handle) {
             (Some(held), _) => std::ptr::eq(held, engine),
             (None, Some(handle)) => handle.engine == engine.id,
-            (None, None) => engine.departures.load(Relaxed) == self.departures,
+            (None, None) => engine.departures.get(Relaxed) == self.departures,
         }
     }
 }

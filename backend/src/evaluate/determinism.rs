@@ -59,7 +59,7 @@ pub(crate) fn check(local: &Local, node: NodeRef) {
 
 fn is_due(local: &Local, node: NodeRef) -> bool {
     let share = local.engine().observers.checks();
-    let mixed = (node.hash ^ u64::from(local.engine().epoch())).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (node.hash ^ local.engine().epoch().bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // 53 bits, as many as fit.
     share > 0.0 && ((mixed >> 11) as f64) < share * (1_u64 << 53) as f64
 }

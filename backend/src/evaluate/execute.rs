@@ -2,7 +2,6 @@
 //! value, edges, epochs, state. The state is stored last, with Release: a thread that sees FRESH sees the rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::base::counters::Counters;
@@ -18,6 +17,7 @@ use crate::evaluate::stored::{Completion, read_deadline};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
+use crate::graph::epoch::Epoch;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::node::NodeRef;
@@ -273,7 +273,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
 /// The value that readers have seen of a node whose output was dropped to save memory, and whose body has run again.
 struct Evicted {
     fingerprint: Digest,
-    changed_at: u32,
+    changed_at: Epoch,
 }
 
 impl Evicted {
@@ -283,13 +283,13 @@ impl Evicted {
             return None;
         }
         let fingerprint = Persisted::of(node)?.fingerprint;
-        (!node.flag(Flags::FAILED)).then(|| Self { fingerprint, changed_at: node.changed_at.load(Relaxed) })
+        (!node.flag(Flags::FAILED)).then(|| Self { fingerprint, changed_at: node.changed_at.get() })
     }
 
     /// The output is in place and stored again, if it can be: by its fingerprint it may be the one that was dropped.
     fn compare(self, node: NodeRef) {
         if Persisted::of(node).is_some_and(|now| now.is_stored && now.fingerprint == self.fingerprint) {
-            node.changed_at.store(self.changed_at, Relaxed);
+            node.changed_at.set(self.changed_at);
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::context::local::{Local, Naming};
 use crate::evaluate::determinism;
 use crate::evaluate::execute::keeps;
 use crate::graph::cause::{Cause, Happening, Outcome};
+use crate::graph::epoch::Epoch;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
@@ -242,7 +243,7 @@ impl Linked {
 
 /// Returns the records of those among the first reads of a claimed node that have come to equal values in this epoch, as far as these are
 /// looked at.
-fn cut_off_among(node: NodeRef, reads: usize, epoch: u32) -> Vec<Arc<Record>> {
+fn cut_off_among(node: NodeRef, reads: usize, epoch: Epoch) -> Vec<Arc<Record>> {
     const LOOKED_AT: usize = 4096;
     const KEPT: usize = 8;
     // SAFETY: the claim is held.
@@ -303,8 +304,8 @@ fn cause_by_flags(node: NodeRef) -> Cause<TaskRef<'static>> {
 
 /// Whether the program has said that the task is to run again, and it has not run since.
 fn is_invalidated(node: NodeRef) -> bool {
-    let said = node.extra().map_or(0, |extra| extra.invalidated.load(Relaxed));
-    node.flag(Flags::MUST_RUN) && said > node.verified_at.load(Relaxed)
+    let said = node.extra().map_or(Epoch::NEVER, |extra| extra.invalidated.get());
+    node.flag(Flags::MUST_RUN) && said > node.verified_at.get()
 }
 
 fn must_run(node: NodeRef) -> Cause<TaskRef<'static>> {

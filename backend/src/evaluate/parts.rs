@@ -10,7 +10,6 @@
 //! - The source is FRESH and its claim has ended: other strands may settle or ask for its parts at the same time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering::Relaxed;
 
 use crate::base::stack::on_enough_stack;
 use crate::context::cancelled::is_to_end;
@@ -21,6 +20,7 @@ use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::stored::Completion;
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, StaleReads};
@@ -54,7 +54,7 @@ pub(crate) fn settle_parts(local: &Local, source: NodeRef) {
 
 /// Has the processor fetch parts that are about to be settled, instead of one after the other.
 fn fetch(parts: &[NodeRef]) {
-    std::hint::black_box(parts.iter().fold(0, |all, part| all ^ part.changed_at.load(Relaxed)));
+    std::hint::black_box(parts.iter().fold(0, |all, part| all ^ part.changed_at.get().bits()));
 }
 
 /// Ends a claim that the strand does not list. The node names its owner, so a comparison of the user's that asks for the part is told of the
@@ -145,7 +145,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
             single.place().exactly().and_then(|at| reads.get(at)) == Some(&read)
                 && !reader.flag(Flags::MUST_RUN | Flags::RESTORED | Flags::RESOLVED)
                 && part.state.is_fresh()
-                && part.changed_at.load(Relaxed) <= reader.verified_at.load(Relaxed)
+                && part.changed_at.get() <= reader.verified_at.get()
         }
         _ => false,
     };
@@ -155,7 +155,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
     if let Some(persistence) = engine.persistence() {
         persistence.verified(local, reader, [read]);
     }
-    reader.verified_at.store(engine.epoch(), Relaxed);
+    reader.verified_at.set(engine.epoch());
     local.counters.of(reader.function).verified.add(1);
     if is_observed(local) {
         observed::verified(local, reader, None, Some(part));
@@ -230,9 +230,9 @@ fn publish(local: &Local, part: NodeRef, source: NodeRef, ran: Ran) {
     let engine = local.engine();
     let epoch = engine.epoch();
     if ran == Ran::Changed {
-        part.changed_at.store(epoch, Relaxed);
+        part.changed_at.set(epoch);
     }
-    part.verified_at.store(epoch, Relaxed);
+    part.verified_at.set(epoch);
     part.clear_flag(Flags::MARKED | Flags::AHEAD);
     if let Some(persistence) = engine.persistence() {
         drop(persistence.completed(local, part, Completion { ran, because: Because::Read }, true));
@@ -245,7 +245,7 @@ fn publish(local: &Local, part: NodeRef, source: NodeRef, ran: Ran) {
 
 /// Brings the parts of an input up to date, whose new value is in place, and returns those that have changed. The caller holds the gate
 /// exclusively, and marks no part that was settled in this `epoch` ([`is_settled`]).
-pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: u32) -> Vec<NodeRef> {
+pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: Epoch) -> Vec<NodeRef> {
     let mut changed = Vec::new();
     for part in parts_of(input) {
         let Some(select) = selection(part, input).filter(|_| part.state.is_fresh() && !is_leaving(part))
@@ -262,20 +262,20 @@ pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: u32) ->
             settled
         });
         if settled == Some(Ran::Changed) {
-            part.changed_at.store(epoch, Relaxed);
+            part.changed_at.set(epoch);
             changed.push(part);
         }
         if let Some(ran) = settled.filter(|_| engine.observers.any()) {
             observed::settled(engine, part, input, ran);
         }
         if settled.is_some() {
-            part.verified_at.store(epoch, Relaxed);
+            part.verified_at.set(epoch);
         }
     }
     changed
 }
 
 /// Whether a reader of a changed input has been settled in this epoch already.
-pub(crate) fn is_settled(reader: NodeRef, epoch: u32) -> bool {
-    reader.task_fn.part.is_some() && reader.state.is_fresh() && reader.verified_at.load(Relaxed) == epoch
+pub(crate) fn is_settled(reader: NodeRef, epoch: Epoch) -> bool {
+    reader.task_fn.part.is_some() && reader.state.is_fresh() && reader.verified_at.get() == epoch
 }

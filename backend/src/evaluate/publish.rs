@@ -53,12 +53,12 @@ pub(crate) fn publish_value(local: &Local, node: NodeRef, changes: Changes) {
     // Readers have seen the failure, and no effects.
     let had_failed = node.flag(Flags::FAILED);
     if changes.value || had_failed {
-        node.changed_at.store(epoch, Relaxed);
+        node.changed_at.set(epoch);
     }
     if changes.effects || had_failed {
-        node.effects_at.store(epoch, Relaxed);
+        node.effects_at.set(epoch);
     }
-    node.verified_at.store(epoch, Relaxed);
+    node.verified_at.set(epoch);
     if node.task_fn.is_bounded {
         account(local, node, changes);
     }
@@ -100,7 +100,7 @@ pub(crate) fn publish_failure(
 ) {
     relink(local, node, reads);
     node.clear_flag(Flags::RESTORED);
-    node.effects_at.store(local.engine().epoch(), Relaxed);
+    node.effects_at.set(local.engine().epoch());
     let demand = local.demand.get();
     *node.extra_or_insert().failure.lock() = Some(Box::new(Failure { error, demand, head }));
     node.set_flag(Flags::FAILED);

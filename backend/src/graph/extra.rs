@@ -1,12 +1,12 @@
 //! `Beside`, behind one pointer of the header: what is stored of a node, and `Extra`, which only few nodes need, behind another.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 
 use crate::base::once_box::OnceBox;
 use crate::graph::emitted::EmittedValue;
+use crate::graph::epoch::AtomicEpoch;
 use crate::graph::failure::{CycleHead, TaskError};
 use crate::graph::held::Shared;
 use crate::graph::persisted::{Persisted, WideTrace};
@@ -31,11 +31,11 @@ pub(crate) struct Extra {
     /// How the last run failed, and in whose demand. Boxed: inputs have an `Extra` for their handle, and do not fail.
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// The epoch in which the program last said that it is to run again.
-    pub(crate) invalidated: AtomicU32,
+    pub(crate) invalidated: AtomicEpoch,
     /// The epoch in which the component of the node was dissolved, for no other reason than that its reads had changed.
-    pub(crate) dissolved: AtomicU32,
+    pub(crate) dissolved: AtomicEpoch,
     /// One more than the epoch in which the node was last found not to be leapt to (`evaluate/cycle/make_way.rs`).
-    pub(crate) barred: AtomicU32,
+    pub(crate) barred: AtomicEpoch,
     /// With a store, of a node with very many reads: the chunks that it was last stored with.
     pub(crate) wide: Mutex<Option<Box<WideTrace>>>,
     /// The component that the task was resolved in, if it lies on a cycle.

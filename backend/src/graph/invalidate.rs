@@ -25,6 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::graph::claim::Phase;
 use crate::graph::edges::{Dependent, Place};
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, Single, StaleReads};
@@ -32,7 +33,7 @@ use crate::graph::stale_reads::{self, Single, StaleReads};
 /// Marks what depends on `changed`, transitively, in the pass of `epoch`.
 ///
 /// The caller holds the gate exclusively.
-pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
+pub(crate) fn mark_dependents(changed: NodeRef, epoch: Epoch) {
     Marking::begin(epoch).mark_dependents(changed);
 }
 
@@ -40,12 +41,12 @@ pub(crate) fn mark_dependents(changed: NodeRef, epoch: u32) {
 pub(crate) struct Marking(Pass);
 
 impl Marking {
-    pub(crate) fn begin(epoch: u32) -> Self {
+    pub(crate) fn begin(epoch: Epoch) -> Self {
         Self(Pass::new(epoch))
     }
 
     /// The same; [`Marking::reached`] tells the nodes that were reached.
-    pub(crate) fn noting(epoch: u32) -> Self {
+    pub(crate) fn noting(epoch: Epoch) -> Self {
         Self(Pass { reached: Some(Vec::new()), ..Pass::new(epoch) })
     }
 
@@ -57,7 +58,7 @@ impl Marking {
 
     /// Marks what depends on `changed`, transitively, but for readers that are `settled`: they are current. The caller holds the gate
     /// exclusively.
-    pub(crate) fn mark_dependents_but(&mut self, changed: NodeRef, settled: fn(NodeRef, u32) -> bool) {
+    pub(crate) fn mark_dependents_but(&mut self, changed: NodeRef, settled: fn(NodeRef, Epoch) -> bool) {
         self.0.mark_readers_but(changed, None, settled);
         self.0.finish();
     }
@@ -95,7 +96,7 @@ impl Marking {
     pub(crate) fn invalidate(&mut self, node: NodeRef) {
         self.mark_must_run(node);
         node.set_flag(Flags::MUST_RUN);
-        node.extra_or_insert().invalidated.store(self.0.epoch, Relaxed);
+        node.extra_or_insert().invalidated.set(self.0.epoch);
     }
 
     /// The nodes that have been reached since this was last asked.
@@ -110,13 +111,13 @@ const FETCHED: usize = 16;
 /// Makes a node stale that has to run again whatever its reads are, and marks what depends on it.
 ///
 /// The caller holds the gate exclusively.
-pub(crate) fn mark_must_run(node: NodeRef, epoch: u32) {
+pub(crate) fn mark_must_run(node: NodeRef, epoch: Epoch) {
     Marking::begin(epoch).mark_must_run(node);
 }
 
 /// All marking in one epoch.
 struct Pass {
-    epoch: u32,
+    epoch: Epoch,
     /// Nodes whose readers are to be marked.
     worklist: Vec<NodeRef>,
     /// Nodes whose readers have been or will be marked, if the caller wants to know.
@@ -126,7 +127,7 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(epoch: u32) -> Self {
+    fn new(epoch: Epoch) -> Self {
         Self { epoch, worklist: Vec::new(), reached: None, marked: 0 }
     }
 
@@ -150,7 +151,7 @@ impl Pass {
             Phase::Stale => {
                 node.set_flag(Flags::MUST_RUN);
                 if let Some(single) = stale_reads::single(&node.work) {
-                    if node.marked_at.load(Relaxed) != self.epoch {
+                    if node.marked_at.get() != self.epoch {
                         // It may have been skipped, so that nodes behind it are FRESH.
                         drop(stale_reads::take(&node.work));
                         self.mark_behind(node);
@@ -177,7 +178,7 @@ impl Pass {
 
     /// Goes on behind `node`, as a possible origin of a new wave.
     fn mark_behind(&mut self, node: NodeRef) {
-        node.marked_at.store(self.epoch, Relaxed);
+        node.marked_at.set(self.epoch);
         node.clear_flag(Flags::BROKEN);
         self.worklist.push(node);
         self.marked += 1;
@@ -195,7 +196,7 @@ impl Pass {
         &mut self,
         read: NodeRef,
         origin: Option<NodeRef>,
-        is_settled: impl Fn(NodeRef, u32) -> bool,
+        is_settled: impl Fn(NodeRef, Epoch) -> bool,
     ) {
         // SAFETY: the gate is held exclusively.
         let dependents = unsafe { read.dependents_exclusively() };
@@ -245,13 +246,13 @@ impl Pass {
     fn mark_stale_reader(&mut self, read: NodeRef, reader: NodeRef, position: usize, single: Single) {
         let before = stale_reads::single(&reader.work);
         let same_read = before.is_some_and(|before| before.place().exactly() == Some(position));
-        let in_this_pass = reader.marked_at.load(Relaxed) == self.epoch;
+        let in_this_pass = reader.marked_at.get() == self.epoch;
         if same_read && in_this_pass {
             return;
         }
         if same_read {
             // A node that has really changed, or must run, is not cleared by an unchanged origin: it is one itself.
-            let really_stale = read.changed_at.load(Relaxed) > reader.verified_at.load(Relaxed);
+            let really_stale = read.changed_at.get() > reader.verified_at.get();
             let is_one = really_stale || reader.flag(Flags::MUST_RUN);
             stale_reads::put(
                 &reader.work,
@@ -277,7 +278,7 @@ impl Pass {
 
 /// Whether all staleness of a claimed node came from `origin` alone, in a wave that is intact.
 pub(crate) fn is_in_wave_of(node: NodeRef, origin: NodeRef) -> bool {
-    node.marked_at.load(Relaxed) == origin.marked_at.load(Relaxed) && !origin.flag(Flags::BROKEN)
+    node.marked_at.get() == origin.marked_at.get() && !origin.flag(Flags::BROKEN)
 }
 
 /// Drops the dead reverse edges of a node.

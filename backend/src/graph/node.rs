@@ -21,7 +21,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, Ordering::Relaxed};
 
 use lock_api::RawMutex as _;
 use parking_lot::Mutex;
@@ -31,6 +31,7 @@ use crate::base::stack::on_enough_stack;
 use crate::call::args::ArgsSlot;
 use crate::graph::claim::{Lot, Phase, StateWord};
 use crate::graph::edges::{Dependents, Deps};
+use crate::graph::epoch::AtomicEpoch;
 use crate::graph::extra::{Beside, Extra};
 use crate::graph::flags::{self, Flags, Keeping, Leaving};
 use crate::graph::persisted::Persisted;
@@ -51,13 +52,13 @@ pub(crate) struct Header {
     /// The node's part in the store, and parts that few nodes need: a handle, emitted values, a failure.
     beside: OnceBox<Beside>,
     /// The epoch in which the value last changed.
-    pub(crate) changed_at: AtomicU32,
+    pub(crate) changed_at: AtomicEpoch,
     /// The epoch in which the node was last known to be current.
-    pub(crate) verified_at: AtomicU32,
+    pub(crate) verified_at: AtomicEpoch,
     /// The epoch in which the emitted values or the set of reads last changed.
-    pub(crate) effects_at: AtomicU32,
+    pub(crate) effects_at: AtomicEpoch,
     /// The epoch of the pass that last marked the node (see `invalidate.rs`).
-    pub(crate) marked_at: AtomicU32,
+    pub(crate) marked_at: AtomicEpoch,
     /// Under `lock`: how many entries of `dependents` are known to be dead.
     pub(crate) dead: AtomicU16,
     flags: AtomicU16,
@@ -351,14 +352,14 @@ impl Header {
             dependents: UnsafeCell::new(Dependents::default()),
             keeping: AtomicU8::new(Keeping::YOUNG.bits()),
             weight: AtomicU8::new(0),
-            changed_at: AtomicU32::new(0),
-            verified_at: AtomicU32::new(0),
-            effects_at: AtomicU32::new(0),
+            changed_at: AtomicEpoch::default(),
+            verified_at: AtomicEpoch::default(),
+            effects_at: AtomicEpoch::default(),
             lock: parking_lot::RawMutex::INIT,
             leaving: AtomicU8::new(0),
             flags: AtomicU16::new(0),
             dead: AtomicU16::new(0),
-            marked_at: AtomicU32::new(0),
+            marked_at: AtomicEpoch::default(),
             beside: OnceBox::default(),
         }
     }

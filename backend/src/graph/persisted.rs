@@ -2,6 +2,7 @@
 
 use std::sync::Weak;
 
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::Keeping;
 use crate::graph::node::NodeRef;
 use crate::graph::read_filter::ReadFilter;
@@ -78,7 +79,7 @@ impl Persisted {
 
 /// The chunks of the trace that a node was last stored with.
 pub(crate) struct WideTrace {
-    pub(crate) epoch: u32,
+    pub(crate) epoch: Epoch,
     /// The node has come to read something else since.
     pub(crate) reads_changed: bool,
     pub(crate) chunks: Box<[KeptChunk]>,

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use crate::graph::cause::{Cause, Happening, Outcome};
+use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 
@@ -25,7 +26,7 @@ pub(crate) struct Record {
     pub(crate) outcome: Outcome,
     /// The number of updates until then.
     pub(crate) update: u64,
-    pub(crate) epoch: u32,
+    pub(crate) epoch: Epoch,
     pub(crate) at: SystemTime,
     pub(crate) before: Option<Fingerprint>,
     pub(crate) after: Option<Fingerprint>,
@@ -37,7 +38,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A record without causes and fingerprints.
-    pub(crate) fn new(happened: Happening, outcome: Outcome, update: u64, epoch: u32) -> Self {
+    pub(crate) fn new(happened: Happening, outcome: Outcome, update: u64, epoch: Epoch) -> Self {
         let (name, at) = (OnceLock::new(), SystemTime::now());
         let (before, after, because, cut_off) = (None, None, None, Vec::new());
         Self { name, happened, outcome, update, epoch, at, before, after, because, cut_off }
@@ -131,7 +132,7 @@ impl Trail {
     }
 
     /// Returns the record of the last change of a node that another record is to point at: with its name. One is made up if there is none.
-    pub(crate) fn point_at(node: NodeRef, epoch: u32) -> Arc<Record> {
+    pub(crate) fn point_at(node: NodeRef, epoch: Epoch) -> Arc<Record> {
         let recorded = Self::of(node).change;
         let record = recorded.unwrap_or_else(|| {
             let is_leaf = node.task_fn.is_leaf() || node.task_fn.observe.is_some();
@@ -143,7 +144,7 @@ impl Trail {
     }
 
     /// Returns the record of the last run of a node if that came to an equal value, in this epoch: with its name.
-    pub(crate) fn point_at_cut_off(node: NodeRef, epoch: u32) -> Option<Arc<Record>> {
+    pub(crate) fn point_at_cut_off(node: NodeRef, epoch: Epoch) -> Option<Arc<Record>> {
         let last = Self::of(node).last?;
         let is_cut_off = matches!(last.outcome, Outcome::CutOff | Outcome::Held) && last.epoch == epoch;
         is_cut_off.then(|| {

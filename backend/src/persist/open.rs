@@ -11,6 +11,7 @@ use super::elsewhere::{Elsewhere, Remote};
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::LeafState;
 use super::{Counts, Leaves, Persistence, deadline};
+use crate::graph::epoch::Epoch;
 use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
@@ -181,7 +182,7 @@ impl Persistence {
         }
         let (_, moved) = self.look();
         if !moved.is_empty() {
-            self.changed(&[], moved, &[], &mut Marking::noting(0));
+            self.changed(&[], moved, &[], &mut Marking::noting(Epoch::NEVER));
         }
     }
 

@@ -22,6 +22,7 @@ use rustc_hash::FxHashMap;
 
 use super::stored_trace::PlacedChunk;
 use crate::graph::edges::Edge;
+use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::{KeptChunk, Persisted, WideTrace};
 use crate::graph::reason::Reason;
@@ -61,7 +62,7 @@ pub(crate) fn forget(node: NodeRef) {
 }
 
 /// Keeps the chunks of a trace that the store has, or will have, of a node.
-pub(crate) fn keep(node: NodeRef, chunks: &[PlacedChunk], epoch: u32) {
+pub(crate) fn keep(node: NodeRef, chunks: &[PlacedChunk], epoch: Epoch) {
     let kept = chunks.iter().map(|placed| KeptChunk {
         start: placed.start,
         chunk: placed.chunk,
@@ -112,8 +113,7 @@ impl CleanChunks {
 }
 
 /// Whether a value among these reads has changed since `epoch`, or why their reader cannot be stored.
-fn has_changed(reads: &[Edge], epoch: u32) -> Result<bool, Reason> {
-    use std::sync::atomic::Ordering::Relaxed;
+fn has_changed(reads: &[Edge], epoch: Epoch) -> Result<bool, Reason> {
     let mut changed = false;
     for edge in reads {
         let node = edge.node();
@@ -126,7 +126,7 @@ fn has_changed(reads: &[Edge], epoch: u32) -> Result<bool, Reason> {
         if !node.is_stored() {
             return Err(Reason::ReadsUnstored);
         }
-        changed |= node.changed_at.load(Relaxed) > epoch;
+        changed |= node.changed_at.get() > epoch;
     }
     Ok(changed)
 }

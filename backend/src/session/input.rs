@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHasher;
 
@@ -233,7 +232,7 @@ impl Engine {
         name.hash(&mut hasher);
         let function = self.functions.index(task_fn.raw());
         let header = Header::new(task_fn.raw(), function, hasher.finish(), StateWord::new(Phase::Fresh));
-        header.changed_at.store(self.epoch(), Relaxed);
+        header.changed_at.set(self.epoch());
         let mut slot = StackMagicAnySlot::new((ByVal(name.to_owned()),));
         // SAFETY: the slot's key is the descriptor's: a `String`.
         let node = unsafe { NodeRef::allocate(task_fn.raw(), header, &mut slot) };

@@ -8,6 +8,7 @@ use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::context::event::{Changed, Event, SessionClosed, SessionOpened, Updated};
 use crate::graph::cause::{Happening, Outcome};
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskRef};
@@ -28,7 +29,7 @@ impl Applying {
 
     /// The leaf that was about to change has its new value.
     #[cold]
-    pub(crate) fn has_changed(&mut self, engine: &Engine, number: u64, epoch: u32) {
+    pub(crate) fn has_changed(&mut self, engine: &Engine, number: u64, epoch: Epoch) {
         let Some(changed) = self.changed.last_mut() else { return };
         let leaf = changed.leaf.node();
         changed.after = fingerprint_of(leaf);

@@ -98,7 +98,7 @@ impl Engine {
                 refreshed.checked += checked;
                 moved = found;
             }
-            self.departures.load(Relaxed)
+            self.departures.get(Relaxed)
         });
         let generation = match looked {
             Ok(generation) => generation,
@@ -109,7 +109,7 @@ impl Engine {
         };
         refreshed.observed = changes.len() + moved.len();
         let garbage = self.exclusively(policy, token, |_| {
-            if self.departures.load(Relaxed) != generation {
+            if self.departures.get(Relaxed) != generation {
                 return None;
             }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();

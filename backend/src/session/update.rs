@@ -128,8 +128,8 @@ impl Engine {
                 applying.has_changed(self, number, epoch);
             }
             if differs {
-                node.changed_at.store(epoch, Relaxed);
-                node.effects_at.store(epoch, Relaxed);
+                node.changed_at.set(epoch);
+                node.effects_at.set(epoch);
                 // With a store, its readers are marked there as they are here, so parts are settled when they are asked for.
                 if !removes && persistence.is_none() && node.keeping().contains(Keeping::HAS_PARTS) {
                     settle_exclusively(self, node, epoch)

@@ -12,13 +12,12 @@
 //!   tasks in between (`demand.rs`): the way is not known, and has to be gone link by link;
 //! * when the head of a component has left it (`parting.rs`): it is asked for again.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::read::is_own;
 use crate::context::component::Way;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Patience, wait_for};
 use crate::graph::claim::Phase;
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
@@ -60,16 +59,16 @@ pub(super) fn was_leapt_to(node: NodeRef) -> bool {
 }
 
 /// From now on the way to a node that has been leapt to is gone link by link.
-pub(super) fn bar_leaps(node: NodeRef, epoch: u32) {
+pub(super) fn bar_leaps(node: NodeRef, epoch: Epoch) {
     if was_leapt_to(node) {
         node.set_flag(Flags::BROKEN);
-        node.extra_or_insert().barred.store(epoch.wrapping_add(1), Relaxed);
+        node.extra_or_insert().barred.set(epoch.next());
     }
 }
 
 /// Whether no claim may leap to a node in this epoch. That the wave behind it is broken says only that none does so by that.
-pub(crate) fn is_barred(node: NodeRef, epoch: u32) -> bool {
-    node.extra().is_some_and(|extra| extra.barred.load(Relaxed) == epoch.wrapping_add(1))
+pub(crate) fn is_barred(node: NodeRef, epoch: Epoch) -> bool {
+    node.extra().is_some_and(|extra| extra.barred.get() == epoch.next())
 }
 
 /// The depth from which on all is given up if `node` is.

@@ -12,7 +12,6 @@
 //! * The first member is released last: a strand that finds it FRESH finds all others so.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::make_way;
 use super::read::is_own;
@@ -23,6 +22,7 @@ use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::stored::{Progress, consult};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
@@ -278,7 +278,7 @@ impl<'a> Verification<'a> {
         {
             return Ok(false);
         }
-        let verified_at = members[0].verified_at.load(Relaxed);
+        let verified_at = members[0].verified_at.get();
         for read in Externals::of(self.resolved, asked) {
             let node = read.node();
             if !node.state.is_fresh() {
@@ -290,7 +290,7 @@ impl<'a> Verification<'a> {
                 }
             }
             let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
-            if changed.load(Relaxed) > verified_at {
+            if changed.get() > verified_at {
                 return Ok(false);
             }
         }
@@ -310,7 +310,7 @@ impl<'a> Verification<'a> {
         }
         let epoch = self.local.engine().epoch();
         for member in self.resolved.members.iter().rev() {
-            member.verified_at.store(epoch, Relaxed);
+            member.verified_at.set(epoch);
             self.local.counters.of(member.function).verified.add(1);
             if is_observed(self.local) {
                 observed::verified(self.local, *member, None, None);
@@ -354,8 +354,8 @@ impl<'a> Verification<'a> {
 /// The body of a former member has to run, unless the inputs go back to what they were (`stored/restore.rs`).
 fn must_run(local: &Local, member: NodeRef) {
     let had_to = member.flag(Flags::MUST_RUN);
-    let dissolved = if had_to { 0 } else { local.engine().epoch() };
-    member.extra_or_insert().dissolved.store(dissolved, Relaxed);
+    let dissolved = if had_to { Epoch::NEVER } else { local.engine().epoch() };
+    member.extra_or_insert().dissolved.set(dissolved);
     member.set_flag(Flags::MUST_RUN);
 }
 

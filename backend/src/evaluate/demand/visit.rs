@@ -1,6 +1,5 @@
 //! Visit: a claimed node, one or all of whose stale reads are looked at, as far as that goes without going further down.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
@@ -81,7 +80,7 @@ impl Visit {
 
     /// The node is current.
     pub(crate) fn confirm(&mut self, local: &Local) {
-        self.node.verified_at.store(local.engine().epoch(), Relaxed);
+        self.node.verified_at.set(local.engine().epoch());
         local.counters.of(self.node.function).verified.add(1);
         if self.since.is_some() {
             observed::verified(local, self.node, self.since, self.origin());
@@ -294,7 +293,7 @@ impl Visit {
             match node.state.phase() {
                 Phase::Fresh => {
                     let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
-                    let is_changed = changed.load(Relaxed) > self.node.verified_at.load(Relaxed);
+                    let is_changed = changed.get() > self.node.verified_at.get();
                     return if is_changed { ReadState::Changed } else { ReadState::Unchanged };
                 }
                 phase @ (Phase::Empty | Phase::Stale) => {

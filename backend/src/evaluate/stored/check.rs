@@ -23,6 +23,7 @@ use crate::context::local::Local;
 use crate::evaluate::cycle::is_barred;
 use crate::evaluate::observed::{Differs, is_observed};
 use crate::graph::claim::Phase;
+use crate::graph::epoch::Epoch;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
@@ -38,7 +39,7 @@ pub(crate) struct Check {
     frames: Vec<Frame>,
     /// The fingerprints of what has been read so far.
     fingerprints: FxHashMap<Digest, Option<Digest>>,
-    epoch: u32,
+    epoch: Epoch,
     /// The read of the task's last run that differs, if none of its runs holds.
     differs: Option<Differs>,
 }
@@ -68,7 +69,7 @@ enum Current {
 
 impl Check {
     /// Begins to verify a task.
-    pub(crate) fn begin(task: TaskKey, known: Known, epoch: u32) -> Self {
+    pub(crate) fn begin(task: TaskKey, known: Known, epoch: Epoch) -> Self {
         Self {
             frames: vec![Frame::new(task, known)],
             fingerprints: FxHashMap::default(),
@@ -78,7 +79,7 @@ impl Check {
     }
 
     /// Begins the check of a task whose current trace is known to hold.
-    pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: u32) -> Self {
+    pub(crate) fn trusting(task: TaskKey, mut known: Known, epoch: Epoch) -> Self {
         known.older.clear();
         Self {
             frames: vec![Frame::trusted(task, known)],
@@ -93,7 +94,7 @@ impl Check {
         task: TaskKey,
         known: Known,
         clean: Option<CleanChunks>,
-        epoch: u32,
+        epoch: Epoch,
     ) -> Self {
         Self {
             frames: vec![Frame::with_clean(task, known, clean)],

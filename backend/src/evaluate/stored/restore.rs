@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::Check;
 use crate::base::stack::on_enough_stack;
@@ -12,6 +11,7 @@ use crate::evaluate::relink::relink;
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
+use crate::graph::epoch::Epoch;
 use crate::graph::extra::Extra;
 use crate::graph::flags::{Flags, Keeping};
 use crate::graph::node::NodeRef;
@@ -50,8 +50,8 @@ pub(crate) fn consult(local: &Local, node: NodeRef, from: Phase, changed: Option
 /// the task need not have been on a cycle then.
 fn may_be_back(node: NodeRef) -> bool {
     node.extra().is_some_and(|extra| {
-        let dissolved = extra.dissolved.load(Relaxed);
-        dissolved > node.verified_at.load(Relaxed) && dissolved > extra.invalidated.load(Relaxed)
+        let dissolved = extra.dissolved.get();
+        dissolved > node.verified_at.get() && dissolved > extra.invalidated.get()
     })
 }
 
@@ -229,7 +229,7 @@ impl Persistence {
             }
         }
         // Most tasks emit nothing; and a node that has had no effects so far is spared the lock.
-        let same_emitted = emitted.is_empty() && node.effects_at.load(Relaxed) == 0;
+        let same_emitted = emitted.is_empty() && node.effects_at.get() == Epoch::NEVER;
         let had_emitted = if same_emitted { None } else { keep_emitted(node.extra_or_insert(), emitted) };
         let (replaced, is_new) = match put {
             Put::New(replaced) => (replaced, true),

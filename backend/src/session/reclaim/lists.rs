@@ -14,7 +14,7 @@ use super::keyed::Keyed;
 use super::rings::{Rings, may_lie_on_one};
 use super::sweep::Sweep;
 use super::{Garbage, LOOKS, NODES};
-use crate::context::engine::{Engine, new_generation};
+use crate::context::engine::Engine;
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
 use crate::graph::flags::{Flags, Keeping, Leaving};
@@ -68,7 +68,7 @@ impl Lists {
         self.tell(engine);
         if std::mem::take(&mut self.has_departures) {
             // Relaxed: the gate orders it with sessions.
-            engine.departures.store(new_generation(), Relaxed);
+            engine.departures.renew(Relaxed);
         }
         is_unfinished
     }

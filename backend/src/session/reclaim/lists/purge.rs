@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::Lists;
-use crate::context::engine::{Engine, new_generation};
+use crate::context::engine::Engine;
 use crate::graph::flags::Leaving;
 use crate::graph::node::NodeRef;
 use crate::session::reclaim::NODES;
@@ -56,7 +56,7 @@ impl Lists {
         let leaving = self.purge.take().map(|purge| purge.leaving).unwrap_or_default();
         self.freed.extend(leaving);
         // Release: pairs with the Acquire in `Local::enter`; thread caches must not find the nodes.
-        engine.generation.store(new_generation(), Release);
+        engine.generation.renew(Release);
         self.candidates.is_empty()
     }
 
