@@ -4,6 +4,7 @@
 //! which the node is claimed. So a thread that sees a node RUNNING and finds no async run waits for a thread, or for a claim that is
 //! ending; either way the lot wakes it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -63,23 +64,43 @@ impl AsyncRuns {
 /// An async run, whatever its types.
 pub(crate) trait DriveAsyncRun: Send + Sync {
     /// Takes a seat; `None` if the async run is over.
-    fn join(&self) -> Option<u64>;
+    fn join(&self) -> Option<SeatId>;
     /// Drives the async run, unless another thread does. Returns whether it is over; else `waker` is woken when to come again.
-    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool;
+    fn poll(self: Arc<Self>, seat: SeatId, waker: &Waker) -> bool;
     /// Whether a thread goes on with the body now.
     fn is_driven(&self) -> bool;
     /// Wakes all waiters to look again.
     fn wake_waiters(&self);
     /// Gives up a seat. The last one to leave ends the async run.
-    fn leave(&self, seat: u64);
+    fn leave(&self, seat: SeatId);
     /// The panic that ended the async run, for the first to ask, and what it is known by.
     fn take_failure(&self) -> Option<Thrown>;
+}
+
+/// Names a seat among those of its async run. The first one is 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(transparent)]
+pub(crate) struct SeatId(NonZeroU64);
+
+impl SeatId {
+    /// The seat that is taken first.
+    pub(crate) const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// Returns the seat that is taken after this one.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("an async run has fewer than 2^64 waiters"))
+    }
+
+    /// Returns how many seats have been taken, up to this one.
+    pub(crate) fn taken(self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// A seat in an async run, given up when dropped.
 pub(crate) struct Seat {
     pub(crate) async_run: Arc<dyn DriveAsyncRun>,
-    pub(crate) seat: u64,
+    pub(crate) seat: SeatId,
 }
 
 impl Seat {

@@ -35,7 +35,7 @@ use std::task::Waker;
 use crate::base::stack::on_enough_stack;
 use crate::base::sync::Mutex;
 use crate::base::wakes;
-use crate::context::async_runs::Seat;
+use crate::context::async_runs::{Seat, SeatId};
 use crate::context::engine::Hold;
 use crate::context::local::{Local, Suspended};
 use crate::context::strand::Strand;
@@ -201,7 +201,7 @@ impl Core {
     }
 
     /// See [`Fly::poll`]; `own` makes the async run's own waker.
-    fn poll(&self, parts: &dyn Parts, seat: u64, waker: &Waker, own: impl FnOnce() -> Waker) -> bool {
+    fn poll(&self, parts: &dyn Parts, seat: SeatId, waker: &Waker, own: impl FnOnce() -> Waker) -> bool {
         match self.seats.board(seat, waker) {
             Boarded::Drives => {}
             Boarded::Waits => return false,
@@ -222,7 +222,7 @@ impl Core {
         true
     }
 
-    fn leave(&self, parts: &dyn Parts, seat: u64) {
+    fn leave(&self, parts: &dyn Parts, seat: SeatId) {
         if self.seats.leave(seat) {
             let state = self.state.lock().take();
             if let Some(state) = state {
@@ -231,7 +231,7 @@ impl Core {
         }
     }
 
-    fn drive(&self, parts: &dyn Parts, state: &mut State, seat: u64, waker: &Waker) -> Driven {
+    fn drive(&self, parts: &dyn Parts, state: &mut State, seat: SeatId, waker: &Waker) -> Driven {
         let _inside = wakes::Inside::begin();
         let engine = state.hold.engine().clone();
         let local = Local::of(&engine);
@@ -245,7 +245,7 @@ impl Core {
         parts: &dyn Parts,
         local: &Local,
         state: &mut State,
-        seat: u64,
+        seat: SeatId,
         waker: &Waker,
     ) -> Driven {
         loop {
@@ -287,7 +287,7 @@ impl Core {
         parts: &dyn Parts,
         local: &Local,
         state: &mut State,
-        seat: u64,
+        seat: SeatId,
         waker: &Waker,
     ) -> Option<Driven> {
         let node = state.root.node;
@@ -335,7 +335,7 @@ impl Core {
     }
 
     /// Judges a panic of the body, in the poll of the waiter at `seat`.
-    fn judge(&self, local: &Local, seat: u64, stop: &Stop) -> Verdict {
+    fn judge(&self, local: &Local, seat: SeatId, stop: &Stop) -> Verdict {
         // Work that still runs can add nothing to this run any more.
         local.settle_carried();
         match Says::of(stop) {

@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use crate::base::crew::OwnedWork;
 use crate::base::sync::Mutex;
-use crate::context::async_runs::DriveAsyncRun;
+use crate::context::async_runs::{DriveAsyncRun, SeatId};
 use crate::context::engine::Hold;
 use crate::context::local::Local;
 use crate::context::strand::Strand;
@@ -79,11 +79,11 @@ impl Parcel {
 }
 
 impl DriveAsyncRun for HeavyFlight {
-    fn join(&self) -> Option<u64> {
+    fn join(&self) -> Option<SeatId> {
         self.waiters.lock().join()
     }
 
-    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+    fn poll(self: Arc<Self>, seat: SeatId, waker: &Waker) -> bool {
         let (_replaced, waiters) = with_waker(&self.waiters, seat, waker);
         waiters.over
     }
@@ -98,7 +98,7 @@ impl DriveAsyncRun for HeavyFlight {
         wakers.wake();
     }
 
-    fn leave(&self, seat: u64) {
+    fn leave(&self, seat: SeatId) {
         let waker = self.waiters.lock().leave(seat);
         drop(waker);
     }

@@ -12,7 +12,7 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use crate::base::sync::{Condvar, Mutex};
 use crate::context::async_runs::AsyncRuns;
 use crate::context::async_runs::DriveAsyncRun;
-use crate::context::async_runs::Seat;
+use crate::context::async_runs::{Seat, SeatId};
 use crate::evaluate::async_run::{Boarded, Says, Seats, Verdict};
 use crate::graph::claim::Phase;
 use crate::graph::stop::Thrown;
@@ -32,7 +32,7 @@ struct Sky {
     dropped: AtomicUsize,
     failed: AtomicUsize,
     /// Seats of waiters in whose polls the body panics at its second piece, as they have no executor for it: each with its async run.
-    without: Mutex<HashSet<(usize, u64)>>,
+    without: Mutex<HashSet<(usize, SeatId)>>,
 }
 
 /// The condition that bodies wait for.
@@ -97,11 +97,11 @@ impl Wake for Plane {
 }
 
 impl DriveAsyncRun for Plane {
-    fn join(&self) -> Option<u64> {
+    fn join(&self) -> Option<SeatId> {
         self.seats.join()
     }
 
-    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+    fn poll(self: Arc<Self>, seat: SeatId, waker: &Waker) -> bool {
         match self.seats.board(seat, waker) {
             Boarded::Over => return true,
             Boarded::Waits => return false,
@@ -146,7 +146,7 @@ impl DriveAsyncRun for Plane {
         self.seats.wake();
     }
 
-    fn leave(&self, seat: u64) {
+    fn leave(&self, seat: SeatId) {
         if self.seats.leave(seat) {
             let body = self.body.lock().take();
             assert!(body.is_some(), "who ends a async_run early finds its body");

@@ -17,7 +17,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
 
 use super::{Core, Parts, State};
-use crate::context::async_runs::DriveAsyncRun;
+use crate::context::async_runs::{DriveAsyncRun, SeatId};
 use crate::graph::stop::Thrown;
 
 /// How a body goes on that is run in pieces and ends with an `O`.
@@ -107,15 +107,15 @@ impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> Parts for AsyncRu
 }
 
 impl<K: Key, O: Clone + Send + Sync + 'static, D: Deferred<O>> DriveAsyncRun for AsyncRun<K, O, D> {
-    fn join(&self) -> Option<u64> {
+    fn join(&self) -> Option<SeatId> {
         self.core.seats.join()
     }
 
-    fn poll(self: Arc<Self>, seat: u64, waker: &Waker) -> bool {
+    fn poll(self: Arc<Self>, seat: SeatId, waker: &Waker) -> bool {
         self.core.poll(&*self, seat, waker, || Waker::from(self.clone()))
     }
 
-    fn leave(&self, seat: u64) {
+    fn leave(&self, seat: SeatId) {
         self.core.leave(self, seat);
     }
 

@@ -22,6 +22,7 @@
 //! Executors say such things in words only: these are tokio's, the one that has them. A body's reaction to the *error* of a socket
 //! whose executor has gone is its output, like any other.
 
+use crate::context::async_runs::SeatId;
 use crate::graph::failure::{TaskError, message_of};
 use crate::graph::stop::Stop;
 
@@ -77,31 +78,31 @@ impl Says {
 /// Which waiters have driven a body since it was begun last, and which cannot.
 #[derive(Default)]
 pub(super) struct Drivers {
-    /// The waiter that has driven it first; seats are numbered from 1.
-    first: u64,
-    others: Vec<u64>,
+    /// The waiter that has driven it first.
+    first: Option<SeatId>,
+    others: Vec<SeatId>,
     /// Whether one of them has left.
     has_left: bool,
-    unfit: Vec<u64>,
+    unfit: Vec<SeatId>,
     begun_again: u64,
 }
 
 impl Drivers {
-    pub(super) fn drives(&mut self, seat: u64) {
-        if self.first == 0 {
-            self.first = seat;
-        } else if self.first != seat && !self.others.contains(&seat) {
+    pub(super) fn drives(&mut self, seat: SeatId) {
+        if self.first.is_none() {
+            self.first = Some(seat);
+        } else if self.first != Some(seat) && !self.others.contains(&seat) {
             self.others.push(seat);
         }
     }
 
-    pub(super) fn leaves(&mut self, seat: u64) {
-        self.has_left |= self.first == seat || self.others.contains(&seat);
+    pub(super) fn leaves(&mut self, seat: SeatId) {
+        self.has_left |= self.first == Some(seat) || self.others.contains(&seat);
         self.unfit.retain(|unfit| *unfit != seat);
     }
 
     /// Whether the waiter at `seat` has to leave driving to others, of `seats` in all.
-    pub(super) fn yields(&self, seat: u64, seats: usize) -> bool {
+    pub(super) fn yields(&self, seat: SeatId, seats: usize) -> bool {
         self.unfit.len() < seats && self.unfit.contains(&seat)
     }
 
@@ -111,24 +112,25 @@ impl Drivers {
     }
 
     /// Judges a panic in the poll of the waiter at `seat`, one of `seats`; there have been `seats_ever`.
-    pub(super) fn judge(&mut self, says: Says, seat: u64, seats: usize, seats_ever: u64) -> Verdict {
-        let is_alone = self.first == seat && self.others.is_empty();
+    pub(super) fn judge(&mut self, says: Says, seat: SeatId, seats: usize, seats_ever: u64) -> Verdict {
+        let is_alone = self.first == Some(seat) && self.others.is_empty();
         if !is_alone && (self.has_left || says != Says::Nothing) && self.begun_again < seats_ever {
             self.begun_again += 1;
-            self.begin(seat);
+            self.begin(Some(seat));
             return Verdict::BeginsAgain;
         }
-        let is_fit = |unfit: &[u64]| !unfit.contains(&seat);
+        let is_fit = |unfit: &[SeatId]| !unfit.contains(&seat);
         if says == Says::Gone && is_alone && is_fit(&self.unfit) && self.unfit.len() + 1 < seats {
             self.unfit.push(seat);
-            self.begin(0);
+            self.begin(None);
             return Verdict::LeavesItToOthers;
         }
         Verdict::Fails
     }
 
-    fn begin(&mut self, seat: u64) {
-        self.first = seat;
+    /// The body begins again, driven by the waiter at `first`, or by the next one to drive.
+    fn begin(&mut self, first: Option<SeatId>) {
+        self.first = first;
         self.others.clear();
         self.has_left = false;
     }
@@ -138,29 +140,35 @@ impl Drivers {
 mod tests {
     use super::*;
 
+    const ONE: SeatId = SeatId::FIRST;
+
+    fn two() -> SeatId {
+        ONE.next()
+    }
+
     #[test]
     fn a_bug_is_told_at_once_or_after_a_second_run() {
         let mut drivers = Drivers::default();
-        drivers.drives(1);
-        assert_eq!(drivers.judge(Says::Nothing, 1, 2, 2), Verdict::Fails);
-        drivers.drives(2);
-        assert_eq!(drivers.judge(Says::Nothing, 2, 2, 2), Verdict::Fails);
-        drivers.leaves(1);
-        assert_eq!(drivers.judge(Says::Nothing, 2, 1, 2), Verdict::BeginsAgain);
-        drivers.drives(2);
-        assert_eq!(drivers.judge(Says::Nothing, 2, 1, 2), Verdict::Fails);
+        drivers.drives(ONE);
+        assert_eq!(drivers.judge(Says::Nothing, ONE, 2, 2), Verdict::Fails);
+        drivers.drives(two());
+        assert_eq!(drivers.judge(Says::Nothing, two(), 2, 2), Verdict::Fails);
+        drivers.leaves(ONE);
+        assert_eq!(drivers.judge(Says::Nothing, two(), 1, 2), Verdict::BeginsAgain);
+        drivers.drives(two());
+        assert_eq!(drivers.judge(Says::Nothing, two(), 1, 2), Verdict::Fails);
     }
 
     #[test]
     fn the_unfit_drive_when_nobody_else_is_left() {
         let mut drivers = Drivers::default();
-        drivers.drives(1);
-        assert_eq!(drivers.judge(Says::Gone, 1, 2, 2), Verdict::LeavesItToOthers);
-        assert!(drivers.yields(1, 2) && !drivers.yields(2, 2) && !drivers.is_stranded(2));
-        drivers.drives(2);
-        assert_eq!(drivers.judge(Says::Gone, 2, 2, 2), Verdict::Fails, "nobody fit is left");
-        drivers.leaves(2);
-        assert!(!drivers.yields(1, 1) && drivers.is_stranded(1));
+        drivers.drives(ONE);
+        assert_eq!(drivers.judge(Says::Gone, ONE, 2, 2), Verdict::LeavesItToOthers);
+        assert!(drivers.yields(ONE, 2) && !drivers.yields(two(), 2) && !drivers.is_stranded(2));
+        drivers.drives(two());
+        assert_eq!(drivers.judge(Says::Gone, two(), 2, 2), Verdict::Fails, "nobody fit is left");
+        drivers.leaves(two());
+        assert!(!drivers.yields(ONE, 1) && drivers.is_stranded(1));
     }
 
     #[test]
@@ -168,9 +176,9 @@ mod tests {
         let mut drivers = Drivers::default();
         let mut begun = 0;
         for _ in 0..100 {
-            drivers.drives(1);
-            drivers.drives(2);
-            begun += usize::from(drivers.judge(Says::Dropped, 2, 2, 2) == Verdict::BeginsAgain);
+            drivers.drives(ONE);
+            drivers.drives(two());
+            begun += usize::from(drivers.judge(Says::Dropped, two(), 2, 2) == Verdict::BeginsAgain);
         }
         assert_eq!(begun, 2);
     }

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::wakes;
+use crate::context::async_runs::SeatId;
 
 use super::lost::{Drivers, Says, Verdict};
 
@@ -24,21 +25,22 @@ pub(crate) enum Boarded {
 
 impl Seats {
     /// Takes a seat; `None` if the async run is over.
-    pub(crate) fn join(&self) -> Option<u64> {
+    pub(crate) fn join(&self) -> Option<SeatId> {
         self.0.lock().join()
     }
 
     /// Becomes the driver, if there is none.
-    pub(crate) fn board(&self, seat: u64, waker: &Waker) -> Boarded {
+    pub(crate) fn board(&self, seat: SeatId, waker: &Waker) -> Boarded {
         let (_replaced, mut waiters) = with_waker(&self.0, seat, waker);
         if waiters.over { Boarded::Over } else { waiters.board(seat) }
     }
 
     /// Judges a panic of the body in the poll of the driver, which is at `seat`. If others are to begin again, they are woken when it
     /// alights.
-    pub(crate) fn judge(&self, seat: u64, says: Says) -> Verdict {
+    pub(crate) fn judge(&self, seat: SeatId, says: Says) -> Verdict {
         let waiters = &mut *self.0.lock();
-        let verdict = waiters.drivers.judge(says, seat, waiters.seats, waiters.next_seat);
+        let seats_ever = waiters.last_seat.map_or(0, SeatId::taken);
+        let verdict = waiters.drivers.judge(says, seat, waiters.seats, seats_ever);
         waiters.woken |= verdict == Verdict::LeavesItToOthers;
         verdict
     }
@@ -57,7 +59,7 @@ impl Seats {
 
     /// Gives up a seat. Whether it was the last, so that the async run is over, and the caller has to end it.
     #[must_use]
-    pub(crate) fn leave(&self, seat: u64) -> bool {
+    pub(crate) fn leave(&self, seat: SeatId) -> bool {
         let (waker, ends, stranded) = {
             let mut waiters = self.0.lock();
             let waker = waiters.leave(seat);
@@ -95,7 +97,7 @@ impl Seats {
 #[derive(Default)]
 pub(crate) struct Waiters {
     pub(crate) seats: usize,
-    next_seat: u64,
+    last_seat: Option<SeatId>,
     pub(crate) wakers: Wakers,
     driven: bool,
     /// Woken while it was driven.
@@ -107,8 +109,8 @@ pub(crate) struct Waiters {
 /// The wakers of waiters, by their seats. One is the usual number: that needs no allocation.
 #[derive(Default)]
 pub(crate) struct Wakers {
-    one: Option<(u64, Waker)>,
-    more: Vec<(u64, Waker)>,
+    one: Option<(SeatId, Waker)>,
+    more: Vec<(SeatId, Waker)>,
 }
 
 impl Wakers {
@@ -118,17 +120,18 @@ impl Wakers {
 }
 
 impl Waiters {
-    pub(crate) fn join(&mut self) -> Option<u64> {
+    pub(crate) fn join(&mut self) -> Option<SeatId> {
         if self.over {
             return None;
         }
         self.seats += 1;
-        self.next_seat += 1;
-        Some(self.next_seat)
+        let seat = self.last_seat.map_or(SeatId::FIRST, SeatId::next);
+        self.last_seat = Some(seat);
+        Some(seat)
     }
 
     /// Becomes driven, unless it is.
-    fn board(&mut self, seat: u64) -> Boarded {
+    fn board(&mut self, seat: SeatId) -> Boarded {
         if self.driven || self.drivers.yields(seat, self.seats) {
             return Boarded::Waits;
         }
@@ -139,13 +142,13 @@ impl Waiters {
     }
 
     /// Whether waking the waiter at `seat` wakes `waker`.
-    fn knows(&self, seat: u64, waker: &Waker) -> bool {
+    fn knows(&self, seat: SeatId, waker: &Waker) -> bool {
         let Wakers { one, more } = &self.wakers;
         one.iter().chain(more).any(|(other, known)| *other == seat && known.will_wake(waker))
     }
 
     /// Returns the waker that it replaces, to be dropped under no lock.
-    fn set_waker(&mut self, seat: u64, waker: Waker) -> Option<Waker> {
+    fn set_waker(&mut self, seat: SeatId, waker: Waker) -> Option<Waker> {
         let Wakers { one, more } = &mut self.wakers;
         if let Some((_, known)) = one.iter_mut().chain(more.iter_mut()).find(|(other, _)| *other == seat) {
             return Some(std::mem::replace(known, waker));
@@ -159,7 +162,7 @@ impl Waiters {
     }
 
     /// Returns the waker, to be dropped under no lock.
-    pub(crate) fn leave(&mut self, seat: u64) -> Option<Waker> {
+    pub(crate) fn leave(&mut self, seat: SeatId) -> Option<Waker> {
         self.seats -= 1;
         let Wakers { one, more } = &mut self.wakers;
         if one.as_ref().is_some_and(|(other, _)| *other == seat) {
@@ -174,7 +177,7 @@ impl Waiters {
 /// waker that was known before. A waker is the user's to clone and to drop.
 pub(crate) fn with_waker<'a>(
     waiters: &'a Mutex<Waiters>,
-    seat: u64,
+    seat: SeatId,
     waker: &Waker,
 ) -> (Option<Waker>, MutexGuard<'a, Waiters>) {
     let known = waiters.lock();
