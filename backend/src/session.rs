@@ -248,7 +248,7 @@ impl Session {
         if holds_gate {
             wake_before_sleep();
             garbage = Self::enter_gate(engine, token)?;
-            engine.memory.begin_session();
+            engine.begin_session();
             local.presence.open_session(&engine.watch);
         }
         let entered = Some(local.enter(engine));

@@ -260,7 +260,24 @@ impl Engine {
 
     /// Whether there is something to do. The caller, which holds the gate exclusively, does it.
     pub(crate) fn take_chores(&self) -> bool {
-        self.chores.take() || self.released.any() || self.expiries.is_due() || self.memory.due().is_some()
+        self.chores.take()
+            || self.released.any()
+            || self.expiries.is_due()
+            || self.memory.due().is_some()
+            || self.has_victims()
+    }
+
+    /// A session opens.
+    #[inline]
+    pub(crate) fn begin_session(&self) {
+        self.memory.begin_session(|| {
+            self.persistence().map_or(u64::MAX, |persistence| persistence.writer.committed())
+        });
+    }
+
+    /// Whether the cap of the store wants records to go.
+    pub(crate) fn has_victims(&self) -> bool {
+        self.persistence().is_some_and(Persistence::has_victims)
     }
 
     /// Lists nodes that have been made.

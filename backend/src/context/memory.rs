@@ -5,7 +5,7 @@
 //!
 //! # When a sweep is due
 //! When more is used than the cap. After a sweep that could not get below it, the next one is due two, four, eight and so on up to 1,024
-//! sessions later, until one gets there. A *collection* is due once in so many sessions, whatever
+//! sessions later, until one gets there; or when what waited to be committed to the store is. A *collection* is due once in so many sessions, whatever
 //! is used.
 //!
 //! # Uses
@@ -24,6 +24,8 @@ pub(crate) struct Memory {
     /// Sessions until a sweep is tried again, after one in vain.
     wait: AtomicU32,
     in_vain: AtomicU32,
+    /// What the store's writer is to have committed before it is worth another try; 0 if it is not for that.
+    awaited: AtomicU64,
     /// The number of sessions after which tasks go that were not asked for.
     collect_after: u64,
     sessions: AtomicU64,
@@ -57,6 +59,7 @@ impl Memory {
             counting: AtomicBool::new(collect_after.is_some()),
             wait: AtomicU32::new(0),
             in_vain: AtomicU32::new(0),
+            awaited: AtomicU64::new(0),
             collect_after: collect_after.map_or(u64::MAX, |sessions| u64::from(sessions.max(1))),
             sessions: AtomicU64::new(0),
             collected_at: AtomicU64::new(0),
@@ -106,16 +109,28 @@ impl Memory {
         self.used() > self.cap && self.wait.load(Relaxed) == 0
     }
 
-    /// A session opens.
+    /// A session opens; `committed` tells how far the store's writer is.
     #[inline]
-    pub(crate) fn begin_session(&self) {
+    pub(crate) fn begin_session(&self, committed: impl FnOnce() -> u64) {
         let wait = self.wait.load(Relaxed);
         if wait > 0 {
-            // A store: one session more or less does not matter.
-            self.wait.store(wait - 1, Relaxed);
+            self.wait_less(wait, committed);
         }
         if self.collect_after != u64::MAX {
             self.sessions.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[cold]
+    fn wait_less(&self, wait: u32, committed: impl FnOnce() -> u64) {
+        let awaited = self.awaited.load(Relaxed);
+        // Stores: one session more or less does not matter.
+        if awaited > 0 && committed() >= awaited {
+            self.awaited.store(0, Relaxed);
+            self.in_vain.store(0, Relaxed);
+            self.wait.store(0, Relaxed);
+        } else {
+            self.wait.store(wait - 1, Relaxed);
         }
     }
 
@@ -133,9 +148,11 @@ impl Memory {
         self.cap - self.cap / 16
     }
 
-    /// A sweep for the cap has ended, and so many bytes are to stay.
-    pub(crate) fn end_sweep(&self, kept: usize) {
+    /// A sweep for the cap has ended, and so many bytes are to stay; `awaited` is what the store's writer is to have committed before more
+    /// can go.
+    pub(crate) fn end_sweep(&self, kept: usize, awaited: u64) {
         let missed = kept.saturating_sub(self.cap);
+        self.awaited.store(if missed == 0 { 0 } else { awaited }, Relaxed);
         self.missed.store(missed, Relaxed);
         let in_vain = if missed == 0 { 0 } else { (self.in_vain.load(Relaxed) + 1).min(10) };
         self.in_vain.store(in_vain, Relaxed);

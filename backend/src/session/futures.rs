@@ -103,7 +103,7 @@ impl AsyncSession {
                 Some(Ok(())) => {
                     self.hold = Some(Hold::of_opened(self.engine.clone()));
                     self.listed = Some(self.engine.watch.open_future());
-                    self.engine.memory.begin_session();
+                    self.engine.begin_session();
                     self.opened = observed::opened(&self.engine);
                     break Ok(());
                 }

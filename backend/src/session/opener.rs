@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use crate::context::engine::Engine;
 use crate::context::gate::{Alone, Work};
-use crate::persist::Persistence;
 use crate::session::reclaim::Garbage;
 
 /// A session that is about to open.
@@ -43,8 +42,7 @@ impl Alone for Opener<'_> {
             // A thread that drops the last handle of a task does not tell when.
             self.engine.chores.list_tidying();
         }
-        let has_victims = self.engine.persistence().is_some_and(Persistence::has_victims);
-        if self.engine.memory.due().is_some() || has_victims {
+        if self.engine.memory.due().is_some() || self.engine.has_victims() {
             self.engine.chores.list_tidying();
         }
         let listed = self.engine.chores.due_since();

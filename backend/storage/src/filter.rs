@@ -4,9 +4,12 @@
 //! of a key that is not stored (in about 1 of 100 cases). It never says "no" of one that was inserted, so as long as it
 //! is not [ready](Filter::fill) it says "maybe" of everything. Were it ever wrong, a stored task would be missed, and
 //! run again: no value would be wrong.
+//!
+//! A key that was inserted cannot be taken out. So a filter of which half of the keys are not stored any more is
+//! [cleared](Filter::clear) and filled anew, in the room that it has. Who asks meanwhile sees the *turn* change, and is told "maybe".
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::{BackingStorage, StorageError, Table, TaskKey, Visit};
 
@@ -21,7 +24,8 @@ const FIRST_LAYER_KEYS: usize = 1 << 14;
 pub struct Filter {
     layers: [OnceLock<Layer>; LAYERS],
     inserted: AtomicUsize,
-    ready: AtomicBool,
+    /// Odd: it is ready. One more each time that it becomes so, or is cleared.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -49,8 +53,25 @@ impl Filter {
             Visit::Continue
         })?;
         // Pairs with the Acquire in `may_hold`: a thread that sees it ready sees all that was inserted before.
-        self.ready.store(true, Ordering::Release);
+        self.turn.fetch_or(1, Ordering::Release);
         Ok(())
+    }
+
+    /// Forgets all keys, and keeps the room: it says "maybe" until it is filled again.
+    ///
+    /// One thread at a time may clear it, and none inserts or fills meanwhile.
+    pub fn clear(&self) {
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store((turn | 1) + 1, Ordering::Relaxed);
+        // Pairs with the fence in `may_hold`: a thread that has seen a bit cleared sees the next turn.
+        fence(Ordering::Release);
+        self.layers.iter().map_while(OnceLock::get).for_each(Layer::clear);
+        self.inserted.store(0, Ordering::Relaxed);
+    }
+
+    /// How many keys were inserted since it was cleared, about.
+    pub fn inserted(&self) -> usize {
+        self.inserted.load(Ordering::Relaxed)
     }
 
     /// The task is about to be stored.
@@ -70,10 +91,13 @@ impl Filter {
     #[inline]
     pub fn may_hold(&self, task: TaskKey) -> bool {
         // Pairs with the Release in `fill`.
-        if !self.ready.load(Ordering::Acquire) {
+        let turn = self.turn.load(Ordering::Acquire);
+        if turn % 2 == 0 || self.is_set(task) {
             return true;
         }
-        self.is_set(task)
+        // Pairs with the fence in `clear`.
+        fence(Ordering::Acquire);
+        self.turn.load(Ordering::Relaxed) != turn
     }
 
     #[inline]
@@ -86,6 +110,10 @@ impl Layer {
     fn new(keys: usize) -> Self {
         let blocks = (keys * BITS_PER_KEY).div_ceil(WORDS * 64).next_power_of_two();
         Self { blocks: (0..blocks).map(|_| Block::default()).collect() }
+    }
+
+    fn clear(&self) {
+        self.blocks.iter().flat_map(|block| &block.0).for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     /// The block and, in each of its words, one bit. The digest is uniform already: its bits are taken as they are.

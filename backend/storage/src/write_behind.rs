@@ -338,6 +338,17 @@ impl WriteBehind {
         self.shared.queue.lock().committed
     }
 
+    /// Has all that waits committed now, without waiting for it. Returns its ticket.
+    pub fn hasten(&self) -> u64 {
+        let mut queue = self.shared.queue.lock();
+        let ticket = queue.accepted;
+        if queue.committed < ticket && !self.is_lost() {
+            queue.wanted = ticket;
+            self.shared.due.notify_one();
+        }
+        ticket
+    }
+
     /// Flushes, and runs `work` while nothing is committed: to drop what is old, to verify, to compact.
     pub fn quiesced<R>(&self, work: impl FnOnce(&Guarded) -> R) -> Result<R, FlushError> {
         self.flush()?;

@@ -68,6 +68,8 @@ struct Round {
     takes_outputs: bool,
     /// Whether this round has found something to do so far.
     has_done: bool,
+    /// Some would go if what is known of them were committed.
+    awaits_commit: bool,
     /// The hand has come to where the round began. It began at the start of the table, unless it is the first one.
     rounds: u32,
 }
@@ -227,15 +229,28 @@ impl Lists {
         if due == Due::Collection {
             self.sweep.hand = Place::default();
         }
-        self.sweep.round =
-            Some(Round { due, target, takes_new: false, takes_outputs: false, has_done: false, rounds: 0 });
+        self.sweep.round = Some(Round {
+            due,
+            target,
+            takes_new: false,
+            takes_outputs: false,
+            has_done: false,
+            awaits_commit: false,
+            rounds: 0,
+        });
     }
 
     fn end_sweep(&mut self, engine: &Engine) {
-        match self.sweep.round.take().map(|round| round.due) {
-            Some(Due::Cap) => engine.memory.end_sweep(self.sweep.kept(engine)),
-            Some(Due::Collection) => engine.memory.end_collection(),
-            Some(Due::Call) | None => {}
+        let Some(round) = self.sweep.round.take() else { return };
+        let kept = self.sweep.kept(engine);
+        // What could not go is committed at once, and it is tried again then.
+        let hasten = || engine.persistence().map_or(0, |persistence| persistence.writer.hasten());
+        let is_missed = || engine.memory.cap().is_some_and(|cap| kept > cap);
+        match round.due {
+            Due::Cap if round.awaits_commit && is_missed() => engine.memory.end_sweep(kept, hasten()),
+            Due::Cap => engine.memory.end_sweep(kept, 0),
+            Due::Collection => engine.memory.end_collection(),
+            Due::Call => {}
         }
     }
 
@@ -287,7 +302,13 @@ impl Lists {
 
     /// Lets a node go if nothing reads or holds it. Returns whether something reads it, and it might lose its output.
     fn free_unread(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) -> bool {
-        if is_held(node) || is_going(node) || !has_committed(engine, node) {
+        if is_held(node) || is_going(node) {
+            return false;
+        }
+        if !has_committed(engine, node) {
+            if let Some(round) = &mut self.sweep.round {
+                round.awaits_commit = true;
+            }
             return false;
         }
         if is_read(node) {

@@ -7,14 +7,15 @@
 //! ```text
 //! begun by a commit, under the store's lock for writers: so each write is either noted here or seen by the scan
 //! ready after the scan; from then on "not noted" is "not stored"
+//! anew by a commit, if half of what was noted has been deleted since: so it takes no more room than what is stored calls for
 //! ```
 
 use std::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Relaxed},
 };
 
-use crate::{BackingStorage, Digest, Filter, StorageError, Table, TaskKey, Writes};
+use crate::{BackingStorage, Digest, Filter, StorageError, Table, TaskKey, Write, Writes};
 
 pub(super) struct Absent {
     /// After so many reads in vain the filter is made.
@@ -23,8 +24,13 @@ pub(super) struct Absent {
     begun: AtomicBool,
     /// The stored tasks are still to be noted, and no thread is at it.
     to_fill: AtomicBool,
+    /// How many tasks were deleted since the filter was begun.
+    deleted: AtomicUsize,
     filter: Filter,
 }
+
+/// So many deleted tasks are not worth a new filter.
+const FEW: usize = if cfg!(test) { 16 } else { 1 << 14 };
 
 fn task_of(table: Table, key: &[u8]) -> Option<TaskKey> {
     if table != Table::Tasks {
@@ -40,6 +46,7 @@ impl Absent {
             in_vain: AtomicU32::new(0),
             begun: AtomicBool::new(false),
             to_fill: AtomicBool::new(false),
+            deleted: AtomicUsize::new(0),
             filter: Filter::new(),
         }
     }
@@ -65,6 +72,15 @@ impl Absent {
                 return;
             }
             self.begun.store(true, Relaxed);
+            self.to_fill.store(true, Relaxed);
+        }
+        let is_deleted =
+            |write: &Write<'_>| write.value.is_none() && task_of(write.table, write.key).is_some();
+        let deleted = writes.iter().filter(|write| is_deleted(write)).count();
+        let deleted = self.deleted.fetch_add(deleted, Relaxed) + deleted;
+        if deleted >= FEW.max(self.filter.inserted() / 2) {
+            self.deleted.store(0, Relaxed);
+            self.filter.clear();
             self.to_fill.store(true, Relaxed);
         }
         let put = writes.iter().filter(|write| write.value.is_some());
@@ -119,6 +135,25 @@ mod tests {
         assert!(!absent.is_certain(Table::Traces, &key(200)), "of tasks alone");
         commit(&absent, &store, 70..80);
         assert_eq!(certain(&absent, 0..80), 0, "what is stored later is noted");
+    }
+
+    #[test]
+    fn keys_that_come_and_go_take_no_more_room_and_what_is_stored_is_never_denied() {
+        let (absent, store) = (Absent::new(0), MemoryStorage::new());
+        commit(&absent, &store, 0..10);
+        for round in 0..2000_u32 {
+            let key = |round: u32| Digest::of(&round.to_le_bytes()).to_bytes();
+            let mut batch = Batch::new();
+            batch.put(Table::Tasks, &key(round), b"record");
+            batch.delete(Table::Tasks, &key(round.wrapping_sub(5)));
+            absent.note_writes(batch.writes());
+            store.commit(batch.writes()).expect("there is no fault in this store");
+            absent.note_stored(&store).expect("there is no fault in this store");
+            assert!((0..5).all(|back| !absent.is_certain(Table::Tasks, &key(round.saturating_sub(back)))));
+            assert!(absent.filter.inserted() < 64, "{} for 15", absent.filter.inserted());
+        }
+        assert_eq!(certain(&absent, 0..10), 0);
+        assert!(certain(&absent, 10..250) > 200);
     }
 
     #[test]

@@ -45,6 +45,8 @@ struct State {
     /// The estimate from which on it is worth a look.
     next: u64,
     victims: Vec<Candidate>,
+    /// The bytes of victims that have gone since the last look.
+    gone: u64,
     stats: StoreCapStats,
 }
 
@@ -106,6 +108,7 @@ impl StoreCap {
             let task = TaskKey(Digest::from_bytes(victim.task));
             if may_go(task) {
                 state.estimate = state.estimate.saturating_sub(victim.bytes);
+                state.gone += victim.bytes;
                 state.stats.tasks += 1;
                 going.push(task);
             } else {
@@ -113,8 +116,14 @@ impl StoreCap {
             }
         }
         if is_done {
-            // Under the cap again, it may grow up to that. If not, another look may find as little.
-            state.next = self.bytes.max(state.estimate.saturating_add(self.bytes / 16));
+            let helped = std::mem::take(&mut state.gone) >= self.bytes / 16;
+            state.next = if state.estimate <= self.bytes || helped {
+                // It may grow up to the cap. If it is above that already, so much was written meanwhile that it takes another look.
+                self.bytes
+            } else {
+                // Another look may find as little.
+                state.estimate.saturating_add(self.bytes / 16)
+            };
         }
         going
     }
@@ -167,6 +176,7 @@ impl StoreCap {
         // They are taken from the end.
         victims.reverse();
         state.victims = victims;
+        state.gone = 0;
         self.has_victims.store(!state.victims.is_empty(), std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
