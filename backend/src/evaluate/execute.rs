@@ -24,7 +24,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::stale_reads;
 use crate::graph::stop::Stop;
-use crate::graph::task_fn::Ran;
+use crate::graph::task_fn::{Ran, Replaced};
 use larder_storage::Digest;
 
 /// Runs the body of `node`, which this strand has claimed as its innermost claim, and publishes the outcome.
@@ -228,7 +228,9 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         node.set_flag(Flags::FAILED);
         stop.throw();
     }
-    let lasts = ran != Ran::Held && lasts(node);
+    let stands_in = if ran == Ran::First && node.task_fn.last_good { stand_in(local, node) } else { None };
+    let kept = if stands_in.is_some() { Ran::Held } else { ran };
+    let lasts = kept != Ran::Held && lasts(node);
     let lifetime = lifetime(local, node, lasts);
     local.mute();
     let reads_changed = local.with_reads(|reads| relink(local, node, reads));
@@ -237,7 +239,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };
     let evicted = Evicted::of(node);
     publish_run(local, node, changes, lasts);
-    if node.task_fn.may_expire() && ran != Ran::Held {
+    if node.task_fn.may_expire() && kept != Ran::Held {
         engine.expiries.set(node, lifetime);
     }
     if node.task_fn.observe.is_some() && !node.flag(Flags::SOURCE) {
@@ -245,7 +247,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         engine.sources.lock().push(node);
     }
     // The store is told before the node is FRESH: a reader then hands its own run over later.
-    let run = Completion { ran, because: watched.begun().map(Begun::because).unwrap_or_default() };
+    let run = Completion { ran: kept, because: watched.begun().map(Begun::because).unwrap_or_default() };
     let replaced =
         engine.persistence().and_then(|persistence| persistence.completed(local, node, run, lasts));
     if let Some(evicted) = evicted {
@@ -263,11 +265,25 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         begun.completed(local, node, ran);
     }
     end_claim(local, node, Phase::Fresh);
-    drop(replaced);
+    drop((replaced, stands_in));
     if ran == Ran::Changed && node.keeping().contains(Keeping::HAS_PARTS) {
         settle_parts(local, node);
     }
     Completed::Published
+}
+
+/// A `last_good` function has come to an output without having one in memory. If it is not to be kept, the last one that was takes its place
+/// out of the store, whether its time is over or not. Returns the one that it has replaced.
+#[cold]
+#[inline(never)]
+fn stand_in(local: &Local, node: NodeRef) -> Option<Option<Replaced>> {
+    let persistence = local.engine().persistence()?;
+    if keeps(node) {
+        return None;
+    }
+    // Decoding is the user's code, and no part of the run.
+    local.mute();
+    persistence.put_last_good(node)
 }
 
 /// The value that readers have seen of a node whose output was dropped to save memory, and whose body has run again.

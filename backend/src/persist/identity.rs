@@ -316,6 +316,9 @@ impl Functions {
                 Sharing::Local => group.local_function(&named.record()),
                 Sharing::Build => group.function(&named.record()),
             }
+            if named.task_fn.last_good {
+                group.good_function(&named.record());
+            }
         }
     }
 }

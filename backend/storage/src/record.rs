@@ -40,10 +40,10 @@ pub use self::dependents::{Incomplete, read_dependents};
 pub(super) use self::dependents::{Swept, dependents_count, is_target_stored, sweep_dependents};
 pub use self::foreign::{ForeignLeaf, ForeignTask, ForeignTrace, is_below_base};
 pub use self::function::FunctionRecord;
-pub(super) use self::function::{is_lossy_key, is_sharing_key};
-pub use self::function::{local_key, lossy_key, shared_key};
+pub use self::function::{good_key, local_key, lossy_key, shared_key};
+pub(super) use self::function::{is_good_key, is_lossy_key, is_sharing_key};
 pub use self::leaves::{Leaf, read_leaves};
-pub(super) use self::merge::{Merged, TaskOp, merge_task};
+pub(super) use self::merge::{Merged, TaskOp, drop_expired, merge_task};
 pub use self::meta::{
     MetaRecord, PulledRecord, SinceRecord, for_each_pulled, read_pulled, read_since, stored_build,
 };

@@ -9,7 +9,8 @@
 //!   a read has so many   half of its list: those that are gone are taken out. If it is gone itself, and none are left, it goes in
 //!   dependents less      turn
 //! ```
-//! A target that will never be there again (a deadline that has passed) has no use for its list, whatever is stored of its dependents.
+//! A target that will never be there again (a deadline that has passed) has no use for its list, whatever is stored of its dependents; and
+//! what these have stored on it does not hold again (`record/merge/expired.rs`).
 //!
 //! For example: `a` reads `b` reads the input `i`; all three are removed. `a` has no dependents, so its list goes; `b` has one less,
 //! which is all of them, so its list goes, and then that of `i`.
@@ -21,8 +22,10 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::record::{Swept, dependents_count, is_target_stored, sweep_dependents};
-use crate::{Batch, Digest, Guarded, ReadFailure, Table};
+use crate::record::{
+    Swept, dependents_count, drop_expired, is_target_stored, read_dependents, sweep_dependents,
+};
+use crate::{Batch, Digest, Guarded, ReadFailure, Table, TaskKey};
 
 /// How many targets a slice looks at.
 const TARGETS: usize = 512;
@@ -35,6 +38,8 @@ pub(crate) struct Sweeper {
     gone: VecDeque<(Digest, Box<[Digest]>)>,
     /// Targets that will never be there again, whose lists go in any case.
     ended: Vec<Digest>,
+    /// Tasks that have gone with such targets, each with what it read: to be looked at in the next slice.
+    expired: Vec<(Digest, Box<[Digest]>)>,
     /// Targets of which dependents have gone, to be looked at.
     lessened: VecDeque<Digest>,
     /// How many dependents have gone of a target since its list was last swept.
@@ -60,23 +65,51 @@ impl Sweeper {
 
     /// Whether there is something to look at.
     pub(crate) fn has_work(&self) -> bool {
-        !self.gone.is_empty() || !self.ended.is_empty() || !self.lessened.is_empty()
+        !self.gone.is_empty()
+            || !self.ended.is_empty()
+            || !self.expired.is_empty()
+            || !self.lessened.is_empty()
     }
 
     /// Looks at some targets, and appends to `batch` what goes. A record that could not be read is left as it is.
     pub(crate) fn slice(&mut self, store: &Guarded, batch: &mut Batch) {
         let mut deleted = FxHashSet::default();
-        for _ in 0..TARGETS {
+        for (task, reads) in std::mem::take(&mut self.expired) {
+            self.note(task, reads);
+        }
+        let ended = self.ended.len().min(TARGETS);
+        self.end(store, ended, batch);
+        for _ in ended..TARGETS {
             // First those of which lists may go: then fewer are left for the others to look at.
-            if let Some(target) = self.ended.pop() {
-                // A list that cannot be read stays.
-                let _ = sweep_dependents(store, target, batch, |_| Ok(true));
-            } else if let Some((target, reads)) = self.gone.pop_front() {
+            if let Some((target, reads)) = self.gone.pop_front() {
                 self.look_at_gone(store, target, reads, batch, &mut deleted);
             } else if let Some(target) = self.lessened.pop_front() {
                 self.look_at_lessened(store, target, batch, &mut deleted);
             } else {
                 break;
+            }
+        }
+    }
+
+    /// Drops the lists of targets that will not be there again, and what their dependents have stored on them. What cannot be read stays.
+    fn end(&mut self, store: &Guarded, targets: usize, batch: &mut Batch) {
+        let mut dependents: FxHashMap<TaskKey, Vec<Digest>> = FxHashMap::default();
+        let mut listed = Vec::new();
+        for target in self.ended.split_off(self.ended.len() - targets) {
+            listed.clear();
+            // Those that are listed in part have what they have.
+            let _ = read_dependents(store, target, &mut listed);
+            for dependent in &listed {
+                let ended = dependents.entry(*dependent).or_default();
+                if ended.last() != Some(&target) {
+                    ended.push(target);
+                }
+            }
+            let _ = sweep_dependents(store, target, batch, |_| Ok(true));
+        }
+        for (dependent, ended) in dependents {
+            if let Ok(Some(reads)) = drop_expired(store, dependent, &ended, batch) {
+                self.expired.push((dependent.0, reads));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::record::{
     CauseRecord, Chunk, ComponentMember, FunctionRecord, Incomplete, InputRecord, MetaRecord, OutputPlace,
-    SINCE, SOURCES, SinceRecord, SourceRecord, TaskRecord, Trace, is_lossy_key, is_sharing_key, local_key,
-    lossy_key, members_of, read_dependents, read_leaves, shared_key,
+    SINCE, SOURCES, SinceRecord, SourceRecord, TaskRecord, Trace, good_key, is_good_key, is_lossy_key,
+    is_sharing_key, local_key, lossy_key, members_of, read_dependents, read_leaves, shared_key,
 };
 use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
@@ -178,6 +178,9 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Meta if key == SINCE => other(SinceRecord::decode(payload).is_ok()),
         Table::Meta if is_lossy_key(key) => {
             other(FunctionRecord::decode(payload).is_ok_and(|function| lossy_key(function.id()) == key))
+        }
+        Table::Meta if is_good_key(key) => {
+            other(FunctionRecord::decode(payload).is_ok_and(|function| good_key(function.id()) == key))
         }
         Table::Meta if key.starts_with(super::record::PULLED) => {
             other(super::record::PulledRecord::decode(payload).is_ok())

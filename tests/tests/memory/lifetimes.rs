@@ -123,7 +123,10 @@ fn a_last_good_result_over_other_reads_is_that_of_before_and_is_not_stored() {
     drop((text, runtime));
     let second = open();
     let text = second.input("text", "eight".to_owned());
-    assert_eq!(parse(&second, &text), None, "what stood in was not stored for these reads");
+    assert_eq!(parse(&second, &text), Some(7), "the last good one, out of the store");
+    assert_eq!(runs_of(&second, "parsed"), 1, "what stood in was not stored for these reads");
+    second.run(|| parsed::forget(text.clone()));
+    assert_eq!(parse(&second, &text), None, "there is nothing to fall back on");
 }
 
 #[test]

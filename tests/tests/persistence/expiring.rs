@@ -270,3 +270,160 @@ fn deadlines_that_have_passed_leave_the_store() {
     assert!(has_settled, "{sizes:?}");
     take_ran();
 }
+
+/// The records of tasks and of older traces, when nothing goes any more. The writer sweeps behind its batches.
+fn left(runtime: &Runtime) -> (u64, u64) {
+    let of = |table: Table| {
+        let report = runtime.storage_report().unwrap().unwrap();
+        assert!(report.is_sound(), "{:?}", report.damage);
+        report.records[Table::ALL.iter().position(|other| *other == table).unwrap()]
+    };
+    let count = || (of(Table::Tasks), of(Table::Traces));
+    let beat = runtime.input("beat", 0);
+    let mut before = count();
+    for n in 1.. {
+        runtime.update(|update| update.set(&beat, n)).unwrap();
+        runtime.flush().unwrap();
+        if n % 10 == 0 && std::mem::replace(&mut before, count()) == before {
+            break;
+        }
+    }
+    before
+}
+
+#[test]
+fn what_has_expired_leaves_the_store_unless_something_has_read_it() {
+    set(HOUR, 7);
+    let store = MemoryStorage::new();
+    let runtime = open(&store);
+    for round in 0..20 {
+        runtime.run(|| (label("milk"), price("tea"), price_of(round)));
+        advance_clock(&runtime, HOUR);
+        runtime.run(|| {});
+    }
+    // `label`, `is_dear` and the price of milk, by which they are verified; and its run before the last, which was of use until that ran.
+    let (tasks, older) = left(&runtime);
+    assert!(tasks == 3 && older <= 1, "{tasks} tasks, {older} older runs");
+    drop(runtime);
+    take_ran();
+    set(HOUR, 8);
+    let second = open(&store);
+    assert_eq!(second.run(|| label("milk")), "milk .");
+    assert_eq!(take_ran(), ["is_dear milk", "price milk"], "the price is another one, and not dear");
+}
+
+/// A key that is asked for once.
+#[task_fn(ttl = HOUR)]
+fn price_of(key: u32) -> u32 {
+    key
+}
+
+#[test]
+fn a_run_that_lasts_takes_the_place_of_the_last_one_that_has_expired() {
+    #[task_fn(ttl = LASTS.get())]
+    fn limited(input: Input<u32>) -> u32 {
+        ran(format!("limited {}", input.get()));
+        input.get() / 2
+    }
+    let store = MemoryStorage::new();
+    let runtime = open(&store);
+    let input = runtime.input("i", 1);
+    set(HOUR * 2, 0);
+    runtime.run(|| limited(input.clone()));
+    runtime.update(|update| update.set(&input, 4)).unwrap();
+    set(HOUR, 0);
+    runtime.run(|| limited(input.clone()));
+    assert_eq!(left(&runtime), (1, 1));
+    advance_clock(&runtime, HOUR);
+    runtime.run(|| {});
+    assert_eq!(left(&runtime), (1, 0));
+    take_ran();
+    runtime.update(|update| update.set(&input, 1)).unwrap();
+    assert_eq!(runtime.run(|| limited(input.clone())), 0);
+    assert_eq!(take_ran(), [""; 0], "it lasts for another hour");
+    advance_clock(&runtime, HOUR);
+    runtime.run(|| {});
+    assert_eq!(left(&runtime), (0, 0));
+    assert_eq!(runtime.run(|| limited(input.clone())), 0);
+    assert_eq!(take_ran(), ["limited 1"]);
+}
+
+thread_local! {
+    static ANSWER: Cell<Result<u32, ()>> = const { Cell::new(Err(())) };
+}
+
+#[task_fn(no_errors, last_good, ttl = HOUR)]
+fn rate(of: &str) -> Result<u32, String> {
+    ran(format!("rate {of}"));
+    ANSWER.get().map_err(|()| "no answer".to_owned())
+}
+
+#[task_fn]
+fn twice_the_rate(of: &str) -> u32 {
+    ran(format!("twice_the_rate {of}"));
+    2 * rate(of).unwrap_or(0)
+}
+
+#[test]
+fn the_last_good_result_stands_in_after_a_restart() {
+    on_each_store(|open| {
+        AHEAD.set(Duration::ZERO);
+        let ask = |runtime: &Runtime| runtime.run(|| (rate("x").ok(), twice_the_rate("x")));
+        ANSWER.set(Err(()));
+        assert_eq!(ask(&open()), (None, 0), "there is nothing to fall back on");
+        ANSWER.set(Ok(7));
+        assert_eq!(ask(&open()), (Some(7), 14));
+        take_ran();
+        ANSWER.set(Err(()));
+        assert_eq!(ask(&open()), (Some(7), 14));
+        assert_eq!(take_ran(), [""; 0], "its time is not over");
+        AHEAD.set(HOUR * 2);
+        for _ in 0..2 {
+            let runtime = open();
+            // Twice in a process: from the store, and from memory.
+            for _ in 0..2 {
+                assert_eq!(ask(&runtime), (Some(7), 14));
+                assert!(take_ran().contains(&"rate x".to_owned()), "it is tried again");
+            }
+            assert_eq!(left(&runtime).0, 2, "what has expired is kept for that");
+        }
+        ANSWER.set(Ok(8));
+        assert_eq!(ask(&open()), (Some(8), 16));
+        take_ran();
+        assert_eq!(ask(&open()), (Some(8), 16));
+        assert_eq!(take_ran(), [""; 0]);
+    });
+    AHEAD.set(Duration::ZERO);
+}
+
+#[test]
+fn the_last_good_result_comes_back_under_a_cap_and_for_bodies_that_are_async() {
+    #[task_fn(no_errors, last_good, ttl = HOUR)]
+    async fn rate_async(of: u32) -> Result<u32, String> {
+        std::future::ready(()).await;
+        ANSWER.get().map_err(|()| of.to_string())
+    }
+    let runtime = builder().memory_cap(0).storage(MemoryStorage::new()).code_identity("test").build();
+    let ask = || {
+        let answer = larder_tests::executor::block_on(runtime.run_async(rate_async(1)));
+        (runtime.run(|| rate("x").ok()), answer.ok())
+    };
+    ANSWER.set(Ok(7));
+    assert_eq!(ask(), (Some(7), Some(7)));
+    advance_clock(&runtime, HOUR);
+    ANSWER.set(Err(()));
+    for _ in 0..3 {
+        // What expires now is told to the store.
+        runtime.run(|| ());
+        runtime.shrink_to(0).unwrap();
+        assert_eq!(runtime.stats().tasks, 0, "{}", runtime.memory());
+        assert_eq!(ask(), (Some(7), Some(7)));
+    }
+    // An hour begins with a good one, and a task that is forgotten has none.
+    ANSWER.set(Ok(8));
+    assert_eq!(ask(), (Some(8), Some(8)));
+    runtime.run(|| rate::forget("x"));
+    ANSWER.set(Err(()));
+    assert_eq!(ask(), (None, Some(8)));
+    take_ran();
+}

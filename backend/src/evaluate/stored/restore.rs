@@ -166,6 +166,38 @@ impl Persistence {
         self.writer.stats().failing_since.is_none() && self.writer.flush().is_ok()
     }
 
+    /// Puts the last stored output of a task in place of the one in a claimed node, which is not to be kept (`last_good`): what is stored was.
+    /// Returns the output that it has replaced. None if there is none that is known to be of this machine.
+    ///
+    /// It is no value of the reads of now, so the node is not stored with it, nor is what reads it. Its readers in the store have
+    /// recorded its fingerprint, which the node takes.
+    #[cold]
+    pub(crate) fn put_last_good(&self, node: NodeRef) -> Option<Option<Replaced>> {
+        let encoded_key = self.encoded_key(node)?;
+        let task = TaskKey(self.key_of(node)?);
+        let known = self.pending.known(&self.store, task, |key| key == &encoded_key[..])?;
+        // A run of another machine that has not been verified here.
+        if self.elsewhere.is_some() && known.origin.generation == 0 {
+            return None;
+        }
+        let last = known.traces.first().filter(|last| last.trace().component().is_none())?;
+        let put_value = node.task_fn.stored?.put_value;
+        let put = last.with_output(&self.store, task, |encoded| {
+            // SAFETY: the claim is held, and the descriptor is the node's.
+            catch_unwind(AssertUnwindSafe(|| unsafe { put_value(node, encoded) }))
+        })?;
+        let Ok(Ok(put)) = put else {
+            self.store.reject(Rejected::Decode);
+            return None;
+        };
+        let fingerprint = last.trace().output.fingerprint;
+        Persisted::change(node, |persisted| persisted.fingerprint = fingerprint);
+        Some(match put {
+            Put::New(replaced) => replaced,
+            Put::Equal => None,
+        })
+    }
+
     /// The reads of a trace, if all of them are in memory. The caller holds the node's claim.
     fn edges_of(&self, node: NodeRef, task: TaskKey, found: &StoredTrace) -> Option<Vec<Edge>> {
         let edge = |key| self.nodes.get(key).map(Edge::value_of);

@@ -13,6 +13,7 @@ use super::NotARecord;
 const LOSSY: &str = "lossy ";
 const SHARED: &str = "shared ";
 const LOCAL: &str = "local ";
+const GOOD: &str = "good ";
 
 /// Where the table of the store's own records tells that what a function stores does not come back as it was.
 pub fn lossy_key(id: FunctionId) -> Vec<u8> {
@@ -32,6 +33,16 @@ pub fn shared_key(id: FunctionId) -> Vec<u8> {
 /// Where that table tells that results of a function stay on their machine.
 pub fn local_key(id: FunctionId) -> Vec<u8> {
     format!("{LOCAL}{}", id.0).into_bytes()
+}
+
+/// Where that table tells that a function hands its last good result out in place of one that is not to be kept.
+pub fn good_key(id: FunctionId) -> Vec<u8> {
+    format!("{GOOD}{}", id.0).into_bytes()
+}
+
+/// Whether a key is one of these.
+pub(crate) fn is_good_key(key: &[u8]) -> bool {
+    key.starts_with(GOOD.as_bytes())
 }
 
 /// Whether a key is that of a function which is shared between builds, or of one which stays on its machine.

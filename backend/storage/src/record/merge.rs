@@ -2,6 +2,9 @@
 //!
 //! Runs on the writer's thread only, and on what is committed: what is still in the queue comes in order as `ops`.
 
+mod expired;
+
+pub(crate) use self::expired::drop_expired;
 use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
 use super::chunks::decode as decode_reads;
 use super::wide::{ChunkWriter, known_keys};

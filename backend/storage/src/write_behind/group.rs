@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::record::{
     Because, ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord,
-    SinceRecord, SourceRecord, TaskOp, local_key, lossy_key, pulled_key, shared_key,
+    SinceRecord, SourceRecord, TaskOp, good_key, local_key, lossy_key, pulled_key, shared_key,
 };
 use crate::{Batch, Digest, Table, TaskKey, TraceKey};
 
@@ -213,6 +213,12 @@ impl Group {
     pub fn local_function(&mut self, function: &FunctionRecord<'_>) {
         self.function(function);
         let key = local_key(function.id());
+        self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
+    }
+
+    /// Results of the task function that have expired stay, as long as there is no newer one: it hands the last good one out.
+    pub fn good_function(&mut self, function: &FunctionRecord<'_>) {
+        let key = good_key(function.id());
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
