@@ -24,7 +24,7 @@ pub(crate) struct Memory {
     /// Sessions until a sweep is tried again, after one in vain.
     wait: AtomicU32,
     in_vain: AtomicU32,
-    /// What the store's writer is to have committed before it is worth another try; 0 if it is not for that.
+    /// A ticket of the store's writer: when that is committed, it is worth another try. 0 if there is none.
     awaited: AtomicU64,
     /// The number of sessions after which tasks go that were not asked for.
     collect_after: u64,

@@ -6,7 +6,7 @@
 //! run again: no value would be wrong.
 //!
 //! A key that was inserted cannot be taken out. So a filter of which half of the keys are not stored any more is
-//! [cleared](Filter::clear) and filled anew, in the room that it has. Who asks meanwhile sees the *turn* change, and is told "maybe".
+//! [cleared](Filter::clear) and filled anew, in the room that it has. A question meanwhile sees the *turn* change, and is told "maybe".
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};

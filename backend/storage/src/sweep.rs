@@ -91,7 +91,7 @@ impl Sweeper {
         }
     }
 
-    /// Drops the lists of targets that will not be there again, and what their dependents have stored on them. What cannot be read stays.
+    /// Drops the lists of targets that will not be there again, and the traces that their dependents have stored on them. Records that cannot be read stay.
     fn end(&mut self, store: &Guarded, targets: usize, batch: &mut Batch) {
         let mut dependents: FxHashMap<TaskKey, Vec<Digest>> = FxHashMap::default();
         let mut listed = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! A *round* streams new keys of ten times the cap on memory through a runtime with a store, on several threads: stored tasks and
 //! transient ones, bodies that are async, results that expire, keys that fail, inputs that come, change and go. At its end all that
-//! expires has done so. What a round leaves behind is counted: bytes that are alive, bytes in the store and in its file, file descriptors,
+//! expires has done so. Counted is then: bytes that are alive, bytes in the store and in its file, file descriptors,
 //! threads. The last rounds have to leave what those from the third one on did.
 //!
 //! `LARDER_SOAK_ROUNDS=n`: how many rounds. Nothing is measured in time.
@@ -82,7 +82,7 @@ fn soak(rounds: u64) -> Result<(), String> {
     drop(handles);
     runtime.shrink_to(0).map_err(|error| error.to_string())?;
     let tasks = runtime.activity().tasks;
-    // That of the input which `settle` sets.
+    // One is that of the input which `settle` sets.
     if tasks > 1 { Err(format!("{tasks} tasks are left, which nothing holds")) } else { Ok(()) }
 }
 

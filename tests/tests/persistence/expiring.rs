@@ -413,7 +413,7 @@ fn the_last_good_result_comes_back_under_a_cap_and_for_bodies_that_are_async() {
     advance_clock(&runtime, HOUR);
     ANSWER.set(Err(()));
     for _ in 0..3 {
-        // What expires now is told to the store.
+        // The store is told of those that expire now.
         runtime.run(|| ());
         runtime.shrink_to(0).unwrap();
         assert_eq!(runtime.stats().tasks, 0, "{}", runtime.memory());

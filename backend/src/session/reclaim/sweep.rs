@@ -243,7 +243,7 @@ impl Lists {
     fn end_sweep(&mut self, engine: &Engine) {
         let Some(round) = self.sweep.round.take() else { return };
         let kept = self.sweep.kept(engine);
-        // What could not go is committed at once, and it is tried again then.
+        // Those that could not go are committed at once, and it is tried again then.
         let hasten = || engine.persistence().map_or(0, |persistence| persistence.writer.hasten());
         let is_missed = || engine.memory.cap().is_some_and(|cap| kept > cap);
         match round.due {
