@@ -109,7 +109,7 @@ impl Begun {
     pub(crate) fn new(local: &Local, node: NodeRef, why: &Why) -> Self {
         let before = Persisted::of(node).and_then(|persisted| Fingerprint::of(persisted.fingerprint));
         let (start, cause) = (Instant::now(), cause(local, node, why));
-        let linked = local.engine().observers.records().then(|| Linked::to(local, node, &cause));
+        let linked = local.engine().observers.records().then(|| Linked::to(local, node, why, &cause));
         Self { start, cause, before, linked }
     }
 
@@ -224,7 +224,7 @@ struct Linked {
 }
 
 impl Linked {
-    fn to(local: &Local, node: NodeRef, cause: &Cause<TaskRef<'static>>) -> Self {
+    fn to(local: &Local, node: NodeRef, why: &Why, cause: &Cause<TaskRef<'static>>) -> Self {
         let epoch = local.engine().epoch();
         // Names are printed by the user's code, which belongs to no task.
         let _no_session = Naming::begin();
@@ -236,8 +236,40 @@ impl Linked {
             Cause::StoredRead { read: Some(read), .. } => {
                 Self { because: Some(Trail::point_at(read.node(), epoch)), cut_off: Vec::new() }
             }
+            Cause::StoredRead { read: None, before, after } => {
+                let because = source_that_differs(local, why, (*before, *after), epoch);
+                Self { because, cut_off: Vec::new() }
+            }
+            Cause::Cycle | Cause::Unfinished => {
+                Self { because: Trail::of(node).dissolved, cut_off: Vec::new() }
+            }
             _ => Self::default(),
         }
+    }
+}
+
+/// Returns a record of the source or input for which a task runs, if it is one that this process has not read so far.
+fn source_that_differs(
+    local: &Local,
+    why: &Why,
+    (before, after): (Fingerprint, Option<Fingerprint>),
+    epoch: Epoch,
+) -> Option<Arc<Record>> {
+    let Why::Stored(Differs { key, .. }) = why else { return None };
+    let name = local.engine().persistence()?.leaves.name(*key)?;
+    let mut record = Record::of_stored(name, epoch);
+    (record.before, record.after) = (Some(before), after);
+    Some(Arc::new(record))
+}
+
+/// Notes for explanations that the component of some nodes is dissolved, because of a read that has changed. Their claims are held.
+#[cold]
+pub(crate) fn dissolved(local: &Local, members: &[NodeRef], read: NodeRef) {
+    if local.engine().observers.records() {
+        // Names are printed by the user's code, which belongs to no task.
+        let _no_session = Naming::begin();
+        let because = Trail::point_at(read, local.engine().epoch());
+        members.iter().for_each(|member| Trail::dissolve(*member, &because));
     }
 }
 
@@ -290,7 +322,8 @@ fn cause_by_flags(node: NodeRef) -> Cause<TaskRef<'static>> {
     } else if node.keeping().contains(Keeping::EVICTED) {
         Cause::Evicted
     } else if node.flag(Flags::FORGOTTEN) {
-        Cause::Forgotten
+        let is_given_up = node.extra().is_some_and(|extra| extra.given_up.load(Relaxed));
+        if is_given_up { Cause::Forgotten } else { Cause::Evicted }
     } else if node.flag(Flags::MUST_RUN) {
         must_run(node)
     } else if node.flag(Flags::RESTORED) {

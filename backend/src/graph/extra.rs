@@ -1,6 +1,7 @@
 //! `Beside`, behind one pointer of the header: what is stored of a node, and `Extra`, which only few nodes need, behind another.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -32,6 +33,8 @@ pub(crate) struct Extra {
     pub(crate) failure: Mutex<Option<Box<Failure>>>,
     /// The epoch in which the program last said that it is to run again.
     pub(crate) invalidated: AtomicEpoch,
+    /// The program has given up the value: it was not dropped to save memory.
+    pub(crate) given_up: AtomicBool,
     /// The epoch in which the component of the node was dissolved, for no other reason than that its reads had changed.
     pub(crate) dissolved: AtomicEpoch,
     /// One more than the epoch in which the node was last found not to be leapt to (`evaluate/cycle/make_way.rs`).

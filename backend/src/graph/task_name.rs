@@ -9,6 +9,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::{RawTaskFn, Site};
 use larder_storage::Digest;
+use larder_storage::record::{SourceKind, source_key};
 
 /// A digest of a value, by which it is recognised in another process. Equal values of most types have equal fingerprints.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +89,7 @@ impl TaskRef<'_> {
     /// Returns a name of it to keep. Prints its arguments: runs their `Debug`.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        TaskId { task_fn: self.node.task_fn, hash: self.node.hash, text: self.to_string().into() }
+        TaskId { of: Of::TaskFn(self.node.task_fn), hash: self.node.hash, text: self.to_string().into() }
     }
 }
 
@@ -123,22 +124,67 @@ impl Hash for TaskRef<'_> {
 /// Two are equal if they are of the same function, and their arguments have the same hash and are printed alike.
 #[derive(Clone)]
 pub struct TaskId {
-    task_fn: &'static RawTaskFn,
+    of: Of,
     hash: u64,
     text: Arc<str>,
 }
 
+/// What a name is of.
+#[derive(Clone, Copy)]
+enum Of {
+    TaskFn(&'static RawTaskFn),
+    /// A source or an input that only the store knows.
+    Stored(&'static str),
+}
+
+impl Of {
+    fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::TaskFn(own), Self::TaskFn(other)) => own.is(other),
+            (Self::Stored(own), Self::Stored(other)) => own == other,
+            _ => false,
+        }
+    }
+}
+
 impl TaskId {
+    /// The name of a source or an input that only the store knows: as it is printed when it is in memory.
+    pub(crate) fn of_stored(kind: SourceKind, name: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(name);
+        let (function, argument) = match kind {
+            SourceKind::Input => ("input", &*text),
+            SourceKind::File => ("file", &*text),
+            SourceKind::Directory => ("dir", &*text),
+            SourceKind::Environment => ("env", &*text),
+            SourceKind::Deadline => ("deadline", ""),
+            _ => match text.split_once(' ') {
+                Some(("glob", argument)) => ("glob", argument),
+                Some(("kind", argument)) => ("kind", argument),
+                Some(("meta", argument)) => ("metadata", argument),
+                Some(("real", argument)) => ("canonicalize", argument),
+                _ => ("source", &*text),
+            },
+        };
+        let text = format!("{function}({argument:?})").into();
+        Self { of: Of::Stored(function), hash: source_key(kind, name).0 as u64, text }
+    }
+
     /// The name of the function.
     #[must_use]
     pub fn function(&self) -> &'static str {
-        self.task_fn.site.name
+        match self.of {
+            Of::TaskFn(task_fn) => task_fn.site.name,
+            Of::Stored(function) => function,
+        }
     }
 
     /// The module path and name of the function.
     #[must_use]
     pub fn path(&self) -> &'static str {
-        self.task_fn.site.path
+        match self.of {
+            Of::TaskFn(task_fn) => task_fn.site.path,
+            Of::Stored(function) => function,
+        }
     }
 
     /// The task as a call: `word_count("a b c")`.
@@ -150,13 +196,16 @@ impl TaskId {
     /// Whether it is an input or a source.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        self.task_fn.is_leaf() || self.task_fn.observe.is_some()
+        match self.of {
+            Of::TaskFn(task_fn) => task_fn.is_leaf() || task_fn.observe.is_some(),
+            Of::Stored(_) => true,
+        }
     }
 
     /// Whether its body is an `async fn`.
     #[must_use]
     pub fn is_async(&self) -> bool {
-        self.task_fn.is_async()
+        matches!(self.of, Of::TaskFn(task_fn) if task_fn.is_async())
     }
 }
 
@@ -174,7 +223,7 @@ impl fmt::Debug for TaskId {
 
 impl PartialEq for TaskId {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.task_fn.is(other.task_fn) && self.text == other.text
+        self.hash == other.hash && self.of.is(other.of) && self.text == other.text
     }
 }
 impl Eq for TaskId {}

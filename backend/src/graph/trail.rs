@@ -56,6 +56,13 @@ impl Record {
             drop(self.name.set(TaskRef::to(node).id()));
         }
     }
+
+    /// A record of a source or an input that only the store knows, and that differs from what a stored run has read.
+    pub(crate) fn of_stored(name: TaskId, epoch: Epoch) -> Self {
+        let mut record = Self::new(Happening::Differs, Outcome::New, 0, epoch);
+        record.name = name.into();
+        record
+    }
 }
 
 /// A chain of records may be as long as the graph is deep.
@@ -90,6 +97,8 @@ pub(crate) struct Trail {
     change: Option<Arc<Record>>,
     /// Its last verification, if that came later than its last run.
     pub(crate) verified: Option<Confirmed>,
+    /// The change because of which its component was dissolved, if it has not run since.
+    pub(crate) dissolved: Option<Arc<Record>>,
 }
 
 impl Trail {
@@ -122,13 +131,18 @@ impl Trail {
                 trail.change = Some(record.clone());
             }
             trail.last = Some(record);
-            trail.verified = None;
+            (trail.verified, trail.dissolved) = (None, None);
         });
     }
 
     /// Notes that a node has been verified. Its claim is held.
     pub(crate) fn confirm(node: NodeRef, confirmed: Confirmed) {
         Self::change(node, |trail| trail.verified = Some(confirmed));
+    }
+
+    /// Notes the change because of which the component of a node is dissolved. Its claim is held.
+    pub(crate) fn dissolve(node: NodeRef, because: &Arc<Record>) {
+        Self::change(node, |trail| trail.dissolved = Some(because.clone()));
     }
 
     /// Returns the record of the last change of a node that another record is to point at: with its name. One is made up if there is none.

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
 use crate::graph::task_fn::Seen;
+use crate::graph::task_name::TaskId;
 use larder_storage::record::{InputRecord, SourceKind, SourceRecord, source_key};
 use larder_storage::{Digest, Group};
 
@@ -48,6 +49,11 @@ pub(crate) struct Leaves(Mutex<FxHashMap<Digest, LeafState>>);
 impl Leaves {
     pub(crate) fn lock(&self) -> MutexGuard<'_, FxHashMap<Digest, LeafState>> {
         self.0.lock()
+    }
+
+    /// The name of a leaf, for people.
+    pub(crate) fn name(&self, key: Digest) -> Option<TaskId> {
+        self.0.lock().get(&key).map(|leaf| TaskId::of_stored(leaf.kind, &leaf.name))
     }
 
     /// Whether there is such a leaf, and if so what its readers compare.

@@ -130,18 +130,21 @@ impl World {
 
 fn check(explanation: &Explanation, causes: &HashMap<TaskId, Option<TaskId>>) -> Result<(), String> {
     let steps = &explanation.steps;
-    let goes_on = |happened: &Happening| {
-        matches!(happened, Happening::Settled | Happening::Ran(Cause::Read { .. }))
-            || matches!(happened, Happening::Ran(Cause::StoredRead { read: Some(()), .. }))
+    let goes_on = |happened: &Happening| match happened {
+        Happening::Settled
+        | Happening::Ran(Cause::Read { .. } | Cause::StoredRead { read: Some(()), .. }) => Some(true),
+        // Of a source that only the store knows, and a component that was dissolved for another reason than a read, the rest is not known.
+        Happening::Ran(Cause::StoredRead { .. } | Cause::Cycle | Cause::Unfinished) => None,
+        _ => Some(false),
     };
     for (at, step) in steps.iter().enumerate() {
-        if goes_on(&step.happened) != (at + 1 < steps.len()) {
+        if goes_on(&step.happened).is_some_and(|goes_on| goes_on != (at + 1 < steps.len())) {
             return Err(format!("the chain does not end at its end: {}", step.task));
         }
     }
     let Some([first, second]) = steps.first_chunk() else { return Ok(()) };
     match causes.get(&first.task) {
-        Some(named) if named.as_ref() != Some(&second.task) => {
+        Some(Some(named)) if *named != second.task => {
             Err(format!("{} was told to run because of {named:?}", first.task))
         }
         _ => Ok(()),

@@ -260,6 +260,33 @@ fn a_run_because_its_value_had_expired_says_so() {
     assert!(matches!(last_run_of(&storage, "::price").steps[0].why, RanBecause::First { .. }));
 }
 
+#[task_fn(keep_if = |n| *n > 10)]
+fn judged(input: &Input<i64>) -> i64 {
+    assert!(input.get() != 13, "no");
+    input.get()
+}
+
+#[test]
+fn a_run_after_one_that_failed_or_was_not_kept_says_so() {
+    let storage = MemoryStorage::new();
+    let runtime = open(&storage, true);
+    let input = runtime.input("i", 20_i64);
+    runtime.run(|| judged(&input));
+    for (between, after, because) in [(13, 21, Because::Failed), (3, 22, Because::NotKept)] {
+        for value in [between, after] {
+            runtime.update(|update| update.set(&input, value)).unwrap();
+            let got = runtime.try_run(|| judged(&input));
+            assert_eq!(got.is_err(), value == 13);
+        }
+        runtime.flush().unwrap();
+        let run = last_run_of(&storage, "::judged");
+        // The values of the last two runs that are stored tell the rest.
+        let RanBecause::Read { position: 0, after: now, .. } = run.steps[0].why else { panic!("{run:?}") };
+        assert_eq!(now, fingerprint(after));
+        assert_eq!(run.steps[0].cause.map(|cause| cause.because), Some(because), "{run:?}");
+    }
+}
+
 // ---- the same from the library ----
 
 #[task_fn]

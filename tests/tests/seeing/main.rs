@@ -7,6 +7,7 @@ mod earlier;
 mod explain;
 mod kit;
 mod observers;
+mod reasons;
 mod strands;
 mod timeline;
 mod tracing_events;

@@ -207,6 +207,8 @@ fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> 
         Cause::Invalidated => ", because it was invalidated",
         Cause::Evicted => ", because its value was dropped to save memory",
         Cause::Failed => ", because the run before had failed",
+        Cause::Unfinished if is_followed => ", because a read of its cycle had changed",
+        Cause::Cycle if is_followed => ", on a cycle, as a read of that had changed",
         Cause::Unfinished => ", because the run before was cancelled, or its cycle has changed",
         Cause::Cycle => ", on a cycle",
         Cause::Apart => ", because waiting for another thread would not end",

@@ -190,12 +190,14 @@ struct Verification<'a> {
     depth: usize,
     /// The state of the claimed members before.
     before: Vec<(Phase, StaleReads)>,
+    /// What the members have read of others that has changed, if it was found.
+    changed: Option<NodeRef>,
 }
 
 impl<'a> Verification<'a> {
     fn of(local: &'a Local, resolved: &'a Arc<Resolved>, phase: Phase, marks: StaleReads) -> Self {
         let depth = local.claimed.borrow().len() - 1;
-        Self { local, resolved, depth, before: vec![(phase, marks)] }
+        Self { local, resolved, depth, before: vec![(phase, marks)], changed: None }
     }
 
     fn go_through(mut self, asked: NodeRef) -> Result<(), Stop> {
@@ -271,7 +273,7 @@ impl<'a> Verification<'a> {
     }
 
     /// Whether nothing has changed that the members have read of others.
-    fn is_current(&self, asked: NodeRef) -> Result<bool, Stop> {
+    fn is_current(&mut self, asked: NodeRef) -> Result<bool, Stop> {
         let members = &self.resolved.members;
         if members.iter().any(|member| member.flag(Flags::MUST_RUN))
             || self.before.iter().any(|(phase, _)| *phase == Phase::Empty)
@@ -286,11 +288,15 @@ impl<'a> Verification<'a> {
                     Ok(holder) if holder == node => {}
                     Err(stop) if stop.is_given_up() => return Err(stop),
                     // The bodies run, and meet it themselves.
-                    Ok(_) | Err(_) => return Ok(false),
+                    Ok(_) | Err(_) => {
+                        self.changed = Some(node);
+                        return Ok(false);
+                    }
                 }
             }
             let changed = if read.reads_effects() { &node.effects_at } else { &node.changed_at };
             if changed.get() > verified_at {
+                self.changed = Some(node);
                 return Ok(false);
             }
         }
@@ -324,6 +330,9 @@ impl<'a> Verification<'a> {
         let persistence = self.local.engine().persistence();
         let of_asked = found.and_then(|found| persistence?.put(self.local, asked, found));
         let mut dropped = Vec::new();
+        if let Some(changed) = self.changed.filter(|_| is_observed(self.local)) {
+            observed::dissolved(self.local, &self.resolved.members, changed);
+        }
         for member in self.resolved.members.iter().rev() {
             leave(*member);
             // A member that stays equal does not say anything about the others, as whose origin it may stand.

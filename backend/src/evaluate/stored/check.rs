@@ -42,6 +42,8 @@ pub(crate) struct Check {
     epoch: Epoch,
     /// The read of the task's last run that differs, if none of its runs holds.
     differs: Option<Differs>,
+    /// The same of a component that was looked at, which has no name.
+    differs_in: Option<(TaskKey, Differs)>,
 }
 
 /// How far a verification has come.
@@ -75,6 +77,7 @@ impl Check {
             fingerprints: FxHashMap::default(),
             epoch,
             differs: None,
+            differs_in: None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Check {
             fingerprints: FxHashMap::default(),
             epoch,
             differs: None,
+            differs_in: None,
         }
     }
 
@@ -101,6 +105,7 @@ impl Check {
             fingerprints: FxHashMap::default(),
             epoch,
             differs: None,
+            differs_in: None,
         }
     }
 
@@ -146,7 +151,10 @@ impl Check {
                     let Some(frame) = self.frames.pop() else { return Progress::NotFound };
                     if self.frames.is_empty() {
                         if is_observed(local) {
-                            self.differs = frame.differs(persistence);
+                            self.differs = frame.differs(persistence).map(|differs| match self.differs_in {
+                                Some((component, within)) if component.0 == differs.key => within,
+                                _ => differs,
+                            });
                         }
                         persistence.note_recorded(frame.task, &frame.known);
                         if let (Some(reads), Some(node)) =
@@ -155,6 +163,9 @@ impl Check {
                             Persisted::change(node, |persisted| persisted.reads = reads);
                         }
                         return Progress::NotFound;
+                    }
+                    if frame.is_component() && is_observed(local) {
+                        self.differs_in = frame.differs(persistence).map(|differs| (frame.task, differs));
                     }
                     persistence.note_must_run(frame.task.0, self.epoch);
                     self.fingerprints.insert(frame.task.0, None);

@@ -224,6 +224,7 @@ impl Lists {
         for node in nodes {
             node.clear_flag(Flags::DROP_QUEUED);
             node.keep(Keeping::EVICTED, false);
+            note_given_up(engine, node);
             self.drop_output(engine, node, garbage);
         }
     }
@@ -415,5 +416,13 @@ pub(super) fn is_read(node: NodeRef) -> bool {
 fn shrink(list: &mut Vec<NodeRef>) {
     if list.capacity() > NODES {
         *list = Vec::new();
+    }
+}
+
+/// Notes for explanations that the program does not want the value of a node any more. No memory is taken for that where nothing listens.
+fn note_given_up(engine: &Engine, node: NodeRef) {
+    let extra = if engine.observers.any() { Some(node.extra_or_insert()) } else { node.extra() };
+    if let Some(extra) = extra {
+        extra.given_up.store(true, Relaxed);
     }
 }

@@ -377,6 +377,9 @@ impl Lists {
     fn let_go(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) {
         if node.flag(Flags::HAS_VALUE) {
             node.keep(Keeping::EVICTED, node.is_stored() && !node.flag(Flags::FAILED));
+            if let Some(extra) = node.extra() {
+                extra.given_up.store(false, Relaxed);
+            }
         }
         self.drop_output(engine, node, garbage);
     }
