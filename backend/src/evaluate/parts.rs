@@ -149,7 +149,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
         }
         _ => false,
     };
-    if !is_current {
+    if !is_current || engine.persistence().is_some_and(|persistence| persistence.is_live_member(reader)) {
         return end(local, reader, Phase::Stale, marks);
     }
     if let Some(persistence) = engine.persistence() {

@@ -1,5 +1,9 @@
 //! Results, inputs, handles and versions, across runs.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use larder::current;
+
 use super::*;
 
 #[test]
@@ -218,6 +222,50 @@ fn a_change_behind_a_task_that_is_only_known_by_a_handle_reaches_its_readers() {
         for value in [2, 3, 1] {
             runtime.update(|update| update.set(&x, value)).unwrap();
             assert_eq!(runtime.run(|| described(x.clone())), (value * 4).to_string());
+        }
+    });
+}
+
+/// Which of two threads is ahead of the other, in [`on_two_threads`].
+static IS_FIRST_AHEAD: AtomicBool = AtomicBool::new(true);
+
+#[task_fn]
+fn on_two_threads(one: &Input<i64>, other: &Input<i64>) -> i64 {
+    ran("on_two_threads");
+    let (task, turn) = (current(), AtomicUsize::new(0));
+    let read = |input: &Input<i64>, place: usize| {
+        while turn.load(SeqCst) != place {
+            std::thread::yield_now();
+        }
+        let value = task.run(|| input.get());
+        turn.fetch_add(1, SeqCst);
+        value
+    };
+    let is_first_ahead = IS_FIRST_AHEAD.load(SeqCst);
+    std::thread::scope(|threads| {
+        let one = threads.spawn(|| read(one, usize::from(!is_first_ahead)));
+        read(other, usize::from(is_first_ahead)) + one.join().unwrap()
+    })
+}
+
+/// The reads of carried work are in the order in which threads happen to make them. An older run that had them in another order was not looked at.
+#[test]
+fn an_older_run_holds_in_whichever_order_its_threads_have_read() {
+    on_each_store(|open| {
+        let visit = |one: i64, other: i64| {
+            let runtime = open();
+            let one = runtime.input_or_set("one", one).unwrap();
+            let other = runtime.input_or_set("other", other).unwrap();
+            runtime.run(|| on_two_threads(&one, &other));
+            take_ran().len()
+        };
+        let states = [(1, 1), (1, 2), (3, 2), (3, 4)];
+        for (number, (one, other)) in states.into_iter().enumerate() {
+            IS_FIRST_AHEAD.store(number % 2 == 0, SeqCst);
+            assert_eq!(visit(one, other), 1);
+        }
+        for (one, other) in states.into_iter().chain(states.into_iter().rev()) {
+            assert_eq!(visit(one, other), 0, "{one}, {other}");
         }
     });
 }

@@ -16,6 +16,7 @@ use crate::graph::invalidate::is_in_wave_of;
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::StaleReads;
 use crate::graph::stop::Stop;
+use crate::persist::Persistence;
 
 /// A claimed node whose stale reads are being looked at.
 pub(crate) struct Visit {
@@ -167,16 +168,35 @@ impl Visit {
     pub(crate) fn step(&mut self, local: &Local, patience: Patience) -> Step {
         let step = self.step_by_itself(local, patience);
         let Some(persistence) = local.engine().persistence() else { return step };
-        if self.node.flag(Flags::ON_CYCLE) {
-            return step;
-        }
+        let is_on_cycle = self.node.flag(Flags::ON_CYCLE);
         // The members of a component that is restored come from there, whatever they would have read by themselves.
         let restored = match step {
-            Step::Run => persistence.instead_of_run(local, self.node),
-            Step::Current => persistence.by_component(local, self.node),
+            Step::Run if !is_on_cycle => persistence.instead_of_run(local, self.node),
+            Step::Current if !is_on_cycle => persistence.by_component(local, self.node),
             _ => None,
         };
-        restored.map_or(step, Step::Restored)
+        match restored {
+            Some(restored) => return Step::Restored(restored),
+            None if matches!(step, Step::Current) => self.tell_verified(local, persistence),
+            None => {}
+        }
+        step
+    }
+
+    /// Tells the store that the node is current. Not before it is known to be a task by itself: what it has read by itself is no run of a member.
+    fn tell_verified(&self, local: &Local, persistence: &Persistence) {
+        match (&self.positions, self.origin()) {
+            (Some(positions), _) => {
+                // SAFETY: the claim is held.
+                let reads = unsafe { self.node.deps() }.as_slice();
+                let looked_at =
+                    positions.iter().filter_map(|position| reads.get(*position as usize).copied());
+                persistence.verified(local, self.node, looked_at);
+            }
+            (None, origin) => {
+                persistence.verified(local, self.node, origin.map(Edge::value_of));
+            }
+        }
     }
 
     fn step_by_itself(&mut self, local: &Local, patience: Patience) -> Step {
@@ -247,12 +267,7 @@ impl Visit {
             let leaps = !reads[nearby].contains(&Edge::value_of(origin));
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
                 // The wave may have been broken when the origin's component was dissolved, by this look or another strand's.
-                ReadState::Unchanged if is_in_wave_of(self.node, origin) => {
-                    if let Some(persistence) = local.engine().persistence() {
-                        persistence.verified(local, self.node, [Edge::value_of(origin)]);
-                    }
-                    return Step::Current;
-                }
+                ReadState::Unchanged if is_in_wave_of(self.node, origin) => return Step::Current,
                 ReadState::Unchanged | ReadState::Changed => {}
                 ReadState::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
@@ -274,10 +289,6 @@ impl Visit {
                 ReadState::Step(step) => break step,
             }
         };
-        if let (Step::Current, Some(persistence)) = (&step, local.engine().persistence()) {
-            let looked_at = positions.iter().filter_map(|position| reads.get(*position as usize).copied());
-            persistence.verified(local, self.node, looked_at);
-        }
         self.positions = Some(positions);
         step
     }

@@ -28,6 +28,11 @@ impl Persistence {
         self.fill_member(local, node, TaskKey(key), &trace)
     }
 
+    /// Whether a claimed node belongs to a live component.
+    pub(crate) fn is_live_member(&self, node: NodeRef) -> bool {
+        Persisted::of(node).and_then(|own| own.key).is_some_and(|key| self.components.has(key))
+    }
+
     /// Does so for a claimed node whose body is about to run.
     pub(crate) fn instead_of_run(&self, local: &Local, node: NodeRef) -> Option<Restored> {
         node.task_fn.stored?;

@@ -4,6 +4,10 @@
 //! another fingerprint, are out. For example, of the traces `[a=1 b=2]` and `[a=1 b=3 c=4]` with `a = 1, b = 3` now, the first
 //! one leads and is out at `b`; then the second one is let in, since it agrees with `a = 1, b = 3`, and goes on with `c`.
 //!
+//! A run may have made its reads in another order, on the same values: the rounds of a component go by the member that was asked first, and
+//! threads that carried work runs on read when they come to it. For example, of `[a=1 b=2]` and `[b=3 a=1]` with `a = 1, b = 3` now, the
+//! second one has another task in the first place. Such a trace leads in its turn, from its first read on.
+//!
 //! Wide traces are compared by chunks where memory knows that nothing in a chunk has changed ([`CleanChunks`]): a task of
 //! 300,000 reads of which one has changed looks at one chunk.
 
@@ -49,6 +53,8 @@ pub(super) struct Frame {
     entry: Option<TaskKey>,
     /// The kinds of traces that have raced.
     tried: Vec<Option<Digest>>,
+    /// Traces that have read another task in a place of what was looked at.
+    in_another_order: Vec<usize>,
 }
 
 struct Racer {
@@ -91,6 +97,7 @@ impl Frame {
             is_unknown: false,
             entry: None,
             tried: Vec::new(),
+            in_another_order: Vec::new(),
         }
     }
 
@@ -129,7 +136,7 @@ impl Frame {
                 continue;
             }
             let Some(leader) = self.racing.first_mut() else {
-                if self.load_others(persistence) || self.race_others() {
+                if self.load_others(persistence) || self.race_in_another_order() || self.race_others() {
                     continue;
                 }
                 return Next::NotFound;
@@ -172,7 +179,7 @@ impl Frame {
     }
 
     fn agree_here(&mut self, persistence: &Persistence, key: Digest, fingerprint: Option<Digest>) {
-        let Self { racing, known, task, at, out, .. } = self;
+        let Self { racing, known, task, at, out, in_another_order, .. } = self;
         let read = |racer: &mut Racer| {
             known.traces[racer.trace].read(*at, &persistence.store, *task, &mut racer.loaded).ok().flatten()
         };
@@ -188,7 +195,11 @@ impl Frame {
             return;
         };
         let now = Read { key, fingerprint };
-        racing.retain_mut(|racer| read(racer) == Some(now));
+        racing.retain_mut(|racer| {
+            let then = read(racer);
+            note_order(in_another_order, racer.trace, then, now);
+            then == Some(now)
+        });
         if racing.is_empty() {
             self.differed = Some(now);
         } else {
@@ -231,8 +242,29 @@ impl Frame {
         let kind = self.kind();
         let racing = (0..self.known.traces.len())
             .filter(|trace| !self.out.contains(trace) && self.kind_of(*trace) == kind);
-        self.racing = racing.map(Racer::new).filter_map(|racer| self.agrees(persistence, racer)).collect();
+        self.race(persistence, racing.collect());
         !self.racing.is_empty()
+    }
+
+    /// Lets those of these traces race that agree with what was looked at so far.
+    fn race(&mut self, persistence: &Persistence, traces: Vec<usize>) {
+        let racing = traces.into_iter().map(Racer::new).filter_map(|racer| self.agrees(persistence, racer));
+        self.racing = racing.collect();
+    }
+
+    /// Begins with a trace that has its reads in another order; `false` if there is none.
+    fn race_in_another_order(&mut self) -> bool {
+        let (kind, mut others) = (self.kind(), std::mem::take(&mut self.in_another_order));
+        others.retain(|trace| !self.out.contains(trace) && self.kind_of(*trace) == kind);
+        let next = others.pop();
+        // Each leads once.
+        self.out.extend(next);
+        self.in_another_order = others;
+        let Some(next) = next else { return false };
+        self.agreed.clear();
+        (self.at, self.differed) = (0, None);
+        self.racing = vec![Racer::new(next)];
+        true
     }
 
     /// Lets traces race that were merged since the task was looked up, and agree with what was looked at so far; `false` if there are none.
@@ -260,9 +292,8 @@ impl Frame {
             (self.at, self.differed) = (0, None);
         }
         let new = (before..self.known.traces.len()).filter(|trace| self.kind_of(*trace).is_none());
-        let racing: Vec<_> = new.map(Racer::new).collect();
-        self.racing = racing.into_iter().filter_map(|racer| self.agrees(persistence, racer)).collect();
-        !self.racing.is_empty()
+        self.race(persistence, new.collect());
+        !self.racing.is_empty() || self.race_in_another_order()
     }
 
     /// Of which component a trace is. A task that has come to one component or another, or to none, has read what cannot be compared.
@@ -345,7 +376,7 @@ impl Frame {
     }
 
     /// Gives a trace back that agrees with all that was looked at so far.
-    fn agrees(&self, persistence: &Persistence, mut racer: Racer) -> Option<Racer> {
+    fn agrees(&mut self, persistence: &Persistence, mut racer: Racer) -> Option<Racer> {
         let trace = &self.known.traces[racer.trace];
         let mut at = 0;
         for agreed in &self.agreed {
@@ -353,6 +384,7 @@ impl Frame {
                 Agreed::Read(agreed) => {
                     let read = trace.read(at, &persistence.store, self.task, &mut racer.loaded).ok()??;
                     if read != *agreed {
+                        note_order(&mut self.in_another_order, racer.trace, Some(read), *agreed);
                         return None;
                     }
                     at += 1;
@@ -372,6 +404,13 @@ impl Frame {
         let trace = self.known.traces.swap_remove(leader);
         persistence.confirm(self.task, &trace, leader == 0, &self.known);
         (self.task, trace)
+    }
+}
+
+/// Notes a trace that has read another task in the place of one that was looked at.
+fn note_order(in_another_order: &mut Vec<usize>, trace: usize, then: Option<Read>, now: Read) {
+    if then.is_some_and(|then| then.key != now.key) && !in_another_order.contains(&trace) {
+        in_another_order.push(trace);
     }
 }
 
