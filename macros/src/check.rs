@@ -15,6 +15,7 @@ use crate::function::Function;
 use crate::options::Options;
 use crate::params::{self, Param, Role};
 use crate::place;
+use crate::sizes;
 
 /// More arguments than any key can have; the receiver comes on top.
 const MOST_PARAMETERS: usize = 12;
@@ -48,6 +49,7 @@ pub(crate) fn function(function: &Function, params: &[Param], options: &Options,
     bounds::check(sig, params, storage == Storage::Disk, errors);
     closures(sig, params, errors);
     output(&sig.output, storage, errors);
+    sizes::check(sig, errors);
     if let Some(body) = &function.body {
         unused_are_unread(params, body.stream(), errors);
         asynchrony(sig, &body.stream(), options, errors);
@@ -319,6 +321,13 @@ pub(crate) fn companion_name(sig: &Signature, errors: &mut Errors) {
             &sig.ident,
             format!("the companion type of this function would hide the primitive type `{name}` in its module; rename \
              the function, or give the option `no_companion`"),
+        );
+    } else if let Some(keyword) = place::namesake(&name) {
+        errors.at(
+            &sig.ident,
+            format!("`{keyword} {name}` stands beside this function, whose companion type, which holds `{name}::is_cached` and the like, \
+             would have the same name; give the option `no_companion` (`larder::ask(|| {name}(..))` asks then), or rename one of the \
+             two"),
         );
     }
 }

@@ -13,12 +13,12 @@ use crate::function::{self, Function};
 use crate::options::Options;
 use crate::params;
 use crate::task::{Task, generated, generated_at, has_companion};
-use crate::{body, check, companion, requirements};
+use crate::{body, check, companion, requirements, sizes};
 
 pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::parse(args, &mut errors);
-    let function = match function::parse(item.clone()) {
+    let mut function = match function::parse(item.clone()) {
         Ok(function) => function,
         Err(error) => {
             errors.push(error);
@@ -38,6 +38,7 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     if !errors.is_empty() {
         // The plain function stays, so that its callers draw no errors of their own.
         let errors = errors.to_compile_error();
+        sizes::replace(&mut function);
         let plain = plain(&function);
         return quote!(#errors #plain);
     }

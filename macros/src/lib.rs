@@ -16,6 +16,7 @@ mod function;
 mod options;
 mod params;
 mod place;
+mod sizes;
 mod types;
 
 mod bounds;

@@ -1,9 +1,11 @@
-//! The place of a function: whether it stands in an `impl` or a `trait`, as far as its source file tells.
+//! The place of a function: whether it stands in an `impl` or a `trait`, or beside a type or module of its name, as far as its source file
+//! tells.
 //!
 //! An attribute sees its own item. A function with neither a receiver nor `Self` looks like a free one wherever it stands, and what
 //! is generated for a free function cannot stand in an `impl`: the compiler would say that an enum is not supported there. So the
 //! file is read up to the attribute. A function that is taken to stand in an `impl` is rejected, so in doubt it is taken for a free one: then the
 //! compiler rejects it, in words of its own. Tried on 25,560 functions: twelve in an `impl` were taken for free ones, none the other way.
+//! For the same reason an item under `cfg` counts for nothing: it may not be there.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -18,8 +20,47 @@ pub(crate) fn is_in_impl() -> bool {
     if at.column() <= 1 {
         return false;
     }
-    let text = at.local_file().and_then(|file| std::fs::read_to_string(file).ok());
-    text.is_some_and(|text| ends_in_impl(&before(&text, at.line(), at.column())))
+    source(at).is_some_and(|text| ends_in_impl(&before(&text, at.line(), at.column())))
+}
+
+/// Returns the keyword of a module or type called `name` in the block in which the attribute that is being expanded stands.
+pub(crate) fn namesake(name: &str) -> Option<String> {
+    if !proc_macro::is_available() {
+        return None;
+    }
+    let at = proc_macro::Span::call_site();
+    let text = source(at)?;
+    namesake_in(&text, &before(&text, at.line(), at.column()), name)
+}
+
+fn source(at: proc_macro::Span) -> Option<String> {
+    at.local_file().and_then(|file| std::fs::read_to_string(file).ok())
+}
+
+/// Returns the keyword of a namesake in the block that is innermost where `before`, the beginning of `text`, ends.
+fn namesake_in(text: &str, before: &str, name: &str) -> Option<String> {
+    // The usual case: there is none in the whole file.
+    const KEYWORDS: [&str; 5] = ["mod", "enum", "trait", "type", "union"];
+    if !KEYWORDS.iter().any(|keyword| text.contains(&format!("{keyword} {name}"))) {
+        return None;
+    }
+    let mut own = Blocks::default();
+    own.read(before, |_, _| ());
+    let block = own.innermost();
+    let (mut last, mut found) = (String::new(), None);
+    Blocks::default().read(text, |word, blocks| {
+        if word == name
+            && blocks.innermost() == block
+            && blocks.depth == 0
+            && !blocks.is_conditional
+            && blocks.item.as_deref() == Some(&*last)
+            && KEYWORDS.contains(&&*last)
+        {
+            found.get_or_insert_with(|| last.clone());
+        }
+        word.clone_into(&mut last);
+    });
+    found
 }
 
 /// Returns the text before a line and column, which count from one.
@@ -34,42 +75,87 @@ fn before(text: &str, line: usize, column: usize) -> String {
 /// Whether the innermost brace that is still open at the end of a text belongs to an `impl` or a `trait`. For example, after
 /// `impl Page { fn a() {}` it does, and after `impl Page { fn a() {` it does not.
 fn ends_in_impl(text: &str) -> bool {
-    let mut open: Vec<bool> = Vec::new();
-    // The word that says which item has begun, and how deep parentheses and brackets are open.
-    let (mut item, mut depth) = (None, 0_usize);
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '/' if chars.peek() == Some(&'/') => while chars.next().is_some_and(|char| char != '\n') {},
-            '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars),
-            '"' => skip_text(&mut chars),
-            '\'' => skip_character(&mut chars),
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.saturating_sub(1),
-            '{' => {
-                open.push(matches!(item.take().as_deref(), Some("impl" | "trait")));
-                depth = 0;
-            }
-            '}' => {
-                open.pop();
-                (item, depth) = (None, 0);
-            }
-            ';' if depth == 0 => item = None,
-            char if char.is_alphanumeric() || char == '_' => {
-                let mut word = String::from(char);
-                while let Some(char) = chars.next_if(|char| char.is_alphanumeric() || *char == '_') {
-                    word.push(char);
+    let mut blocks = Blocks::default();
+    blocks.read(text, |_, _| ());
+    blocks.open.last().is_some_and(|block| block.is_impl)
+}
+
+/// The braces that are open at a place of a text.
+#[derive(Default)]
+struct Blocks {
+    open: Vec<Block>,
+    /// How many have been opened so far.
+    opened: usize,
+    /// The word that says which item has begun.
+    item: Option<String>,
+    /// Whether a `cfg` stands before the item.
+    is_conditional: bool,
+    /// How deep parentheses and brackets are open.
+    depth: usize,
+}
+
+struct Block {
+    number: usize,
+    is_impl: bool,
+}
+
+impl Blocks {
+    /// Returns the number of the innermost block; 0 outside of all.
+    fn innermost(&self) -> usize {
+        self.open.last().map_or(0, |block| block.number)
+    }
+
+    /// Reads a text from its beginning. `see` is given each word, before it is taken into account.
+    fn read(&mut self, text: &str, mut see: impl FnMut(&str, &Self)) {
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '/' if chars.peek() == Some(&'/') => while chars.next().is_some_and(|char| char != '\n') {},
+                '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars),
+                '"' => skip_text(&mut chars),
+                '\'' => skip_character(&mut chars),
+                '(' | '[' => self.depth += 1,
+                ')' | ']' => self.depth = self.depth.saturating_sub(1),
+                '{' => {
+                    self.opened += 1;
+                    let is_impl = matches!(self.item.as_deref(), Some("impl" | "trait"));
+                    self.open.push(Block { number: self.opened, is_impl });
+                    self.end_item();
                 }
-                if matches!(word.as_str(), "r" | "br" | "cr") && matches!(chars.peek(), Some('"' | '#')) {
-                    skip_raw(&mut chars);
-                } else if depth == 0 && !matches!(word.as_str(), "pub" | "unsafe" | "default" | "auto") {
-                    item.get_or_insert(word);
+                '}' => {
+                    self.open.pop();
+                    self.end_item();
                 }
+                ';' if self.depth == 0 => self.end_item(),
+                char if char.is_alphanumeric() || char == '_' => {
+                    let mut word = String::from(char);
+                    while let Some(char) = chars.next_if(|char| char.is_alphanumeric() || *char == '_') {
+                        word.push(char);
+                    }
+                    if matches!(word.as_str(), "r" | "br" | "cr") && matches!(chars.peek(), Some('"' | '#')) {
+                        skip_raw(&mut chars);
+                    } else {
+                        see(&word, self);
+                        self.word(word);
+                    }
+                }
+                _ => {}
             }
+        }
+    }
+
+    fn word(&mut self, word: String) {
+        match word.as_str() {
+            "cfg" | "cfg_attr" if self.item.is_none() => self.is_conditional = true,
+            "pub" | "unsafe" | "default" | "auto" => {}
+            _ if self.depth == 0 => _ = self.item.get_or_insert(word),
             _ => {}
         }
     }
-    open.last() == Some(&true)
+
+    fn end_item(&mut self) {
+        (self.item, self.is_conditional, self.depth) = (None, false, 0);
+    }
 }
 
 fn skip_comment(chars: &mut Peekable<Chars<'_>>) {
@@ -156,6 +242,30 @@ mod tests {
         ] {
             assert!(!ends_in_impl(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_namesake_stands_in_the_block_of_the_function() {
+        let keyword = |before: &str, after: &str| {
+            namesake_in(&format!("{before}#[task_fn] fn parse() {{}}{after}"), before, "parse")
+        };
+        assert_eq!(keyword("mod parse { mod lines; }\n", "").as_deref(), Some("mod"));
+        assert_eq!(keyword("", "\npub(crate) mod parse;").as_deref(), Some("mod"));
+        assert_eq!(keyword("mod a { ", "enum parse {} }").as_deref(), Some("enum"));
+        assert_eq!(keyword("fn a() { type parse = u8;", "}").as_deref(), Some("type"));
+        for (before, after) in [
+            ("mod a { mod parse; }", ""),
+            ("mod parser;", "mod parse_lines;"),
+            ("// mod parse;\n", "const A: &str = \"mod parse;\";"),
+            ("#[cfg(test)] mod parse { }", ""),
+            ("#[cfg_attr(a, path = \"b.rs\")] pub mod parse;", ""),
+            ("a! { mod parse; }", "macro_rules! b { () => { mod parse; } }"),
+            ("fn mod_parse() {} fn a() { mod parse {} }", "use a::parse;"),
+        ] {
+            assert_eq!(keyword(before, after), None, "{before} .. {after}");
+        }
+        // An attribute of an item before it says nothing of this one.
+        assert_eq!(keyword("#[cfg(test)] mod a; mod parse;", "").as_deref(), Some("mod"));
     }
 
     #[test]
