@@ -57,6 +57,8 @@ pub(crate) struct Local {
     // The hot part.
     predicted: Cell<*const Edge>,
     predicted_end: Cell<*const Edge>,
+    /// The first of the predicted reads before `predicted` that `reads` does not have yet.
+    followed: Cell<*const Edge>,
     execution: Cell<u64>,
     cache: ThreadCache,
     reads: UnsafeCell<Vec<Edge>>,
@@ -153,6 +155,7 @@ pub(crate) struct Poisoned {
 pub(crate) struct SavedFrame {
     predicted: *const Edge,
     predicted_end: *const Edge,
+    followed: *const Edge,
     execution: u64,
     recording: bool,
     predicting: bool,
@@ -262,6 +265,7 @@ impl Local {
         Self {
             predicted: Cell::new(ptr::null()),
             predicted_end: Cell::new(ptr::null()),
+            followed: Cell::new(ptr::null()),
             execution: Cell::new(0),
             cache: ThreadCache::default(),
             reads: UnsafeCell::new(Vec::new()),

@@ -5,7 +5,7 @@
 use crate::call::args::{Args, ByKey};
 use crate::context::local::Local;
 use crate::entry::question::{is_asked_about, meet};
-use crate::evaluate::lookup::{AtOnce, Awaited, find};
+use crate::evaluate::lookup::{find, find_fresh};
 use crate::evaluate::node_wait::{Called, Pending};
 use crate::graph::task_fn::TaskFn;
 
@@ -19,7 +19,7 @@ use crate::graph::task_fn::TaskFn;
 #[track_caller]
 pub fn call<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) -> O {
     let Some(local) = Local::current() else { meet(task_fn, args) };
-    let node = find::<A, O, AtOnce>(local, task_fn, args);
+    let node = find::<A, O>(local, task_fn, args);
     // SAFETY: 1. `find` returns a node of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
     unsafe { node.value::<A::Key, O>() }.clone()
 }
@@ -36,7 +36,7 @@ pub fn with<A: Args, O: Clone + Send + Sync + 'static, R>(
     read: impl FnOnce(&O) -> R,
 ) -> R {
     let Some(local) = Local::current() else { meet(task_fn, args) };
-    let node = find::<A, O, AtOnce>(local, task_fn, args);
+    let node = find::<A, O>(local, task_fn, args);
     // SAFETY: as in `call`; the session cannot end while `read` runs on its thread.
     read(unsafe { node.value::<A::Key, O>() })
 }
@@ -60,7 +60,7 @@ fn look_up<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Called<O> {
-    match find::<A, O, Awaited>(local, task_fn, args) {
+    match find_fresh::<A, O>(local, task_fn, args) {
         // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
         Ok(node) => Called::Hit(unsafe { node.value::<A::Key, O>() }.clone()),
         Err(node) => Called::Miss(Pending::new(local, node, None)),

@@ -12,7 +12,7 @@ use crate::evaluate::cycle;
 use crate::evaluate::observed::{Begun, Unwatched, Watched, Why, is_observed};
 use crate::evaluate::parts::{note_part, settle_parts};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
-use crate::evaluate::relink::relink;
+use crate::evaluate::relink::relink_run;
 use crate::evaluate::stored::{Completion, read_deadline};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
@@ -73,19 +73,33 @@ fn execute_watched(local: &Local, node: NodeRef, watched: impl Watched) -> Resul
     }
 }
 
+/// A run of a body, with all that its end needs.
+struct Run<'a, W> {
+    local: &'a Local,
+    node: NodeRef,
+    watched: W,
+    completed: Option<Completed>,
+}
+
+impl<W: Watched> Run<'_, W> {
+    fn complete(&mut self, ran: Ran) {
+        self.completed = Some(complete(self.local, self.node, ran, self.watched));
+    }
+}
+
 #[inline(always)]
 fn run_body(local: &Local, node: NodeRef, watched: impl Watched) -> Result<(), Stop> {
-    let mut completed = None;
-    let outcome = on_enough_stack(|| {
-        catch_unwind(AssertUnwindSafe(|| {
+    let mut run = Run { local, node, watched, completed: None };
+    // One pointer is all that the closures hold: bodies nest above them.
+    let running = &mut run;
+    let outcome = on_enough_stack(move || {
+        catch_unwind(AssertUnwindSafe(move || {
+            let node = running.node;
             // SAFETY: the claim is held; leaves are never claimed.
-            unsafe {
-                node.task_fn.run(node, &mut |ran| {
-                    completed = Some(complete(local, node, ran, watched));
-                });
-            }
+            unsafe { node.task_fn.run(node, &mut move |ran| running.complete(ran)) };
         }))
     });
+    let completed = run.completed;
     match outcome {
         _ if completed == Some(Completed::Parked) => Err(Stop::Parked),
         Err(payload) if completed.is_none() => {
@@ -233,7 +247,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
     let lasts = kept != Ran::Held && lasts(node);
     let lifetime = lifetime(local, node, lasts);
     local.mute();
-    let reads_changed = local.with_reads(|reads| relink(local, node, reads));
+    let reads_changed = relink_run(local, node);
     node.clear_flag(Flags::RESTORED);
     let emitted_changed = keep_emitted(local, node);
     let changes = Changes { value: changes_value(node, ran), effects: reads_changed || emitted_changed };

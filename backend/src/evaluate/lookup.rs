@@ -3,7 +3,7 @@
 //! The typed part is small and inlined into generated code: predict, hash, the near part of the thread cache. Its far part, and
 //! the read lock with what is compared after it, are compiled once per task function. From [`miss`] on, arguments are type-erased
 //! in their slot on the caller's stack, and the code is shared by all task functions. The steps that are left when the node is known are
-//! done with all that gone from the stack ([`finish`]).
+//! done with all that gone from the stack: the search returns to the call, which goes on with [`finish`].
 
 use crate::base::stack::on_enough_stack;
 use crate::call::args::{Args, ArgsSlot};
@@ -22,62 +22,58 @@ use crate::graph::table::Inserted;
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::{CachedTaskType, hash_of};
 
-/// The end of a lookup, which is all that tells calls of sync functions from those of async ones.
-pub(crate) trait End {
-    type Found;
-    /// The node was fresh, and has been recorded as read.
-    fn hit(node: NodeRef) -> Self::Found;
-    /// The node is known, and `then` is left to do.
-    fn go_on(local: &Local, node: NodeRef, then: Then) -> Self::Found;
-}
-
-/// A sync call makes its node fresh before it returns.
-pub(crate) struct AtOnce;
-
-impl End for AtOnce {
-    type Found = NodeRef;
-    #[inline(always)]
-    fn hit(node: NodeRef) -> NodeRef {
-        node
-    }
-    #[inline(always)]
-    fn go_on(local: &Local, node: NodeRef, then: Then) -> NodeRef {
-        finish(local, node, then)
-    }
-}
-
-/// An async call leaves that to the future that it returns: it has found the node if that is fresh, else there is one to wait for.
-pub(crate) struct Awaited;
-
-impl End for Awaited {
-    type Found = Result<NodeRef, NodeRef>;
-    #[inline(always)]
-    fn hit(node: NodeRef) -> Self::Found {
-        Ok(node)
-    }
-    #[inline(always)]
-    fn go_on(_: &Local, node: NodeRef, then: Then) -> Self::Found {
-        debug_assert!(matches!(then, Then::Demand), "an async run makes its own claim");
-        Err(node)
-    }
-}
-
-/// Looks a call up: finds its fresh node, recorded as read by the current body, or goes on as `E` says.
+/// Looks up a sync call. Returns its node, fresh and recorded as read by the current body.
 #[inline(always)]
-pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static, E: End>(
+pub(crate) fn find<A: Args, O: Clone + Send + Sync + 'static>(
     local: &'static Local,
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
-) -> E::Found {
+) -> NodeRef {
+    let hash = match near::<A, O>(local, task_fn, &args) {
+        Ok(node) => return node,
+        Err(hash) => hash,
+    };
+    match beyond_near::<A, O>(local, task_fn.raw(), hash, args) {
+        (node, Then::HandOut) => node,
+        (node, then) => finish(local, node, then),
+    }
+}
+
+/// Looks up an async call. Returns its node if that is fresh: it is recorded as read then.
+///
+/// # Errors
+/// Returns the node that is not fresh; the future that the call returns waits for it.
+#[inline(always)]
+pub(crate) fn find_fresh<A: Args, O: Clone + Send + Sync + 'static>(
+    local: &'static Local,
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Result<NodeRef, NodeRef> {
+    let hash = match near::<A, O>(local, task_fn, &args) {
+        Ok(node) => return Ok(node),
+        Err(hash) => hash,
+    };
+    let (node, then) = beyond_near::<A, O>(local, task_fn.raw(), hash, args);
+    debug_assert!(!matches!(then, Then::Run), "an async run makes its own claim");
+    if matches!(then, Then::HandOut) { Ok(node) } else { Err(node) }
+}
+
+/// Looks a call up in what the thread remembers nearby.
+///
+/// # Errors
+/// Returns the hash of the call if it is not there.
+#[inline(always)]
+fn near<A: Args, O: Clone + Send + Sync + 'static>(
+    local: &'static Local,
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: &A,
+) -> Result<NodeRef, u64> {
     let raw = task_fn.raw();
-    if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, &args)) {
-        return E::hit(node);
+    if let Some(node) = local.predicted(|node| is_it::<A, O>(node, raw, args)) {
+        return Ok(node);
     }
-    let hash = hash_of(raw, &args);
-    if let Some(node) = local.cached(hash, |node| is_it::<A, O>(node, raw, &args)) {
-        return E::hit(node);
-    }
-    beyond_near::<A, O, E>(local, raw, hash, args)
+    let hash = hash_of(raw, args);
+    local.cached(hash, |node| is_it::<A, O>(node, raw, args)).ok_or(hash)
 }
 
 /// Whether a node is that of a call.
@@ -92,50 +88,49 @@ pub(crate) fn is_it<A: Args, O>(node: NodeRef, task_fn: &'static RawTaskFn, args
 
 /// Answers calls that the near part of the thread cache does not. A function of its own, so that the code of calls is short.
 #[inline(never)]
-fn beyond_near<A: Args, O, E: End>(
+fn beyond_near<A: Args, O>(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
     args: A,
-) -> E::Found {
+) -> (NodeRef, Then) {
     if local.has_far() {
-        return from_far::<A, O, E>(local, task_fn, hash, args);
+        return from_far::<A, O>(local, task_fn, hash, args);
     }
-    through_the_table::<A, O, E>(local, task_fn, hash, args)
+    through_the_table::<A, O>(local, task_fn, hash, args)
 }
 
 /// The far part of the thread cache: apart from what follows, which needs more registers.
 #[inline(never)]
-fn from_far<A: Args, O, E: End>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> E::Found {
+fn from_far<A: Args, O>(local: &Local, task_fn: &'static RawTaskFn, hash: u64, args: A) -> (NodeRef, Then) {
     if let Some(node) = local.far(hash)
         && is_it::<A, O>(node, task_fn, &args)
         && node.state.is_fresh()
     {
         local.record_from_far(node);
-        return E::hit(node);
+        return (node, Then::HandOut);
     }
-    through_the_table::<A, O, E>(local, task_fn, hash, args)
+    through_the_table::<A, O>(local, task_fn, hash, args)
 }
 
 /// The read lock, with the types still known: all that a hit needs, and one copy of it per task function. Each register
 /// that it saves is a store which the lock waits for, so what comes after a hit's path is left to another function.
 #[inline(never)]
-fn through_the_table<A: Args, O, E: End>(
+fn through_the_table<A: Args, O>(
     local: &Local,
     task_fn: &'static RawTaskFn,
     hash: u64,
     args: A,
-) -> E::Found {
+) -> (NodeRef, Then) {
     let first = local.engine().table.first(hash);
     if let Some(node) = first
         && is_it::<A, O>(node, task_fn, &args)
         && node.state.is_fresh()
     {
         local.record_from_table(node);
-        return E::hit(node);
+        return (node, Then::HandOut);
     }
-    let (node, then) = beyond_a_hit::<A, O>(local, task_fn, hash, args, first);
-    E::go_on(local, node, then)
+    beyond_a_hit::<A, O>(local, task_fn, hash, args, first)
 }
 
 /// The step that a call still needs once its node is known.
@@ -218,7 +213,7 @@ fn miss(local: &Local, task_fn: &'static RawTaskFn, hash: u64, slot: &mut ArgsSl
 }
 
 /// Does what a call still needs. Returns the call's node, fresh and recorded as read.
-#[inline(always)]
+#[inline(never)]
 fn finish(local: &Local, node: NodeRef, then: Then) -> NodeRef {
     match then {
         Then::HandOut => node,

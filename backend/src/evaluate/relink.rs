@@ -13,6 +13,13 @@ use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::persist::reads_changed;
 
+/// Replaces the reads of a claimed node by those of the current frame. Returns whether those that can emit are others, as [`relink`] does.
+pub(crate) fn relink_run(local: &Local, node: NodeRef) -> bool {
+    // SAFETY: the claim is held, and nothing is put in place of the reads here.
+    let before = unsafe { node.deps() }.as_slice();
+    !local.has_followed(before) && local.with_reads(|reads| relink(local, node, reads))
+}
+
 /// Replaces the reads of a claimed node and adds the reverse edges that are new. Returns whether those that can emit are
 /// others, or in another order: then so may be what is collected through the node.
 pub(crate) fn relink(local: &Local, node: NodeRef, reads: &[Edge]) -> bool {

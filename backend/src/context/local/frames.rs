@@ -23,6 +23,7 @@ impl Local {
         SavedFrame {
             predicted: self.predicted.replace(range.start),
             predicted_end: self.predicted_end.replace(range.end),
+            followed: self.followed.replace(range.start),
             execution: self.execution.replace(execution),
             recording: self.recording.replace(recording),
             predicting: self.predicting.replace(!before.is_empty()),
@@ -38,6 +39,7 @@ impl Local {
         let saved = self.begin_frame(&[], true);
         self.predicted.set(suspended.predicted);
         self.predicted_end.set(suspended.predicted_end);
+        self.followed.set(suspended.predicted);
         self.predicting
             .set(suspended.predicted != suspended.predicted_end || !suspended.gathered.reads.is_empty());
         self.carrying.set(suspended.carried.is_some());
@@ -72,7 +74,7 @@ impl Local {
     /// Stops recording in the current frame: drops run from here on, and belong to no task.
     pub(crate) fn mute(&self) {
         self.recording.set(false);
-        self.predicted.set(self.predicted_end.get());
+        self.predicted_end.set(self.predicted.get());
         let execution = self.last_execution.get() + 1;
         self.last_execution.set(execution);
         self.execution.set(execution);
@@ -88,6 +90,7 @@ impl Local {
         }
         self.predicted.set(saved.predicted);
         self.predicted_end.set(saved.predicted_end);
+        self.followed.set(saved.followed);
         self.execution.set(saved.execution);
         let recorded = self.recording.replace(saved.recording);
         self.predicting.set(saved.predicting);
@@ -107,6 +110,7 @@ impl Local {
 
     /// Runs `use_reads` with the reads of the current frame, each once, in order. It must not call a task.
     pub(crate) fn with_reads<R>(&self, use_reads: impl FnOnce(&[Edge]) -> R) -> R {
+        self.note_followed();
         // SAFETY: as in `push`; `use_reads` is given by `execute.rs`, which runs no code of the user's in it.
         let reads = unsafe { &mut *self.reads.get() };
         let base = self.base.get();
@@ -119,7 +123,7 @@ impl Local {
     /// The sink of the current frame, made if need be. Reads are not predicted from here on: what arrives comes first.
     pub(crate) fn sink(&self) -> Arc<Sink> {
         self.carrying.set(true);
-        self.predicted.set(self.predicted_end.get());
+        self.predicted_end.set(self.predicted.get());
         self.carried.borrow_mut().get_or_insert_default().clone()
     }
 
@@ -179,6 +183,7 @@ impl Local {
         if self.carrying.get() {
             self.record_arrived();
         }
+        self.note_followed();
         // SAFETY: as in `push`.
         let reads = unsafe { (*self.reads.get()).split_off(self.base.get()) };
         Gathered { reads, emitted: self.take_emitted() }

@@ -1,4 +1,10 @@
 //! Reads: how a call is answered by what the thread remembers, and how the body that runs notes what it has read.
+//!
+//! A read that was predicted is noted by the step of the cursor alone. The reads of a body are those in the list, and after them the
+//! predicted ones from `followed` to the cursor. They are copied to the list before another read is noted. A body that reads what
+//! it read before copies nothing, and its reads need not be compared ([`Local::has_followed`]).
+
+use std::slice;
 
 use hashbrown::hash_map::Entry as MapEntry;
 
@@ -25,7 +31,6 @@ impl Local {
         }
         // SAFETY: `next` is not the end.
         self.predicted.set(unsafe { next.add(1) });
-        self.push(edge);
         self.counters.thread_hit(node.function);
         Some(node)
     }
@@ -40,6 +45,33 @@ impl Local {
         }
         self.counters.thread_hit(node.function);
         Some(node)
+    }
+
+    /// Whether the reads of the current frame are those that it was predicted to have: all of `before`, in this order.
+    pub(crate) fn has_followed(&self, before: &[Edge]) -> bool {
+        // SAFETY: as in `push`.
+        let is_listed = unsafe { (*self.reads.get()).len() } != self.base.get();
+        let range = before.as_ptr_range();
+        !is_listed && self.followed.get() == range.start && self.predicted.get() == range.end
+    }
+
+    /// Adds the predicted reads that have been made to the list.
+    #[inline(always)]
+    pub(super) fn note_followed(&self) {
+        if self.followed.get() != self.predicted.get() {
+            self.copy_followed();
+        }
+    }
+
+    #[inline(never)]
+    fn copy_followed(&self) {
+        let (from, to) = (self.followed.replace(self.predicted.get()), self.predicted.get());
+        // SAFETY: 1. both lead into the `Deps` of the claimed node (see `predicted`), and the cursor moves forward only; 2. as in
+        // `push`.
+        unsafe {
+            let followed = slice::from_raw_parts(from, to.offset_from_unsigned(from));
+            (*self.reads.get()).extend_from_slice(followed);
+        }
     }
 
     #[inline(always)]
@@ -88,6 +120,7 @@ impl Local {
         if !self.recording.get() {
             return;
         }
+        self.note_followed();
         if perhaps_again {
             if self.is_repeated(edge) {
                 return;
@@ -162,6 +195,7 @@ impl Local {
             // SAFETY: `cursor` is before the end of the claimed node's `Deps` (see `predicted`).
             let (found, after) = unsafe { (*cursor == edge, cursor.add(1)) };
             if found {
+                self.followed.set(after);
                 return self.predicted.set(after);
             }
             cursor = after;

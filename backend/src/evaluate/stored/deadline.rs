@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::call::args::ByVal;
 use crate::context::local::Local;
-use crate::evaluate::lookup::{AtOnce, find};
+use crate::evaluate::lookup::find;
 use crate::graph::edges::Edge;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::node::NodeRef;
@@ -65,7 +65,7 @@ pub(crate) fn read_deadline(local: &Local, node: NodeRef, lifetime: Duration) {
     // A session that is cancelled may end here, with the output in place.
     let before = node.flag(Flags::FAILED);
     node.set_flag(Flags::FAILED);
-    let source = find::<_, bool, AtOnce>(own, DEADLINE, (ByVal(task.0.0), ByVal(at)));
+    let source = find::<_, bool>(own, DEADLINE, (ByVal(task.0.0), ByVal(at)));
     if !before {
         node.clear_flag(Flags::FAILED);
     }

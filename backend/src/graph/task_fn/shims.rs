@@ -99,13 +99,35 @@ pub(crate) unsafe fn put<K: Key, O: Send + Sync + 'static>(
     done: &mut dyn FnMut(Ran),
 ) {
     if node.flag(Flags::ON_CYCLE) {
-        return done(Ran::Provisional(Node::<K, O>::twin(node, new)));
+        return done(Ran::Provisional(provisional::<K, O>(node, new)));
     }
     if !node.flag(Flags::HAS_VALUE) {
         // SAFETY: the claim is held, the types are the node's.
         unsafe { replace_value::<K, O>(node, new) };
         return done(Ran::First);
     }
+    // SAFETY: passed on to the caller.
+    unsafe { replace::<K, O>(task_fn, node, new, done) }
+}
+
+/// Makes the twin that holds an output of a member of a cycle. Out of line for the stack's sake, as [`replace`] is.
+#[cold]
+#[inline(never)]
+fn provisional<K: Key, O: Send + Sync + 'static>(node: NodeRef, new: O) -> NodeRef {
+    Node::<K, O>::twin(node, new)
+}
+
+/// Puts an output in the place of another one. A function of its own: bodies nest, and a first run has none of this on the stack.
+///
+/// # Safety
+/// As of [`put`]; there is an output.
+#[inline(never)]
+unsafe fn replace<K: Key, O: Send + Sync + 'static>(
+    task_fn: &RawTaskFn,
+    node: NodeRef,
+    new: O,
+    done: &mut dyn FnMut(Ran),
+) {
     if task_fn.last_good
         && let Some(Erased(uncached)) = task_fn.uncached_if
     {
