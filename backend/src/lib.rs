@@ -16,6 +16,7 @@ mod entry;
 mod model;
 
 // Items that programs meet through the `larder` crate, which exports each of them.
+pub use base::clock::Clock;
 pub use call::digested::Digested;
 pub use call::storable::{Persist, PersistInput, PersistKey};
 pub use call::weigh::Weigh;
@@ -95,7 +96,7 @@ pub use evaluate::async_run::{Deferred, block_on};
 #[doc(hidden)]
 pub use evaluate::node_wait::{Called, Pending};
 #[doc(hidden)]
-pub use graph::task_fn::{Leaf, Look, Observer, Seen, Stored};
+pub use graph::task_fn::{Leaf, Look, Observer, Outside, Seen, Stored};
 #[doc(hidden)]
 pub use graph::task_type::CachedTaskType;
 #[doc(hidden)]
@@ -117,7 +118,7 @@ pub use session::failed::Failed;
 #[doc(hidden)]
 pub use session::futures::{AsyncSession, UpdateRequest};
 #[doc(hidden)]
-pub use session::source::{base_dir, lose_source};
+pub use session::source::{from_outside, lose_source};
 
 /// Descriptors of task functions, and what their constructors pick by the abilities of types.
 #[doc(hidden)]

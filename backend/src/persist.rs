@@ -70,6 +70,7 @@ pub(crate) use self::stored_trace::StoredTrace;
 pub use self::types::stored;
 pub(crate) use self::types::{recall_key, recognised};
 pub(crate) use self::wide::reads_changed;
+use crate::base::clock::Clock;
 use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
@@ -109,6 +110,7 @@ pub(crate) struct Persistence {
     pub(crate) observers: Vec<Observer>,
     /// Where relative paths of sources start.
     base_dir: Option<Arc<Path>>,
+    clock: Clock,
     /// Some dependents or leaves are lost: a stored task is valid only when it has been verified.
     pub(crate) distrust: AtomicBool,
     /// The tasks that have been verified since.

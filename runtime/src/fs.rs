@@ -38,7 +38,6 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 mod base;
 mod facts;
@@ -262,7 +261,9 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let again = with_base(|base| Regular::open(path, &base.place(path)).and_then(|mut file| file.read()));
+        let again = with_base(|base| {
+            Regular::open(path, &base.place(path), base.now()).and_then(|mut file| file.read())
+        });
         again
             .ok()
             .filter(|again| Digest::of(again) == self.seen.content)
@@ -283,7 +284,7 @@ fn same_file(left: &FileResult, right: &FileResult) -> bool {
 }
 
 fn observe_file(base: Base<'_>, path: &Path) -> FileResult {
-    let mut file = Regular::open(path, &base.place(path))?;
+    let mut file = Regular::open(path, &base.place(path), base.now())?;
     let bytes = file.read()?;
     let seen = Seen { content: Digest::of(&bytes), stamp: Some(file.stamp), racy: file.racy };
     Ok(Arc::new(FileValue { seen, first: Mutex::new(Some(bytes)) }))
@@ -300,7 +301,7 @@ fn observe_dir(base: Base<'_>, path: &Path) -> DirResult {
     let place = base.place(path);
     let observe = || -> io::Result<Listing> {
         // The stamp is taken before the content: a change that comes between makes the stamp old, and the next look lists again.
-        let observed = SystemTime::now();
+        let observed = base.now();
         let stamp = Stamp::of_path(&place)?;
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(&place)? {

@@ -280,7 +280,7 @@ impl Runtime {
         options: impl Into<UpdateOptions>,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        let UpdateOptions { policy, token } = options.into();
+        let (policy, token) = options.into().parts(&self.engine);
         self.engine.update(policy, token.as_ref(), change)
     }
 
@@ -302,7 +302,7 @@ impl Runtime {
         options: impl Into<UpdateOptions>,
         change: impl FnOnce(&mut Update) -> R,
     ) -> Result<R, UpdateError> {
-        let UpdateOptions { policy, token } = options.into();
+        let (policy, token) = options.into().parts(&self.engine);
         update(self.engine.clone(), policy, token.as_ref(), change).await
     }
 
@@ -323,7 +323,7 @@ impl Runtime {
     /// # Errors
     /// Fails as [`Runtime::update_with`] does.
     pub fn refresh_with(&self, options: impl Into<UpdateOptions>) -> Result<Refreshed, UpdateError> {
-        let UpdateOptions { policy, token } = options.into();
+        let (policy, token) = options.into().parts(&self.engine);
         self.engine.refresh(policy, token.as_ref())
     }
 

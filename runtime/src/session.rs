@@ -6,7 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use larder_backend::{AnyData, AsyncSession, CancelToken, TaskError, UpdatePolicy, with_session_data};
+use larder_backend::{
+    AnyData, AsyncSession, CancelToken, Engine, TaskError, UpdatePolicy, with_session_data,
+};
 
 use crate::Runtime;
 use crate::run_async::in_session;
@@ -63,16 +65,14 @@ impl<'r> Session<'r> {
     /// task that runs there, too.
     pub fn token(mut self, token: &CancelToken) -> Self {
         let deadline = self.token.as_ref().and_then(CancelToken::deadline);
-        self.token = Some(deadline.map_or_else(|| token.clone(), |deadline| token.until(deadline)));
+        let until = |deadline| self.runtime.engine.token_until(Some(token), deadline);
+        self.token = Some(deadline.map_or_else(|| token.clone(), until));
         self
     }
 
     /// Cancels the session at `deadline`: at the next task boundary after it. The earliest deadline counts.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.token = Some(match &self.token {
-            Some(token) => token.until(deadline),
-            None => CancelToken::with_deadline(deadline),
-        });
+        self.token = Some(self.runtime.engine.token_until(self.token.as_ref(), deadline));
         self
     }
 
@@ -231,27 +231,33 @@ impl<R, F: AsyncFnOnce() -> R> SessionWork<ByClosure> for F {
 /// ```
 #[derive(Clone, Debug)]
 pub struct UpdateOptions {
-    pub(crate) policy: UpdatePolicy,
-    pub(crate) token: Option<CancelToken>,
+    policy: UpdatePolicy,
+    token: Option<CancelToken>,
+    deadline: Option<Instant>,
 }
 
 impl UpdateOptions {
     /// Gives up when `token` is cancelled. Then nothing has changed, and the error names the sessions that are open.
     #[must_use]
     pub fn token(mut self, token: &CancelToken) -> Self {
-        let deadline = self.token.as_ref().and_then(CancelToken::deadline);
-        self.token = Some(deadline.map_or_else(|| token.clone(), |deadline| token.until(deadline)));
+        self.token = Some(token.clone());
         self
     }
 
     /// Gives up at `deadline`. The earliest deadline counts.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.token = Some(match &self.token {
-            Some(token) => token.until(deadline),
-            None => CancelToken::with_deadline(deadline),
-        });
+        self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self
+    }
+
+    /// What an update of `engine` goes by.
+    pub(crate) fn parts(self, engine: &Engine) -> (UpdatePolicy, Option<CancelToken>) {
+        let token = match self.deadline {
+            Some(deadline) => Some(engine.token_until(self.token.as_ref(), deadline)),
+            None => self.token,
+        };
+        (self.policy, token)
     }
 
     /// Gives up after `timeout`, counted from now.
@@ -267,19 +273,19 @@ impl UpdateOptions {
 /// Waits for the open sessions.
 impl Default for UpdateOptions {
     fn default() -> Self {
-        Self { policy: UpdatePolicy::Wait, token: None }
+        Self { policy: UpdatePolicy::Wait, token: None, deadline: None }
     }
 }
 
 impl From<UpdatePolicy> for UpdateOptions {
     fn from(policy: UpdatePolicy) -> Self {
-        Self { policy, token: None }
+        Self { policy, token: None, deadline: None }
     }
 }
 
 /// Waits for the open sessions until the token is cancelled.
 impl From<&CancelToken> for UpdateOptions {
     fn from(token: &CancelToken) -> Self {
-        Self { policy: UpdatePolicy::Wait, token: Some(token.clone()) }
+        Self { policy: UpdatePolicy::Wait, token: Some(token.clone()), deadline: None }
     }
 }

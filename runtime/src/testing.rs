@@ -47,6 +47,8 @@ use crate::events::{Event, Lost, Outcome, TaskId};
 use crate::{Builder, Runtime};
 
 pub use self::calls::{Calls, Functions};
+pub use larder_backend::Clock;
+
 pub use crate::storage::{Faults, MemoryStorage, Operation};
 #[doc(inline)]
 pub use crate::{__function as function, __ran as ran};
@@ -54,8 +56,54 @@ pub use crate::{__function as function, __ran as ran};
 /// How many events are taken down at most.
 const MOST: usize = 1 << 20;
 
-/// Lets `time` pass for the results in `runtime` that expire (`ttl`, `expires`). Expiry is judged when a session opens alone, as
-/// ever.
+/// Makes a runtime go by `clock`, which a test puts ahead: for results that expire (`ttl`, `expires`), for [`Builder::patience`], for the deadlines of its
+/// sessions and updates, and for the age of files' stamps. Several runtimes may share one.
+///
+/// - Expiry is judged when a session opens alone, as ever.
+/// - A session that waits for an update, or the other way round, is woken when its deadline comes by the clock. So are those with a
+///   token of [`Clock::token`].
+/// - A stamp of a file that is younger than some seconds proves nothing, so that the file is read again. With the clock ahead by a minute it is trusted:
+///   a change of the same size within one step of the file system's clock is not noticed then.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::testing::{Clock, ran, watch, with_clock};
+/// use larder::{Runtime, storage::MemoryStorage, task_fn};
+///
+/// #[task_fn(ttl = Duration::from_secs(3600))]
+/// fn rate() -> u32 {
+///     7
+/// }
+///
+/// let (store, clock) = (MemoryStorage::new(), Clock::new());
+/// let open = || with_clock(Runtime::builder(), &clock).storage(store.clone()).build();
+/// open().run(rate);
+/// clock.advance(Duration::from_secs(3000));
+/// let runtime = open();
+/// watch(&runtime, || runtime.run(rate)).assert_restored(ran![rate()]);
+/// clock.advance(Duration::from_secs(700));
+/// watch(&runtime, || runtime.run(rate)).assert_exactly(ran![rate()]);
+///
+/// // An update waits for a session that does not end, and is given up after a minute.
+/// std::thread::scope(|scope| {
+///     runtime.run(|| {
+///         let within = larder::UpdateOptions::default().timeout(Duration::from_secs(60));
+///         let update = scope.spawn(|| runtime.update_with(within, |_| ()));
+///         while runtime.activity().at_gate.is_empty() {
+///             std::thread::yield_now();
+///         }
+///         clock.advance(Duration::from_secs(60));
+///         assert!(update.join().unwrap().is_err());
+///     });
+/// });
+/// ```
+#[must_use]
+pub fn with_clock(mut builder: Builder, clock: &Clock) -> Builder {
+    builder.config.clock = clock.clone();
+    builder
+}
+
+/// Lets `time` pass for `runtime`, and all others with its clock. See [`with_clock`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,7 +153,8 @@ pub fn advance_clock(runtime: &Runtime, time: Duration) {
 /// ```
 #[must_use]
 pub fn with_clock_ahead(mut builder: Builder, time: Duration) -> Builder {
-    builder.config.clock_ahead = time;
+    builder.config.clock = Clock::new();
+    builder.config.clock.advance(time);
     builder
 }
 

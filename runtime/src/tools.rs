@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use larder_backend::storage::Digest;
 use larder_backend::storage::record::{SourceKind, Stamp};
-use larder_backend::{DEADLINES, Look, Observer, Seen};
+use larder_backend::{DEADLINES, Look, Observer, Outside, Seen};
 
 use crate::{env, fs};
 
@@ -25,7 +25,7 @@ pub fn fingerprint_now(
     let mut observers = fs::OBSERVERS.iter().chain([&env::OBSERVER, &DEADLINES]);
     let observer: &Observer = observers.find(|observer| observer.kind == kind)?;
     let last = Seen { content, stamp, racy };
-    Some(match (observer.look)(base, name, &last) {
+    Some(match (observer.look)(Outside { base, ..Outside::default() }, name, &last) {
         Look::Same => content,
         Look::Seen(seen) => seen.content,
     })

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::thread;
 use std::time::Duration;
 
+use larder::testing::advance_clock;
 use larder::{Runtime, task_fn};
 use larder_tests::deadline::in_time;
 
@@ -96,22 +96,18 @@ fn a_result_expires_at_the_start_of_a_session_and_not_within_one() {
             assert_eq!(runs(&rt, "halved"), 2, "it has read a value that has changed");
         }
         // By the clock it expires again and again; both are from one state of the world each time.
-        LASTS.store(20, SeqCst);
-        let rt = Runtime::new();
-        loop {
-            let (half, ticks) = rt.run(|| (halved(), ticks()));
-            assert_eq!(half, ticks / 2);
-            if ticks >= 5 {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
+        for round in 2..10 {
+            advance_clock(&rt, Duration::from_millis(HOUR - 60_000));
+            assert_eq!(rt.run(|| (halved(), ticks())), ((round - 1) / 2, round - 1));
+            advance_clock(&rt, Duration::from_millis(60_000));
+            assert_eq!(rt.run(|| (halved(), ticks())), (round / 2, round));
         }
     });
 }
 
 #[test]
 fn an_expired_result_that_is_forgotten_is_not_touched() {
-    #[task_fn(transient, ttl = Duration::from_millis(5))]
+    #[task_fn(transient, ttl = Duration::from_secs(60))]
     fn short(n: u64) -> u64 {
         n
     }
@@ -119,7 +115,7 @@ fn an_expired_result_that_is_forgotten_is_not_touched() {
     rt.run(|| (0..100).map(short).sum::<u64>());
     rt.run(|| (0..100).for_each(|n| assert!(short::forget(n))));
     rt.run(|| {});
-    thread::sleep(Duration::from_millis(10));
+    advance_clock(&rt, Duration::from_secs(61));
     rt.run(|| {});
     assert_eq!(rt.run(|| (0..100).map(short).sum::<u64>()), 4950);
 }

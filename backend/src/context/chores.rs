@@ -9,24 +9,26 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::base::clock::{Clock, nanos};
+
 /// How much later than others tidying is due.
 const TIDYING: Duration = Duration::from_secs(1);
 
 /// Whether something waits, and since when it is due.
 pub(crate) struct Chores {
     start: Instant,
+    clock: Clock,
     listed: AtomicBool,
     /// Nanoseconds from `start` to the time when the first is due; the greatest number if none is.
     due: AtomicU64,
 }
 
-impl Default for Chores {
-    fn default() -> Self {
-        Self { start: Instant::now(), listed: AtomicBool::new(false), due: AtomicU64::new(u64::MAX) }
-    }
-}
-
 impl Chores {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let due = AtomicU64::new(u64::MAX);
+        Self { start: Instant::now(), clock, listed: AtomicBool::new(false), due }
+    }
+
     /// Notes that something was listed that must not wait for long.
     pub(crate) fn list_prompt(&self) {
         self.list(Duration::ZERO);
@@ -41,8 +43,8 @@ impl Chores {
         // Relaxed: hints. The lists have locks, and the gate orders their doing.
         self.listed.store(true, Relaxed);
         if self.due.load(Relaxed) == u64::MAX || later.is_zero() {
-            let due = (self.start.elapsed() + later).as_nanos();
-            self.due.fetch_min(u64::try_from(due).unwrap_or(u64::MAX), Relaxed);
+            let due = nanos(self.start.elapsed() + later).saturating_add(nanos(self.clock.ahead()));
+            self.due.fetch_min(due, Relaxed);
         }
     }
 
@@ -57,6 +59,11 @@ impl Chores {
 
     pub(crate) fn due_since(&self) -> Option<Instant> {
         let due = self.due.load(Relaxed);
-        if due == u64::MAX { None } else { self.start.checked_add(Duration::from_nanos(due)) }
+        if due == u64::MAX {
+            return None;
+        }
+        let since = self.start.checked_add(Duration::from_nanos(due))?;
+        // By the system's clock, as the gate's times are.
+        Some(since.checked_sub(self.clock.ahead()).unwrap_or(self.start))
     }
 }

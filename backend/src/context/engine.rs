@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::base::clock::{Clock, PassTime};
 use crate::base::crew::Crew;
 use crate::base::stack::on_enough_stack;
 use crate::context::aparts::Aparts;
@@ -59,8 +60,8 @@ pub struct Config {
     pub records_causes: bool,
     /// The share of bodies that are run twice.
     pub checks_determinism: f64,
-    /// How far the clock by which results expire is ahead of the system's: for tests.
-    pub clock_ahead: Duration,
+    /// The clock, which tests put ahead.
+    pub clock: Clock,
 }
 
 impl Default for Config {
@@ -79,7 +80,7 @@ impl Default for Config {
             base_dir: None,
             records_causes: false,
             checks_determinism: 0.0,
-            clock_ahead: Duration::ZERO,
+            clock: Clock::new(),
         }
     }
 }
@@ -99,6 +100,7 @@ pub struct Engine {
     pub(crate) gate: Arc<Gate>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) chores: Chores,
+    pub(crate) clock: Clock,
     pub(crate) observers: Observers,
     /// How many updates have changed something.
     pub(crate) updates: AtomicU64,
@@ -148,6 +150,14 @@ pub struct Engine {
     persistence: Option<Box<Persistence>>,
 }
 
+/// Those that wait for a time look again.
+impl PassTime for Engine {
+    fn pass_time(&self, time: Duration) {
+        self.gate.pass_time(time);
+        self.wake_waiting();
+    }
+}
+
 static NEXT_ENGINE: AtomicU64 = AtomicU64::new(1);
 
 impl Engine {
@@ -164,7 +174,7 @@ impl Engine {
     pub fn with_storage(config: &Config, mut storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
         let observers = Observers::new(config);
         storage.write_behind.on_batch = Some(observers.on_batch());
-        let persistence = Persistence::open(storage, config.base_dir.clone())?;
+        let persistence = Persistence::open(storage, config.base_dir.clone(), config.clock.clone())?;
         let deadlines = persistence.leaves.deadlines();
         let engine = Self::with(config, observers, Some(Box::new(persistence)));
         for (key, at) in deadlines {
@@ -175,7 +185,10 @@ impl Engine {
 
     fn with(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {
         // Its parts are large, and are built on the stack.
-        on_enough_stack(|| Self::make(config, observers, persistence))
+        let engine = on_enough_stack(|| Self::make(config, observers, persistence));
+        let me: Weak<Self> = engine.me.clone();
+        config.clock.tell(me);
+        engine
     }
 
     fn make(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {
@@ -188,10 +201,11 @@ impl Engine {
             crew: Crew::new(config.threads),
             async_runs: AsyncRuns::default(),
             runners: Runners::default(),
-            expiries: Expiries::new(config.clock_ahead),
+            expiries: Expiries::new(config.clock.clone()),
             gate: Gate::new(config.patience),
             watch: Arc::default(),
-            chores: Chores::default(),
+            chores: Chores::new(config.clock.clone()),
+            clock: config.clock.clone(),
             observers,
             updates: AtomicU64::new(0),
             memory: Memory::new(config.memory_cap, config.collect_after),

@@ -375,6 +375,11 @@ impl Gate {
         self.end(state, Told { threads: true, wakers });
     }
 
+    /// So much time has passed at once. [`Gate::wake`] follows.
+    pub(crate) fn pass_time(&self, time: Duration) {
+        self.state.lock().drain.pass_time(time);
+    }
+
     /// Does what is due by the clock alone.
     pub(crate) fn tick(&self) {
         let mut state = self.state.lock();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::base::clock::{Clock, Moment};
 use crate::context::engine::Engine;
 
 /// Cancels the sessions that were opened with it, and the updates that wait with it. Cheap to clone; all clones are the same token.
@@ -24,7 +25,7 @@ pub struct CancelToken(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     cancelled: AtomicBool,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
     /// The token that cancels this one, too.
     parent: Option<CancelToken>,
     /// The engines with sessions that this token was given to.
@@ -42,7 +43,7 @@ impl CancelToken {
     /// to be let in, is woken at the deadline.
     #[must_use]
     pub fn with_deadline(deadline: Instant) -> Self {
-        Self(Arc::new(Inner { deadline: Some(deadline), ..Inner::default() }))
+        Self(Arc::new(Inner { deadline: Some(Moment::new(deadline)), ..Inner::default() }))
     }
 
     /// A token that also cancels after `timeout`, counted from now. See [`CancelToken::with_deadline`].
@@ -57,8 +58,11 @@ impl CancelToken {
     /// Makes a token that is cancelled when this one is, and at `deadline` at the latest.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
-        let earliest = self.deadline().map_or(deadline, |own| own.min(deadline));
-        Self(Arc::new(Inner { deadline: Some(earliest), parent: Some(self.clone()), ..Inner::default() }))
+        self.until_moment(Moment::new(deadline))
+    }
+
+    fn until_moment(&self, deadline: Moment) -> Self {
+        Self(Arc::new(Inner { deadline: Some(deadline), parent: Some(self.clone()), ..Inner::default() }))
     }
 
     /// Cancels: the sessions end with `Cancelled` at their next task boundary, those that wait for a task at once.
@@ -75,14 +79,16 @@ impl CancelToken {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Relaxed)
-            || self.0.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            || self.0.deadline.as_ref().is_some_and(Moment::has_come)
             || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// Returns when it cancels by itself, if it does.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline
+        let own = self.0.deadline.as_ref().map(Moment::at);
+        let above = self.0.parent.as_ref().and_then(Self::deadline);
+        own.into_iter().chain(above).min()
     }
 
     /// Has the waiting sessions of `engine` woken by [`CancelToken::cancel`].
@@ -95,6 +101,27 @@ impl CancelToken {
         if !engines.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(engine))) {
             engines.push(Arc::downgrade(engine));
         }
+    }
+}
+
+impl Engine {
+    /// Makes a token that cancels at `deadline` by the clock of this engine, or when `token` does.
+    #[must_use]
+    pub fn token_until(&self, token: Option<&CancelToken>, deadline: Instant) -> CancelToken {
+        let deadline = Moment::by(&self.clock, deadline);
+        match token {
+            Some(token) => token.until_moment(deadline),
+            None => CancelToken(Arc::new(Inner { deadline: Some(deadline), ..Inner::default() })),
+        }
+    }
+}
+
+impl Clock {
+    /// Makes a token that cancels after `timeout` by this clock. The sessions of a runtime that is built with the clock end then.
+    #[must_use]
+    pub fn token(&self, timeout: Duration) -> CancelToken {
+        let deadline = Instant::now().checked_add(timeout).map(|at| Moment::by(self, at));
+        CancelToken(Arc::new(Inner { deadline, ..Inner::default() }))
     }
 }
 

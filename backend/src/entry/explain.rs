@@ -20,9 +20,9 @@ const STEPS: usize = 1000;
 const THROUGH: usize = 64;
 
 impl Engine {
-    /// Lets time pass for results that expire.
+    /// Lets time pass.
     pub fn advance_clock(&self, time: std::time::Duration) {
-        self.expiries.advance(time);
+        self.clock.advance(time);
     }
 
     /// Explains the last run of a task, given a handle to it, in a session.

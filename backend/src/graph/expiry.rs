@@ -10,14 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use crate::base::clock::{Clock, nanos};
 use crate::graph::node::NodeRef;
 use larder_storage::Digest;
 
 /// When results expire. Each node stands here at most once.
 pub(crate) struct Expiries {
     start: Instant,
-    /// Nanoseconds that a test has let pass.
-    advanced: AtomicU64,
+    clock: Clock,
     /// The nanoseconds from `start` to the first expiry; the greatest number if there is none.
     first: AtomicU64,
     state: Mutex<State>,
@@ -39,29 +39,18 @@ pub(crate) struct Expired {
 }
 
 impl Expiries {
-    /// With a clock that is ahead of the system's.
-    pub(crate) fn new(ahead: Duration) -> Self {
-        Self {
-            start: Instant::now(),
-            advanced: AtomicU64::new(nanos(ahead)),
-            first: AtomicU64::new(u64::MAX),
-            state: Mutex::default(),
-        }
+    pub(crate) fn new(clock: Clock) -> Self {
+        let (start, first) = (Instant::now(), AtomicU64::new(u64::MAX));
+        Self { start, clock, first, state: Mutex::default() }
     }
 
     fn now(&self) -> u64 {
-        nanos(self.start.elapsed()).saturating_add(self.advanced.load(Relaxed))
+        nanos(self.start.elapsed()).saturating_add(nanos(self.clock.ahead()))
     }
 
     /// The time of day, for what is to be known in other processes.
     pub(crate) fn clock(&self) -> SystemTime {
-        let now = SystemTime::now();
-        now.checked_add(Duration::from_nanos(self.advanced.load(Relaxed))).unwrap_or(now)
-    }
-
-    /// Lets time pass.
-    pub(crate) fn advance(&self, time: Duration) {
-        self.advanced.fetch_add(nanos(time), Relaxed);
+        self.clock.system()
     }
 
     /// The result of `node`, which has just been computed, expires after `lifetime`; without one, not at all.
@@ -101,7 +90,7 @@ impl Expiries {
         if first == u64::MAX || self.now() < first {
             return None;
         }
-        self.start.checked_add(Duration::from_nanos(first.saturating_sub(self.advanced.load(Relaxed))))
+        self.start.checked_add(Duration::from_nanos(first.saturating_sub(nanos(self.clock.ahead()))))
     }
 
     /// Takes out what has expired.
@@ -148,8 +137,4 @@ impl State {
             self.by_time.remove(&(at, node.address()));
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -26,7 +26,7 @@ use self::shims::{
     run_leaf, run_stepped, same, weigh,
 };
 pub(crate) use self::shims::{put, resolved_key};
-pub use self::stored::{Leaf, Look, Observer, Seen, Stored};
+pub use self::stored::{Leaf, Look, Observer, Outside, Seen, Stored};
 pub(crate) use self::stored::{Put, RawLeaf, RawStored, RecallKey, Replaced};
 
 /// Where a task function stands in the source.

@@ -11,8 +11,8 @@ use larder_storage::{Digest, TaskKey};
 /// How deadlines are looked at of which only the store knows.
 pub const OBSERVER: Observer = Observer {
     kind: SourceKind::Deadline,
-    look: |_, name, last| match moment(name) {
-        Some(at) if *last != seen(true) && has_passed(at) => Look::Seen(seen(true)),
+    look: |from, name, last| match moment(name) {
+        Some(at) if *last != seen(true) && has_passed(at, from.ahead) => Look::Seen(seen(true)),
         Some(_) => Look::Same,
         None => Look::Seen(seen(true)),
     },
@@ -39,8 +39,9 @@ pub(crate) fn after(now: SystemTime, lifetime: Duration) -> u64 {
     millis(now).saturating_add(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX))
 }
 
-pub(crate) fn has_passed(at: u64) -> bool {
-    millis(SystemTime::now()) >= at
+/// Whether a moment has passed by a clock that is so far ahead of the system's.
+pub(crate) fn has_passed(at: u64, ahead: Duration) -> bool {
+    after(SystemTime::now(), ahead) >= at
 }
 
 /// The time from `now` to a moment.

@@ -8,7 +8,7 @@ use crate::graph::claim::Phase;
 use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of};
 use crate::graph::persisted::Persisted;
-use crate::graph::task_fn::{Look, RawLeaf, Replaced, Seen};
+use crate::graph::task_fn::{Look, Outside, RawLeaf, Replaced, Seen};
 use larder_storage::record::{SourceKind, read_dependents, source_key};
 use larder_storage::{Digest, Group, TaskKey};
 
@@ -423,7 +423,11 @@ impl Persistence {
         let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
             return Some(Seen::of(unknown()));
         };
-        match (observer.look)(self.base_dir.as_deref(), name, last) {
+        match (observer.look)(
+            Outside { base: self.base_dir.as_deref(), ahead: self.clock.ahead() },
+            name,
+            last,
+        ) {
             Look::Same => None,
             Look::Seen(seen) => Some(seen),
         }

@@ -11,6 +11,7 @@ use super::elsewhere::{Elsewhere, Remote};
 use super::identity::{Build, Functions, build_identity};
 use super::leaves::LeafState;
 use super::{Counts, Leaves, Persistence, deadline};
+use crate::base::clock::Clock;
 use crate::graph::epoch::Epoch;
 use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
@@ -97,7 +98,11 @@ impl Persistence {
     ///
     /// # Errors
     /// If the store cannot be used.
-    pub(crate) fn open(config: StorageConfig, base_dir: Option<Arc<Path>>) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        config: StorageConfig,
+        base_dir: Option<Arc<Path>>,
+        clock: Clock,
+    ) -> Result<Self, StorageError> {
         let code = match config.build {
             Some(build) => Build::Given(build),
             None => Build::OfProgram(build_identity().unwrap_or_else(|_| nobody_else())),
@@ -137,6 +142,7 @@ impl Persistence {
             generation,
             observers: config.observers.into_iter().chain([deadline::OBSERVER]).collect(),
             base_dir,
+            clock,
             distrust: AtomicBool::new(false),
             trusted: Mutex::default(),
             must_run: Mutex::default(),

@@ -6,7 +6,6 @@
 //! the world stands still.
 
 use std::any::Any;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,7 +21,7 @@ use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
 use crate::graph::invalidate::mark_dependents;
 use crate::graph::node::{NodeRef, replace_value};
-use crate::graph::task_fn::{Erased, LeafChange, RawTaskFn, TaskFn};
+use crate::graph::task_fn::{Erased, LeafChange, Outside, RawTaskFn, TaskFn};
 use crate::persist::{Moved, deadline};
 use larder_storage::Digest;
 
@@ -157,10 +156,15 @@ fn passed(node: NodeRef) -> Observed<bool> {
     Observed { node, value: true, differs, put: replace_value::<(u128, u64), bool> }
 }
 
-/// Returns where relative paths start in the session that is open on this thread, if not at the current directory.
-#[must_use]
-pub fn base_dir() -> Option<Arc<Path>> {
-    Local::current()?.engine().base_dir().cloned()
+/// Calls `look` with where and when the session that is open on this thread looks at sources.
+pub fn from_outside<R>(look: impl FnOnce(Outside<'_>) -> R) -> R {
+    match Local::current() {
+        Some(local) => {
+            let engine = local.engine();
+            look(Outside { base: engine.base_dir().map(AsRef::as_ref), ahead: engine.clock.ahead() })
+        }
+        None => look(Outside::default()),
+    }
 }
 
 /// The content of a source cannot be had any more as it was observed. A task that has read it, or reads it from here on, is not

@@ -6,18 +6,26 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use larder_backend::{Outside, from_outside};
 
 /// The base directory of a runtime, if it has one.
 #[derive(Clone, Copy)]
-pub(super) struct Base<'a>(pub(super) Option<&'a Path>);
+pub(super) struct Base<'a>(pub(super) Outside<'a>);
 
 /// Calls `look` with the base directory of the session that is open on this thread.
 pub(super) fn with_base<R>(look: impl FnOnce(Base<'_>) -> R) -> R {
-    let dir = larder_backend::base_dir();
-    look(Base(dir.as_deref()))
+    from_outside(|outside| look(Base(outside)))
 }
 
 impl<'a> Base<'a> {
+    /// The time, by which stamps are judged.
+    pub(super) fn now(self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_add(self.0.ahead).unwrap_or(now)
+    }
+
     /// Returns the place in the file system that a path means.
     pub(super) fn place<'p>(self, path: &'p Path) -> Cow<'p, Path> {
         match self.of(path) {
@@ -47,7 +55,7 @@ impl<'a> Base<'a> {
 
     /// The base, if the path starts there.
     fn of(self, path: &Path) -> Option<&'a Path> {
-        self.0.filter(|_| starts_at_base(path))
+        self.0.base.filter(|_| starts_at_base(path))
     }
 }
 

@@ -32,10 +32,10 @@ pub(super) struct Regular<'a> {
 
 impl<'a> Regular<'a> {
     /// Opens the file at `place`, which errors call `path`.
-    pub(super) fn open(path: &'a Path, place: &Path) -> Result<Self, SourceError> {
+    ///
+    /// `observed` is the time before that: a change that comes after the stamp must not look older.
+    pub(super) fn open(path: &'a Path, place: &Path, observed: SystemTime) -> Result<Self, SourceError> {
         let failed = |error| SourceError::io(path, error);
-        // Before the stamp: a change that comes after it must not look older.
-        let observed = SystemTime::now();
         check(path, &std::fs::metadata(place).map_err(failed)?)?;
         let file = open_without_waiting(place).map_err(failed)?;
         check(path, &file.metadata().map_err(failed)?)?;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod chores;
+mod clock;
 mod deadlines;
 mod fairness;
 mod nested;
@@ -37,6 +38,10 @@ fn until_waiting(rt: &Runtime, sessions: usize, updates: usize) {
 struct Flag(AtomicBool);
 
 impl Flag {
+    const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
     fn set(&self) {
         self.0.store(true, SeqCst);
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use larder::testing::{Clock, with_clock};
+
 use super::*;
 
 const ROUNDS: usize = 50;
@@ -74,15 +76,17 @@ fn a_restart_notices_files_and_directories_whose_times_are_put_back() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_table_of_the_kernel_is_read_again_though_its_stamp_stays() {
-    let runtime = Runtime::new();
+    let clock = Clock::new();
+    let runtime = with_clock(Runtime::builder(), &clock).build();
     let mut before = String::new();
     for _ in 0..4 {
         runtime.refresh().unwrap();
         let uptime = runtime.run(|| text(Path::new("/proc/uptime"))).unwrap();
         assert_ne!(uptime, before);
         before = uptime;
-        // At the end the stamp is older than any step of a clock.
-        std::thread::sleep(Duration::from_secs(1));
+        // At the end the stamp is older than any step of a clock. The table counts hundredths of a second.
+        clock.advance(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -158,4 +162,31 @@ fn other_text(path: &Path) -> Result<String, String> {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(|error| error.to_string())
+}
+
+/// A stamp proves something when it is old enough by the clock of the runtime, which is asked in this process and in the next.
+#[test]
+fn stamps_grow_old_by_the_clock() {
+    on_each_file_system(|dir| {
+        let (path, clock) = (dir.join("file"), Clock::new());
+        std::fs::write(&path, "text").unwrap();
+        let store = MemoryStorage::new();
+        let open = || {
+            let builder = with_clock(Runtime::builder(), &clock).storage(store.clone());
+            builder.code_identity("sources").build()
+        };
+        let ask = |runtime: &Runtime| runtime.run(|| text(&path)).unwrap();
+        let runtime = open();
+        assert_eq!(ask(&runtime), "text");
+        assert_eq!(runtime.refresh().unwrap().observed, 1, "it is too young");
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(runtime.refresh().unwrap().observed, 1, "what was seen of it was too young");
+        assert_eq!(runtime.refresh().unwrap().observed, 0);
+        drop(runtime);
+        let runtime = open();
+        assert_eq!(runtime.refresh().unwrap().observed, 0);
+        std::fs::write(&path, "another text").unwrap();
+        assert_eq!(runtime.refresh().unwrap().observed, 1);
+        assert_eq!(ask(&runtime), "another text");
+    });
 }

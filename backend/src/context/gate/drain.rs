@@ -29,6 +29,13 @@ impl Drain {
         Self { patience, began: None, rests_until: None, in_vain: 0 }
     }
 
+    /// So much time has passed at once.
+    pub(super) fn pass_time(&mut self, time: Duration) {
+        for moment in [&mut self.began, &mut self.rests_until].into_iter().flatten() {
+            *moment = moment.checked_sub(time).unwrap_or(*moment);
+        }
+    }
+
     /// Whether new sessions wait.
     pub(super) fn is_on(&self) -> bool {
         self.began.is_some()

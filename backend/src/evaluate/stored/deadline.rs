@@ -32,10 +32,10 @@ struct Deadline;
 const DEADLINE: &TaskFn<Name, bool> = &TaskFn::new(
     type_id::<Deadline>(),
     Site { name: "deadline", path: "larder::deadline", file: file!(), line: line!() },
-    |(_, at): &Name| deadline::has_passed(*at),
+    |(_, at): &Name| has_passed(*at),
 )
 .cutoff(Some(|left, right| left == right))
-.source(|(_, at), passed| *passed || !deadline::has_passed(*at))
+.source(|(_, at), passed| *passed || !has_passed(*at))
 .stored_leaf::<Deadline>();
 
 impl Leaf for Deadline {
@@ -91,4 +91,10 @@ impl Persistence {
             expiries.set(node, at.map(|at| deadline::left(at, expiries.clock())));
         }
     }
+}
+
+/// Whether a moment has passed by the clock of the session that is open on this thread.
+fn has_passed(at: u64) -> bool {
+    let ahead = Local::current().map_or(Duration::ZERO, |local| local.engine().clock.ahead());
+    deadline::has_passed(at, ahead)
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::call::args::{ArgsSlot, Key};
 use crate::graph::node::{NodeRef, replace_value};
@@ -31,13 +32,22 @@ pub enum Look {
     Seen(Seen),
 }
 
+/// Where and when a source is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outside<'a> {
+    /// Where a relative path starts, if not at the current directory.
+    pub base: Option<&'a Path>,
+    /// How far the clock is ahead of the system's.
+    pub ahead: Duration,
+}
+
 /// How a source of a kind is looked at by code that knows nothing but its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Observer {
     /// The kind.
     pub kind: SourceKind,
-    /// Looks at the source of a name, which was last seen so. A relative path starts at `base`, if there is one.
-    pub look: fn(base: Option<&Path>, name: &[u8], last: &Seen) -> Look,
+    /// Looks at the source of a name, which was last seen so.
+    pub look: fn(from: Outside<'_>, name: &[u8], last: &Seen) -> Look,
 }
 
 /// How a task function that is a source appears to a store.
