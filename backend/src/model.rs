@@ -1,4 +1,4 @@
-//! The protocols of `claim`, `gate`, `waits`, `held`, `lanes`, async runs and lookups, explored by shuttle: many schedules of a few threads, a
+//! The protocols of `claim`, `gate`, `waits`, `held`, `lanes`, async runs, lookups and sweeps, explored by shuttle: many schedules of a few threads, a
 //! deadlock being a failure. Run by `ci/model.sh`; `LARDER_SCHEDULES=n` explores more of them.
 
 mod claims;
@@ -9,6 +9,7 @@ mod held;
 mod lanes;
 mod lookup;
 mod stall;
+mod sweep;
 mod waits;
 
 use std::sync::Arc;
@@ -26,10 +27,24 @@ use crate::graph::task_fn::{Site, TaskFn, type_id};
 
 /// Runs `model` under random schedules, and under ones that change threads rarely but at the worst times.
 fn explore(model: impl Fn() + Send + Sync + Clone + 'static) {
-    let schedules =
-        std::env::var("LARDER_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(3000);
-    shuttle::check_random(model.clone(), schedules);
-    shuttle::check_pct(model, schedules, 3);
+    shuttle::check_random(model.clone(), schedules());
+    shuttle::check_pct(model, schedules(), 3);
+}
+
+fn schedules() -> usize {
+    std::env::var("LARDER_SCHEDULES").ok().and_then(|number| number.parse().ok()).unwrap_or(3000)
+}
+
+/// Explores as [`explore`] does what calls deeper than the stacks allow that threads have by default.
+fn explore_deep(model: impl Fn() + Send + Sync + Clone + 'static) {
+    let schedules = schedules();
+    let config = || {
+        let mut config = shuttle::Config::new();
+        config.stack_size = 1 << 20;
+        config
+    };
+    shuttle::Runner::new(shuttle::scheduler::RandomScheduler::new(schedules), config()).run(model.clone());
+    shuttle::Runner::new(shuttle::scheduler::PctScheduler::new(3, schedules), config()).run(model);
 }
 
 /// Runs `work` on so many threads.

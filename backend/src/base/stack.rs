@@ -16,7 +16,8 @@ const SEGMENT: usize = 4 * 1024 * 1024;
 /// Runs `run` with as much stack as code of the user's may rely on.
 #[inline]
 pub(crate) fn on_enough_stack<R>(run: impl FnOnce() -> R) -> R {
-    if cfg!(miri) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
+    // The threads of a model have stacks of their own, of which stacker does not know.
+    if cfg!(any(miri, larder_model)) || stacker::remaining_stack().is_some_and(|left| left >= RED_ZONE) {
         run()
     } else {
         on_new_segment(run)

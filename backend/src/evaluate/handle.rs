@@ -29,7 +29,7 @@ use larder_storage::Digest;
 /// in the same runtime. A handle can be an argument of other task functions; the callee, not the caller, then depends
 /// on its value. A handle keeps its task: one that was forgotten goes with its last handle.
 pub struct Task<T> {
-    cell: Held,
+    pub(crate) cell: Held,
     output: PhantomData<fn() -> T>,
 }
 

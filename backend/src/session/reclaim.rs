@@ -73,6 +73,12 @@ impl Garbage {
         self.is_unfinished |= other.is_unfinished;
     }
 
+    /// Takes the nodes that are to be freed.
+    #[cfg(all(test, larder_model))]
+    pub(crate) fn take_nodes(&mut self) -> Vec<NodeRef> {
+        std::mem::take(&mut self.nodes)
+    }
+
     /// Whether another slice has something to do at once.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.is_unfinished
