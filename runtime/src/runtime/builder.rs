@@ -57,7 +57,9 @@ impl Builder {
     /// When more is used, and no session is open, there goes, until there is room:
     /// 1. tasks that no other task reads, that no [`Task`](crate::Task) holds, and that were not asked for lately; and in turn what only they
     ///    have read;
-    /// 2. if that is not enough, outputs that hang on something and were not used lately, the heaviest first. The task stays.
+    /// 2. if that is not enough, outputs that hang on something and were not used lately, the heaviest first. The task stays;
+    /// 3. with a store, what memory knows of the reads of stored tasks that were not used lately, and then what only they have read: so a graph
+    ///    can be larger than memory, even if its root is held. Such a task is verified by its record, which takes a look into the store for each read.
     ///
     /// A call that is made again computes its output again, or has it from the store if there is one. No value ever changes by that, and readers stay
     /// current. One thing is lost: a task that is *not* stored, whose output has gone, and whose inputs have changed since, counts as

@@ -3,6 +3,7 @@
 mod cap;
 mod collect;
 mod forgetting;
+mod larger;
 mod lifetimes;
 mod lru;
 mod over_a_store;

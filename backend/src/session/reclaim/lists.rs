@@ -17,6 +17,7 @@ use super::{Garbage, LOOKS, NODES};
 use crate::context::engine::Engine;
 use crate::evaluate::cycle;
 use crate::graph::claim::Phase;
+use crate::graph::edges::Deps;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::footprint;
 use crate::graph::node::NodeRef;
@@ -327,12 +328,29 @@ impl Lists {
         // SAFETY: the gate is held exclusively. With its reads gone, the node's reverse edges are dead everywhere.
         let reads = std::mem::take(unsafe { &mut *node.deps.get() });
         if !node.has(Leaving::NAMELESS) {
-            self.sweep.take_bytes(reads.as_slice().len() * footprint::EDGE + footprint::unweigh(node));
+            self.sweep.take_bytes(footprint::unweigh(node));
             self.sweep.retire(node);
         }
+        self.lose_reads(engine, &reads);
+        if node.task_fn.may_expire() {
+            engine.expiries.forget(&[node]);
+        }
+        self.has_sources |= node.flag(Flags::SOURCE);
+        self.has_new |= node.keeping().contains(Keeping::ON_PROBATION);
+        if node.task_fn.ops.value_needs_drop {
+            // SAFETY: the gate is held exclusively.
+            garbage.values.extend(unsafe { node.take_value() });
+        }
+        self.limbo.push(node);
+        self.has_departures = true;
+    }
+
+    /// A node has lost these reads: its reverse edges at them are dead.
+    pub(super) fn lose_reads(&mut self, engine: &Engine, reads: &Deps) {
+        self.sweep.take_bytes(reads.as_slice().len() * footprint::EDGE);
         for read in reads.as_slice() {
             let read = read.node();
-            // SAFETY: as above.
+            // SAFETY: the gate is held exclusively.
             let edges = unsafe { read.dependents_exclusively() }.as_slice().len();
             let dead = read.dead.load(Relaxed).saturating_add(1);
             read.dead.store(dead, Relaxed);
@@ -352,17 +370,6 @@ impl Lists {
                 forsaken.push(read);
             }
         }
-        if node.task_fn.may_expire() {
-            engine.expiries.forget(&[node]);
-        }
-        self.has_sources |= node.flag(Flags::SOURCE);
-        self.has_new |= node.keeping().contains(Keeping::ON_PROBATION);
-        if node.task_fn.ops.value_needs_drop {
-            // SAFETY: the gate is held exclusively.
-            garbage.values.extend(unsafe { node.take_value() });
-        }
-        self.limbo.push(node);
-        self.has_departures = true;
     }
 }
 

@@ -7,6 +7,7 @@
 //!   nothing reads or holds it          it goes, and so does, in turn, what it alone has read and was not used
 //!   it is read                         stays; if a whole round has found nothing else to do, its output goes, the heaviest of a slice
 //!                                      first. One that is stored comes back by its fingerprint, another one by its body
+//!   it is stored                       if a further round has found nothing else to do, its reads go (`sweep/reads.rs`)
 //! ```
 //! So what is asked for once goes before what is asked for again: a scan of many keys does not push out what is in use. (This is S3-FIFO with
 //! the table as its main queue; `docs/decisions` has the figures.) An output whose readers were used lately counts as used: predicted reads
@@ -20,6 +21,8 @@
 //! new tasks go until 7.5 MiB are left, but for those of the 500 keys among them.
 //!
 //! A *collection* is one round that takes what was not asked for since the last one, however much room there is.
+
+mod reads;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -66,6 +69,8 @@ struct Round {
     takes_new: bool,
     /// Whether outputs go that are read.
     takes_outputs: bool,
+    /// Whether reads go that the store knows.
+    takes_reads: bool,
     /// Whether this round has found something to do so far.
     has_done: bool,
     /// Some would go if what is known of them were committed.
@@ -234,6 +239,7 @@ impl Lists {
             target,
             takes_new: false,
             takes_outputs: false,
+            takes_reads: false,
             has_done: false,
             awaits_commit: false,
             rounds: 0,
@@ -262,7 +268,8 @@ impl Lists {
         let goes_on = round.due != Due::Collection
             && (has_done
                 || !std::mem::replace(&mut round.takes_new, true)
-                || !std::mem::replace(&mut round.takes_outputs, true));
+                || !std::mem::replace(&mut round.takes_outputs, true)
+                || engine.persistence().is_some() && !std::mem::replace(&mut round.takes_reads, true));
         if !goes_on {
             self.end_sweep(engine);
         }
@@ -306,9 +313,7 @@ impl Lists {
             return false;
         }
         if !has_committed(engine, node) {
-            if let Some(round) = &mut self.sweep.round {
-                round.awaits_commit = true;
-            }
+            self.sweep.note_pending();
             return false;
         }
         if is_read(node) {
@@ -345,13 +350,16 @@ impl Lists {
             Due::Collection if is_asked_for(node) => return,
             Due::Cap | Due::Call | Due::Collection => {}
         }
-        let takes_outputs = round.takes_outputs;
+        let (takes_outputs, takes_reads) = (round.takes_outputs, round.takes_reads);
         if self.free_unread(engine, node, garbage)
             && takes_outputs
             && footprint::weight(node) > 0
             && !is_read_lately(node)
         {
             heavy.push((footprint::weight(node), node));
+        }
+        if takes_reads {
+            self.take_reads(engine, node);
         }
     }
 
