@@ -1,7 +1,7 @@
 //! A sweep: slices that free what nothing reads or holds, against sessions that open, find, claim and close, handles that are dropped at any time,
 //! and thread caches of an earlier generation. Chores, lists, gate, table, claims, handles and thread caches are the real ones.
 //!
-//! The task of key 1 reads that of key 0. A cap of nothing lets both go whenever no session is open and no handle is left. What slices
+//! The task of key 1 reads that of key 0. A cap of nothing lets both go whenever no session is open and no handle is left. Nodes that slices
 //! free is kept, so that no address comes twice, and looked at whenever a session has a node in its hands.
 
 use std::collections::HashSet;
@@ -167,7 +167,7 @@ impl Swept {
         node.end_claim(Phase::Fresh, &self.engine.lot);
     }
 
-    /// What a session has found stays as it is until it closes.
+    /// A node that a session has found stays as it is until it closes.
     fn check(&self, node: NodeRef, key: u32) {
         assert!(!self.freed.lock().contains(&node), "a node was freed under a session");
         assert!(node.state.is_fresh(), "an output has gone under a session");

@@ -2,7 +2,7 @@
 //!
 //! A task that is held keeps what it has read, and that what it has read in turn: a handle to the root of a large graph would hold all of it.
 //! If nothing else helps, the reads of tasks that were not used lately go, as if they had come out of the store in this process: they are
-//! RESTORED from then on, found by a walk of the store when something changes, and verified by their records. What they alone have read
+//! RESTORED from then on, found by a walk of the store when something changes, and verified by their records. The tasks that they alone have read
 //! can go then.
 //!
 //! For example, a handle to a task that has read 100,000 others, each of which has read an input. With the reads of the first one, its
@@ -55,7 +55,7 @@ impl Sweep {
 
 /// Whether the store knows the reads of a node, which memory has, by the record of its current value.
 fn knows_reads(persistence: &Persistence, node: NodeRef) -> bool {
-    // What is left over from other ways: members of components come from there, parts have to find their source in memory, and a node whose
+    // Others have other ways: members of components come from there, parts have to find their source in memory, and a node whose
     // staleness began elsewhere (a wave) may be fresh above reads that are not.
     let is_plain = node.task_fn.part.is_none()
         && !node.has(Leaving::LIMBO | Leaving::MEMBER | Leaving::UNREACHABLE)
