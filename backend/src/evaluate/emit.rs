@@ -20,7 +20,8 @@ use larder_storage::Digest;
 
 /// Emits a value from the task that runs now. Outside of a task (directly in a session) it goes nowhere.
 ///
-/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect).
+/// A hit replays what the task emitted when it ran; see [`collect`](crate::collect). Values of a type without serde stay in memory, and
+/// are for transient tasks: see [`Emitted`].
 ///
 /// # Panics
 /// Outside of a session.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
+use crate::base::stack::on_enough_stack;
 use crate::call::exact::same_by_sign;
 use crate::call::storable::Persist;
 use crate::graph::reason::Reason;
@@ -16,16 +17,62 @@ use larder_storage::Digest;
 use larder_storage::codec;
 
 /// A type whose values tasks may emit.
+///
+/// A type is one if it is `Clone + PartialEq + Send + Sync + 'static` and can be stored, by serde's `Serialize` and `Deserialize`. A type
+/// without serde becomes one by an empty implementation, and its values stay in memory:
+///
+/// ```text
+/// impl larder::Emitted for Problem {}
+/// ```
+///
+/// They are compared, collected and replayed as others are, in this process. A run that emits one is not stored, and neither is a run
+/// that reads it ([`Reason::NotEncoded`], [`Reason::ReadsUnstored`]). So emit them from transient tasks: a function without
+/// `transient` would run in each process anew.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be emitted by a task",
     label = "not `Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static`",
     note = "derive `Clone`, `PartialEq`, `serde::Serialize` and `serde::Deserialize`: emitted values are compared after a \
-            re-run, and replayed on a hit, also in a later process"
+            re-run, and replayed on a hit, also in a later process",
+    note = "or, without serde, let the values stay in memory: `impl larder::Emitted for {Self} {{}}`, and emit them from transient tasks"
 )]
-pub trait Emitted: Clone + PartialEq + Persist + Send + Sync + 'static {}
+pub trait Emitted: Clone + PartialEq + Send + Sync + 'static {
+    /// Appends the encoded value, if values of the type can be stored, and looks whether the encoding comes back equal.
+    #[doc(hidden)]
+    fn __larder_encode(&self, _out: &mut Vec<u8>) -> Result<(), Reason> {
+        Err(Reason::NotEncoded)
+    }
+
+    /// Whether two values are the same, also where `==` is coarser than that.
+    #[doc(hidden)]
+    fn __larder_same(&self, other: &Self) -> bool {
+        on_enough_stack(|| self == other)
+    }
+
+    /// Decodes a value out of a store. Returns `None` if it is none of this type.
+    #[doc(hidden)]
+    fn __larder_decode(_bytes: &[u8]) -> Option<Self> {
+        None
+    }
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone + PartialEq + Persist + Send + Sync + 'static> Emitted for T {}
+impl<T: Clone + PartialEq + Persist + Send + Sync + 'static> Emitted for T {
+    fn __larder_encode(&self, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let start = out.len();
+        codec::encode_into(self, out)?;
+        // Few values are emitted, and one that is lost would be lost silently.
+        codec::check_return("", self, &out[start..], |one, other| one == other)
+            .map_err(|_| Reason::NoRoundTrip)
+    }
+
+    fn __larder_same(&self, other: &Self) -> bool {
+        same_by_sign(self, other)
+    }
+
+    fn __larder_decode(bytes: &[u8]) -> Option<Self> {
+        codec::decode(bytes).ok()
+    }
+}
 
 /// An emitted value of some type.
 pub(crate) type EmittedValue = Arc<dyn AnyEmitted>;
@@ -48,7 +95,7 @@ pub(crate) fn value_of<D: Emitted>(emitted: &dyn AnyEmitted) -> Option<D> {
 
 impl<T: Emitted> AnyEmitted for T {
     fn equals(&self, other: &dyn AnyEmitted) -> bool {
-        value_of::<T>(other).is_some_and(|other| same_by_sign(self, &other))
+        value_of::<T>(other).is_some_and(|other| self.__larder_same(&other))
     }
     fn encode(&self, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
         encode(self, channels, out)
@@ -94,7 +141,7 @@ fn half_of<D: 'static>() -> u64 {
 impl StoredEmitted {
     /// The value, if it is of this type.
     pub(crate) fn decode<D: Emitted>(&self) -> Option<D> {
-        (self.channel == self.channels.of::<D>()).then(|| codec::decode(&self.bytes).ok()).flatten()
+        (self.channel == self.channels.of::<D>()).then(|| D::__larder_decode(&self.bytes)).flatten()
     }
 }
 
@@ -114,10 +161,6 @@ impl AnyEmitted for StoredEmitted {
 
 /// Appends an emitted value; returns its channel.
 pub(crate) fn encode<D: Emitted>(value: &D, channels: Channels, out: &mut Vec<u8>) -> Result<Digest, Reason> {
-    let start = out.len();
-    codec::encode_into(value, out)?;
-    // Few values are emitted, and one that is lost would be lost silently.
-    codec::check_return("", value, &out[start..], |one, other| one == other)
-        .map_err(|_| Reason::NoRoundTrip)?;
+    value.__larder_encode(out)?;
     Ok(channels.of::<D>())
 }
