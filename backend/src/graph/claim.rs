@@ -12,7 +12,7 @@
 //! * A claim is a compare-exchange to RUNNING: at most one thread of control holds it, and it alone touches the value.
 //! * `publish` stores with Release; `is_fresh` loads with Acquire and pairs with it: a thread that sees FRESH sees the value.
 //! * A thread that finds RUNNING sets `WAITERS` while it holds its bucket of the [`Lot`], and sleeps there. The publisher
-//!   swaps the state first; if the old state had the bit it takes the bucket and wakes everybody. The bit is
+//!   swaps the state first; if the old state had the bit it takes the bucket and wakes all waiters. The bit is
 //!   set under the bucket, so the publisher cannot come between the bit and the sleep: no wake-up is lost.
 //! * Waiting blocks on that node alone: a waiting thread runs nothing.
 //!

@@ -129,7 +129,7 @@ pub struct TaskId {
     text: Arc<str>,
 }
 
-/// What a name is of.
+/// Stands for the thing that a name is of.
 #[derive(Clone, Copy)]
 enum Of {
     TaskFn(&'static RawTaskFn),

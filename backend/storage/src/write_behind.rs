@@ -29,135 +29,20 @@
 
 mod commit;
 mod group;
+mod options;
 mod retry;
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 
-use self::commit::Committer;
 pub use self::group::Group;
-use super::{Guarded, Operation, Signal, StorageError, StoreCap};
-
-/// How a [`WriteBehind`] gathers and gives up.
-#[derive(Clone, Debug)]
-pub struct WriteBehindOptions {
-    /// A batch starts when so many bytes are waiting. 32 MiB: few big commits cost a store like redb far less, in time and in space, than
-    /// many small ones; what waits takes about thrice as much memory, until it is committed. A million small tasks are stored
-    /// in 5 batches. With 16 MiB it takes a third longer, with 64 MiB a third more memory.
-    pub batch_bytes: usize,
-    /// A batch starts when something has waited for so long: what a crash costs. 1 s.
-    pub batch_delay: Duration,
-    /// Threads wait for the batch under way when two more are waiting; see [`WriteBehind::keep_pace`]. So long at most: 2 s.
-    pub patience: Duration,
-    /// Groups are refused when so many bytes are waiting. 256 MiB.
-    pub queue_bytes: usize,
-    /// Is told of each batch that was committed, by the writer's thread. None.
-    pub on_batch: Option<OnBatch>,
-    /// A cap that acts while the writer runs. None.
-    pub cap: Option<Arc<StoreCap>>,
-    /// The traces kept of one task. 8.
-    pub max_traces: usize,
-    /// How often a batch is tried in quick succession; at least once. 4, within about a second.
-    pub attempts: u32,
-    /// The pause after that, before the batch is tried once more; each further pause is twice as long, up to 64 times this. 1 s.
-    pub pause: Duration,
-}
-
-impl Default for WriteBehindOptions {
-    fn default() -> Self {
-        Self {
-            batch_bytes: 32 << 20,
-            batch_delay: Duration::from_secs(1),
-            patience: Duration::from_secs(2),
-            queue_bytes: 256 << 20,
-            on_batch: None,
-            cap: None,
-            max_traces: 8,
-            attempts: 4,
-            pause: Duration::from_secs(1),
-        }
-    }
-}
-
-/// A batch that was committed.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct BatchDone {
-    /// Records written or deleted.
-    pub writes: u64,
-    /// Bytes of keys and records in it.
-    pub bytes: u64,
-    /// When it was begun.
-    pub start: Instant,
-}
-
-/// Is told of committed batches. It must not panic.
-#[derive(Clone)]
-pub struct OnBatch(pub Arc<dyn Fn(&BatchDone) + Send + Sync>);
-
-impl fmt::Debug for OnBatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnBatch").finish_non_exhaustive()
-    }
-}
-
-/// The outcome of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "what read a refused task must not be stored either"]
-pub enum Delivery {
-    /// It will be committed. The ticket grows with each group; see [`WriteBehind::committed`].
-    Accepted {
-        /// The group's place in the order of handing over.
-        ticket: u64,
-    },
-    /// Too much is waiting, or the writer has given up. The group is unchanged.
-    Refused,
-}
-
-/// The progress of the writer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriteBehindStats {
-    /// Groups accepted.
-    pub accepted: u64,
-    /// Groups refused.
-    pub refused: u64,
-    /// Batches committed.
-    pub batches: u64,
-    /// Records written or deleted by them.
-    pub writes: u64,
-    /// Bytes of keys and records in them.
-    pub bytes: u64,
-    /// Runs that have come to another output than the one that was stored for the same reads, and have replaced it: their bodies are impure.
-    pub contradictions: u64,
-    /// Attempts that failed.
-    pub errors: u64,
-    /// Whether the writer has given up: nothing more is stored by this process.
-    pub gave_up: bool,
-    /// Since when nothing could be stored: the first attempt that failed, of those without a success in between.
-    pub failing_since: Option<SystemTime>,
-}
-
-/// Not everything is durable, because of this error. Unless the writer has given up, it goes on trying.
-#[derive(Clone, Debug)]
-pub struct FlushError {
-    source: Arc<StorageError>,
-}
-
-impl fmt::Display for FlushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("results could not be stored and stay in memory for now")
-    }
-}
-
-impl std::error::Error for FlushError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.source)
-    }
-}
+pub use self::options::{BatchDone, Delivery, FlushError, OnBatch, WriteBehindOptions, WriteBehindStats};
+use super::{Guarded, Operation, Signal, StorageError};
 
 /// Hands finished work to a store behind the back of computations. Dropping it commits what is waiting.
 pub struct WriteBehind {
@@ -306,7 +191,7 @@ impl WriteBehind {
     /// Returns once everything that was accepted before is durable, or one more attempt to make it so has failed.
     pub fn flush(&self) -> Result<(), FlushError> {
         if self.is_lost() {
-            return Err(FlushError { source: Self::lost() });
+            return Err(FlushError::of(Self::lost()));
         }
         let mut queue = self.shared.queue.lock();
         let wanted = queue.accepted;
@@ -317,20 +202,20 @@ impl WriteBehind {
         while queue.committed < wanted {
             match &queue.trouble {
                 Some(trouble) if trouble.is_final || trouble.answered >= this => {
-                    return Err(FlushError { source: trouble.error.clone() });
+                    return Err(FlushError::of(trouble.error.clone()));
                 }
                 _ => self.shared.done.wait(&mut queue),
             }
         }
         match &queue.trouble {
             Some(trouble) if trouble.is_final && queue.stats.refused > 0 => {
-                return Err(FlushError { source: trouble.error.clone() });
+                return Err(FlushError::of(trouble.error.clone()));
             }
             _ => {}
         }
         drop(queue);
         let confirmed = self.shared.store.storage().confirm();
-        confirmed.map_err(|error| FlushError { source: Arc::new(error) })
+        confirmed.map_err(|error| FlushError::of(Arc::new(error)))
     }
 
     /// The ticket of the last group that is durable. Later groups are not yet to be found in the store.
@@ -390,92 +275,6 @@ impl Drop for WriteBehind {
     }
 }
 
-impl Shared {
-    /// The writer's thread.
-    fn run(&self) {
-        let _gave_up = GiveUpOnPanic(self);
-        let mut committer = Committer::new(self.options.max_traces);
-        while let Some((groups, ticket)) = self.next_batch() {
-            let start = Instant::now();
-            if !self.commit(&mut committer, groups) {
-                return;
-            }
-            if let Some(OnBatch(tell)) = &self.options.on_batch {
-                tell(&BatchDone { writes: committer.writes(), bytes: committer.bytes(), start });
-            }
-            let mut queue = self.queue.lock();
-            queue.committed = ticket;
-            queue.under_way = None;
-            queue.trouble = None;
-            queue.stats.batches += 1;
-            queue.stats.writes += committer.writes();
-            let bytes = committer.bytes();
-            queue.stats.bytes += bytes;
-            committer.relax();
-            self.done.notify_all();
-            drop(queue);
-            self.sweep(&mut committer);
-            self.look_at_cap(bytes);
-        }
-    }
-
-    /// After a batch of so many bytes: if the store takes more than it may, sees what has to go.
-    fn look_at_cap(&self, bytes: u64) {
-        let Some(cap) = self.options.cap.as_ref().filter(|cap| cap.wrote(bytes)) else { return };
-        if self.queue.lock().closing {
-            // The store is brought under its cap when it is closed.
-            return;
-        }
-        let _alone = self.committing.lock();
-        // After an error it is as it was; the next batch tells whether the store works.
-        let _ = cap.look(&self.store);
-    }
-
-    /// Sweeps the lists of dependents that have become shorter, in slices, until the next batch waits. A writer that closes does
-    /// not go on for ever: what it leaves costs its bytes only.
-    fn sweep(&self, committer: &mut Committer) {
-        const SLICES_AT_THE_END: usize = 256;
-        let mut slices = 0;
-        while committer.has_sweeping() {
-            let swept = {
-                let _alone = self.committing.lock();
-                committer.sweep(&self.store)
-            };
-            slices += 1;
-            let queue = self.queue.lock();
-            if swept.is_err() || queue.since.is_some() || queue.closing && slices >= SLICES_AT_THE_END {
-                // After an error, what was taken up is left as it is; the next batch tells whether the store works.
-                return;
-            }
-        }
-    }
-
-    /// Waits until a batch is due and takes all that is waiting; `None` when closing, with nothing left.
-    fn next_batch(&self) -> Option<(Vec<Group>, u64)> {
-        let mut queue = self.queue.lock();
-        loop {
-            let Some(since) = queue.since else {
-                if queue.closing {
-                    return None;
-                }
-                self.due.wait(&mut queue);
-                continue;
-            };
-            let deadline = since + self.options.batch_delay;
-            let asked = queue.closing || queue.wanted > queue.committed;
-            if asked || queue.bytes >= self.options.batch_bytes || Instant::now() >= deadline {
-                let mut groups = std::mem::take(&mut queue.full);
-                groups.push(std::mem::take(&mut queue.open));
-                queue.bytes = 0;
-                queue.since = None;
-                queue.under_way = Some(Instant::now());
-                return Some((groups, queue.accepted));
-            }
-            self.due.wait_until(&mut queue, deadline);
-        }
-    }
-}
-
 impl Queue {
     fn gave_up(&self) -> bool {
         self.trouble.as_ref().is_some_and(|trouble| trouble.is_final)
@@ -490,19 +289,6 @@ impl Queue {
         self.bytes = 0;
         self.since = None;
         self.under_way = None;
-    }
-}
-
-/// Wakes the threads that wait for a writer that died.
-struct GiveUpOnPanic<'a>(&'a Shared);
-
-impl Drop for GiveUpOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = StorageError::failed(Operation::Commit, "the writer's thread panicked");
-            self.0.queue.lock().give_up(Arc::new(error));
-            self.0.done.notify_all();
-        }
     }
 }
 

@@ -12,6 +12,8 @@
 //!
 //! A subtree is an `InputMap`, too: that is what the tasks over the map have as their argument ([`Part`]).
 
+mod bucket;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 use larder_backend::{Engine, Input, InputValue, Update};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(super) use self::bucket::Bucket;
+use self::bucket::{Row, insert, position};
 use super::kinds::{Gets, Keeps, Kind, MapKey, Stored};
 use super::parts::Part;
 use super::place::{DIGITS, WAYS, digit};
@@ -80,22 +84,6 @@ const MOST: usize = 48;
 pub struct InputMap<K, V, D = Stored> {
     root: Input<Bucket<K, V, D>>,
     kind: PhantomData<fn() -> D>,
-}
-
-/// The value of a node.
-pub enum Bucket<K, V, D> {
-    /// A list, in the order of hashes.
-    Rows(Arc<Vec<Row<K, V>>>),
-    /// Eight parts, by the next digit of the hash.
-    Inner(Arc<[InputMap<K, V, D>]>),
-}
-
-/// An entry, with the hash of its key.
-#[derive(Clone, PartialEq)]
-pub struct Row<K, V> {
-    hash: u64,
-    key: K,
-    value: V,
 }
 
 impl<K, V, D> InputMap<K, V, D>
@@ -343,58 +331,6 @@ impl<K, V, D> InputMap<K, V, D> {
     }
 }
 
-impl<K: Clone, V: Clone, D> Bucket<K, V, D> {
-    fn empty() -> Self {
-        Self::Rows(Arc::default())
-    }
-
-    /// The part below, for an entry of this hash.
-    fn part_of(&self, hash: u64, depth: usize) -> Option<InputMap<K, V, D>> {
-        match self {
-            Self::Rows(_) => None,
-            Self::Inner(parts) => Some(parts[digit(hash, depth as u32)].clone()),
-        }
-    }
-
-    fn rows(&self) -> &[Row<K, V>] {
-        match self {
-            Self::Rows(rows) => rows,
-            Self::Inner(_) => unreachable!("rows are looked for in lists"),
-        }
-    }
-
-    fn rows_mut(&mut self) -> &mut Vec<Row<K, V>> {
-        match self {
-            Self::Rows(rows) => Arc::make_mut(rows),
-            Self::Inner(_) => unreachable!("rows are looked for in lists"),
-        }
-    }
-}
-
-/// Where the row of a key is, or would be.
-fn position<K: Eq, V>(rows: &[Row<K, V>], hash: u64, key: &K) -> Result<usize, usize> {
-    let first = rows.partition_point(|row| row.hash < hash);
-    let equal = rows[first..].iter().take_while(|row| row.hash == hash);
-    let mut after = first;
-    for row in equal {
-        if row.key == *key {
-            return Ok(after);
-        }
-        after += 1;
-    }
-    Err(after)
-}
-
-fn insert<K: Eq, V>(rows: &mut Vec<Row<K, V>>, row: Row<K, V>) -> Option<V> {
-    match position(rows, row.hash, &row.key) {
-        Ok(at) => Some(std::mem::replace(&mut rows[at].value, row.value)),
-        Err(at) => {
-            rows.insert(at, row);
-            None
-        }
-    }
-}
-
 impl<K, V, D> Part for InputMap<K, V, D>
 where
     K: MapKey,
@@ -429,36 +365,6 @@ where
                 }
             }
             depth += 1;
-        }
-    }
-}
-
-impl<K, V, D> Clone for Bucket<K, V, D> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Rows(rows) => Self::Rows(rows.clone()),
-            Self::Inner(parts) => Self::Inner(parts.clone()),
-        }
-    }
-}
-impl<K: PartialEq, V: PartialEq, D> PartialEq for Bucket<K, V, D> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Rows(one), Self::Rows(other)) => Arc::ptr_eq(one, other) || one == other,
-            (Self::Inner(one), Self::Inner(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-/// Rows by key and value, parts by name: that is all that readers see.
-impl<K: Serialize, V: Serialize, D> Serialize for Bucket<K, V, D> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Rows(rows) => {
-                let rows: Vec<(&K, &V)> = rows.iter().map(|row| (&row.key, &row.value)).collect();
-                serializer.serialize_newtype_variant("Bucket", 0, "Rows", &rows)
-            }
-            Self::Inner(parts) => serializer.serialize_newtype_variant("Bucket", 1, "Inner", &**parts),
         }
     }
 }
