@@ -33,8 +33,11 @@ use rustc_hash::FxHashSet;
 use super::counts::Count;
 use super::stored_trace::PlacedChunk;
 use super::{LeafState, PendingChange, Persistence, StoredTrace};
+use crate::context::cancelled::{check_cancelled, is_to_end};
+use crate::context::local::Local;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
+use crate::graph::stop::Stop;
 use crate::graph::task_fn::Seen;
 use larder_storage::record::{
     ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
@@ -54,14 +57,10 @@ pub trait Remote: Send + Sync + 'static {
 
     /// The body of a task is about to run: nothing that is known of it holds. Returns when it may run here, which by default is at once.
     ///
-    /// A remote that waits for another machine's run gives what comes of it to `take`, which tells whether that is news, and returns then.
-    fn await_turn(
-        &self,
-        task: TaskKey,
-        usual: Option<Duration>,
-        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
-    ) {
-        _ = (task, usual, take);
+    /// A remote that waits for another machine's run gives what comes of it to the turn, and returns when that is news. It also returns soon
+    /// after the session was cancelled.
+    fn await_turn(&self, turn: &mut Turn<'_>) {
+        _ = turn;
     }
 
     /// A run of the task has been handed to the store. Returns whether other machines wait for it: [`Remote::committed`] is called then.
@@ -79,6 +78,29 @@ pub trait Remote: Send + Sync + 'static {
     fn signed(&self, task: TaskKey) -> Option<SharedOrigin> {
         _ = task;
         None
+    }
+}
+
+/// A task whose body is about to run, and may wait for another machine's run of it.
+pub struct Turn<'a> {
+    /// The task.
+    pub task: TaskKey,
+    /// How long its function usually runs; `None` if it has not run in this process.
+    pub usual: Option<Duration>,
+    take: &'a mut dyn FnMut(Vec<ForeignTask>) -> bool,
+    is_cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Turn<'_> {
+    /// Hands over what has come of the task. Returns whether it is news.
+    pub fn take(&mut self, found: Vec<ForeignTask>) -> bool {
+        (self.take)(found)
+    }
+
+    /// Whether the session in which the body is to run is cancelled, or its deadline has passed.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        (self.is_cancelled)()
     }
 }
 
@@ -269,7 +291,7 @@ impl Persistence {
     }
 
     /// Waits until a body may run here. Returns when it may, or when another machine's run of it is merged.
-    pub(crate) fn await_turn(&self, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
+    pub(crate) fn await_turn(&self, local: &Local, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
         let Some(elsewhere) = &self.elsewhere else { return };
         let mut take = |found: Vec<ForeignTask>| {
             let before = elsewhere.counts.came.get();
@@ -278,7 +300,19 @@ impl Persistence {
             elsewhere.counts.came.get() > before
         };
         // The code of the user may panic; then it is this machine's turn.
-        _ = catch_unwind(AssertUnwindSafe(|| elsewhere.remote.await_turn(task, usual(), &mut take)));
+        _ = catch_unwind(AssertUnwindSafe(|| {
+            let is_cancelled = &|| is_to_end(local);
+            elsewhere.remote.await_turn(&mut Turn { task, usual: usual(), take: &mut take, is_cancelled });
+        }));
+    }
+
+    /// Checks, where other machines may have been asked and waited for, whether a body is still to run.
+    ///
+    /// # Errors
+    /// `Cancelled`, if the session has been cancelled meanwhile.
+    #[inline]
+    pub(crate) fn check_after_waiting(&self, local: &Local) -> Result<(), Stop> {
+        if self.elsewhere.is_some() { check_cancelled(local) } else { Ok(()) }
     }
 
     /// A run of the task has been handed to the store.

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use larder_backend::Remote;
 use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::record::ForeignTask;
+use larder_backend::{Remote, Turn};
 use larder_shared::{SharedError, fetch};
 
 use super::Link;
@@ -54,13 +54,8 @@ impl Remote for Link {
         self.origin(task)
     }
 
-    fn await_turn(
-        &self,
-        task: TaskKey,
-        usual: Option<Duration>,
-        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
-    ) {
-        self.wait_for_turn(task, usual, take);
+    fn await_turn(&self, turn: &mut Turn<'_>) {
+        self.wait_for_turn(turn);
     }
 
     fn stored(&self, task: TaskKey) -> bool {

@@ -7,6 +7,7 @@
 //! .. the record comes      it is merged, and verified        no body runs, if it holds here
 //! .. or the lease is free  the machine that had it failed    taken
 //! .. or a usual run is over                                  the body runs without a lease
+//! .. or the session is cancelled                             no body runs
 //! ```
 //! For example, two jobs of CI ask for `link("app")`, which takes 20 s. The first one takes the lease and runs it. The second one looks every half a second,
 //! and finds the record after 20 s. If the first one is killed, the second one runs the body after 20 s, without ever asking for more.
@@ -18,9 +19,9 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use larder_backend::Turn;
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::inspect::StoreReader;
-use larder_backend::storage::record::ForeignTask;
 use larder_shared::{Holder, Lease, SharedError, SharedKey, SigningKey, publish};
 
 use super::Link;
@@ -32,20 +33,31 @@ const WAITS: u32 = 10;
 /// The first and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
+/// Sleeps for `pause`, or until the session is cancelled. Returns whether it is.
+fn pauses_in_vain(turn: &Turn<'_>, pause: Duration) -> bool {
+    let until = Instant::now() + pause;
+    loop {
+        if turn.is_cancelled() {
+            return true;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        thread::sleep(left.min(PAUSES.0));
+    }
+}
+
 impl Link {
-    pub(super) fn wait_for_turn(
-        &self,
-        task: TaskKey,
-        usual: Option<Duration>,
-        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
-    ) {
+    pub(super) fn wait_for_turn(&self, turn: &mut Turn<'_>) {
         // A reader could not tell others what came of its run.
         let (Some(slow), Some(holder)) = (self.config.leases, self.holder()) else { return };
-        if usual.is_some_and(|usual| usual < slow) {
+        let usual = turn.usual.unwrap_or(slow);
+        if usual < slow {
             return;
         }
         let begun = Instant::now();
-        if self.waits(task, usual.unwrap_or(slow), slow, take, &holder) {
+        if self.waits(turn, usual, slow, &holder) {
             let mut state = self.state();
             state.waited_for_turns += begun.elapsed();
             state.stats.awaited += 1;
@@ -53,14 +65,8 @@ impl Link {
     }
 
     /// Returns whether it had to wait.
-    fn waits(
-        &self,
-        task: TaskKey,
-        usual: Duration,
-        slow: Duration,
-        take: &mut dyn FnMut(Vec<ForeignTask>) -> bool,
-        holder: &Holder,
-    ) -> bool {
+    fn waits(&self, turn: &mut Turn<'_>, usual: Duration, slow: Duration, holder: &Holder) -> bool {
+        let task = turn.task;
         let until = Instant::now() + usual.min(self.waits_left(slow));
         let mut pause = PAUSES.0;
         loop {
@@ -68,7 +74,7 @@ impl Link {
                 Some(Lease::Held) => {}
                 Some(Lease::Taken) => {
                     // The last holder may have written its record between the last look and the end of its lease.
-                    if take(self.fetch(&[task])) {
+                    if turn.take(self.fetch(&[task])) {
                         self.give_up(task, holder);
                     }
                     break;
@@ -76,12 +82,11 @@ impl Link {
                 _ => break,
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || pauses_in_vain(turn, pause.min(left)) {
                 return pause > PAUSES.0;
             }
-            thread::sleep(pause.min(left));
             pause = (pause * 2).min(PAUSES.1);
-            if take(self.fetch(&[task])) {
+            if turn.take(self.fetch(&[task])) {
                 return true;
             }
         }

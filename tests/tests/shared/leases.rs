@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use larder::shared::{
     SharedStats, SigningKey,
 };
 use larder::storage::RedbStorage;
+use larder::{CancelToken, TaskError};
 
 use super::*;
 
@@ -172,6 +173,67 @@ fn a_holder_that_died_is_waited_for_until_its_lease_or_the_patience_ends() {
     // The usual time of a run, which is not known, ends first.
     let stats = runs("patience-ends", Taken(Counted::default(), LONG), Duration::from_millis(50));
     assert_eq!((stats.leases, stats.awaited), (0, 1));
+}
+
+/// Lets another machine have each lease, until that is over.
+#[derive(Default)]
+struct Busy {
+    inner: Counted,
+    is_over: AtomicBool,
+}
+
+impl SharedEngine for Busy {
+    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
+        self.inner.get(keys, until)
+    }
+    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
+        self.inner.put(items, how, until)
+    }
+    fn lease(
+        &self,
+        key: &SharedKey,
+        holder: &Holder,
+        lasts: Duration,
+        until: Instant,
+    ) -> Result<Lease, SharedError> {
+        if self.is_over.load(SeqCst) {
+            return self.inner.lease(key, holder, lasts, until);
+        }
+        self.inner.held.fetch_add(1, SeqCst);
+        Ok(Lease::Held)
+    }
+}
+
+#[test]
+fn a_session_that_is_cancelled_waits_for_no_machine_and_runs_no_body() {
+    // A task of which nothing is stored, and one that is stored with other words.
+    for (file, is_stored) in [("cancelled-new", false), ("cancelled-stored", true)] {
+        bodies(file, |body| body.1 = true);
+        let machine = machine(file);
+        if is_stored {
+            edit(&machine, file, 5);
+            assert_eq!(machine.builder().build().run(|| linked(file)), 5);
+            edit(&machine, file, 3);
+        }
+        let ran = bodies(file, |body| body.0);
+        let engine = Arc::new(Busy::default());
+        let runtime = machine.builder().shared(writer(engine.clone(), LONG)).build();
+        let token = CancelToken::new();
+        let cancelled = thread::scope(|s| {
+            s.spawn(|| {
+                while engine.inner.held.load(SeqCst) == 0 {
+                    thread::yield_now();
+                }
+                token.cancel();
+            });
+            runtime.session().token(&token).try_run(|| linked(file))
+        });
+        assert!(matches!(cancelled, Err(TaskError::Cancelled)), "{file}: {cancelled:?}");
+        assert_eq!(bodies(file, |body| body.0), ran, "{file}");
+        engine.is_over.store(true, SeqCst);
+        assert_eq!(runtime.run(|| linked(file)), 3, "{file}");
+        assert_eq!(bodies(file, |body| body.0), ran + 1, "{file}");
+    }
 }
 
 #[test]

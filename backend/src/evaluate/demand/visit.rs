@@ -169,6 +169,12 @@ impl Visit {
         let step = self.step_by_itself(local, patience);
         let Some(persistence) = local.engine().persistence() else { return step };
         let is_on_cycle = self.node.flag(Flags::ON_CYCLE);
+        if matches!(step, Step::Run)
+            && !is_on_cycle
+            && let Err(stop) = persistence.check_after_waiting(local)
+        {
+            return Step::Abort(stop);
+        }
         // The members of a component that is restored come from there, whatever they would have read by themselves.
         let restored = match step {
             Step::Run if !is_on_cycle => persistence.instead_of_run(local, self.node),

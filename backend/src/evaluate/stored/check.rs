@@ -195,7 +195,7 @@ impl Check {
         if !is_outermost || !is_shared || std::mem::replace(&mut frame.had_turn, true) {
             return false;
         }
-        persistence.await_turn(frame.task, usual);
+        persistence.await_turn(local, frame.task, usual);
         frame.resume(persistence)
     }
 

@@ -9,7 +9,7 @@ use super::restore::lasts;
 use crate::call::args::ArgsSlot;
 use crate::context::local::Local;
 use crate::evaluate::cycle;
-use crate::evaluate::demand::{Made, demand, end_restored, make};
+use crate::evaluate::demand::{Made, demand, end_restored, make, release};
 use crate::evaluate::execute::execute;
 use crate::evaluate::lookup::{hand_out, insert};
 use crate::graph::claim::Phase;
@@ -17,6 +17,7 @@ use crate::graph::flags::Leaving;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::read_filter::ReadFilter;
+use crate::graph::stale_reads::StaleReads;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
@@ -101,10 +102,16 @@ pub(crate) fn miss(
                     end_restored(local, node);
                     Ok(())
                 }
-                Taken::Nothing => {
-                    counters.misses.add(1);
-                    execute(local, node)
-                }
+                Taken::Nothing => match persistence.check_after_waiting(local) {
+                    Ok(()) => {
+                        counters.misses.add(1);
+                        execute(local, node)
+                    }
+                    Err(stop) => {
+                        release(local, node, Phase::Empty, StaleReads::None);
+                        Err(stop)
+                    }
+                },
             };
             hand_out(local, node, cycle::outcome(local, node, outcome), true)
         }
@@ -196,7 +203,7 @@ impl Persistence {
         self.ask_elsewhere(task, usual);
         let known = || self.pending.known(&self.store, task, |key| key == &encoded[..]);
         let known = known().or_else(|| {
-            node.task_fn.has_records().then(|| self.await_turn(task, usual));
+            node.task_fn.has_records().then(|| self.await_turn(local, task, usual));
             known()
         })?;
         Some(Check::begin(task, known, local.engine().epoch()))
