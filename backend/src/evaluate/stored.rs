@@ -15,6 +15,6 @@ mod verified;
 pub(crate) use self::check::{Check, Progress};
 pub(crate) use self::collect::{Collected, Finding, Search};
 pub(crate) use self::deadline::read_deadline;
-pub(crate) use self::probe::miss;
+pub(crate) use self::probe::{check_after_waiting, miss};
 pub(crate) use self::record_run::Completion;
 pub(crate) use self::restore::{Restored, consult};

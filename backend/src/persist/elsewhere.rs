@@ -33,11 +33,8 @@ use rustc_hash::FxHashSet;
 use super::counts::Count;
 use super::stored_trace::PlacedChunk;
 use super::{LeafState, PendingChange, Persistence, StoredTrace};
-use crate::context::cancelled::{check_cancelled, is_to_end};
-use crate::context::local::Local;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
-use crate::graph::stop::Stop;
 use crate::graph::task_fn::Seen;
 use larder_storage::record::{
     ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
@@ -291,7 +288,12 @@ impl Persistence {
     }
 
     /// Waits until a body may run here. Returns when it may, or when another machine's run of it is merged.
-    pub(crate) fn await_turn(&self, local: &Local, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
+    pub(crate) fn await_turn(
+        &self,
+        task: TaskKey,
+        usual: impl FnOnce() -> Option<Duration>,
+        is_cancelled: &dyn Fn() -> bool,
+    ) {
         let Some(elsewhere) = &self.elsewhere else { return };
         let mut take = |found: Vec<ForeignTask>| {
             let before = elsewhere.counts.came.get();
@@ -301,18 +303,8 @@ impl Persistence {
         };
         // The code of the user may panic; then it is this machine's turn.
         _ = catch_unwind(AssertUnwindSafe(|| {
-            let is_cancelled = &|| is_to_end(local);
             elsewhere.remote.await_turn(&mut Turn { task, usual: usual(), take: &mut take, is_cancelled });
         }));
-    }
-
-    /// Checks, where other machines may have been asked and waited for, whether a body is still to run.
-    ///
-    /// # Errors
-    /// `Cancelled`, if the session has been cancelled meanwhile.
-    #[inline]
-    pub(crate) fn check_after_waiting(&self, local: &Local) -> Result<(), Stop> {
-        if self.elsewhere.is_some() { check_cancelled(local) } else { Ok(()) }
     }
 
     /// A run of the task has been handed to the store.

@@ -171,7 +171,7 @@ impl Visit {
         let is_on_cycle = self.node.flag(Flags::ON_CYCLE);
         if matches!(step, Step::Run)
             && !is_on_cycle
-            && let Err(stop) = persistence.check_after_waiting(local)
+            && let Err(stop) = stored::check_after_waiting(local, persistence)
         {
             return Step::Abort(stop);
         }

@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 mod frame;
 
 use self::frame::{Frame, Next};
+use crate::context::cancelled::is_to_end;
 use crate::context::local::Local;
 use crate::evaluate::cycle::is_barred;
 use crate::evaluate::observed::{Differs, is_observed};
@@ -195,7 +196,7 @@ impl Check {
         if !is_outermost || !is_shared || std::mem::replace(&mut frame.had_turn, true) {
             return false;
         }
-        persistence.await_turn(local, frame.task, usual);
+        persistence.await_turn(frame.task, usual, &|| is_to_end(local));
         frame.resume(persistence)
     }
 

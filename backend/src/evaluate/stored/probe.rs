@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::Check;
 use super::restore::lasts;
 use crate::call::args::ArgsSlot;
+use crate::context::cancelled::{check_cancelled, is_to_end};
 use crate::context::local::Local;
 use crate::evaluate::cycle;
 use crate::evaluate::demand::{Made, demand, end_restored, make, release};
@@ -18,6 +19,7 @@ use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::read_filter::ReadFilter;
 use crate::graph::stale_reads::StaleReads;
+use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
@@ -102,7 +104,7 @@ pub(crate) fn miss(
                     end_restored(local, node);
                     Ok(())
                 }
-                Taken::Nothing => match persistence.check_after_waiting(local) {
+                Taken::Nothing => match check_after_waiting(local, persistence) {
                     Ok(()) => {
                         counters.misses.add(1);
                         execute(local, node)
@@ -122,6 +124,15 @@ pub(crate) fn miss(
             hand_out(local, node, outcome, false)
         }
     }
+}
+
+/// Checks, where other machines may have been asked and waited for, whether a body is still to run.
+///
+/// # Errors
+/// `Cancelled`, if the session has been cancelled meanwhile.
+#[inline]
+pub(crate) fn check_after_waiting(local: &Local, persistence: &Persistence) -> Result<(), Stop> {
+    if persistence.elsewhere.is_some() { check_cancelled(local) } else { Ok(()) }
 }
 
 impl Persistence {
@@ -203,7 +214,7 @@ impl Persistence {
         self.ask_elsewhere(task, usual);
         let known = || self.pending.known(&self.store, task, |key| key == &encoded[..]);
         let known = known().or_else(|| {
-            node.task_fn.has_records().then(|| self.await_turn(local, task, usual));
+            node.task_fn.has_records().then(|| self.await_turn(task, usual, &|| is_to_end(local)));
             known()
         })?;
         Some(Check::begin(task, known, local.engine().epoch()))
