@@ -199,98 +199,108 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
 
 /// The functions that hand the arguments on to one entry of the engine each.
 fn questions(task: &Task<'_>) -> TokenStream {
-    let p = task.p();
-    let (output, inferred) = (task.output(), task.inferred());
-    let with = (!task.is_async()).then(|| {
-        let result = Ident::new("__R", Span::mixed_site());
-        let read = read();
-        question(
-            task,
-            Question {
-                doc: "Borrows the output of the call instead of cloning it; runs the call if it has to.",
-                name: "with",
-                generics: with_param(&task.function.sig.generics, &result, &generated!()),
-                extra: Some(generated!(#read: impl ::core::ops::FnOnce(&#output) -> #result)),
-                returns: result.to_token_stream(),
-                call: generated!(with::<#inferred, #output, #result>),
-                must_use: false,
-            },
-        )
-    });
-    let emitted = Ident::new("__D", Span::mixed_site());
-    let plain = |name, doc, returns, must_use| {
-        let call = Ident::new(name, Span::mixed_site());
-        let generics = task.function.sig.generics.clone();
-        question(
-            task,
-            Question {
-                doc,
-                name,
-                generics,
-                extra: None,
-                returns,
-                call: generated!(#call::<#inferred, #output>),
-                must_use,
-            },
-        )
-    };
+    let (p, output) = (task.p(), task.output());
     let task_fn = plain(
+        task,
         "task",
         "A handle to the call; nothing runs until it is read.",
         generated!(#p::Task<#output>),
         true,
     );
     let is_cached = plain(
+        task,
         "is_cached",
         "Whether asking now would be answered without running the body.",
         generated!(bool),
         true,
     );
     let forget = plain(
+        task,
         "forget",
         "Drops what is kept of the call; says whether there was anything.",
         generated!(bool),
         false,
     );
     let forget_all_of = plain(
+        task,
         "forget_all_of",
         "Drops what is kept of the call, and all that only this call has needed; says whether there was anything.",
         generated!(bool),
         false,
     );
     let invalidate = plain(
+        task,
         "invalidate",
         "Makes the call run again when a later session asks for it; its readers run again if its value differs.",
         generated!(()),
         false,
     );
-    let clear = clear(task);
-    let collect = question(
+    let collect = collecting(
         task,
-        Question {
-            doc: "All values of one type that the call, and whatever it depends on, emitted; runs the call if it has to.",
-            name: "collect",
-            generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
-            extra: None,
-            returns: generated!(::std::vec::Vec<#emitted>),
-            call: generated!(collect::<#emitted, #inferred, #output>),
-            must_use: true,
-        },
+        "collect",
+        "All values of one type that the call, and whatever it depends on, emitted; runs the call if it has to.",
     );
-    let take = question(
+    let take = collecting(
         task,
-        Question {
-            doc: "As `collect`, to be dealt with by the task that runs now: what collects from that task gets none of these values by it.",
-            name: "take",
-            generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
-            extra: None,
-            returns: generated!(::std::vec::Vec<#emitted>),
-            call: generated!(take::<#emitted, #inferred, #output>),
-            must_use: true,
-        },
+        "take",
+        "As `collect`, to be dealt with by the task that runs now: what collects from that task gets none of these values by it.",
     );
+    let (with, clear) = ((!task.is_async()).then(|| with(task)), clear(task));
     let (boxed, parts) = (boxed(task), part::expand(task));
     generated!(#task_fn #with #is_cached #forget #forget_all_of #invalidate #clear #collect #take #boxed #parts)
+}
+
+/// A question whose function in the engine has its name, and takes nothing but the arguments.
+fn plain(
+    task: &Task<'_>,
+    name: &'static str,
+    doc: &'static str,
+    returns: TokenStream,
+    must_use: bool,
+) -> TokenStream {
+    let (output, inferred) = (task.output(), task.inferred());
+    let call = Ident::new(name, Span::mixed_site());
+    let generics = task.function.sig.generics.clone();
+    let call = generated!(#call::<#inferred, #output>);
+    question(task, Question { doc, name, generics, extra: None, returns, call, must_use })
+}
+
+/// The question that borrows the output.
+fn with(task: &Task<'_>) -> TokenStream {
+    let (output, inferred) = (task.output(), task.inferred());
+    let result = Ident::new("__R", Span::mixed_site());
+    let read = read();
+    question(
+        task,
+        Question {
+            doc: "Borrows the output of the call instead of cloning it; runs the call if it has to.",
+            name: "with",
+            generics: with_param(&task.function.sig.generics, &result, &generated!()),
+            extra: Some(generated!(#read: impl ::core::ops::FnOnce(&#output) -> #result)),
+            returns: result.to_token_stream(),
+            call: generated!(with::<#inferred, #output, #result>),
+            must_use: false,
+        },
+    )
+}
+
+/// A question about the values that were emitted.
+fn collecting(task: &Task<'_>, name: &'static str, doc: &'static str) -> TokenStream {
+    let (p, output, inferred) = (task.p(), task.output(), task.inferred());
+    let emitted = Ident::new("__D", Span::mixed_site());
+    let call = Ident::new(name, Span::mixed_site());
+    question(
+        task,
+        Question {
+            doc,
+            name,
+            generics: with_param(&task.function.sig.generics, &emitted, &generated!(: #p::Emitted)),
+            extra: None,
+            returns: generated!(::std::vec::Vec<#emitted>),
+            call: generated!(#call::<#emitted, #inferred, #output>),
+            must_use: true,
+        },
+    )
 }
 
 /// The one question that is about all calls.

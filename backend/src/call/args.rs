@@ -314,20 +314,7 @@ macro_rules! tuples {
         }
     };
 }
-tuples!();
-tuples!(A 0);
-tuples!(A 0, B 1);
-tuples!(A 0, B 1, C 2);
-tuples!(A 0, B 1, C 2, D 3);
-tuples!(A 0, B 1, C 2, D 3, E 4);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10, M 11);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, I 7, J 8, K 9, L 10, M 11, N 12);
+for_each_tuple!(tuples);
 
 /// Arguments that arrived boxed: their key is owned already.
 pub struct Unboxed<A: Args>(pub A::Key);

@@ -86,43 +86,13 @@ pub(crate) fn merge_task(
     mut edge: impl FnMut(Digest),
 ) -> Result<Merged, ReadFailure> {
     let mut buffer = Vec::new();
-    let stored = match store.read(Table::Tasks, &task.to_bytes(), &mut buffer) {
-        Ok(None) => None,
-        Ok(Some(payload)) => match TaskRecord::decode(payload) {
-            Ok(record) => Some(record),
-            Err(NotARecord) => {
-                store.reject(Rejected::Decode);
-                None
-            }
-        },
-        // Damaged: whatever it was, it is replaced. Its older traces stay behind until the store is swept.
-        Err(ReadFailure::Rejected(_)) => None,
-        Err(failure) => return Err(failure),
-    };
+    let stored = read_task(store, task, &mut buffer)?;
     let new = stored.is_none();
-    let only_run = match ops {
-        [TaskOp::Ran { generation, because, encoded_key, trace, chunks }] if new => {
-            Some(((*generation, *because), *encoded_key, *trace, *chunks))
-        }
-        _ => None,
-    };
-    if let Some(((generation, because), encoded_key, trace, chunks)) = only_run {
+    if let ([TaskOp::Ran { generation, because, encoded_key, trace, chunks }], true) = (ops, new) {
         // By far the most common case: a task's first run, written as it came.
-        if let Ok(decoded) = Trace::decode(trace) {
-            decoded.reads().for_each(|read| edge(read.key));
-            if because.is_of_a_rerun()
-                && let Some(cause) = CauseRecord::of(because, generation, (None, decoded.digest()))
-            {
-                batch.seal(Table::Causes, &task.to_bytes(), |out| cause.encode_into(out));
-            }
-        }
-        for (chunk, encoded) in chunks.iter() {
-            chunk.write(task, encoded, batch);
-            decode_reads(encoded).for_each(|read| edge(read.key));
-        }
-        batch.seal(Table::Tasks, &task.to_bytes(), |out| {
-            task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
-        });
+        let run =
+            FirstRun { generation: *generation, because: *because, encoded_key, trace, chunks: *chunks };
+        run.write(task, batch, edge);
         return Ok(Merged::New);
     }
 
@@ -166,6 +136,57 @@ pub(crate) fn merge_task(
             Merged::Removed { was_new: new && !reads.is_empty(), reads: reads.into() }
         }
     })
+}
+
+/// Reads the record of a task. A damaged one is none.
+fn read_task<'b>(
+    store: &Guarded,
+    task: TaskKey,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Option<TaskRecord<'b>>, ReadFailure> {
+    match store.read(Table::Tasks, &task.to_bytes(), buffer) {
+        Ok(None) => Ok(None),
+        Ok(Some(payload)) => match TaskRecord::decode(payload) {
+            Ok(record) => Ok(Some(record)),
+            Err(NotARecord) => {
+                store.reject(Rejected::Decode);
+                Ok(None)
+            }
+        },
+        // Damaged: whatever it was, it is replaced. Its older traces stay behind until the store is swept.
+        Err(ReadFailure::Rejected(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A run of a task that is not stored.
+struct FirstRun<'a> {
+    generation: u64,
+    because: Because,
+    encoded_key: &'a [u8],
+    trace: &'a [u8],
+    chunks: NewChunks<'a>,
+}
+
+impl FirstRun<'_> {
+    fn write(self, task: TaskKey, batch: &mut Batch, mut edge: impl FnMut(Digest)) {
+        let Self { generation, because, encoded_key, trace, chunks } = self;
+        if let Ok(decoded) = Trace::decode(trace) {
+            decoded.reads().for_each(|read| edge(read.key));
+            if because.is_of_a_rerun()
+                && let Some(cause) = CauseRecord::of(because, generation, (None, decoded.digest()))
+            {
+                batch.seal(Table::Causes, &task.to_bytes(), |out| cause.encode_into(out));
+            }
+        }
+        for (chunk, encoded) in chunks.iter() {
+            chunk.write(task, encoded, batch);
+            decode_reads(encoded).for_each(|read| edge(read.key));
+        }
+        batch.seal(Table::Tasks, &task.to_bytes(), |out| {
+            task::encode((false, generation), encoded_key, trace, std::iter::empty(), out);
+        });
+    }
 }
 
 impl State {
