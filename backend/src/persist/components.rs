@@ -70,6 +70,15 @@ impl Live {
     }
 }
 
+impl LiveMember {
+    /// Whether a node is FRESH with the member's value: the fingerprint says of which component that is.
+    fn is_value_of(&self, node: NodeRef) -> bool {
+        let own = Persisted::of(node).filter(|own| own.is_member && own.is_stored);
+        let fingerprint = self.trace.trace().output.fingerprint;
+        node.state.is_fresh() && own.is_some_and(|own| own.fingerprint == fingerprint)
+    }
+}
+
 impl State {
     fn remove(&mut self, component: Digest) -> Option<Live> {
         let live = self.live.remove(&component)?;
@@ -96,6 +105,11 @@ impl Components {
         state.live.get(&component.0).is_some_and(|live| live.fingerprint == fingerprint)
     }
 
+    /// Whether a component is live, with any output.
+    pub(crate) fn lives(&self, component: Digest) -> bool {
+        self.live.load(SeqCst) > 0 && self.state.lock().live.contains_key(&component)
+    }
+
     /// Makes a component live. Returns whether it is: not, if a member runs or has another value.
     pub(crate) fn put_up(&self, nodes: &Nodes, component: TaskKey, mut live: Live) -> bool {
         let mut state = self.state.lock();
@@ -117,7 +131,9 @@ impl Components {
             }
             state.remove(other);
         }
-        live.members.iter_mut().for_each(|member| member.node = None);
+        for member in &mut live.members {
+            member.node = nodes.get(member.task.0).filter(|node| member.is_value_of(*node));
+        }
         for (number, member) in live.members.iter().enumerate() {
             state.members.insert(member.task.0, (component.0, number));
         }

@@ -126,6 +126,10 @@ impl<'a> Walk<'a> {
             if self.components.insert(component) {
                 self.stale(component);
             }
+            // One may be reached by an older run of its own. The others come from the component as well, and stay or go with it.
+            if self.persistence.components.lives(component) {
+                self.queue.push(component);
+            }
         }
     }
 

@@ -188,3 +188,53 @@ fn an_older_run_of_a_component_holds_in_whichever_order_it_has_read() {
         }
     }
 }
+
+/// Lies on a cycle with [`inner`] while `x` is 1, and else on a larger one that reads `y`.
+#[task_fn(cycle_fallback = 4)]
+fn border(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    (if x.get() == 1 { inner(x, y) } else { around(x, y) }) / 10
+}
+
+#[task_fn(cycle_fallback = 3)]
+fn inner(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    border(x, y) / 10
+}
+
+#[task_fn(cycle_fallback = 2)]
+fn around(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    y.get() + tells_border(x, y)
+}
+
+#[task_fn]
+fn tells_border(x: &Input<u32>, y: &Input<u32>) -> u32 {
+    border(x, y)
+}
+
+/// A member was marked by what it had read on the larger cycle, and the component was live no more; the other member stayed as it was, and then
+/// kept the component from coming back. So the body of the first one ran beside it, and came to 0.
+#[test]
+fn the_members_of_a_component_out_of_the_store_are_marked_together() {
+    type Ask = fn(&Input<u32>, &Input<u32>) -> u32;
+    let asked: [Ask; 4] = [border, inner, around, tells_border];
+    let pairs = || asked.into_iter().flat_map(|one| asked.into_iter().map(move |other| (one, other)));
+    for (first, second) in pairs() {
+        for (third, fourth) in pairs() {
+            let runtime =
+                Runtime::builder().storage(MemoryStorage::new()).code_identity("cycles").try_build().unwrap();
+            let (x, y) = (runtime.input("x", 1_u32), runtime.input("y", 1_u32));
+            let set = |now: (u32, u32)| {
+                runtime.update(|update| (update.set(&x, now.0), update.set(&y, now.1))).unwrap();
+            };
+            let all = || runtime.run(|| (border(&x, &y), inner(&x, &y)));
+            assert_eq!(all(), (4, 3));
+            set((0, 0));
+            runtime.run(|| (first(&x, &y), second(&x, &y)));
+            set((1, 0));
+            runtime.run(|| (third(&x, &y), fourth(&x, &y)));
+            let runs = all_runs(&runtime);
+            set((1, 1));
+            assert_eq!(all(), (4, 3));
+            assert_eq!(all_runs(&runtime), runs);
+        }
+    }
+}
