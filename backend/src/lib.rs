@@ -18,6 +18,8 @@ mod model;
 // Items that programs meet through the `larder` crate, which exports each of them.
 pub use base::clock::Clock;
 pub use call::digested::Digested;
+#[doc(hidden)]
+pub use call::digested::fingerprints_of_keys;
 pub use call::storable::{Persist, PersistInput, PersistKey};
 pub use call::weigh::Weigh;
 pub use context::gate::UpdatePolicy;
@@ -131,7 +133,8 @@ pub mod task_fn {
     };
 }
 
-/// The 128-bit digest by which contents are compared. Not for contents that an attacker chooses.
+/// A fast 128-bit digest: where collections are cut. Not for what stands for contents in a store, which others may choose: that is
+/// [`Fingerprints`](storage::Fingerprints)'s.
 #[doc(hidden)]
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u128 {

@@ -74,7 +74,7 @@ use crate::base::clock::Clock;
 use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
-use larder_storage::{Digest, FunctionId, Group, Guarded, StoreCap, TaskKey, WriteBehind};
+use larder_storage::{Digest, Fingerprints, FunctionId, Group, Guarded, StoreCap, TaskKey, WriteBehind};
 
 /// The process that stored a task, and when.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +139,17 @@ pub(crate) struct Persistence {
 }
 
 impl Persistence {
+    /// Returns the kind of digests in the store.
+    #[inline]
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        self.store.fingerprints()
+    }
+
+    /// Returns an empty group for the store.
+    pub(crate) fn group(&self) -> Group {
+        Group::new(self.fingerprints())
+    }
+
     /// Hands a group over, whose changes to tasks are `changes`. Returns whether it will be committed.
     pub(crate) fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, PendingChange)>) -> bool {
         let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
@@ -184,7 +195,7 @@ impl Persistence {
     /// The task was used in this run.
     pub(crate) fn note_use(&self, task: TaskKey) {
         if self.keeps_uses {
-            let mut group = Group::new();
+            let mut group = self.group();
             group.used(task, self.generation);
             self.hand_over(&mut group, Vec::new());
         }

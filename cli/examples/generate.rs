@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use larder_storage::record::{FunctionRecord, NewReads, NewTask, NewTrace, Read, SourceKind, SourceRecord};
 use larder_storage::{
-    Digest, FunctionId, Group, Guarded, RedbStorage, StoreIdentity, TaskKey, WriteBehind, WriteBehindOptions,
-    open_store,
+    Digest, Fingerprints, FunctionId, Group, Guarded, RedbStorage, StoreIdentity, TaskKey, WriteBehind,
+    WriteBehindOptions, open_store,
 };
 
 /// Tasks of a group.
@@ -19,10 +19,10 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let (path, tasks) = (args.next().unwrap(), args.next().unwrap().parse::<u32>().unwrap());
     let store = Arc::new(Guarded::new(Arc::new(RedbStorage::open(path).unwrap())));
-    let build = Digest::of(b"generate");
-    open_store(&store, &StoreIdentity { build });
+    let build = Digest::xxh3(b"generate");
+    open_store(&store, &StoreIdentity { build, fingerprints: None });
     let writer = WriteBehind::start(store, WriteBehindOptions::default()).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     group.run_since(build, 1, 1);
     let functions =
         ["demo::read", "demo::parse", "demo::check"].map(|path| FunctionRecord { path, code: build });
@@ -33,7 +33,7 @@ fn main() {
         let output = format!("output of task number {number}");
         let encoded_key = key(function, number);
         let trace = NewTrace {
-            fingerprint: Digest::of(output.as_bytes()),
+            fingerprint: Digest::xxh3(output.as_bytes()),
             output: output.as_bytes(),
             reads: NewReads::Here(&reads),
             emitted: &[],
@@ -52,16 +52,16 @@ fn main() {
 fn reads(number: u32, tasks: u32, functions: &[FunctionRecord<'_>], group: &mut Group) -> Vec<Read> {
     if number < tasks / 10 {
         let name = format!("/nowhere/source-{number}");
-        let content = Digest::of(name.as_bytes());
+        let content = Digest::xxh3(name.as_bytes());
         let source =
             SourceRecord { kind: SourceKind::File, name: name.as_bytes(), stamp: None, racy: true, content };
         group.source(&source);
-        return vec![Read { key: source.key(), fingerprint: content }];
+        return vec![Read { key: source.key(Fingerprints::Xxh3), fingerprint: content }];
     }
     [number / 2, number / 3]
         .map(|read| Read {
-            key: TaskKey::of(&key(functions[read as usize % 3].id(), read)).0,
-            fingerprint: Digest::of(format!("output of task number {read}").as_bytes()),
+            key: TaskKey::of(Fingerprints::Xxh3, &key(functions[read as usize % 3].id(), read)).0,
+            fingerprint: Digest::xxh3(format!("output of task number {read}").as_bytes()),
         })
         .to_vec()
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use larder_storage::Fingerprints;
 
 /// Looks into a store of larder: sizes, tasks, reasons, damage. A store is the file that a program names when it opens
 /// `RedbStorage`. While a program has it open, commands read a copy of it, and say so.
@@ -116,12 +117,33 @@ pub(crate) struct SharedArgs {
     /// Whose results they are, as `acme/census`. Different programs have different namespaces.
     #[arg(long, short, default_value = "default")]
     pub(crate) namespace: String,
+    /// The kind of digests that results are told apart by. Default: that of the store, if it is about one that holds something, or else `blake3`.
+    #[arg(long, value_enum)]
+    pub(crate) fingerprints: Option<Digests>,
     /// The name under which they are pushed.
     #[arg(long = "ref", default_value = "main")]
     pub(crate) reference: String,
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 300)]
     pub(crate) seconds: u64,
+}
+
+/// The kinds of digests.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Digests {
+    /// Contents of one digest cannot be made.
+    Blake3,
+    /// Fast.
+    Xxh3,
+}
+
+impl From<Digests> for Fingerprints {
+    fn from(kind: Digests) -> Self {
+        match kind {
+            Digests::Blake3 => Self::Blake3,
+            Digests::Xxh3 => Self::Xxh3,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use larder_storage::inspect::StoreReader;
-use larder_storage::{Digest, TaskKey, Visit};
+use larder_storage::{Digest, Fingerprints, TaskKey, Visit};
 use serde_json::{Value, json};
 
 use crate::args::DiffArgs;
@@ -97,7 +97,11 @@ fn tasks(reader: &StoreReader, names: &Functions) -> Result<Vec<Compared>, CliEr
         }
         call.push(0xff);
         call.extend_from_slice(arguments(record));
-        tasks.push(Compared { call: Digest::of(&call), key, output: record.current.output.fingerprint });
+        tasks.push(Compared {
+            call: Fingerprints::strongest().digest(&call),
+            key,
+            output: record.current.output.fingerprint,
+        });
         Visit::Continue
     })?;
     tasks.sort_unstable_by_key(|task| (task.call, task.key));

@@ -23,6 +23,7 @@ const MOST_BYTES: u64 = 64 << 20;
 #[derive(Default)]
 struct Diagnosis {
     platform: String,
+    fingerprints: String,
     /// Format, codec and pointer width.
     format: String,
     build: String,
@@ -52,6 +53,7 @@ pub(crate) fn run(args: &DoctorArgs, out: &mut Out) -> Result<Outcome, CliError>
     } else {
         let versioned = own.functions.values().filter(|(_, is_versioned)| *is_versioned).count();
         out.line(&format!("platform   {}", own.platform))?;
+        out.line(&format!("digests    {}", own.fingerprints))?;
         out.line(&format!("store      {}", own.format))?;
         out.line(&format!("code       {}", own.build))?;
         let functions = count(own.functions.len() as u64, "function");
@@ -92,6 +94,7 @@ impl Diagnosis {
         let head = reader.head();
         let mut diagnosis = Self {
             platform: larder_shared::platform(),
+            fingerprints: head.fingerprints.to_string(),
             format: format!("format {}, codec {}, {}-byte pointers", head.format, head.codec, head.pointer),
             build: head.build.to_string(),
             ..Self::default()
@@ -147,6 +150,12 @@ impl Diagnosis {
             }
         };
         differs(
+            "the kind of fingerprints",
+            &self.fingerprints,
+            &other.fingerprints,
+            "a runtime with a shared cache has BLAKE3; give the other one `fingerprints(Fingerprints::Blake3)`, or both the same",
+        );
+        differs(
             "the platform",
             &self.platform,
             &other.platform,
@@ -196,7 +205,7 @@ impl Diagnosis {
             .collect();
         let stay: Vec<_> = self.stay.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
         json!({
-            "platform": self.platform, "format": self.format, "build": self.build, "functions": functions, "stays": stay,
+            "platform": self.platform, "fingerprints": self.fingerprints, "format": self.format, "build": self.build, "functions": functions, "stays": stay,
         })
     }
 
@@ -209,7 +218,8 @@ impl Diagnosis {
         }
         let (platform, format, build) =
             (text(&value["platform"])?, text(&value["format"])?, text(&value["build"])?);
-        Some(Self { platform, format, build, functions, stay: Vec::new() })
+        let fingerprints = text(&value["fingerprints"])?;
+        Some(Self { platform, fingerprints, format, build, functions, stay: Vec::new() })
     }
 }
 

@@ -10,8 +10,9 @@ use larder_shared::{
     Manifest, Namespace, Rejection, ShareError, SharedEngine, SharedKey, SigningKey, Skipped, Trust,
     TrustedKey, engine_at, list, pull, push, verify,
 };
-use larder_storage::RedbOptions;
 use larder_storage::inspect::InspectError;
+use larder_storage::record::stored_build;
+use larder_storage::{BackingStorage, Fingerprints, Guarded, RedbOptions};
 use serde_json::{Value, json};
 
 use crate::args::{SharedArgs, SharedCommand, SharedTrust};
@@ -48,9 +49,9 @@ fn keygen(name: &str, out: &mut Out) -> Result<Outcome, CliError> {
 }
 
 fn push_store(store: &Path, shared: &SharedArgs, out: &mut Out) -> Result<Outcome, CliError> {
-    let place = Place::of(shared)?;
     let key = SigningKey::from_env(KEY).map_err(|error| CliError::Usage(format!("{KEY}: {error}")))?;
     let reader = open(store)?;
+    let place = Place::of_store(shared, Some(reader.head().fingerprints))?;
     let pushed = push(&*place.engine, place.name(), &key, &reader, place.until)?;
     if out.is_json() {
         out.json(&json!({
@@ -68,6 +69,12 @@ fn push_store(store: &Path, shared: &SharedArgs, out: &mut Out) -> Result<Outcom
         shared.reference,
         pushed.sequence,
     ))?;
+    if reader.head().fingerprints != Fingerprints::Blake3 {
+        out.line(&format!(
+            "  for stores of {} fingerprints only, which whoever chooses contents can deceive: see `Builder::fingerprints`",
+            reader.head().fingerprints
+        ))?;
+    }
     for (number, why) in skipped(&pushed.skipped) {
         out.line(&format!("  stays here: {} {why}", count(number, "result")))?;
     }
@@ -80,14 +87,17 @@ fn pull_store(
     trust: &SharedTrust,
     out: &mut Out,
 ) -> Result<Outcome, CliError> {
-    let (place, trust) = (Place::of(shared)?, trusted(trust)?);
+    let trust = trusted(trust)?;
     let storage = RedbOptions::new().open(store).map_err(|source| {
         CliError::Store(InspectError::Open {
             path: escaped(store.as_os_str().as_encoded_bytes()).into(),
             source,
         })
     })?;
-    let pulled = pull(&*place.engine, place.name(), &trust, Arc::new(storage), None, place.until)?;
+    let storage: Arc<dyn BackingStorage> = Arc::new(storage);
+    let found = stored_build(&Guarded::new(Arc::clone(&storage))).map(|(_, fingerprints)| fingerprints);
+    let place = Place::of_store(shared, found)?;
+    let pulled = pull(&*place.engine, place.name(), &trust, storage, None, place.until)?;
     if out.is_json() {
         out.json(&json!({
             "sequence": pulled.sequence, "signer": pulled.signer, "signed_at": seconds(pulled.signed_at),
@@ -197,7 +207,20 @@ struct Place {
 
 impl Place {
     fn of(args: &SharedArgs) -> Result<Self, CliError> {
+        Self::of_store(args, None)
+    }
+
+    /// The place for a store whose digests are of this kind, if it holds any.
+    fn of_store(args: &SharedArgs, found: Option<Fingerprints>) -> Result<Self, CliError> {
+        let asked = args.fingerprints.map(Fingerprints::from);
+        let kind = found.or(asked).unwrap_or(Fingerprints::Blake3);
+        if let Some(asked) = asked.filter(|asked| *asked != kind) {
+            return Err(CliError::Usage(format!(
+                "the store has {kind} fingerprints, and `--fingerprints` asks for {asked}: a store is of one kind"
+            )));
+        }
         let namespace = Namespace::new(&args.namespace).map_err(|rule| CliError::Usage(rule.to_owned()))?;
+        let namespace = namespace.of_kind(kind);
         SharedKey::reference(&namespace, &args.reference).map_err(|rule| CliError::Usage(rule.to_owned()))?;
         let until = Instant::now() + Duration::from_secs(args.seconds.min(86_400));
         Ok(Self { engine: engine(&args.at)?, namespace, reference: args.reference.clone(), until })

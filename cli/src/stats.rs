@@ -20,7 +20,10 @@ pub(crate) fn run(reader: &StoreReader, out: &mut Out) -> Result<Outcome, CliErr
 fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<(), CliError> {
     let head = reader.head();
     let created = escaped(head.created_with.as_bytes());
-    out.line(&format!("format {}, codec {}, created with {created}", head.format, head.codec))?;
+    out.line(&format!(
+        "format {}, codec {}, {} fingerprints, created with {created}",
+        head.format, head.codec, head.fingerprints
+    ))?;
     out.line(&format!("run {}, build {}", head.generation, head.build))?;
     let total = measure.bytes.iter().sum();
     let file = measure.file_bytes.map_or_else(String::new, |bytes| format!(" in a file of {}", size(bytes)));

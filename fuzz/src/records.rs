@@ -1,11 +1,11 @@
 //! Decoding of records: a payload whose checksum holds is a record of its table or none.
 
 use larder::storage::{BackingStorage, MemoryStorage, Table, Visit};
-use larder_storage::ENVELOPE_BYTES;
 use larder_storage::record::{
     FunctionRecord, InputRecord, MetaRecord, SinceRecord, SourceRecord, TaskRecord, Trace, TraceSearch,
     find_trace,
 };
+use larder_storage::{ENVELOPE_BYTES, Fingerprints};
 
 use super::program::{fill, open};
 
@@ -13,7 +13,7 @@ use super::program::{fill, open};
 pub fn run(data: &[u8]) {
     if let Ok(task) = TaskRecord::decode(data) {
         assert!(task.older().len() * 33 <= data.len() && task.current.reads().len() * 32 <= data.len());
-        let _ = (task.function(), task.current.digest(), task.current.emitted().count());
+        let _ = (task.function(), task.current.digest(Fingerprints::Xxh3), task.current.emitted().count());
     }
     if let Ok(trace) = Trace::decode(data) {
         assert!(trace.emitted().map(|emitted| emitted.value.len()).sum::<usize>() <= data.len());
@@ -24,8 +24,8 @@ pub fn run(data: &[u8]) {
             trace.reads().any(|read| trace.reads().any(|other| other.key == read.key && other != read));
         assert!(repeats || found == TraceSearch::Found(0), "its own reads are current");
     }
-    let _ = SourceRecord::decode(data).map(|source| source.key());
-    let _ = InputRecord::decode(data).map(|input| input.key());
+    let _ = SourceRecord::decode(data).map(|source| source.key(Fingerprints::Xxh3));
+    let _ = InputRecord::decode(data).map(|input| input.key(Fingerprints::Xxh3));
     let _ = FunctionRecord::decode(data).map(|function| function.id());
     let _ = MetaRecord::decode(data).map(|meta| meta.is_readable());
     let _ = SinceRecord::decode(data).is_ok();

@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use larder_backend::args::ByRef;
-use larder_backend::storage::Digest;
 use larder_backend::storage::record::SourceKind;
+use larder_backend::storage::{Digest, Fingerprints};
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
 use larder_backend::{Leaf, Look, Observer, Seen, call};
 
@@ -27,8 +27,8 @@ impl Leaf for VarId {
     fn name((name,): &Self::Key) -> Option<Vec<u8>> {
         Some(name.as_encoded_bytes().to_owned())
     }
-    fn seen(output: &Self::Output) -> Seen {
-        seen(output.as_deref())
+    fn seen(output: &Self::Output, fingerprints: Fingerprints) -> Seen {
+        seen(output.as_deref(), fingerprints)
     }
     /// There is no way to tell that a variable has changed, and a program that sets its own should know what it does.
     fn changed(_: &Self::Key, _: Digest) -> Option<Self::Output> {
@@ -36,10 +36,10 @@ impl Leaf for VarId {
     }
 }
 
-fn seen(value: Option<&OsStr>) -> Seen {
+fn seen(value: Option<&OsStr>, fingerprints: Fingerprints) -> Seen {
     let content = match value {
-        Some(value) => Digest::of(&[b"=", value.as_encoded_bytes()].concat()),
-        None => Digest::of(b""),
+        Some(value) => fingerprints.digest(&[b"=", value.as_encoded_bytes()].concat()),
+        None => fingerprints.digest(b""),
     };
     Seen { content, stamp: None, racy: false }
 }
@@ -47,7 +47,7 @@ fn seen(value: Option<&OsStr>) -> Seen {
 /// How variables are looked at that a store knows.
 pub(crate) const OBSERVER: Observer = Observer {
     kind: SourceKind::Environment,
-    look: |_, name, _| {
+    look: |from, name, _| {
         let found = match std::str::from_utf8(name) {
             // Compared as the system compares names, which is not everywhere by their bytes.
             Ok(name) => std::env::var_os(name),
@@ -56,7 +56,7 @@ pub(crate) const OBSERVER: Observer = Observer {
                 std::env::vars_os().find(|(key, _)| key.as_encoded_bytes() == name).map(|(_, value)| value)
             }
         };
-        Look::Seen(seen(found.as_deref()))
+        Look::Seen(seen(found.as_deref(), from.fingerprints))
     },
 };
 

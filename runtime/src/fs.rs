@@ -45,8 +45,8 @@ mod pattern;
 mod regular;
 
 use larder_backend::args::ByRef;
-use larder_backend::storage::Digest;
 use larder_backend::storage::record::{SourceKind, Stamp};
+use larder_backend::storage::{Digest, Fingerprints};
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
 use larder_backend::{Leaf, Look, Observer, Seen, call, lose_source, with};
 
@@ -244,8 +244,8 @@ fn is_still(base: Base<'_>, path: &Path, seen: &Seen) -> bool {
 }
 
 /// The observation where something failed. It has no stamp, so that it is always looked at again.
-fn seen_failing(error: &SourceError) -> Seen {
-    Seen { content: error.fingerprint(), stamp: None, racy: false }
+fn seen_failing(error: &SourceError, fingerprints: Fingerprints) -> Seen {
+    Seen { content: error.fingerprint(fingerprints), stamp: None, racy: false }
 }
 
 /// A file as it was observed: dependents are compared by the digest.
@@ -261,13 +261,11 @@ impl FileValue {
         if let Some(first) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(first);
         }
-        let again = with_base(|base| {
-            Regular::open(path, &base.place(path), base.now()).and_then(|mut file| file.read())
-        });
-        again
-            .ok()
-            .filter(|again| Digest::of(again) == self.seen.content)
-            .ok_or_else(|| SourceError::changed(path))
+        with_base(|base| {
+            let again = Regular::open(path, &base.place(path), base.now()).and_then(|mut file| file.read());
+            again.ok().filter(|again| base.digest(again) == self.seen.content)
+        })
+        .ok_or_else(|| SourceError::changed(path))
     }
 }
 
@@ -286,7 +284,7 @@ fn same_file(left: &FileResult, right: &FileResult) -> bool {
 fn observe_file(base: Base<'_>, path: &Path) -> FileResult {
     let mut file = Regular::open(path, &base.place(path), base.now())?;
     let bytes = file.read()?;
-    let seen = Seen { content: Digest::of(&bytes), stamp: Some(file.stamp), racy: file.racy };
+    let seen = Seen { content: base.digest(&bytes), stamp: Some(file.stamp), racy: file.racy };
     Ok(Arc::new(FileValue { seen, first: Mutex::new(Some(bytes)) }))
 }
 
@@ -317,7 +315,10 @@ fn observe_dir(base: Base<'_>, path: &Path) -> DirResult {
             }
         }
         entries.sort_unstable();
-        let content = digest_of(entries.iter().map(|entry| (entry.path.as_path(), entry.kind as u8)));
+        let content = digest_of(
+            base.0.fingerprints,
+            entries.iter().map(|entry| (entry.path.as_path(), entry.kind as u8)),
+        );
         let seen = Seen { content, stamp: Some(stamp), racy: stamp.is_racy(observed) };
         Ok(Listing { seen, entries: entries.into() })
     };
@@ -329,19 +330,19 @@ fn observe_glob(base: Base<'_>, pattern: &str) -> GlobResult {
     Ok(paths.into())
 }
 
-fn seen_by_glob(found: &GlobResult) -> Seen {
+fn seen_by_glob(found: &GlobResult, fingerprints: Fingerprints) -> Seen {
     match found {
         Ok(paths) => Seen {
-            content: digest_of(paths.iter().map(|path| (path.as_path(), 0))),
+            content: digest_of(fingerprints, paths.iter().map(|path| (path.as_path(), 0))),
             stamp: None,
             racy: false,
         },
-        Err(error) => seen_failing(error),
+        Err(error) => seen_failing(error, fingerprints),
     }
 }
 
 /// The digest of a list of paths, each with a mark.
-fn digest_of<'a>(paths: impl Iterator<Item = (&'a Path, u8)>) -> Digest {
+fn digest_of<'a>(fingerprints: Fingerprints, paths: impl Iterator<Item = (&'a Path, u8)>) -> Digest {
     let mut bytes = Vec::new();
     for (path, mark) in paths {
         let path = path.as_os_str().as_encoded_bytes();
@@ -349,7 +350,7 @@ fn digest_of<'a>(paths: impl Iterator<Item = (&'a Path, u8)>) -> Digest {
         bytes.extend_from_slice(path);
         bytes.push(mark);
     }
-    Digest::of(&bytes)
+    fingerprints.digest(&bytes)
 }
 
 impl Leaf for FileId {
@@ -359,8 +360,8 @@ impl Leaf for FileId {
     fn name((path,): &Self::Key) -> Option<Vec<u8>> {
         name_of(path)
     }
-    fn seen(output: &FileResult) -> Seen {
-        output.as_ref().map_or_else(seen_failing, |file| file.seen)
+    fn seen(output: &FileResult, fingerprints: Fingerprints) -> Seen {
+        output.as_ref().map_or_else(|error| seen_failing(error, fingerprints), |file| file.seen)
     }
     /// A file whose content cannot be had: a task that reads it is told that it has changed.
     fn changed(_: &Self::Key, known: Digest) -> Option<FileResult> {
@@ -376,8 +377,8 @@ impl Leaf for DirId {
     fn name((path,): &Self::Key) -> Option<Vec<u8>> {
         name_of(path)
     }
-    fn seen(output: &DirResult) -> Seen {
-        output.as_ref().map_or_else(seen_failing, |listing| listing.seen)
+    fn seen(output: &DirResult, fingerprints: Fingerprints) -> Seen {
+        output.as_ref().map_or_else(|error| seen_failing(error, fingerprints), |listing| listing.seen)
     }
     fn changed((path,): &Self::Key, _: Digest) -> Option<DirResult> {
         Some(Err(SourceError::changed(path)))
@@ -391,8 +392,8 @@ impl Leaf for GlobId {
     fn name((pattern,): &Self::Key) -> Option<Vec<u8>> {
         Some([GLOBS, pattern.as_bytes()].concat())
     }
-    fn seen(output: &GlobResult) -> Seen {
-        seen_by_glob(output)
+    fn seen(output: &GlobResult, fingerprints: Fingerprints) -> Seen {
+        seen_by_glob(output, fingerprints)
     }
     fn changed((pattern,): &Self::Key, _: Digest) -> Option<GlobResult> {
         Some(Err(SourceError::changed(pattern.as_ref())))
@@ -406,27 +407,27 @@ const GLOBS: &[u8] = b"glob ";
 pub(crate) const OBSERVERS: [Observer; 3] = [
     Observer {
         kind: SourceKind::File,
-        look: |base, name, last| match path_of(name) {
-            Some(path) if is_still(Base(base), &path, last) => Look::Same,
-            Some(path) => Look::Seen(FileId::seen(&observe_file(Base(base), &path))),
+        look: |from, name, last| match path_of(name) {
+            Some(path) if is_still(Base(from), &path, last) => Look::Same,
+            Some(path) => Look::Seen(FileId::seen(&observe_file(Base(from), &path), from.fingerprints)),
             None => Look::Seen(unnamed()),
         },
     },
     Observer {
         kind: SourceKind::Directory,
-        look: |base, name, last| match path_of(name) {
-            Some(path) if is_still(Base(base), &path, last) => Look::Same,
-            Some(path) => Look::Seen(DirId::seen(&observe_dir(Base(base), &path))),
+        look: |from, name, last| match path_of(name) {
+            Some(path) if is_still(Base(from), &path, last) => Look::Same,
+            Some(path) => Look::Seen(DirId::seen(&observe_dir(Base(from), &path), from.fingerprints)),
             None => Look::Seen(unnamed()),
         },
     },
     Observer {
         kind: SourceKind::Other,
-        look: |base, name, _| {
-            let base = Base(base);
+        look: |from, name, _| {
+            let base = Base(from);
             let pattern = name.strip_prefix(GLOBS).and_then(|pattern| std::str::from_utf8(pattern).ok());
             let seen = pattern
-                .map(|pattern| seen_by_glob(&observe_glob(base, pattern)))
+                .map(|pattern| seen_by_glob(&observe_glob(base, pattern), from.fingerprints))
                 .or_else(|| facts::look(base, name));
             Look::Seen(seen.unwrap_or_else(unnamed))
         },
@@ -435,7 +436,7 @@ pub(crate) const OBSERVERS: [Observer; 3] = [
 
 /// The observation under a name that is none here: a store of another system, say.
 fn unnamed() -> Seen {
-    Seen { content: Digest::of(b"larder: not a name"), stamp: None, racy: false }
+    Seen { content: Digest::xxh3(b"larder: not a name"), stamp: None, racy: false }
 }
 
 #[cfg(unix)]

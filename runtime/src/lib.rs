@@ -36,8 +36,8 @@ mod stored;
 /// Stores, and the trait that makes one.
 pub mod storage {
     pub use larder_backend::storage::{
-        BackingStorage, Damage, Faults, FlushError, FunctionSize, MemoryStorage, NoStorage, Operation,
-        Rejected, RejectedCounts, StorageError, StoreCapStats, StoreReport, Table, Visit, Write,
+        BackingStorage, Damage, Faults, Fingerprints, FlushError, FunctionSize, MemoryStorage, NoStorage,
+        Operation, Rejected, RejectedCounts, StorageError, StoreCapStats, StoreReport, Table, Visit, Write,
         WriteBehindStats, Writes, conformance,
     };
     #[cfg(feature = "redb")]

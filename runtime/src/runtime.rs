@@ -7,7 +7,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
-use larder_backend::storage::{FlushError, StorageError, StoreReport};
+use larder_backend::storage::{Fingerprints, FlushError, StorageError, StoreReport};
 use larder_backend::{
     Activity, Config, Engine, Identity, Input, InputValue, KnownTask, MemoryUse, PersistInput, Refreshed,
     Stats, Swept, TaskError, Update, UpdateError,
@@ -109,6 +109,12 @@ impl Runtime {
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.engine.identity()
+    }
+
+    /// Returns the kind of digests by which contents are told apart, in the store as well. See [`Builder::fingerprints`].
+    #[must_use]
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.engine.fingerprints()
     }
 
     /// Settings for a runtime.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use larder_backend::storage::Digest;
+use larder_backend::storage::{Digest, Fingerprints};
 
 /// Why a file, a directory or a pattern could not be read.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl SourceError {
     }
 
     /// The digest that dependents compare across processes: equal errors have equal ones.
-    pub(crate) fn fingerprint(&self) -> Digest {
+    pub(crate) fn fingerprint(&self, fingerprints: Fingerprints) -> Digest {
         let problem = match &self.problem {
             Problem::Io(kind, error) => match error.raw_os_error() {
                 Some(code) => format!("io {kind:?} {code}"),
@@ -61,7 +61,7 @@ impl SourceError {
             Problem::Changed => "changed".to_owned(),
             Problem::Pattern(message) => format!("pattern {message}"),
         };
-        Digest::of(format!("larder error: {problem}").as_bytes())
+        fingerprints.digest(format!("larder error: {problem}").as_bytes())
     }
 
     /// The path (or pattern) that was to be read.

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "shared")]
+use larder_backend::storage::Fingerprints;
 use larder_backend::storage::{BackingStorage, Digest, StorageError};
 use larder_backend::{Config, Engine, Remote, StorageConfig};
 
@@ -92,7 +94,7 @@ impl StoredBuilder {
     /// gives results of other code. It stands for libraries, too.
     #[must_use]
     pub fn code_identity(mut self, identity: impl AsRef<[u8]>) -> Self {
-        self.storage.build = Some(Digest::of(identity.as_ref()));
+        self.storage.build = Some(Digest::xxh3(identity.as_ref()));
         self
     }
 
@@ -184,6 +186,8 @@ impl StoredBuilder {
     fn linked(mut self) -> (Self, Option<Arc<crate::shared::Link>>) {
         let link = self.shared.take().map(|shared| {
             let build = self.storage.build_identity();
+            let fingerprints = *self.config.fingerprints.get_or_insert(Fingerprints::strongest());
+            let shared = shared.of_kind(fingerprints);
             crate::shared::Link::open(shared, self.storage.storage.clone(), build)
         });
         if let Some(link) = &link {

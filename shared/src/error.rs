@@ -74,6 +74,8 @@ pub enum ShareError {
     Flush(FlushError),
     /// Nothing has been pushed under this ref, or it does not hold.
     NoRef {
+        /// The kind of fingerprints of the namespace that was looked at.
+        fingerprints: larder_storage::Fingerprints,
         /// The ref's name.
         name: Box<str>,
         /// Why the one that is there is not used, if there is one.
@@ -95,10 +97,13 @@ impl fmt::Display for ShareError {
             Self::Read(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Flush(error) => error.fmt(f),
-            Self::NoRef { name, rejected: None } => {
-                write!(f, "nothing has been pushed as `{name}` for this platform and namespace")
+            Self::NoRef { name, fingerprints, rejected: None } => {
+                write!(
+                    f,
+                    "nothing has been pushed as `{name}` for this platform and namespace, with {fingerprints} fingerprints"
+                )
             }
-            Self::NoRef { name, rejected: Some(why) } => {
+            Self::NoRef { name, rejected: Some(why), .. } => {
                 write!(f, "`{name}` is there, and is not used: {why}")
             }
             Self::TooLarge { bytes, most } => {

@@ -35,7 +35,7 @@ pub(crate) struct ExportedLeaf {
 #[cfg(test)]
 impl ExportedLeaf {
     pub(crate) fn for_test(kind: SourceKind, name: &[u8]) -> Self {
-        Self { kind, content: Digest::of(name), name: name.into(), shares: Ok(()) }
+        Self { kind, content: Digest::xxh3(name), name: name.into(), shares: Ok(()) }
     }
 }
 

@@ -11,11 +11,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use larder_storage::record::{
-    InputRecord, NewTask, PulledRecord, SourceKind, SourceRecord, TaskRecord, read_since,
+    InputRecord, NewTask, PulledRecord, SourceKind, SourceRecord, TaskRecord, read_since, stored_build,
 };
 use larder_storage::{
-    BackingStorage, Delivery, Digest, Group, Guarded, Opening, ReadFailure, StorageError, StoreIdentity,
-    Table, WriteBehind, WriteBehindOptions, open_store,
+    BackingStorage, Delivery, Digest, Fingerprints, Group, Guarded, Opening, ReadFailure, StorageError,
+    StoreIdentity, Table, WriteBehind, WriteBehindOptions, open_store,
 };
 
 use crate::export::is_below_base;
@@ -32,6 +32,11 @@ pub(crate) struct Taken {
     pub(crate) known: u64,
     /// They have read what is not there, or what may not be named.
     pub(crate) left_out: u64,
+}
+
+/// Returns the build that has written to a store last, if its digests are of this kind.
+pub(crate) fn build_of(store: &Guarded, fingerprints: Fingerprints) -> Option<Digest> {
+    stored_build(store).filter(|(_, found)| *found == fingerprints).map(|(build, _)| build)
 }
 
 /// Tasks on their way into a store.
@@ -72,10 +77,15 @@ impl From<Malformed> for Failed {
 
 impl Importer {
     /// Opens a store; an empty one is of `build` from here on.
-    pub(crate) fn open(storage: Arc<dyn BackingStorage>, build: Digest) -> Result<Self, ShareError> {
+    pub(crate) fn open(
+        storage: Arc<dyn BackingStorage>,
+        build: Digest,
+        fingerprints: Fingerprints,
+    ) -> Result<Self, ShareError> {
         let store = Arc::new(Guarded::new(storage));
-        let own = larder_storage::record::stored_build(&store).unwrap_or(build);
-        let generation = match open_store(&store, &StoreIdentity { build: own }) {
+        let own = build_of(&store, fingerprints).unwrap_or(build);
+        let identity = StoreIdentity { build: own, fingerprints: Some(fingerprints) };
+        let generation = match open_store(&store, &identity) {
             Opening::Warm { generation, .. } => generation,
             Opening::Fresh | Opening::Cold { .. } => 0,
             Opening::Unusable(error) => return Err(error.into()),
@@ -83,7 +93,7 @@ impl Importer {
         // 0 is for tasks whose reads may be of other code than the program's: it is before all runs of this store.
         let generation = generation.max(1);
         let since = read_since(&store, own, generation).max(1);
-        let mut group = Group::new();
+        let mut group = Group::new(fingerprints);
         group.run_since(own, generation, since);
         let writer = WriteBehind::start(store.clone(), WriteBehindOptions::default())?;
         Ok(Self {
@@ -119,7 +129,7 @@ impl Importer {
             self.known.insert(leaf.key);
             if leaf.kind == SourceKind::Input {
                 // The program sets its value here; until then it has one that no task has read.
-                let fingerprint = Digest::of(b"larder: not set here");
+                let fingerprint = Digest::xxh3(b"larder: not set here");
                 self.group.input(&InputRecord { name: leaf.name, fingerprint, value: &[] });
             } else {
                 let (kind, name, content) = (leaf.kind, leaf.name, leaf.content);
@@ -184,15 +194,19 @@ impl Importer {
             // The last one that is added is the current one.
             for trace in usable.into_iter().rev() {
                 let encoded_key = &task.encoded_key;
-                trace.as_new(|trace| self.group.ran(&NewTask { encoded_key, generation, trace: *trace }));
+                let fingerprints = self.store.fingerprints();
+                trace.as_new(fingerprints, |trace| {
+                    self.group.ran(&NewTask { encoded_key, generation, trace: *trace });
+                });
             }
             self.group.stale(task.key);
             self.note_imported();
             return Ok(());
         };
-        let has =
-            |digest| record.current.digest() == digest || record.older().any(|older| older.digest == digest);
-        usable.retain(|trace| trace.digest().is_some_and(|digest| !has(digest)));
+        let fingerprints = self.store.fingerprints();
+        let current = record.current.digest(fingerprints);
+        let has = |digest| current == digest || record.older().any(|older| older.digest == digest);
+        usable.retain(|trace| trace.digest(fingerprints).is_some_and(|digest| !has(digest)));
         if usable.is_empty() {
             self.taken.known += 1;
             return Ok(());

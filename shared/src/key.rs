@@ -2,9 +2,15 @@
 
 use std::fmt;
 
-/// The program and the platform that results are of: a text of the user, and a digest of the platform. Results of one platform are of no use on another.
+use larder_storage::Fingerprints;
+
+/// The program and the platform that results are of: a text of the user, and a digest of the platform. Results of one platform are of no use on
+/// another, and those of one kind of [`Fingerprints`] are of no use to a store of the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace {
+    name: Box<str>,
+    fingerprints: Fingerprints,
+    /// The name and the digest of the platform.
     text: Box<str>,
 }
 
@@ -14,7 +20,7 @@ const RULE: &str = "a namespace is made of letters, digits, `.`, `_` and `-`, wi
 /// Returns the platform that results are of, as a line: they are of use on machines with the same one.
 #[must_use]
 pub fn platform() -> String {
-    let head = larder_storage::record::MetaRecord::own(larder_storage::Digest(0), 0);
+    let head = larder_storage::record::MetaRecord::own(larder_storage::Digest(0), 0, Fingerprints::default());
     format!(
         "larder shared platform 1: {:?} {} {} {} {} {}",
         head.order,
@@ -27,7 +33,7 @@ pub fn platform() -> String {
 }
 
 impl Namespace {
-    /// Makes a namespace of a text such as `acme/census`.
+    /// Makes a namespace of a text such as `acme/census`, for results whose contents are told apart by BLAKE3.
     ///
     /// # Errors
     /// The rule, if the text has something else than letters, digits, `.`, `_`, `-` and `/`, or a part that is empty or all dots.
@@ -40,9 +46,24 @@ impl Namespace {
         if text.len() > 200 || !text.split('/').all(is_fine) {
             return Err(RULE);
         }
-        let platform = platform();
-        let digest = blake3::hash(platform.as_bytes()).to_hex();
-        Ok(Self { text: format!("{text}/{}", &digest[..16]).into() })
+        Ok(Self::with(text, Fingerprints::Blake3))
+    }
+
+    fn with(name: &str, fingerprints: Fingerprints) -> Self {
+        let digest = blake3::hash(format!("{} {fingerprints}", platform()).as_bytes()).to_hex();
+        Self { name: name.into(), fingerprints, text: format!("{name}/{}", &digest[..16]).into() }
+    }
+
+    /// Returns the namespace of the same text for results whose contents are told apart by these fingerprints.
+    #[must_use]
+    pub fn of_kind(&self, fingerprints: Fingerprints) -> Self {
+        Self::with(&self.name, fingerprints)
+    }
+
+    /// Returns the kind of fingerprints of the results in it.
+    #[must_use]
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.fingerprints
     }
 }
 

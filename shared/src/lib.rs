@@ -78,3 +78,4 @@ pub use self::redis::RedisEngine;
 #[cfg(feature = "s3")]
 pub use self::s3::S3Engine;
 pub use self::verify::{Verified, verify};
+pub use larder_storage::Fingerprints;

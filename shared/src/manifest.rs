@@ -126,11 +126,11 @@ pub(crate) fn read(
     name: &str,
     trust: &Trust,
 ) -> Result<Manifest, ShareError> {
-    let key = SharedKey::reference(namespace, name).map_err(|rule| no_ref(rule, None))?;
-    let Some(bytes) = client.get(&key)? else { return Err(no_ref(name, None)) };
+    let key = SharedKey::reference(namespace, name).map_err(|rule| no_ref(namespace, rule, None))?;
+    let Some(bytes) = client.get(&key)? else { return Err(no_ref(namespace, name, None)) };
     let mut refused = |key: &SharedKey, why| {
         client.reject(key, why);
-        no_ref(name, Some(why))
+        no_ref(namespace, name, Some(why))
     };
     let place = Place { namespace, kind: Kind::Ref, name };
     let opened = envelope::open(place, trust, MOST_REF_BYTES, &bytes).map_err(|why| refused(&key, why))?;
@@ -143,7 +143,7 @@ pub(crate) fn read(
     });
     manifest.map_err(|why| {
         client.reject(&key, why);
-        no_ref(name, Some(why))
+        no_ref(namespace, name, Some(why))
     })
 }
 
@@ -172,8 +172,8 @@ fn decode_ref(payload: &[u8]) -> Result<(u64, [u8; 32]), Malformed> {
     Ok(found)
 }
 
-fn no_ref(name: &str, rejected: Option<Rejection>) -> ShareError {
-    ShareError::NoRef { name: name.into(), rejected }
+fn no_ref(namespace: &Namespace, name: &str, rejected: Option<Rejection>) -> ShareError {
+    ShareError::NoRef { name: name.into(), fingerprints: namespace.fingerprints(), rejected }
 }
 
 /// Writes a manifest, and the ref that names it. The ref last: it never names what is not there.
@@ -190,7 +190,7 @@ pub(crate) fn write(
     let bytes = envelope::seal(place, key, now, &Manifest::encode(sequence, parent, packs));
     let digest = *blake3::hash(&bytes).as_bytes();
     client.put(&SharedKey::of(namespace, Kind::Manifest, &digest), &bytes, crate::Put::IfAbsent)?;
-    let at = SharedKey::reference(namespace, name).map_err(|rule| no_ref(rule, None))?;
+    let at = SharedKey::reference(namespace, name).map_err(|rule| no_ref(namespace, rule, None))?;
     let mut payload = sequence.to_le_bytes().to_vec();
     payload.extend_from_slice(&digest);
     let place = Place { namespace, kind: Kind::Ref, name };

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use larder_storage::record::{PulledRecord, read_pulled, stored_build};
+use larder_storage::record::{PulledRecord, read_pulled};
 use larder_storage::{BackingStorage, Digest, Guarded};
 
 use crate::client::{Client, Rejection};
-use crate::import::{Importer, Of};
+use crate::import::{Importer, Of, build_of};
 use crate::manifest::{self, Manifest, PackEntry};
 use crate::pack::{Pack, unpack};
 use crate::{Counts, Kind, Namespace, ShareError, SharedEngine, SharedKey, Trust};
@@ -76,7 +76,7 @@ pub fn pull_new(
     let mut client = Client::new(engine, until);
     let manifest = manifest::read(&mut client, namespace, name, trust)?;
     let mut buffer = Vec::new();
-    let before = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
+    let before = pulled_before(&storage, (namespace, name), &mut buffer);
     if before.is_some_and(|before| before.list == list_for(&manifest, build)) {
         return Ok(None);
     }
@@ -84,6 +84,17 @@ pub fn pull_new(
         return Ok(Some(Pulled::nothing(&manifest, Some(newer), client.counts)));
     }
     pull_packs(client, (namespace, name), manifest, storage, Some(build)).map(Some)
+}
+
+/// Returns what a store tells of the list that it has pulled last. A store of other fingerprints is about to be emptied, and tells nothing.
+fn pulled_before<'b>(
+    storage: &Arc<dyn BackingStorage>,
+    (namespace, name): (&Namespace, &str),
+    buffer: &'b mut Vec<u8>,
+) -> Option<PulledRecord<'b>> {
+    let store = Guarded::new(storage.clone());
+    build_of(&store, namespace.fingerprints())?;
+    read_pulled(&store, name, buffer)
 }
 
 /// Names what a build takes of a manifest: another build finds other packs in it.
@@ -102,15 +113,16 @@ fn pull_packs(
 ) -> Result<Pulled, ShareError> {
     let of_no_build = Digest::default();
     let newest = manifest.packs.iter().rev().map(|pack| pack.build).find(|build| *build != of_no_build);
-    let stored = stored_build(&Guarded::new(storage.clone()));
+    let fingerprints = namespace.fingerprints();
+    let stored = build_of(&Guarded::new(storage.clone()), fingerprints);
     let build = build.or(stored).or(newest).unwrap_or(of_no_build);
     let (wanted, others): (Vec<&PackEntry>, Vec<&PackEntry>) =
         manifest.packs.iter().partition(|pack| pack.build == of_no_build || pack.build == build);
     let keys: Vec<_> = wanted.iter().map(|pack| SharedKey::of(namespace, Kind::Pack, &pack.digest)).collect();
     let mut buffer = Vec::new();
-    let before = read_pulled(&Guarded::new(storage.clone()), name, &mut buffer);
+    let before = pulled_before(&storage, (namespace, name), &mut buffer);
     let older_than = before.and_then(|before| newer_than(&manifest, before));
-    let mut importer = Importer::open(storage, build)?;
+    let mut importer = Importer::open(storage, build, fingerprints)?;
     // A pack takes up to 16 MiB, so they are not all held at once.
     for (entries, keys) in wanted.chunks(PACKS_AT_ONCE).zip(keys.chunks(PACKS_AT_ONCE)) {
         let found = client.get_all(keys)?;
@@ -123,7 +135,7 @@ fn pull_packs(
                 }
             };
             let of = if entry.build == of_no_build { Of::AnyBuild } else { Of::ThisBuild };
-            let is_sound = match Pack::decode(&raw) {
+            let is_sound = match Pack::decode(fingerprints, &raw) {
                 Ok(pack) if pack.len() == entry.tasks as usize => importer.take(&pack, of)?,
                 _ => false,
             };

@@ -31,7 +31,7 @@ pub struct Pushed {
     pub counts: Counts,
 }
 
-/// Pushes the results in a store under a ref, signed. Those that were pushed before under it, by this key, are not pushed again.
+/// Pushes the results in a store under a ref, signed, in the namespace of the store's fingerprints. Those that were pushed before under it, by this key, are not pushed again.
 ///
 /// Cost: memory of about the bytes of the store's records; and what the ref names is read, to know what is new.
 ///
@@ -44,6 +44,7 @@ pub fn push(
     reader: &StoreReader,
     until: Instant,
 ) -> Result<Pushed, ShareError> {
+    let namespace = &namespace.of_kind(reader.head().fingerprints);
     let mut client = Client::new(engine, until);
     let trust = Trust::none().key(key.public());
     let before = match manifest::read(&mut client, namespace, name, &trust) {
@@ -59,7 +60,7 @@ pub fn push(
     let build = reader.head().build;
     let mut skipped = export.skipped.clone();
     let packs = match &known {
-        Some(known) => pack(&export, build, &mut skipped, |task| is_new(task, known)),
+        Some(known) => pack(&export, build, &mut skipped, |task| is_new(namespace, task, known)),
         None => pack(&export, build, &mut skipped, |_| true),
     };
     let mut pushed = Pushed { is_base: known.is_none(), skipped, ..Pushed::default() };
@@ -118,9 +119,13 @@ fn traces_in(
                 return Ok(None);
             }
         };
-        let Ok(pack) = Pack::decode(&raw) else { return Ok(None) };
+        let Ok(pack) = Pack::decode(namespace.fingerprints(), &raw) else { return Ok(None) };
         let read = pack.for_each(|task| {
-            traces.extend(task.traces.iter().map(|trace| (task.key.0, trace_id(&trace.reads))));
+            traces.extend(
+                task.traces
+                    .iter()
+                    .map(|trace| (task.key.0, trace_id(namespace.fingerprints(), &trace.reads))),
+            );
             Ok::<(), crate::wire::Malformed>(())
         });
         if read.is_err() {
@@ -130,8 +135,10 @@ fn traces_in(
     Ok(Some(traces))
 }
 
-fn is_new(task: &ExportedTask, known: &HashSet<(Digest, Digest)>) -> bool {
-    task.traces.iter().any(|trace| !known.contains(&(task.key.0, trace_id(&trace.reads))))
+fn is_new(namespace: &Namespace, task: &ExportedTask, known: &HashSet<(Digest, Digest)>) -> bool {
+    task.traces
+        .iter()
+        .any(|trace| !known.contains(&(task.key.0, trace_id(namespace.fingerprints(), &trace.reads))))
 }
 
 /// Packs tasks: first those that any build can use, then those of this one, which may have read the others.

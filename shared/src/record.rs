@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 
 use larder_storage::inspect::StoreReader;
 use larder_storage::record::{ForeignLeaf, ForeignTask, ForeignTrace, Read, SourceKind};
-use larder_storage::{Digest, TaskKey};
+use larder_storage::{Digest, Fingerprints, TaskKey};
 
 use crate::bounds::{MOST_READS, MOST_RECORD_BYTES, MOST_TRACES};
 use crate::client::{Client, Rejection};
@@ -108,6 +108,8 @@ pub fn publish(
     until: Instant,
 ) -> Result<Published, ShareError> {
     let mut client = Client::new(engine, until);
+    let namespace = &namespace.of_kind(reader.head().fingerprints);
+    let fingerprints = namespace.fingerprints();
     let trust = Trust::none().key(key.public());
     let export = Export::of(reader)?;
     let mut exported: HashMap<TaskKey, &ExportedTask> =
@@ -117,7 +119,7 @@ pub fn publish(
     for tasks in shared.chunks(engine.limits().keys.max(1)) {
         let there = fetch_all(&mut client, namespace, &trust, tasks)?;
         let mut there: HashMap<TaskKey, ForeignTask> =
-            there.into_iter().map(|(task, _)| (task.key(), task)).collect();
+            there.into_iter().map(|(task, _)| (task.key(fingerprints), task)).collect();
         let mut sealed = Vec::with_capacity(tasks.len());
         for task in tasks {
             let Some(exported) = exported.remove(task) else { continue };
@@ -198,18 +200,19 @@ fn open(
 ) -> Result<(ForeignTask, Signed), Rejection> {
     let place = Place { namespace, kind: Kind::Trace, name: key.name() };
     let opened = envelope::open(place, trust, MOST_RECORD_BYTES, bytes)?;
-    let record = decode(opened.payload).map_err(|Malformed| Rejection::Decode)?;
-    if record.key() != task {
+    let fingerprints = namespace.fingerprints();
+    let record = decode(fingerprints, opened.payload).map_err(|Malformed| Rejection::Decode)?;
+    if record.key(fingerprints) != task {
         return Err(Rejection::Digest);
     }
     Ok((record, Signed { by: opened.signer, at: opened.signed_at }))
 }
 
-fn decode(payload: &[u8]) -> Result<ForeignTask, Malformed> {
+fn decode(fingerprints: Fingerprints, payload: &[u8]) -> Result<ForeignTask, Malformed> {
     let mut reader = Reader::new(payload);
     let task = digest(&mut reader)?;
     let encoded_key = reader.bytes()?.to_vec();
-    if TaskKey::of(&encoded_key).0 != task {
+    if TaskKey::of(fingerprints, &encoded_key).0 != task {
         return Err(Malformed);
     }
     let mut leaves = Vec::new();

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use larder_storage::Fingerprints;
+
 use crate::client::{Client, Rejection};
 use crate::manifest::{self, Manifest, PackEntry};
 use crate::pack::{Pack, unpack};
@@ -56,7 +58,7 @@ pub fn verify(
         let keys: Vec<_> = entries.iter().map(key).collect();
         let found = client.get_all(&keys)?;
         for ((entry, key), bytes) in entries.iter().zip(&keys).zip(found) {
-            match look_at(entry, bytes.as_deref()) {
+            match look_at(namespace.fingerprints(), entry, bytes.as_deref()) {
                 Ok(of_pack) => {
                     sound += 1;
                     contents.add(of_pack);
@@ -84,9 +86,13 @@ impl Contents {
     }
 }
 
-fn look_at(entry: &PackEntry, bytes: Option<&[u8]>) -> Result<Contents, Rejection> {
+fn look_at(
+    fingerprints: Fingerprints,
+    entry: &PackEntry,
+    bytes: Option<&[u8]>,
+) -> Result<Contents, Rejection> {
     let raw = unpack(entry, bytes)?;
-    let pack = Pack::decode(&raw).map_err(|Malformed| Rejection::Decode)?;
+    let pack = Pack::decode(fingerprints, &raw).map_err(|Malformed| Rejection::Decode)?;
     if pack.len() != entry.tasks as usize {
         return Err(Rejection::Decode);
     }

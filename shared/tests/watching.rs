@@ -12,8 +12,8 @@ use larder_shared::{
     FolderEngine, MemoryEngine, Namespace, Pulled, Rejection, ShareError, SigningKey, Trust, Verified, pull,
     pull_new, push, verify,
 };
-use larder_storage::Digest;
 use larder_storage::inspect::StoreReader;
+use larder_storage::{Digest, Fingerprints};
 
 #[task_fn]
 fn text(number: u32) -> String {
@@ -43,7 +43,11 @@ fn soon() -> Instant {
 
 /// Computes so many results, and pushes what the store has.
 fn share(engine: &MemoryEngine, store: &MemoryStorage, numbers: u32) {
-    let runtime = Runtime::builder().storage(store.clone()).code_identity("test").build();
+    let runtime = Runtime::builder()
+        .storage(store.clone())
+        .fingerprints(Fingerprints::Blake3)
+        .code_identity("test")
+        .build();
     runtime.run(|| (0..numbers).for_each(|number| assert!(length(number) > 0)));
     drop(runtime);
     let reader = StoreReader::of(Arc::new(store.clone()), "store").unwrap();
@@ -117,7 +121,7 @@ fn each_way_in_which_a_pack_does_not_hold_is_told() {
 #[test]
 fn an_old_list_that_is_given_out_again_is_told_and_puts_nothing_back() {
     let (engine, store, here) = (MemoryEngine::new(), MemoryStorage::new(), MemoryStorage::new());
-    let build = Digest::of(b"test");
+    let build = Digest::xxh3(b"test");
     let take_new = || -> Option<Pulled> {
         pull_new(&engine, (&namespace(), "main"), &trust(), Arc::new(here.clone()), build, soon()).unwrap()
     };
@@ -160,7 +164,11 @@ fn writers_that_race_leave_a_sound_list() {
             scope.spawn(move || {
                 let store = MemoryStorage::new();
                 for round in 1..=4 {
-                    let runtime = Runtime::builder().storage(store.clone()).code_identity("test").build();
+                    let runtime = Runtime::builder()
+                        .storage(store.clone())
+                        .fingerprints(Fingerprints::Blake3)
+                        .code_identity("test")
+                        .build();
                     runtime.run(|| (0..round * 3).for_each(|number| _ = length(writer * 100 + number)));
                     drop(runtime);
                     let reader = StoreReader::of(Arc::new(store.clone()), "store").unwrap();
@@ -186,7 +194,8 @@ fn writers_that_race_leave_a_sound_list() {
     let pulled =
         pull(&engine, (&namespace(), "main"), &trust(), Arc::new(here.clone()), None, soon()).unwrap();
     assert_eq!((pulled.imported + pulled.known, pulled.left_out), (verified.tasks, 0));
-    let runtime = Runtime::builder().storage(here).code_identity("test").build();
+    let runtime =
+        Runtime::builder().storage(here).fingerprints(Fingerprints::Blake3).code_identity("test").build();
     let asked = 3 * 12_u64;
     runtime.run(|| {
         for number in (0..3).flat_map(|writer| (0..12).map(move |number| writer * 100 + number)) {

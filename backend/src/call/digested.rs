@@ -7,13 +7,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::call::weigh::Weigh;
-use larder_storage::Digest;
 use larder_storage::codec::{self, EncodeError};
+use larder_storage::{Digest, Fingerprints};
 
 /// A value, shared, with a 128-bit digest of its encoding that was made once.
 ///
@@ -22,17 +22,20 @@ use larder_storage::codec::{self, EncodeError};
 ///
 /// - As an argument it is hashed by its digest, and compared by pointer, digest and, if both digests are equal, by value: a collision
 ///   of digests costs time, and never gives a wrong value in memory.
-/// - In the store, a key holds the digest alone. Two values are one key there if their digests are equal: 128 bits of xxh3, which is no
-///   protection against values that an attacker chooses. A task with such a key is not made from the store alone: it runs, or is
-///   restored, when it is called.
+/// - In the store, a key holds the digest alone, of the store's [`Fingerprints`]. Two values are one key there if their digests are equal: 128 bits of
+///   xxh3 are no protection against values that an attacker chooses, and those of BLAKE3 are. A task with such a key is not made from the
+///   store alone: it runs, or is restored, when it is called.
 /// - As an output, or in one, it is stored as its value.
 /// - Values are equal if their encodings are: two `HashSet`s with one content in another order are two values.
 ///
-/// Cost: encoding and digesting at [`Digested::new`], then a reference count to clone and 8 bytes to hash.
+/// Cost: encoding and digesting at [`Digested::new`], then a reference count to clone and 8 bytes to hash. Encoding and digesting once more at the
+/// first key of a store with BLAKE3.
 pub struct Digested<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     digest: Digest,
+    /// The digest in keys of stores whose fingerprints cannot be forged, when there has been such a key.
+    in_keys: OnceLock<Digest>,
     value: T,
 }
 
@@ -59,11 +62,11 @@ impl<T: Serialize> Digested<T> {
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         buffer.clear();
         let outcome = in_key(false, || codec::encode_into(&value, &mut buffer));
-        let digest = Digest::of(&buffer);
+        let digest = Digest::xxh3(&buffer);
         if buffer.capacity() <= LONGEST {
             _ = BUFFER.try_with(|place| place.set(buffer));
         }
-        outcome.map(|()| Self(Arc::new(Inner { digest, value })))
+        outcome.map(|()| Self(Arc::new(Inner { digest, in_keys: OnceLock::new(), value })))
     }
 }
 
@@ -74,6 +77,8 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     /// Whether this thread is encoding or decoding a key.
     static IN_KEY: Cell<bool> = const { Cell::new(false) };
+    /// The digests of the store whose keys this thread encodes.
+    static FINGERPRINTS: Cell<Fingerprints> = const { Cell::new(Fingerprints::Xxh3) };
 }
 
 /// Encodes or decodes something as (or not as) a part of a key.
@@ -86,6 +91,45 @@ pub(crate) fn in_key<R>(is_key: bool, work: impl FnOnce() -> R) -> R {
     }
     let _restore = Restore(IN_KEY.replace(is_key));
     work()
+}
+
+/// Encodes keys of a store of these fingerprints.
+#[inline]
+pub(crate) fn keyed<R>(fingerprints: Fingerprints, encode: impl FnOnce() -> R) -> R {
+    if fingerprints == Fingerprints::Xxh3 {
+        // Nothing of it is set but inside of another store's keys, where the user's `Serialize` would have to encode keys of this one.
+        return encode();
+    }
+    struct Restore(Fingerprints);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FINGERPRINTS.set(self.0);
+        }
+    }
+    let _restore = Restore(FINGERPRINTS.replace(fingerprints));
+    encode()
+}
+
+/// Returns the kind of digests in the keys that this thread is encoding.
+#[must_use]
+pub fn fingerprints_of_keys() -> Fingerprints {
+    FINGERPRINTS.get()
+}
+
+impl<T: Serialize> Digested<T> {
+    /// The digest of the value's encoding in the keys that this thread is encoding.
+    fn digest_in_key(&self) -> Result<Digest, EncodeError> {
+        let fingerprints = fingerprints_of_keys();
+        if fingerprints == Fingerprints::Xxh3 {
+            return Ok(self.0.digest);
+        }
+        if let Some(digest) = self.0.in_keys.get() {
+            return Ok(*digest);
+        }
+        let mut encoded = Vec::new();
+        in_key(false, || codec::encode_into(&self.0.value, &mut encoded))?;
+        Ok(*self.0.in_keys.get_or_init(|| fingerprints.digest(&encoded)))
+    }
 }
 
 impl<T> Digested<T> {
@@ -161,7 +205,8 @@ impl<T: fmt::Display> fmt::Display for Digested<T> {
 impl<T: Serialize> Serialize for Digested<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if IN_KEY.get() {
-            self.0.digest.to_bytes().serialize(serializer)
+            let digest = self.digest_in_key().map_err(serde::ser::Error::custom)?;
+            digest.to_bytes().serialize(serializer)
         } else {
             self.0.value.serialize(serializer)
         }

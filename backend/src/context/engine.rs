@@ -35,7 +35,7 @@ use crate::graph::table::Table;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Persistence, StorageConfig, deadline};
 use crate::session::reclaim::Reclaim;
-use larder_storage::StorageError;
+use larder_storage::{Fingerprints, StorageError};
 
 /// How an engine is made.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct Config {
     pub collect_after: Option<u32>,
     /// Where relative paths of sources start; `None`: at the process' current directory at each look.
     pub base_dir: Option<Arc<Path>>,
+    /// The kind of digests by which contents are told apart. `None`: those of the store, and the default without one.
+    pub fingerprints: Option<Fingerprints>,
     /// Whether it is recorded why tasks run.
     pub records_causes: bool,
     /// The share of bodies that are run twice.
@@ -78,6 +80,7 @@ impl Default for Config {
             memory_cap: if cfg!(larder_capped) { Some(0) } else { None },
             collect_after: None,
             base_dir: None,
+            fingerprints: None,
             records_causes: false,
             checks_determinism: 0.0,
             clock: Clock::new(),
@@ -147,6 +150,7 @@ pub struct Engine {
     dead_edges_to_look_at: AtomicUsize,
     /// See [`Config::base_dir`].
     base_dir: Option<Arc<Path>>,
+    fingerprints: Fingerprints,
     persistence: Option<Box<Persistence>>,
 }
 
@@ -174,7 +178,8 @@ impl Engine {
     pub fn with_storage(config: &Config, mut storage: StorageConfig) -> Result<Arc<Self>, StorageError> {
         let observers = Observers::new(config);
         storage.write_behind.on_batch = Some(observers.on_batch());
-        let persistence = Persistence::open(storage, config.base_dir.clone(), config.clock.clone())?;
+        let persistence =
+            Persistence::open(storage, config.base_dir.clone(), config.clock.clone(), config.fingerprints)?;
         let deadlines = persistence.leaves.deadlines();
         let engine = Self::with(config, observers, Some(Box::new(persistence)));
         for (key, at) in deadlines {
@@ -192,6 +197,10 @@ impl Engine {
     }
 
     fn make(config: &Config, observers: Observers, persistence: Option<Box<Persistence>>) -> Arc<Self> {
+        let fingerprints = match &persistence {
+            Some(persistence) => persistence.fingerprints(),
+            None => config.fingerprints.unwrap_or_default(),
+        };
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             id: NEXT_ENGINE.fetch_add(1, Ordering::Relaxed),
@@ -233,6 +242,7 @@ impl Engine {
             with_dead_edges: Mutex::default(),
             dead_edges_to_look_at: AtomicUsize::new(0),
             base_dir: config.base_dir.clone(),
+            fingerprints,
             persistence,
         })
     }
@@ -255,6 +265,11 @@ impl Engine {
     /// Where relative paths of sources start, if they do not at the current directory.
     pub fn base_dir(&self) -> Option<&Arc<Path>> {
         self.base_dir.as_ref()
+    }
+
+    /// The kind of digests by which contents are told apart, in the store as well.
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.fingerprints
     }
 
     pub(crate) fn epoch(&self) -> Epoch {

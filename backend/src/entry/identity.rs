@@ -81,7 +81,7 @@ impl Engine {
         Some(Identity {
             platform: format!("{processor}-{system}, {} bytes a pointer, {order}", size_of::<usize>()),
             format: u16::from(ENVELOPE_VERSION),
-            fingerprints: "xxh3-128",
+            fingerprints: self.fingerprints().name(),
             code,
             base: self.base_dir().map(|dir| dir.to_path_buf()),
         })

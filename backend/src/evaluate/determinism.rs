@@ -15,7 +15,7 @@ use crate::graph::edges::Edge;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskRef};
-use larder_storage::Digest;
+use larder_storage::Fingerprints;
 
 /// Runs the body of a claimed node again if it is one of the share, and reports it if it has come to something else.
 #[cold]
@@ -40,8 +40,9 @@ pub(crate) fn check(local: &Local, node: NodeRef) {
     };
     let as_set = |edges: &[Edge]| edges.iter().copied().collect::<HashSet<_>>();
     let reads_differ = as_set(reads) != as_set(&gathered.reads);
-    let second = twin.and_then(fingerprint_of);
-    let first = fingerprint_of(node);
+    let fingerprints = local.engine().fingerprints();
+    let second = twin.and_then(|twin| fingerprint_of(fingerprints, twin));
+    let first = fingerprint_of(fingerprints, node);
     let is_equal = twin.is_some_and(|twin| same(node, twin).unwrap_or_else(|| first == second));
     if let Some(twin) = twin {
         local.engine().keep_twin(twin);
@@ -73,11 +74,11 @@ fn same(node: NodeRef, twin: NodeRef) -> Option<bool> {
 }
 
 /// Returns the fingerprint of an output, if its type can be encoded.
-pub(crate) fn fingerprint_of(node: NodeRef) -> Option<Fingerprint> {
+pub(crate) fn fingerprint_of(fingerprints: Fingerprints, node: NodeRef) -> Option<Fingerprint> {
     let encode = node.task_fn.stored?.encode_value;
     let mut encoded = Vec::new();
     // SAFETY: the claim of the node is held and the value in place, or it is a twin of this function's own.
     let outcome =
         on_enough_stack(|| catch_unwind(AssertUnwindSafe(|| unsafe { encode(node, &mut encoded) })));
-    matches!(outcome, Ok(Ok(()))).then(|| Fingerprint(Digest::of(&encoded).0))
+    matches!(outcome, Ok(Ok(()))).then(|| Fingerprint(fingerprints.digest(&encoded).0))
 }

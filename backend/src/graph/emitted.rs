@@ -124,9 +124,9 @@ impl Channels {
         let name = type_name::<D>();
         match self {
             Self::ByType => {
-                Digest::of(format!("{name} {:?} {}", TypeId::of::<D>(), half_of::<D>()).as_bytes())
+                Digest::xxh3(format!("{name} {:?} {}", TypeId::of::<D>(), half_of::<D>()).as_bytes())
             }
-            Self::ByName => Digest::of(name.as_bytes()),
+            Self::ByName => Digest::xxh3(name.as_bytes()),
         }
     }
 }

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn read(key: u8, value: u8) -> Read {
-        Read { key: Digest::of(&[key]), fingerprint: Digest::of(&[value]) }
+        Read { key: Digest::xxh3(&[key]), fingerprint: Digest::xxh3(&[value]) }
     }
 
     #[test]

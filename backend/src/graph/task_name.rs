@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::{RawTaskFn, Site};
-use larder_storage::Digest;
 use larder_storage::record::{SourceKind, source_key};
+use larder_storage::{Digest, Fingerprints};
 
 /// A digest of a value, by which it is recognised in another process. Equal values of most types have equal fingerprints.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,7 +166,7 @@ impl TaskId {
             },
         };
         let text = format!("{function}({argument:?})").into();
-        Self { of: Of::Stored(function), hash: source_key(kind, name).0 as u64, text }
+        Self { of: Of::Stored(function), hash: source_key(Fingerprints::Xxh3, kind, name).0 as u64, text }
     }
 
     /// The name of the function.

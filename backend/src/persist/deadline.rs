@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::leaves::Leaves;
 use crate::graph::task_fn::{Look, Observer, Seen};
 use larder_storage::record::{SourceKind, source_key};
-use larder_storage::{Digest, TaskKey};
+use larder_storage::{Digest, Fingerprints, TaskKey};
 
 /// How deadlines are looked at of which only the store knows.
 pub const OBSERVER: Observer = Observer {
@@ -24,8 +24,8 @@ pub(crate) fn name(task: TaskKey, at: u64) -> Vec<u8> {
 }
 
 /// The key of a deadline in the store.
-pub(crate) fn key(task: TaskKey, at: u64) -> Digest {
-    source_key(SourceKind::Deadline, &name(task, at))
+pub(crate) fn key(fingerprints: Fingerprints, task: TaskKey, at: u64) -> Digest {
+    source_key(fingerprints, SourceKind::Deadline, &name(task, at))
 }
 
 /// The moment that a name tells, in milliseconds from 1970 on. None if it is no name of a deadline.
@@ -51,7 +51,7 @@ pub(crate) fn left(at: u64, now: SystemTime) -> Duration {
 
 /// A deadline as it is seen before or after its moment.
 pub(crate) fn seen(passed: bool) -> Seen {
-    let content = Digest::of(if passed { b"larder: passed" } else { b"larder: ahead" });
+    let content = Digest::xxh3(if passed { b"larder: passed" } else { b"larder: ahead" });
     Seen { content, stamp: None, racy: false }
 }
 

@@ -39,7 +39,7 @@ use crate::graph::task_fn::Seen;
 use larder_storage::record::{
     ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
 };
-use larder_storage::{Digest, Group, TaskKey};
+use larder_storage::{Digest, Fingerprints, Group, TaskKey};
 
 /// Records that other machines have stored.
 ///
@@ -136,6 +136,8 @@ const GROUP_BYTES: usize = 4 << 20;
 /// The engine's side of a [`Remote`].
 pub(crate) struct Elsewhere {
     remote: Arc<dyn Remote>,
+    /// The kind of digests in the store.
+    fingerprints: Fingerprints,
     tasks: Mutex<Tasks>,
     /// A batch has been answered.
     answered: Condvar,
@@ -162,9 +164,10 @@ struct RemoteCounts {
 }
 
 impl Elsewhere {
-    pub(crate) fn new(remote: Arc<dyn Remote>) -> Self {
+    pub(crate) fn new(remote: Arc<dyn Remote>, fingerprints: Fingerprints) -> Self {
         Self {
             remote,
+            fingerprints,
             tasks: Mutex::default(),
             answered: Condvar::new(),
             came: Mutex::default(),
@@ -237,7 +240,8 @@ impl Elsewhere {
         let asked: FxHashSet<TaskKey> = tasks.iter().copied().collect();
         // The code of the user may panic; then nothing has come.
         let found = catch_unwind(AssertUnwindSafe(|| self.remote.records(tasks)));
-        found.unwrap_or_default().into_iter().filter(|task| asked.contains(&task.key())).collect()
+        let is_asked = |task: &ForeignTask| asked.contains(&task.key(self.fingerprints));
+        found.unwrap_or_default().into_iter().filter(is_asked).collect()
     }
 }
 
@@ -297,7 +301,7 @@ impl Persistence {
         let Some(elsewhere) = &self.elsewhere else { return };
         let mut take = |found: Vec<ForeignTask>| {
             let before = elsewhere.counts.came.get();
-            let found = found.into_iter().filter(|found| found.key() == task).collect();
+            let found = found.into_iter().filter(|found| found.key(self.fingerprints()) == task).collect();
             self.receive(elsewhere, &[task], found);
             elsewhere.counts.came.get() > before
         };
@@ -346,7 +350,7 @@ impl Persistence {
         asked: &mut FxHashSet<Digest>,
     ) -> Vec<TaskKey> {
         let mut unknown = Vec::new();
-        let mut part = Part::default();
+        let mut part = Part::new(self.group());
         for task in found {
             self.add_leaves(task, &mut part);
             self.add_traces(elsewhere, task, &mut part);
@@ -358,7 +362,8 @@ impl Persistence {
                 }
             }
             if part.group.bytes() > GROUP_BYTES {
-                self.hand_over_part(std::mem::take(&mut part));
+                let next = Part::new(self.group());
+                self.hand_over_part(std::mem::replace(&mut part, next));
             }
         }
         self.hand_over_part(part);
@@ -370,7 +375,7 @@ impl Persistence {
         if members_of(&task.encoded_key).is_some() {
             return;
         }
-        let key = task.key();
+        let key = task.key(self.fingerprints());
         let known = self.pending.known(&self.store, key, |_| true);
         let has = |digest: Digest| {
             known.as_ref().is_some_and(|known| {
@@ -380,14 +385,14 @@ impl Persistence {
         };
         // Each is put before those that came before it.
         for trace in task.traces.iter().rev() {
-            let stored = trace.as_new(|new| {
+            let stored = trace.as_new(self.fingerprints(), |new| {
                 let mut bytes = Vec::new();
                 new.encode_into(&mut bytes);
                 let chunks = match new.reads {
                     NewReads::Here(_) | NewReads::Component(_) => None,
-                    NewReads::Chunks { .. } => Some(placed(trace)),
+                    NewReads::Chunks { .. } => Some(placed(self.fingerprints(), trace)),
                 };
-                StoredTrace::new(&bytes, new.output, chunks)
+                StoredTrace::new(self.fingerprints(), &bytes, new.output, chunks)
             });
             let Some(stored) = stored.filter(|stored| !has(stored.digest())) else { continue };
             part.group.found(&task.encoded_key, trace);
@@ -405,7 +410,7 @@ impl Persistence {
         }
         for leaf in task.leaves.iter().filter(|leaf| leaf.is_portable()) {
             let ForeignLeaf { kind, name } = leaf;
-            let key = source_key(*kind, name);
+            let key = source_key(self.fingerprints(), *kind, name);
             if self.leaves.fingerprint(key).is_some() {
                 continue;
             }
@@ -450,15 +455,20 @@ impl Persistence {
 }
 
 /// Changes that are handed over together.
-#[derive(Default)]
 struct Part {
     group: Group,
     changes: Vec<(Digest, PendingChange)>,
     leaves: Vec<(Digest, Seen)>,
 }
 
+impl Part {
+    fn new(group: Group) -> Self {
+        Self { group, changes: Vec::new(), leaves: Vec::new() }
+    }
+}
+
 /// The chunks of a wide trace, with their reads.
-fn placed(trace: &larder_storage::record::ForeignTrace) -> Arc<[PlacedChunk]> {
+fn placed(fingerprints: Fingerprints, trace: &larder_storage::record::ForeignTrace) -> Arc<[PlacedChunk]> {
     let mut start = 0;
     let placed = trace.chunks().map(|reads| {
         let mut encoded = Vec::new();
@@ -466,7 +476,7 @@ fn placed(trace: &larder_storage::record::ForeignTrace) -> Arc<[PlacedChunk]> {
         debug_assert_eq!(decode_reads(&encoded).len(), reads.len());
         let placed = PlacedChunk {
             start,
-            chunk: larder_storage::record::Chunk::of(&encoded),
+            chunk: larder_storage::record::Chunk::of(fingerprints, &encoded),
             encoded: Some(encoded.into()),
         };
         start = placed.end();

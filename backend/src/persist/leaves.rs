@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::graph::task_fn::Seen;
 use crate::graph::task_name::TaskId;
 use larder_storage::record::{InputRecord, SourceKind, SourceRecord, source_key};
-use larder_storage::{Digest, Group};
+use larder_storage::{Digest, Fingerprints, Group};
 
 /// The state of a leaf.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(crate) struct LeafState {
 }
 
 impl LeafState {
-    pub(crate) fn key(&self) -> Digest {
-        source_key(self.kind, &self.name)
+    pub(crate) fn key(&self, fingerprints: Fingerprints) -> Digest {
+        source_key(fingerprints, self.kind, &self.name)
     }
 
     /// Adds the leaf's record to a group; `value` is the encoded value of an input.

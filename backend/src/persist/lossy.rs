@@ -13,7 +13,6 @@ use super::Persistence;
 use crate::base::stack::on_enough_stack;
 use crate::graph::node::NodeRef;
 use crate::graph::reason::Reason;
-use larder_storage::Group;
 
 impl Persistence {
     /// Checks that the encoded output of a claimed node, and its arguments, decode to what they are. Runs code of the user's; a
@@ -46,7 +45,7 @@ impl Persistence {
 
     /// From now on nothing of a function is stored or restored.
     fn refuse(&self, function: u32) {
-        let mut group = Group::new();
+        let mut group = self.group();
         if self.functions.refuse(function, &mut group) {
             self.hand_over(&mut group, Vec::new());
         }

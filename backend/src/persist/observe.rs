@@ -200,7 +200,7 @@ impl Persistence {
     fn touch_source(&self, node: NodeRef, raw: RawLeaf, group: &mut Group) -> Option<Touch> {
         let key = Persisted::of(node)?.key?;
         // SAFETY: the gate is held exclusively, and the node has just been given a value.
-        let seen = unsafe { (raw.seen)(node) };
+        let seen = unsafe { (raw.seen)(node, self.fingerprints()) };
         let mut leaves = self.leaves.lock();
         let leaf = leaves.get_mut(&key)?;
         leaf.seen = seen;
@@ -226,7 +226,7 @@ impl Persistence {
         }
         leaves.remove(&key);
         drop(leaves);
-        let mut group = Group::new();
+        let mut group = self.group();
         group.remove_leaf(key);
         // Refused, its record stays, and is looked at by the next process.
         self.hand_over(&mut group, Vec::new());
@@ -253,14 +253,14 @@ impl Persistence {
         let encode = node.task_fn.stored?.encode_value;
         // SAFETY: inputs change only while the gate is held exclusively, and this one is FRESH.
         unsafe { encode(node, value) }.ok()?;
-        Some(Digest::of(value))
+        Some(self.fingerprints().digest(value))
     }
 
     // ---- with sessions open ----
 
     /// An input has been named for the first time in this process. No other thread knows its node yet.
     pub(crate) fn adopt_input(&self, node: NodeRef, name: &str) {
-        let key = source_key(SourceKind::Input, name.as_bytes());
+        let key = source_key(self.fingerprints(), SourceKind::Input, name.as_bytes());
         let mut value = Vec::new();
         let content = self.input_content(node, &mut value);
         let is_known = self.leaves.fingerprint(key);
@@ -304,9 +304,9 @@ impl Persistence {
             Persisted::named(None).put(node);
             return None;
         };
-        let key = source_key(raw.kind, &name);
+        let key = source_key(self.fingerprints(), raw.kind, &name);
         // SAFETY: the claim is held, and there is a value.
-        let seen = unsafe { (raw.seen)(node) };
+        let seen = unsafe { (raw.seen)(node, self.fingerprints()) };
         self.nodes.insert(key, node);
         let known = self.leaves.lock().get(&key).map(|leaf| (leaf.seen, leaf.is_stored));
         let (is_stored, replaced) = match known {
@@ -338,7 +338,7 @@ impl Persistence {
         replaced: Option<Replaced>,
     ) -> Option<Replaced> {
         // SAFETY: the claim is held, and there is a value.
-        let shown = unsafe { (raw.seen)(node) }.content;
+        let shown = unsafe { (raw.seen)(node, self.fingerprints()) }.content;
         let mut leaves = self.leaves.lock();
         let is_stored = leaves.get_mut(&key).is_some_and(|leaf| {
             leaf.in_memory = true;
@@ -423,11 +423,12 @@ impl Persistence {
         let Some(observer) = self.observers.iter().find(|observer| observer.kind == kind) else {
             return Some(Seen::of(unknown()));
         };
-        match (observer.look)(
-            Outside { base: self.base_dir.as_deref(), ahead: self.clock.ahead() },
-            name,
-            last,
-        ) {
+        let from = Outside {
+            base: self.base_dir.as_deref(),
+            ahead: self.clock.ahead(),
+            fingerprints: self.fingerprints(),
+        };
+        match (observer.look)(from, name, last) {
             Look::Same => None,
             Look::Seen(seen) => Some(seen),
         }
@@ -461,5 +462,5 @@ impl Seen {
 
 /// A content that no reader has recorded.
 fn unknown() -> Digest {
-    Digest::of(b"larder: nobody knows")
+    Digest::xxh3(b"larder: nobody knows")
 }

@@ -17,8 +17,8 @@ use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use larder_storage::{
-    BackingStorage, Digest, Guarded, Opening, Rejected, StorageError, StoreCap, StoreIdentity, WriteBehind,
-    WriteBehindOptions, evict, open_store,
+    BackingStorage, Digest, Fingerprints, Guarded, Opening, Rejected, StorageError, StoreCap, StoreIdentity,
+    WriteBehind, WriteBehindOptions, evict, open_store,
 };
 
 /// Which store, and how it is used.
@@ -102,6 +102,7 @@ impl Persistence {
         config: StorageConfig,
         base_dir: Option<Arc<Path>>,
         clock: Clock,
+        fingerprints: Option<Fingerprints>,
     ) -> Result<Self, StorageError> {
         let code = match config.build {
             Some(build) => Build::Given(build),
@@ -109,12 +110,13 @@ impl Persistence {
         };
         let build = code.digest();
         let store = Arc::new(Guarded::new(config.storage));
-        let (opened, generation) = match open_store(&store, &StoreIdentity { build }) {
+        let (opened, generation) = match open_store(&store, &StoreIdentity { build, fingerprints }) {
             Opening::Fresh => (Opened::Fresh, 0),
             Opening::Warm { generation, same_build } => (Opened::Warm { same_build }, generation),
             Opening::Cold { reason } => (Opened::Cold { reason }, 0),
             Opening::Unusable(error) => return Err(error),
         };
+        let fingerprints = store.fingerprints();
         let mut since = read_since(&store, build, generation);
         let generation = if config.remote.is_some() {
             // Records of other machines have the generation 0, which is to be before every run of this store.
@@ -155,7 +157,7 @@ impl Persistence {
             cap: config.cap,
             compacts: config.compacts,
             counts: Counts::default(),
-            elsewhere: config.remote.map(|remote| Box::new(Elsewhere::new(remote))),
+            elsewhere: config.remote.map(|remote| Box::new(Elsewhere::new(remote, fingerprints))),
             opened,
         };
         if matches!(opened, Opened::Warm { .. }) {
@@ -180,7 +182,7 @@ impl Persistence {
             };
             let name = name.into();
             let leaf = LeafState { kind, name, seen, is_stored: true, in_memory: false, is_untold: false };
-            leaves.insert(leaf.key(), leaf);
+            leaves.insert(leaf.key(self.store.fingerprints()), leaf);
         });
         drop(leaves);
         if all.is_err() {
@@ -213,7 +215,7 @@ impl Persistence {
 fn nobody_else() -> Digest {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let local = 0_u8;
-    Digest::of(format!("{now:?} {} {:p}", std::process::id(), &raw const local).as_bytes())
+    Digest::xxh3(format!("{now:?} {} {:p}", std::process::id(), &raw const local).as_bytes())
 }
 
 impl Drop for Persistence {

@@ -18,7 +18,8 @@ use super::sharded::Sharded;
 use super::stored_trace::StoredTrace;
 use larder_storage::record::{OlderTrace, TaskRecord};
 use larder_storage::{
-    Delivery, Digest, FunctionId, Group, Guarded, Rejected, Table, TaskKey, TraceKey, WriteBehind,
+    Delivery, Digest, Fingerprints, FunctionId, Group, Guarded, Rejected, Table, TaskKey, TraceKey,
+    WriteBehind,
 };
 
 /// The traces that are kept of a task until they are committed.
@@ -204,8 +205,12 @@ impl Pending {
             let entry = self.entries.get(task.0);
             let mut buffer = Vec::new();
             let record = read_task(store, task, &mut buffer).filter(|record| is_asked(record.encoded_key));
-            let Some(entry) = entry else { return Known::of(&record?) };
-            let record = if entry.removed { None } else { record.as_ref().and_then(Known::of) };
+            let Some(entry) = entry else { return Known::of(store.fingerprints(), &record?) };
+            let record = if entry.removed {
+                None
+            } else {
+                record.as_ref().and_then(|record| Known::of(store.fingerprints(), record))
+            };
             tries += 1;
             match entry.onto(record, store, task) {
                 Onto::Moved(_) if tries < 4 => {}
@@ -309,8 +314,8 @@ impl Origin {
 }
 
 impl Known {
-    pub(crate) fn of(record: &TaskRecord<'_>) -> Option<Self> {
-        let current = StoredTrace::committed(record.current.bytes())?;
+    pub(crate) fn of(fingerprints: Fingerprints, record: &TaskRecord<'_>) -> Option<Self> {
+        let current = StoredTrace::committed(fingerprints, record.current.bytes())?;
         let origin = Origin::of(record);
         Some(Self { is_stale: record.stale, traces: vec![current], older: record.older().collect(), origin })
     }
@@ -321,7 +326,8 @@ pub(crate) fn load_older(store: &Guarded, task: TaskKey, older: &OlderTrace) -> 
     let mut buffer = Vec::new();
     let key = TraceKey { task, part: older.digest }.to_bytes();
     let payload = store.get(Table::Traces, &key, &mut buffer)?;
-    let found = StoredTrace::committed(payload).filter(|found| found.digest() == older.digest);
+    let found =
+        StoredTrace::committed(store.fingerprints(), payload).filter(|found| found.digest() == older.digest);
     if found.is_none() {
         store.reject(Rejected::Decode);
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use larder_storage::record::{Chunk, OutputPlace, Read, Trace, decode_reads, nth_read, output};
-use larder_storage::{Digest, Guarded, TaskKey};
+use larder_storage::{Digest, Fingerprints, Guarded, TaskKey};
 
 /// A trace of a task.
 #[derive(Clone)]
@@ -58,6 +58,7 @@ pub(crate) struct Lost;
 impl StoredTrace {
     /// A trace that is about to be handed over; `chunks` are those of a wide one.
     pub(crate) fn new(
+        fingerprints: Fingerprints,
         bytes: &[u8],
         encoded_output: &[u8],
         chunks: Option<Arc<[PlacedChunk]>>,
@@ -65,15 +66,22 @@ impl StoredTrace {
         let trace = Trace::decode(bytes).ok()?;
         let output = matches!(trace.output.place, OutputPlace::Stored { .. }).then(|| encoded_output.into());
         let reads = chunks.map_or(Reads::Here(trace.place_of_reads()), Reads::Chunks);
-        Some(Self { bytes: bytes.into(), reads, digest: trace.digest(), output, is_pending: true })
+        Some(Self {
+            bytes: bytes.into(),
+            reads,
+            digest: trace.digest(fingerprints),
+            output,
+            is_pending: true,
+        })
     }
 
     /// A trace as the store holds it.
-    pub(crate) fn committed(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn committed(fingerprints: Fingerprints, bytes: &[u8]) -> Option<Self> {
         let trace = Trace::decode(bytes).ok()?;
         let reads =
             if trace.is_wide() { Reads::Chunks(place(&trace)) } else { Reads::Here(trace.place_of_reads()) };
-        Some(Self { bytes: bytes.into(), reads, digest: trace.digest(), output: None, is_pending: false })
+        let digest = trace.digest(fingerprints);
+        Some(Self { bytes: bytes.into(), reads, digest, output: None, is_pending: false })
     }
 
     pub(crate) fn trace(&self) -> Trace<'_> {

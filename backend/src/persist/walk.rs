@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(persistence: &'a Persistence) -> Self {
         Self {
             persistence,
-            group: Group::new(),
+            group: persistence.group(),
             changes: Vec::new(),
             seen: FxHashSet::default(),
             queue: Vec::new(),

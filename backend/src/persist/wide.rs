@@ -26,14 +26,15 @@ use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::{KeptChunk, Persisted, WideTrace};
 use crate::graph::reason::Reason;
-use larder_storage::Digest;
 use larder_storage::record::{Chunk, NewChunks, NewReads, Read, WIDE, ends_chunk};
+use larder_storage::{Digest, Fingerprints};
 
 /// The chunks of a node in which nothing has changed since it was stored, by where they begin.
 pub(crate) struct CleanChunks(Vec<(usize, Chunk)>);
 
 /// The reads of a wide run.
 pub(crate) struct WideReads {
+    fingerprints: Fingerprints,
     all: Vec<Chunk>,
     new: Vec<u8>,
     placed: Vec<PlacedChunk>,
@@ -133,9 +134,14 @@ fn has_changed(reads: &[Edge], epoch: Epoch) -> Result<bool, Reason> {
 
 impl WideReads {
     /// Gathers the reads of a claimed node that has run.
-    pub(crate) fn gather(node: NodeRef, reads: &[Edge], buffer: &mut Vec<Read>) -> Result<Self, Reason> {
+    pub(crate) fn gather(
+        fingerprints: Fingerprints,
+        node: NodeRef,
+        reads: &[Edge],
+        buffer: &mut Vec<Read>,
+    ) -> Result<Self, Reason> {
         let before = node.extra_or_insert().wide.lock().take();
-        let mut gathered = Self { all: Vec::new(), new: Vec::new(), placed: Vec::new() };
+        let mut gathered = Self { fingerprints, all: Vec::new(), new: Vec::new(), placed: Vec::new() };
         match before {
             Some(before) if !before.reads_changed => gathered.compare(&before, reads, buffer)?,
             before => gathered.cut(before.as_deref(), reads, buffer)?,
@@ -190,7 +196,7 @@ impl WideReads {
     fn encode(&mut self, reads: &[Read], known: impl FnOnce(Chunk) -> Option<Option<Arc<[u8]>>>) {
         let mut encoded = Vec::with_capacity(size_of_val(reads));
         reads.iter().for_each(|read| read.encode_into(&mut encoded));
-        let chunk = Chunk::of(&encoded);
+        let chunk = Chunk::of(self.fingerprints, &encoded);
         match known(chunk) {
             Some(pending) => self.push(chunk, pending),
             None => {

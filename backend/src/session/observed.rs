@@ -13,7 +13,7 @@ use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
 use crate::graph::task_name::{Fingerprint, TaskRef};
 use crate::graph::trail::{Record, Trail};
-use larder_storage::Digest;
+use larder_storage::Fingerprints;
 
 /// An observed update that is being put in place. The gate is held exclusively.
 pub(crate) struct Applying {
@@ -32,7 +32,7 @@ impl Applying {
     pub(crate) fn has_changed(&mut self, engine: &Engine, number: u64, epoch: Epoch) {
         let Some(changed) = self.changed.last_mut() else { return };
         let leaf = changed.leaf.node();
-        changed.after = fingerprint_of(leaf);
+        changed.after = fingerprint_of(engine.fingerprints(), leaf);
         if engine.observers.records() {
             let happened = if changed.removed { Happening::Removed } else { Happening::Set };
             let mut record = Record::new(happened, Outcome::Changed, number, epoch);
@@ -43,8 +43,8 @@ impl Applying {
 
     /// A leaf differs, and is about to get its new value.
     #[cold]
-    pub(crate) fn about_to_change(&mut self, leaf: NodeRef, removed: bool) {
-        let before = fingerprint_of(leaf);
+    pub(crate) fn about_to_change(&mut self, engine: &Engine, leaf: NodeRef, removed: bool) {
+        let before = fingerprint_of(engine.fingerprints(), leaf);
         self.changed.push(Changed { leaf: TaskRef::to(leaf), removed, before, after: None });
     }
 
@@ -64,7 +64,7 @@ impl Applying {
 
 /// Returns the fingerprint of a leaf's value, if there is one that can be encoded. Runs the user's `Serialize`; a panic in it is no
 /// fingerprint. The gate is held exclusively.
-fn fingerprint_of(leaf: NodeRef) -> Option<Fingerprint> {
+fn fingerprint_of(fingerprints: Fingerprints, leaf: NodeRef) -> Option<Fingerprint> {
     if !leaf.flag(Flags::HAS_VALUE) {
         return None;
     }
@@ -72,12 +72,12 @@ fn fingerprint_of(leaf: NodeRef) -> Option<Fingerprint> {
     let digest = || {
         if let Some(source) = task_fn.leaf {
             // SAFETY: the gate is held exclusively, and there is a value.
-            return Some(unsafe { (source.seen)(leaf) }.content);
+            return Some(unsafe { (source.seen)(leaf, fingerprints) }.content);
         }
         let mut encoded = Vec::new();
         // SAFETY: as above; the descriptor is the node's.
         unsafe { (task_fn.stored?.encode_value)(leaf, &mut encoded) }.ok()?;
-        Some(Digest::of(&encoded))
+        Some(fingerprints.digest(&encoded))
     };
     let digest = on_enough_stack(|| catch_unwind(AssertUnwindSafe(digest)));
     digest.ok().flatten().and_then(Fingerprint::of)

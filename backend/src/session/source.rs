@@ -161,7 +161,11 @@ pub fn from_outside<R>(look: impl FnOnce(Outside<'_>) -> R) -> R {
     match Local::current() {
         Some(local) => {
             let engine = local.engine();
-            look(Outside { base: engine.base_dir().map(AsRef::as_ref), ahead: engine.clock.ahead() })
+            look(Outside {
+                base: engine.base_dir().map(AsRef::as_ref),
+                ahead: engine.clock.ahead(),
+                fingerprints: engine.fingerprints(),
+            })
         }
         None => look(Outside::default()),
     }

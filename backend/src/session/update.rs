@@ -121,7 +121,7 @@ impl Engine {
         for (change, differs) in changes.drain(..).zip(differing) {
             let (node, removes) = (change.node(), change.removes());
             if let Some(applying) = applying.as_mut().filter(|_| differs) {
-                applying.about_to_change(node, removes);
+                applying.about_to_change(self, node, removes);
             }
             garbage.values.extend(change.put());
             if let Some(applying) = applying.as_mut().filter(|_| differs) {

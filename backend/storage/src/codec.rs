@@ -27,7 +27,7 @@ use self::bounds::{Bounds, Broken, on_enough_stack};
 pub use self::zeros::has_negative_zero;
 
 /// Names this codec and its configuration in a store's meta record. Change it with anything that changes bytes.
-pub const CODEC: u16 = 1;
+pub const CODEC: u8 = 1;
 /// The most bytes of one encoded value: 256 MiB.
 pub const MAX_BYTES: usize = 256 << 20;
 /// The deepest nesting of one value, in structs, sequences, maps, options and enums.

@@ -37,12 +37,21 @@ pub enum Rejected {
     OtherKey,
     /// The store as a whole is of another format, codec or endianness.
     Foreign,
+    /// The store as a whole has digests of another kind than the program asks for, or than it has: see [`Fingerprints`](super::Fingerprints).
+    Fingerprints,
 }
 
 impl Rejected {
     /// All reasons; `reason as usize` is an index into it.
-    pub const ALL: [Self; 6] =
-        [Self::Truncated, Self::Version, Self::Checksum, Self::Decode, Self::OtherKey, Self::Foreign];
+    pub const ALL: [Self; 7] = [
+        Self::Truncated,
+        Self::Version,
+        Self::Checksum,
+        Self::Decode,
+        Self::OtherKey,
+        Self::Foreign,
+        Self::Fingerprints,
+    ];
 }
 
 impl fmt::Display for Rejected {
@@ -54,6 +63,7 @@ impl fmt::Display for Rejected {
             Self::Decode => "does not decode",
             Self::OtherKey => "of another key with the same digest",
             Self::Foreign => "of another format, codec or endianness",
+            Self::Fingerprints => "of other fingerprints",
         })
     }
 }

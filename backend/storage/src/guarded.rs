@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{BackingStorage, Operation, Rejected, StorageError, Table, Visit, Writes, envelope};
+use super::fingerprints::KindOfStore;
+use super::{
+    BackingStorage, Fingerprints, Operation, Rejected, StorageError, Table, Visit, Writes, envelope,
+};
 
 /// A store whose records are sealed when written and checked on every read.
 ///
@@ -15,6 +18,7 @@ pub struct Guarded {
     rejected: [AtomicU64; Rejected::ALL.len()],
     errors: [AtomicU64; Operation::COUNT],
     contradictions: AtomicU64,
+    fingerprints: KindOfStore,
 }
 
 /// A record could not be read: it may or may not be there.
@@ -71,14 +75,34 @@ impl RejectedCounts {
 }
 
 impl Guarded {
-    /// Guards `storage`.
+    /// Guards a store that programs have used: its digests are of the kind that its head tells, the default if it tells none.
+    pub fn over(storage: Arc<dyn BackingStorage>) -> Self {
+        let store = Self::new(storage);
+        let found = super::record::stored_build(&store).map(|(_, fingerprints)| fingerprints);
+        store.set_fingerprints(found.unwrap_or_default());
+        store
+    }
+
+    /// Guards `storage`, which is about to be opened.
     pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
         Self {
             storage,
             rejected: Default::default(),
             errors: Default::default(),
             contradictions: AtomicU64::new(0),
+            fingerprints: KindOfStore::default(),
         }
+    }
+
+    /// The kind of digests in the store: the default until it has been opened.
+    #[inline]
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.fingerprints.get()
+    }
+
+    /// The store has been opened, and its digests are of this kind.
+    pub(crate) fn set_fingerprints(&self, fingerprints: Fingerprints) {
+        self.fingerprints.set(fingerprints);
     }
 
     /// The store itself.

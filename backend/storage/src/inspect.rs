@@ -42,8 +42,8 @@ pub use self::shrink::{collect, compact};
 pub use self::task::{KeyPrefix, StoredTask};
 use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key, is_sharing_key};
 use super::{
-    BackingStorage, Digest, FunctionId, Guarded, Operation, ReadFailure, Rejected, RejectedCounts,
-    StorageError, StoreReport, Table, Visit, verify_store,
+    BackingStorage, Digest, Fingerprints, FunctionId, Guarded, Operation, ReadFailure, Rejected,
+    RejectedCounts, StorageError, StoreReport, Table, Visit, verify_store,
 };
 
 /// A store that is only read.
@@ -62,7 +62,9 @@ pub struct StoreHead {
     /// The format of the record layouts.
     pub format: u16,
     /// The codec of keys and values.
-    pub codec: u16,
+    pub codec: u8,
+    /// The kind of digests by which its contents are told apart.
+    pub fingerprints: Fingerprints,
     /// The bytes of a pointer on the machine that wrote.
     pub pointer: u8,
     /// The build that wrote last.
@@ -259,15 +261,23 @@ fn read_head(store: &Guarded, name: &str) -> Result<StoreHead, InspectError> {
     let record = MetaRecord::decode(payload)
         .map_err(|_| InspectError::Head { path: path(), reason: Rejected::Decode })?;
     if !record.is_readable() {
-        let own = MetaRecord::own(record.build, record.generation);
-        let found =
-            format!("format {}, codec {}, {}-byte pointers", record.format, record.codec, record.pointer);
-        let known = format!("format {}, codec {}, {}-byte pointers", own.format, own.codec, own.pointer);
+        let own = MetaRecord::own(record.build, record.generation, Fingerprints::default());
+        let tell = |record: &MetaRecord<'_>| {
+            let digests = record.fingerprints().map_or("unknown", Fingerprints::name);
+            format!(
+                "format {}, codec {}, {digests} fingerprints, {}-byte pointers",
+                record.format, record.codec, record.pointer
+            )
+        };
+        let (found, known) = (tell(&record), tell(&own));
         return Err(InspectError::Foreign { path: path(), found: found.into(), known: known.into() });
     }
+    let fingerprints = record.fingerprints().unwrap_or_default();
+    store.set_fingerprints(fingerprints);
     Ok(StoreHead {
         format: record.format,
         codec: record.codec,
+        fingerprints,
         pointer: record.pointer,
         build: record.build,
         generation: record.generation,

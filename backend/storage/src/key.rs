@@ -4,7 +4,9 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// A 128-bit digest, xxh3-128: of a key, of a value (a fingerprint), of a file's content.
+use super::Fingerprints;
+
+/// A 128-bit digest: of a key, of a value (a fingerprint), of a file's content. [`Fingerprints`] says by which function.
 ///
 /// In keys and records it takes 16 bytes, big-endian (the canonical form of xxh3-128).
 // Aligned as its halves are: to 16 bytes, a map by digests is a third larger, and every node's `Persisted` too.
@@ -13,8 +15,10 @@ use xxhash_rust::xxh3::xxh3_128;
 pub struct Digest(pub u128);
 
 impl Digest {
-    /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    /// Digests what the program itself names: functions, code, constants. Others can choose bytes of one digest, so contents are digested by
+    /// [`Fingerprints::digest`].
+    #[inline]
+    pub fn xxh3(bytes: &[u8]) -> Self {
         Self(xxh3_128(bytes))
     }
 
@@ -48,7 +52,7 @@ impl FunctionId {
         // No path holds this byte, so path and code cannot run into one another.
         bytes.push(0xff);
         bytes.extend_from_slice(&code.to_bytes());
-        Self(Digest::of(&bytes))
+        Self(Digest::xxh3(&bytes))
     }
 }
 
@@ -68,9 +72,10 @@ impl TaskKey {
         buffer.extend_from_slice(&function.0.to_bytes());
     }
 
-    /// The key of an encoded key.
-    pub fn of(encoded: &[u8]) -> Self {
-        Self(Digest::of(encoded))
+    /// The key of an encoded key, in a store of these fingerprints.
+    #[inline]
+    pub fn of(fingerprints: Fingerprints, encoded: &[u8]) -> Self {
+        Self(fingerprints.digest(encoded))
     }
 
     /// Returns the key in the tables by task.

@@ -40,6 +40,7 @@ mod nothing;
 #[doc(hidden)]
 pub mod codec;
 mod envelope;
+mod fingerprints;
 mod guarded;
 mod key;
 #[doc(hidden)]
@@ -80,6 +81,7 @@ pub use self::envelope::{ENVELOPE_BYTES, ENVELOPE_VERSION, Rejected};
 pub use self::evict::{Evicted, StoreCap, StoreCapStats, evict};
 #[doc(hidden)]
 pub use self::filter::Filter;
+pub use self::fingerprints::Fingerprints;
 #[doc(hidden)]
 pub use self::guarded::{Guarded, GuardedScan, ReadFailure, RejectedCounts};
 #[doc(hidden)]

@@ -1,13 +1,15 @@
 //! Looking at a store before it is used: whether what it holds can be read by this program.
 
 use super::record::{MetaRecord, SOURCES, STORE, SourceSet};
-use super::{Batch, Digest, Guarded, ReadFailure, Rejected, StorageError, Table, Visit};
+use super::{Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, StorageError, Table, Visit};
 
 /// The process that opens the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreIdentity {
     /// The build: what the code of task functions without a declared version is identified by.
     pub build: Digest,
+    /// The kind of digests that the store has to have. `None`: those that it has, and the default in an empty one.
+    pub fingerprints: Option<Fingerprints>,
 }
 
 /// The findings. Nothing of it is an error: at worst the store is not used.
@@ -22,7 +24,7 @@ pub enum Opening {
         /// Whether the same build wrote last. If not, only functions with declared versions will hit.
         same_build: bool,
     },
-    /// A store that could not be read, of another format, codec or machine, or with a damaged head. It was emptied.
+    /// A store that could not be read, of another format, codec or machine, of other digests, or with a damaged head. It was emptied.
     Cold {
         /// Why.
         reason: Rejected,
@@ -31,8 +33,9 @@ pub enum Opening {
     Unusable(StorageError),
 }
 
-/// Looks at `store`, makes it ours if it is empty, and empties it if it cannot be read.
+/// Looks at `store`, makes it ours if it is empty, and empties it if it cannot be read. From here on [`Guarded::fingerprints`] are the store's.
 pub fn open_store(store: &Guarded, identity: &StoreIdentity) -> Opening {
+    store.set_fingerprints(identity.fingerprints.unwrap_or_default());
     match look(store, identity) {
         Ok(opening) => opening,
         Err(error) => Opening::Unusable(error),
@@ -47,9 +50,18 @@ fn look(store: &Guarded, identity: &StoreIdentity) -> Result<Opening, StorageErr
     let reason = match store.read(Table::Meta, STORE, &mut buffer) {
         Ok(Some(payload)) => match MetaRecord::decode(payload) {
             Ok(meta) if meta.is_readable() => {
-                let generation = meta.generation.wrapping_add(1);
-                return Ok(Opening::Warm { generation, same_build: meta.build == identity.build });
+                let found = meta.fingerprints();
+                if let Some(found) =
+                    found.filter(|_| identity.fingerprints.is_none_or(|own| found == Some(own)))
+                {
+                    store.set_fingerprints(found);
+                    let generation = meta.generation.wrapping_add(1);
+                    return Ok(Opening::Warm { generation, same_build: meta.build == identity.build });
+                }
+                store.reject(Rejected::Fingerprints)
             }
+            // Digests that this program does not have are no other format.
+            Ok(meta) if meta.is_of_own_format() => store.reject(Rejected::Fingerprints),
             Ok(_) => store.reject(Rejected::Foreign),
             Err(_) => store.reject(Rejected::Decode),
         },
@@ -79,7 +91,9 @@ fn is_empty(store: &Guarded) -> Result<bool, StorageError> {
 
 fn claim(store: &Guarded, identity: &StoreIdentity) -> Result<(), StorageError> {
     let mut batch = Batch::new();
-    batch.seal(Table::Meta, STORE, |out| MetaRecord::own(identity.build, 0).encode_into(out));
+    batch.seal(Table::Meta, STORE, |out| {
+        MetaRecord::own(identity.build, 0, store.fingerprints()).encode_into(out);
+    });
     batch.seal(Table::Meta, SOURCES, |out| SourceSet::default().encode_into(out));
     store.commit(batch.writes())
 }

@@ -7,7 +7,7 @@ use super::record::{
     SINCE, SOURCES, SinceRecord, SourceRecord, TaskRecord, Trace, good_key, is_good_key, is_lossy_key,
     is_sharing_key, local_key, lossy_key, members_of, read_dependents, read_leaves, shared_key,
 };
-use super::{FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
+use super::{Fingerprints, FunctionId, Guarded, Rejected, StorageError, Table, TaskKey, Visit, envelope};
 
 /// Something that is wrong in a store. All of it is survived: as misses, or by verifying what is stored before use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
             report.records[table.index()] += 1;
             report.bytes[table.index()] += bytes;
             let checked = envelope::open(table, key, record)
-                .and_then(|payload| check(table, key, payload).ok_or(Rejected::Decode));
+                .and_then(|payload| check(store.fingerprints(), table, key, payload).ok_or(Rejected::Decode));
             match checked {
                 Ok(Meaning::Task(function, output)) => {
                     let size = functions.entry(function).or_default();
@@ -171,7 +171,7 @@ fn is_whole(record: &TaskRecord<'_>) -> bool {
 }
 
 /// Returns the kind of a payload, if it is what its table holds.
-fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
+fn check(fingerprints: Fingerprints, table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
     let other = |ok: bool| ok.then_some(Meaning::Other);
     match table {
         Table::Meta if key == SOURCES => other(super::record::SourceSet::decode(payload).is_ok()),
@@ -192,7 +192,7 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         Table::Meta => other(MetaRecord::decode(payload).is_ok()),
         Table::Tasks => {
             let record = TaskRecord::decode(payload).ok()?;
-            let own = TaskKey::of(record.encoded_key).to_bytes() == key;
+            let own = TaskKey::of(fingerprints, record.encoded_key).to_bytes() == key;
             let output = record.current.output.fingerprint;
             if !is_whole(&record) {
                 return None;
@@ -201,18 +201,18 @@ fn check(table: Table, key: &[u8], payload: &[u8]) -> Option<Meaning> {
         }
         Table::Traces => {
             let trace = Trace::decode(payload).ok()?;
-            let own = key.get(16..) == Some(&trace.digest().to_bytes()[..]);
+            let own = key.get(16..) == Some(&trace.digest(fingerprints).to_bytes()[..]);
             let inline_fits = !matches!(trace.output.place, OutputPlace::Inline(bytes) if bytes.len() > super::record::INLINE_OUTPUT);
             (own && inline_fits).then_some(Meaning::Part)
         }
         Table::Values => (key.len() == 32).then_some(Meaning::Part),
         Table::Reads => {
-            let own = key.get(16..) == Some(&Chunk::of(payload).digest.to_bytes()[..]);
+            let own = key.get(16..) == Some(&Chunk::of(fingerprints, payload).digest.to_bytes()[..]);
             own.then_some(Meaning::Part)
         }
         Table::Dependents => other(matches!(key.len(), 16 | 20)),
-        Table::Sources => other(SourceRecord::decode(payload).ok()?.key().to_bytes() == key),
-        Table::Inputs => other(InputRecord::decode(payload).ok()?.key().to_bytes() == key),
+        Table::Sources => other(SourceRecord::decode(payload).ok()?.key(fingerprints).to_bytes() == key),
+        Table::Inputs => other(InputRecord::decode(payload).ok()?.key(fingerprints).to_bytes() == key),
         Table::Uses => other(key.len() == 16 && payload.len() == 8),
         Table::Causes => other(key.len() == 16 && CauseRecord::decode(payload).is_ok()),
         Table::Functions => {

@@ -68,7 +68,7 @@ struct Shared {
 struct Queue {
     /// Full groups, then the one that small groups are appended to.
     full: Vec<Group>,
-    open: Group,
+    open: Option<Group>,
     bytes: usize,
     /// When the oldest of what is waiting arrived.
     since: Option<Instant>,
@@ -153,14 +153,17 @@ impl WriteBehind {
             return Delivery::Refused;
         }
         if bytes <= COPIED {
-            queue.open.append(group);
+            let open = queue.open.get_or_insert_with(|| group.like());
+            open.append(group);
             group.clear();
-            if queue.open.bytes() > PIECE {
-                queue.full.push(std::mem::take(&mut queue.open));
+            if open.bytes() > PIECE {
+                let open = queue.open.take();
+                queue.full.extend(open);
             }
         } else {
-            let open = std::mem::take(&mut queue.open);
-            queue.full.extend([open, std::mem::take(group)]);
+            let open = queue.open.take();
+            let empty = group.like();
+            queue.full.extend(open.into_iter().chain([std::mem::replace(group, empty)]));
         }
         if signals {
             self.shared.due.notify_one();
@@ -285,7 +288,7 @@ impl Queue {
         let since = self.trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
         self.trouble = Some(Trouble { error, since, answered: u64::MAX, is_final: true });
         self.full = Vec::new();
-        self.open = Group::default();
+        self.open = None;
         self.bytes = 0;
         self.since = None;
         self.under_way = None;

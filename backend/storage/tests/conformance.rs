@@ -60,7 +60,7 @@ fn a_filter_denies_nothing_that_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     for reads in [0, 1, 200, u32::MAX] {
         let path = folder.path().join(reads.to_string());
-        let key = |number: u32| Digest::of(&number.to_le_bytes()).to_bytes();
+        let key = |number: u32| Digest::xxh3(&number.to_le_bytes()).to_bytes();
         for opened in 0..3 {
             let store = RedbOptions::new().filter_after(reads).open(&path).unwrap();
             let begun = opened * 200;

@@ -9,7 +9,7 @@ use larder_storage::record::{
     Emitted, FunctionRecord, InputRecord, Leaf, MetaRecord, NewReads, NewTask, NewTrace, Read, SourceKind,
     SourceRecord, Stamp, TaskRecord, Trace, output, probe, read_leaves,
 };
-use larder_storage::{Digest, FunctionId, Group, MemoryStorage, TaskKey, verify_store};
+use larder_storage::{Digest, Fingerprints, FunctionId, Group, MemoryStorage, TaskKey, verify_store};
 use proptest::prelude::*;
 use support::{accepted, open, writer};
 
@@ -30,13 +30,13 @@ fn stamp() -> impl Strategy<Value = Stamp> {
 fn decode_as_everything(bytes: &[u8]) {
     if let Ok(task) = TaskRecord::decode(bytes) {
         assert!(task.older().len() * 33 <= bytes.len() && task.current.reads().len() * 32 <= bytes.len());
-        let _ = (task.function(), task.current.digest(), task.current.emitted().count());
+        let _ = (task.function(), task.current.digest(Fingerprints::Xxh3), task.current.emitted().count());
     }
     if let Ok(trace) = Trace::decode(bytes) {
         let _ = (trace.reads().count(), trace.emitted().count());
     }
-    let _ = SourceRecord::decode(bytes).map(|source| source.key());
-    let _ = InputRecord::decode(bytes).map(|input| input.key());
+    let _ = SourceRecord::decode(bytes).map(|source| source.key(Fingerprints::Xxh3));
+    let _ = InputRecord::decode(bytes).map(|input| input.key(Fingerprints::Xxh3));
     let _ = FunctionRecord::decode(bytes).map(|function| function.id());
     let _ = MetaRecord::decode(bytes).map(|meta| meta.is_readable());
 }
@@ -57,8 +57,8 @@ proptest! {
         let reads: Vec<_> = reads.into_iter().map(|(key, fingerprint)| Read { key, fingerprint }).collect();
         let emitted: Vec<_> =
             emitted.iter().map(|(channel, value)| Emitted { channel: *channel, value }).collect();
-        let trace = NewTrace { fingerprint: Digest::of(&result), output: &result, reads: NewReads::Here(&reads), emitted: &emitted };
-        let mut group = Group::new();
+        let trace = NewTrace { fingerprint: Digest::xxh3(&result), output: &result, reads: NewReads::Here(&reads), emitted: &emitted };
+        let mut group = Group::new(Fingerprints::Xxh3);
         group.ran(&NewTask { encoded_key: &key, generation, trace });
         let writer = writer(&store);
         accepted(writer.push(&mut group));
@@ -69,7 +69,7 @@ proptest! {
         prop_assert!(!record.stale && record.generation == generation && record.older().len() == 0);
         prop_assert_eq!(record.current.reads().collect::<Vec<_>>(), reads);
         prop_assert_eq!(record.current.emitted().collect::<Vec<_>>(), emitted);
-        let output = output(&store, TaskKey::of(&key), record.current.output, &mut elsewhere);
+        let output = output(&store, TaskKey::of(Fingerprints::Xxh3, &key), record.current.output, &mut elsewhere);
         prop_assert_eq!(output, Some(&result[..]));
     }
 
@@ -81,7 +81,7 @@ proptest! {
         let source = SourceRecord { kind: SourceKind::Directory, name: &name, stamp, racy, content };
         let input = InputRecord { name: &name, fingerprint: content, value: &value };
         let function = FunctionRecord { path: "a::b", code: content };
-        let mut group = Group::new();
+        let mut group = Group::new(Fingerprints::Xxh3);
         group.source(&source);
         group.input(&input);
         group.function(&function);
@@ -97,7 +97,7 @@ proptest! {
             }
         }).unwrap();
         prop_assert_eq!(seen, 2);
-        prop_assert!(source.key() != input.key(), "a source and an input of one name are two things");
+        prop_assert!(source.key(Fingerprints::Xxh3) != input.key(Fingerprints::Xxh3), "a source and an input of one name are two things");
         prop_assert!(verify_store(&store).unwrap().is_sound());
     }
 

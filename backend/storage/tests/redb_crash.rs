@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use larder_storage::{
-    BackingStorage, Batch, Delivery, Group, Opening, RedbStorage, StorageError, Table, WriteBehind,
-    WriteBehindOptions, verify_store,
+    BackingStorage, Batch, Delivery, Fingerprints, Group, Opening, RedbStorage, StorageError, Table,
+    WriteBehind, WriteBehindOptions, verify_store,
 };
 use support::*;
 
@@ -52,7 +52,7 @@ fn child_that_stores_until_it_is_killed() {
     let first = (0..).find(|&number| stored_output(&store, number).is_none()).unwrap();
     let options = WriteBehindOptions { batch_bytes: 20_000, ..Default::default() };
     let writer = WriteBehind::start(store, options).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     sources(&mut group, 1);
     for number in first.. {
         ran(&mut group, number, 1);
@@ -105,7 +105,7 @@ fn child_on_a_full_disk() {
     let (store, _) = open(storage);
     let options = WriteBehindOptions { batch_bytes: 200_000, attempts: 2, ..Default::default() };
     let writer = WriteBehind::start(store.clone(), options).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     let mut flushed = 0;
     for number in 0..1_000_000 {
         ran(&mut group, number, 1);

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use larder_storage::{
-    BackingStorage, Batch, Group, Opening, RedbOptions, RedbStorage, StorageError, Table, WriteBehind,
-    WriteBehindOptions, verify_store,
+    BackingStorage, Batch, Fingerprints, Group, Opening, RedbOptions, RedbStorage, StorageError, Table,
+    WriteBehind, WriteBehindOptions, verify_store,
 };
 use support::*;
 
@@ -239,7 +239,7 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_noticed_at_the_next_commit(
             std::error::Error::source(&error).unwrap().to_string().contains("deleted or replaced"),
             "{error:?}"
         );
-        let mut group = Group::new();
+        let mut group = Group::new(Fingerprints::Xxh3);
         ran(&mut group, 1, 1);
         accepted(writer.push(&mut group));
         assert!(writer.flush().is_err());
@@ -389,7 +389,7 @@ fn a_disk_that_has_space_again_gets_all_that_waited() {
     let (store, _) = open(RedbStorage::open(&path).unwrap());
     let options = WriteBehindOptions { attempts: 1, pause: Duration::from_secs(3600), ..Default::default() };
     let writer = WriteBehind::start(store.clone(), options).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     sources(&mut group, 1);
     ran(&mut group, 0, 1);
     accepted(writer.push(&mut group));

@@ -23,7 +23,7 @@ enum Raw {
 }
 
 fn key(number: u32) -> [u8; 16] {
-    Digest::of(&number.to_le_bytes()).to_bytes()
+    Digest::xxh3(&number.to_le_bytes()).to_bytes()
 }
 
 fn value(number: u32) -> [u8; VALUE] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use larder::Runtime;
-use larder::storage::{BackingStorage, MemoryStorage, RedbStorage, Table, Visit};
+use larder::storage::{BackingStorage, Fingerprints, MemoryStorage, RedbStorage, Table, Visit};
 use larder_shared::{MemoryEngine, Namespace, Pulled, ShareError, SigningKey, Trust, pull, push};
 use larder_storage::inspect::StoreReader;
 use tempfile::TempDir;
@@ -96,7 +96,8 @@ impl Machine {
 }
 
 fn runtime(base: &Path, storage: impl BackingStorage) -> Runtime {
-    let builder = Runtime::builder().base(base).storage(storage).code_identity("budgets");
+    let builder = Runtime::builder().base(base).fingerprints(Fingerprints::Blake3).storage(storage);
+    let builder = builder.code_identity("budgets");
     builder.try_build().expect("the store can be used")
 }
 

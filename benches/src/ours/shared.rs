@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use larder::shared::{
     FolderEngine, MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SigningKey,
 };
-use larder::storage::RedbStorage;
+use larder::storage::{Fingerprints, RedbStorage};
 use larder::{Runtime, StoredBuilder};
 use tempfile::TempDir;
 
@@ -63,7 +63,8 @@ impl Machine {
 
     fn builder(&self) -> StoredBuilder {
         let storage = RedbStorage::open(self.cache.path().join("store")).expect("the store is free");
-        Runtime::builder().base(self.tree.path()).storage(storage)
+        // Also where nothing is shared: the kinds are not what is compared.
+        Runtime::builder().base(self.tree.path()).fingerprints(Fingerprints::Blake3).storage(storage)
     }
 
     /// Seconds from opening the store until the root is known, and the bodies that ran.

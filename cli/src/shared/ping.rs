@@ -89,9 +89,7 @@ fn pushed(place: &Place, trust: &Trust) -> Result<Pushed, CliError> {
         Ok(manifest) => {
             (format!("`{name}` is number {}, signed by {}", manifest.sequence, manifest.signer), true)
         }
-        Err(ShareError::NoRef { rejected: None, .. }) => {
-            (format!("nothing has been pushed as `{name}` for this platform and namespace"), true)
-        }
+        Err(error @ ShareError::NoRef { rejected: None, .. }) => (error.to_string(), true),
         Err(ShareError::NoRef { rejected: Some(Rejection::Untrusted), .. }) => {
             (format!("`{name}` is there, and signed by a key that `--trust` does not name"), false)
         }

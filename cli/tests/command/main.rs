@@ -12,7 +12,7 @@ mod writing;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use larder::storage::RedbStorage;
+use larder::storage::{Fingerprints, RedbStorage};
 use larder::{Runtime, env, fs, task_fn};
 
 #[task_fn]
@@ -56,10 +56,15 @@ impl Scene {
         self.path("store.redb")
     }
 
-    /// A runtime over the store, of code `code`.
+    /// A runtime over the store, of code `code`, with the fingerprints that shared results have.
     fn runtime_of(&self, store: &str, code: &str) -> Runtime {
+        self.runtime_with(Fingerprints::Blake3, store, code)
+    }
+
+    fn runtime_with(&self, fingerprints: Fingerprints, store: &str, code: &str) -> Runtime {
         let storage = RedbStorage::open(self.path(store)).unwrap();
-        Runtime::builder().base(self.folder.path()).storage(storage).code_identity(code).try_build().unwrap()
+        let builder = Runtime::builder().base(self.folder.path()).fingerprints(fingerprints);
+        builder.storage(storage).code_identity(code).try_build().unwrap()
     }
 
     fn runs(&self, paths: &[&str]) {

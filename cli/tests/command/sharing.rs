@@ -132,3 +132,35 @@ fn a_ping_of_what_does_not_work_is_an_error() {
     let error = shared(&["ping", file.to_str().unwrap()], &[]).fails(3);
     assert!(error.contains("does not work"), "{error}");
 }
+
+#[test]
+fn stores_of_the_two_kinds_of_fingerprints_do_not_meet_and_it_is_said() {
+    let (scene, there) = (Scene::new(), Scene::new());
+    let folder = tempfile::tempdir().unwrap();
+    let (at, (secret, public)) = (folder.path().to_str().unwrap(), keys("ci-1"));
+    scene.runtime_with(Fingerprints::Xxh3, "fast.redb", "code").run(|| report(&["a.txt".to_owned()]));
+    let fast = scene.path("fast.redb");
+    assert!(on("stats", &fast).fine().contains("xxh3-128 fingerprints"));
+    assert!(scene.larder("stats", &[]).fine().contains("blake3-128 fingerprints"));
+    on("verify", &fast).fine();
+    let compared = run(Command::new(LARDER).arg("doctor").arg(&fast).arg("--against").arg(scene.store()));
+    assert!(compared.out.contains("the kind of fingerprints differs"), "{}", compared.out);
+
+    let push = ["push", fast.to_str().unwrap(), at];
+    let pushed = shared(&push, &[("LARDER_SHARED_SIGNING_KEY", &secret)]).fine();
+    assert!(pushed.contains("for stores of xxh3-128 fingerprints only"), "{pushed}");
+    let (to, trusted) = (there.path("new.redb"), [("LARDER_SHARED_TRUST", public.as_str())]);
+    let pull = ["pull", to.to_str().unwrap(), at];
+    let nothing = shared(&pull, &trusted);
+    assert!(nothing.err.contains("with blake3-128 fingerprints"), "{}", nothing.err);
+    let pulled = shared(&[&pull[..], &["--fingerprints", "xxh3"]].concat(), &trusted).fine();
+    assert!(pulled.contains("pulled 3 results"), "{pulled}");
+    // From here on the store says it, and the other kind would empty it.
+    let again = shared(&pull, &trusted).fine();
+    assert!(again.contains("3 known already"), "{again}");
+    let refused = shared(&[&pull[..], &["--fingerprints", "blake3"]].concat(), &trusted);
+    assert!(refused.err.contains("a store is of one kind"), "{}", refused.err);
+    let runtime = there.runtime_with(Fingerprints::Xxh3, "new.redb", "code");
+    runtime.run(|| report(&["a.txt".to_owned()]));
+    assert_eq!(runtime.stats().runs(), 0);
+}

@@ -36,7 +36,7 @@ impl<'a> Explained<'a> {
     ) -> Result<Option<Self>, LookError> {
         let look = |leaf: &StoredLeaf| {
             let (source, last) = ((leaf.kind, &*leaf.name), (leaf.fingerprint, leaf.stamp, leaf.is_racy));
-            larder::__tools::fingerprint_now(base, source, last)
+            larder::__tools::fingerprint_now((base, reader.head().fingerprints), source, last)
         };
         let (found, last) = (reader.explain(key, visited, look)?, reader.last_run(key, visited)?);
         Ok(found.map(|found| Self { reader, functions, key, found, last, most }))

@@ -156,7 +156,9 @@ pub fn task(
     }
     match &found[..] {
         [(key, _)] => Ok(*key),
-        [] if prefix.is_none() && named.is_empty() => functions.find(name).map(|_| TaskKey::of(&[])),
+        [] if prefix.is_none() && named.is_empty() => {
+            functions.find(name).map(|_| TaskKey(larder_storage::Digest::xxh3(&[])))
+        }
         [] => {
             let of = text.map_or_else(String::new, |text| format!(" with `{text}`"));
             Err(LookError::Name(format!("no task is named `{name}`{of}; `larder ls` lists them")))

@@ -35,6 +35,7 @@ pub fn stats_json(reader: &StoreReader, measure: &StoreMeasure) -> Value {
         "snapshot": reader.is_snapshot(),
         "format": head.format,
         "codec": head.codec,
+        "fingerprints": head.fingerprints.name(),
         "pointer_bytes": head.pointer,
         "build": head.build.to_string(),
         "run": head.generation,

@@ -8,9 +8,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::iter::FusedIterator;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use larder_backend::{PersistKey, codec, digest};
+use larder_backend::codec::{self, EncodeError};
+use larder_backend::storage::Fingerprints;
+use larder_backend::{PersistKey, digest, fingerprints_of_keys};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::kinds::{Bytes, MapKey, Transient};
@@ -69,10 +71,14 @@ pub struct Keys<K>(Arc<Tree<K>>);
 struct Tree<K> {
     digest: u128,
     len: usize,
-    /// Whether the digest is one of encoded keys, by which the tree is the same in each process.
-    is_durable: bool,
+    /// How a key is encoded, if the digest is one of encoded keys, by which the tree is the same in each process.
+    encode: Option<Encode<K>>,
+    /// The digest in keys of stores whose fingerprints cannot be forged, when there has been such a key.
+    in_keys: OnceLock<u128>,
     nodes: Nodes<K>,
 }
+
+type Encode<K> = fn(&K, &mut Vec<u8>) -> Result<(), EncodeError>;
 
 enum Nodes<K> {
     Keys(Box<[K]>),
@@ -86,19 +92,19 @@ impl<K> Keys<K> {
         K: Hash + PersistKey,
     {
         let mut bytes = Bytes(Vec::new());
-        let mut is_durable = true;
+        let mut encode: Option<Encode<K>> = Some(codec::encode_into::<K>);
         let digested = keys.into_iter().map(|key| {
             bytes.0.clear();
             // For example, a path that is not UTF-8. The list is one of this process then.
             if codec::encode_into(&key, &mut bytes.0).is_err() {
-                is_durable = false;
+                encode = None;
                 bytes.0.clear();
                 key.hash(&mut bytes);
             }
             (digest(&bytes.0), key)
         });
         let leaves = leaves(digested);
-        Self::above(leaves, is_durable)
+        Self::above(leaves, encode)
     }
 
     /// Makes a list of keys that need not be `Serialize`, cut by their `Hash`. Results over it are not stored.
@@ -113,18 +119,19 @@ impl<K> Keys<K> {
             (digest(&bytes.0), key)
         });
         let leaves = leaves(digested);
-        Self::above(leaves, false)
+        Self::above(leaves, None)
     }
 
     /// Puts nodes above the lists, level by level.
-    fn above(mut level: Vec<Tree<K>>, is_durable: bool) -> Self {
-        level.iter_mut().for_each(|tree| tree.is_durable = is_durable);
+    fn above(mut level: Vec<Tree<K>>, encode: Option<Encode<K>>) -> Self {
+        level.iter_mut().for_each(|tree| tree.encode = encode);
         while level.len() > 1 {
             let digested = level.into_iter().map(|tree| (tree.digest, Self(Arc::new(tree))));
             level = cut(digested, ABOVE, |digest, nodes| Tree {
                 digest,
                 len: nodes.iter().map(Self::len).sum(),
-                is_durable,
+                encode,
+                in_keys: OnceLock::new(),
                 nodes: Nodes::Inner(nodes.into()),
             });
         }
@@ -156,7 +163,38 @@ fn leaves<K>(keys: impl Iterator<Item = (u128, K)>) -> Vec<Tree<K>> {
 
 impl<K> Tree<K> {
     fn of_keys(digest: u128, keys: Vec<K>) -> Self {
-        Self { digest, len: keys.len(), is_durable: true, nodes: Nodes::Keys(keys.into()) }
+        let (len, nodes) = (keys.len(), Nodes::Keys(keys.into()));
+        Self { digest, len, encode: None, in_keys: OnceLock::new(), nodes }
+    }
+
+    /// Returns the digest of the keys below, of these fingerprints: that of their encodings, or of the digests of the nodes below.
+    fn digest_in_key(&self, fingerprints: Fingerprints, encode: Encode<K>) -> Result<u128, EncodeError> {
+        if fingerprints == Fingerprints::Xxh3 {
+            return Ok(self.digest);
+        }
+        if let Some(digest) = self.in_keys.get() {
+            return Ok(*digest);
+        }
+        let mut bytes = Vec::new();
+        match &self.nodes {
+            Nodes::Keys(keys) => {
+                bytes.push(0);
+                for key in keys {
+                    let start = bytes.len();
+                    bytes.extend_from_slice(&[0; 8]);
+                    encode(key, &mut bytes)?;
+                    let len = (bytes.len() - start - 8) as u64;
+                    bytes[start..start + 8].copy_from_slice(&len.to_le_bytes());
+                }
+            }
+            Nodes::Inner(nodes) => {
+                bytes.push(1);
+                for node in nodes {
+                    bytes.extend_from_slice(&node.0.digest_in_key(fingerprints, encode)?.to_le_bytes());
+                }
+            }
+        }
+        Ok(*self.in_keys.get_or_init(|| fingerprints.digest(&bytes).0))
     }
 }
 
@@ -326,11 +364,11 @@ impl<K> Hash for KeysPart<K> {
 
 impl<K> Serialize for KeysPart<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Tree { digest, len, is_durable, .. } = &*self.0.0;
-        if !is_durable {
-            return Err(serde::ser::Error::custom("the keys are not encoded"));
-        }
-        (digest, *len as u64).serialize(serializer)
+        use serde::ser::Error as _;
+        let tree = &*self.0.0;
+        let Some(encode) = tree.encode else { return Err(S::Error::custom("the keys are not encoded")) };
+        let digest = tree.digest_in_key(fingerprints_of_keys(), encode).map_err(S::Error::custom)?;
+        (digest, tree.len as u64).serialize(serializer)
     }
 }
 

@@ -8,9 +8,10 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use larder_backend::storage::Digest;
 use larder_backend::{Outside, from_outside};
 
-/// The base directory of a runtime, if it has one.
+/// The base directory of a runtime, if it has one, and by which the contents are told apart that are seen from there.
 #[derive(Clone, Copy)]
 pub(super) struct Base<'a>(pub(super) Outside<'a>);
 
@@ -56,6 +57,11 @@ impl<'a> Base<'a> {
     /// The base, if the path starts there.
     fn of(self, path: &Path) -> Option<&'a Path> {
         self.0.base.filter(|_| starts_at_base(path))
+    }
+
+    /// Digests a content.
+    pub(super) fn digest(self, content: &[u8]) -> Digest {
+        self.0.fingerprints.digest(content)
     }
 }
 

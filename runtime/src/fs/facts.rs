@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use larder_backend::args::ByRef;
-use larder_backend::storage::Digest;
 use larder_backend::storage::record::SourceKind;
+use larder_backend::storage::{Digest, Fingerprints};
 use larder_backend::task_fn::{Describe, Site, TaskFn, type_id};
 use larder_backend::{Leaf, Seen, call};
 
@@ -150,14 +150,14 @@ fn observe<F: Fact>(base: Base<'_>, path: &Path) -> Result<F, SourceError> {
     F::look(base, path).map_err(|error| SourceError::io(path, error))
 }
 
-fn seen<F: Fact>(found: &Result<F, SourceError>) -> Seen {
+fn seen<F: Fact>(found: &Result<F, SourceError>, fingerprints: Fingerprints) -> Seen {
     match found {
         Ok(fact) => {
             let mut bytes = Vec::new();
             fact.encode(&mut bytes);
-            Seen { content: Digest::of(&bytes), stamp: None, racy: false }
+            Seen { content: fingerprints.digest(&bytes), stamp: None, racy: false }
         }
-        Err(error) => seen_failing(error),
+        Err(error) => seen_failing(error, fingerprints),
     }
 }
 
@@ -170,8 +170,8 @@ impl<F: Fact> Leaf for FactId<F> {
     fn name((path,): &Self::Key) -> Option<Vec<u8>> {
         Some([F::PREFIX, &name_of(path)?].concat())
     }
-    fn seen(output: &Self::Output) -> Seen {
-        seen(output)
+    fn seen(output: &Self::Output, fingerprints: Fingerprints) -> Seen {
+        seen(output, fingerprints)
     }
     fn changed((path,): &Self::Key, _: Digest) -> Option<Self::Output> {
         Some(Err(SourceError::changed(path)))
@@ -203,7 +203,7 @@ const REAL: &TaskFn<(PathBuf,), Result<Arc<Path>, SourceError>> =
 pub(super) fn look(base: Base<'_>, name: &[u8]) -> Option<Seen> {
     fn of<F: Fact>(base: Base<'_>, name: &[u8]) -> Option<Seen> {
         let path = path_of(name.strip_prefix(F::PREFIX)?)?;
-        Some(seen(&observe::<F>(base, &path)))
+        Some(seen(&observe::<F>(base, &path), base.0.fingerprints))
     }
     of::<Option<EntryKind>>(base, name)
         .or_else(|| of::<Metadata>(base, name))

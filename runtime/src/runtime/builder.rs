@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_backend::storage::BackingStorage;
+use larder_backend::storage::{BackingStorage, Fingerprints};
 use larder_backend::{Config, Engine};
 
 use super::Runtime;
@@ -128,6 +128,37 @@ impl Builder {
     #[must_use]
     pub fn run_apart_after(mut self, time: Duration) -> Self {
         self.config.apart_after = time;
+        self
+    }
+
+    /// Sets the kind of digests by which contents are told apart: of files, of values, of the arguments of stored calls. Default: the kind that
+    /// the store has; in a new one, and without a store, [`Fingerprints::Xxh3`]; with a shared cache, `Fingerprints::Blake3`.
+    ///
+    /// Anybody can make two contents of one xxh3 fingerprint. So where others choose contents (a server that compiles what it is sent, a job that
+    /// checks pull requests), take `Blake3`, a feature of this crate (`blake3`; `shared` has it): with xxh3 the result of one content may be
+    /// served for the other. It costs more instructions for each digest, and a hit nothing; see the guide's page [storage](crate::guide::storage).
+    ///
+    /// A store is of one kind. Opened with the other one it is emptied, which [`StorageStats::opened`](crate::StorageStats::opened) tells as
+    /// [`Rejected::Fingerprints`](crate::storage::Rejected::Fingerprints), like a store of another format.
+    ///
+    /// ```
+    /// use larder::storage::{Fingerprints, MemoryStorage};
+    /// use larder::{Opened, Runtime};
+    ///
+    /// let store = MemoryStorage::new();
+    /// # #[cfg(feature = "blake3")] {
+    /// let runtime = Runtime::builder().fingerprints(Fingerprints::Blake3).storage(store.clone()).build();
+    /// assert_eq!(runtime.fingerprints(), Fingerprints::Blake3);
+    /// drop(runtime);
+    ///
+    /// // It stays what it is.
+    /// let runtime = Runtime::builder().storage(store.clone()).build();
+    /// assert_eq!(runtime.fingerprints(), Fingerprints::Blake3);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fingerprints(mut self, kind: Fingerprints) -> Self {
+        self.config.fingerprints = Some(kind);
         self
     }
 

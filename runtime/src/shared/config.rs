@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use larder_backend::storage::Fingerprints;
 use larder_shared::{KeyError, Namespace, SharedEngine, SharedKey, SigningKey, Trust, TrustedKey, engine_at};
 
 /// A shared cache, as a runtime uses it. See [`StoredBuilder::shared`](crate::StoredBuilder::shared).
@@ -48,6 +49,12 @@ impl Shared {
             at_the_end: Duration::from_secs(5),
             leases: None,
         }
+    }
+
+    /// Means results whose contents are told apart by these fingerprints: those of the runtime's store.
+    pub(crate) fn of_kind(mut self, fingerprints: Fingerprints) -> Self {
+        self.namespace = self.namespace.of_kind(fingerprints);
+        self
     }
 
     /// Uses results that this key has signed. Several keys are trusted while one is being replaced.

@@ -180,7 +180,7 @@ impl Link {
     pub(super) fn note_origins(&self, found: &[(ForeignTask, Signed)]) {
         let mut state = self.state();
         for (task, signed) in found {
-            state.origins.insert(task.key(), signed.clone());
+            state.origins.insert(task.key(self.config.namespace.fingerprints()), signed.clone());
         }
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use larder_backend::storage::Fingerprints;
+
 use super::StoredBuilder;
 use crate::Builder;
 
@@ -29,6 +31,7 @@ options! {
     collect_after(sessions: u32);
     run_apart_after(time: Duration);
     base(dir: impl AsRef<Path>);
+    fingerprints(kind: Fingerprints);
     check_determinism(share: f64);
     record_causes(records: bool);
 }

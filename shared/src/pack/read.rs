@@ -1,7 +1,7 @@
 //! Unpacking: bytes whose digest stands in a signed manifest. Still each number is checked, since a key may be stolen.
 
 use larder_storage::record::{ForeignTrace, FunctionRecord, Read, SourceKind, source_key};
-use larder_storage::{Digest, TaskKey};
+use larder_storage::{Digest, Fingerprints, TaskKey};
 
 use super::{ELSEWHERE, LEAF, LEAF_WAS, TASK, TASK_WAS, VERSION};
 use crate::Rejection;
@@ -54,7 +54,8 @@ pub(crate) struct PackedTask {
 }
 
 impl<'a> Pack<'a> {
-    pub(crate) fn decode(raw: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads a pack of tasks and leaves whose keys are digests of this kind.
+    pub(crate) fn decode(fingerprints: Fingerprints, raw: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(raw);
         if reader.u8()? != VERSION {
             return Err(Malformed);
@@ -70,14 +71,14 @@ impl<'a> Pack<'a> {
             let kind = SourceKind::of(reader.u8()?).ok_or(Malformed)?;
             let content = Digest::from_bytes(reader.array()?);
             let name = reader.bytes()?;
-            leaves.push(PackedLeaf { kind, content, name, key: source_key(kind, name) });
+            leaves.push(PackedLeaf { kind, content, name, key: source_key(fingerprints, kind, name) });
         }
         let count = reader.count(LEAST[2], MOST)?;
         let mut pack = Self { functions, leaves, tasks: Vec::new(), body: reader };
         let mut tasks = Vec::with_capacity(count);
         for _ in 0..count {
             let (encoded_key, current) = pack.skip_task(&mut reader)?;
-            tasks.push((TaskKey::of(&encoded_key), current));
+            tasks.push((TaskKey::of(fingerprints, &encoded_key), current));
         }
         reader.end()?;
         pack.tasks = tasks;
@@ -189,7 +190,7 @@ mod tests {
     fn sample() -> Vec<u8> {
         let leaf = |name: &[u8]| ExportedLeaf::for_test(SourceKind::File, name);
         let leaves = [leaf(b"a"), leaf(b"src/b")];
-        let key_of = |leaf: &ExportedLeaf| source_key(leaf.kind, &leaf.name);
+        let key_of = |leaf: &ExportedLeaf| source_key(Fingerprints::Blake3, leaf.kind, &leaf.name);
         let function = FunctionId::new("f", Digest(3));
         let mut writer = PackWriter::default();
         let mut reads: Vec<Read> =
@@ -199,7 +200,7 @@ mod tests {
             let mut encoded_key = Vec::new();
             TaskKey::start(function, &mut encoded_key);
             encoded_key.push(argument);
-            let key = TaskKey::of(&encoded_key);
+            let key = TaskKey::of(Fingerprints::Blake3, &encoded_key);
             let trace = |fingerprint| ForeignTrace {
                 fingerprint: Digest(fingerprint),
                 output: vec![argument; 40],
@@ -224,7 +225,7 @@ mod tests {
 
     fn read_all(raw: &[u8]) -> Result<Vec<(TaskKey, Vec<Read>)>, Malformed> {
         let mut all = Vec::new();
-        Pack::decode(raw)?.for_each(|task| {
+        Pack::decode(Fingerprints::Blake3, raw)?.for_each(|task| {
             let reads = task.traces.iter().flat_map(|trace| trace.reads.iter().copied()).collect();
             all.push((task.key, reads));
             Ok::<(), Malformed>(())
@@ -257,7 +258,10 @@ mod tests {
         assert_eq!(unpack(&entry(1000), Some(&bomb)), Err(Rejection::Size));
         assert_eq!(unpack(&entry(u32::MAX), Some(&bomb)), Err(Rejection::Size));
         assert_eq!(unpack(&entry(32 << 20), Some(&bomb[1..])), Err(Rejection::Size));
-        assert!(unpack(&entry(32 << 20), Some(&bomb)).is_ok_and(|raw| Pack::decode(&raw).is_err()));
+        assert!(
+            unpack(&entry(32 << 20), Some(&bomb))
+                .is_ok_and(|raw| Pack::decode(Fingerprints::Blake3, &raw).is_err())
+        );
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use larder_storage::record::{ForeignTrace, Read, source_key};
-use larder_storage::{Digest, FunctionId, TaskKey};
+use larder_storage::record::{ForeignTrace, Read};
+use larder_storage::{Digest, Fingerprints, FunctionId, TaskKey};
 
 use super::{ELSEWHERE, LEAF, LEAF_WAS, MOST_INDEX, TASK, TASK_WAS, VERSION};
 use crate::bounds::{MOST_PACK_BYTES, MOST_UNPACKED_BYTES};
@@ -103,7 +103,6 @@ impl PackWriter {
             return Some(*found);
         }
         let leaf = leaf(key)?;
-        debug_assert_eq!(source_key(leaf.kind, &leaf.name), key);
         self.leaf_bytes.push(leaf.kind as u8);
         self.leaf_bytes.extend_from_slice(&leaf.content.to_bytes());
         put_bytes(&mut self.leaf_bytes, &leaf.name);
@@ -131,10 +130,10 @@ impl PackWriter {
 }
 
 /// Returns the key under which a task's traces are told apart: the digest of its reads.
-pub(crate) fn trace_id(reads: &[Read]) -> Digest {
+pub(crate) fn trace_id(fingerprints: Fingerprints, reads: &[Read]) -> Digest {
     let mut bytes = Vec::with_capacity(reads.len() * 32);
     reads.iter().for_each(|read| read.encode_into(&mut bytes));
-    Digest::of(&bytes)
+    fingerprints.digest(&bytes)
 }
 
 impl ExportedTask {

@@ -24,7 +24,12 @@ fn over_unversioned(n: u32) -> u32 {
 fn another_build_uses_functions_that_declare_a_version_and_no_others() {
     let here = tree(1);
     let open_as = |code: &str, store: &MemoryStorage| {
-        Runtime::builder().base(here.path()).storage(store.clone()).code_identity(code).build()
+        Runtime::builder()
+            .base(here.path())
+            .storage(store.clone())
+            .fingerprints(Fingerprints::Blake3)
+            .code_identity(code)
+            .build()
     };
     let engine = MemoryEngine::new();
     let first = MemoryStorage::new();
@@ -64,7 +69,12 @@ fn over_local(n: u32) -> u32 {
 fn versions_are_shared_with_the_same_build_alone_unless_they_say_so_and_what_is_local_stays() {
     let here = tree(1);
     let open_as = |code: &str, store: &MemoryStorage| {
-        Runtime::builder().base(here.path()).storage(store.clone()).code_identity(code).build()
+        Runtime::builder()
+            .base(here.path())
+            .storage(store.clone())
+            .fingerprints(Fingerprints::Blake3)
+            .code_identity(code)
+            .build()
     };
     let (engine, first) = (MemoryEngine::new(), MemoryStorage::new());
     open_as("old", &first).run(|| (not_shared(1), over_local(1)));
@@ -102,7 +112,12 @@ fn a_result_over_other_code_stays_one_that_has_to_be_verified() {
     fs::write(here.path().join("src/000.txt"), "a b c d e").unwrap();
     fs::write(there.path().join("src/000.txt"), "a b c").unwrap();
     let open_as = |code: &str, base: &Path, store: &MemoryStorage| {
-        Runtime::builder().base(base).storage(store.clone()).code_identity(code).build()
+        Runtime::builder()
+            .base(base)
+            .storage(store.clone())
+            .fingerprints(Fingerprints::Blake3)
+            .code_identity(code)
+            .build()
     };
     let (first, second, engine) = (MemoryStorage::new(), MemoryStorage::new(), MemoryEngine::new());
     assert_eq!(open_as("old", there.path(), &second).run(scaled), 3);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use larder::storage::{BackingStorage, MemoryStorage, Operation};
+use larder::storage::{BackingStorage, Fingerprints, MemoryStorage, Operation};
 use larder::{Input, Runtime, task_fn};
 use larder_shared::{
     FolderEngine, MemoryEngine, Namespace, Pulled, Pushed, Rejection, ShareError, SharedEngine, SigningKey,
@@ -60,7 +60,12 @@ fn report() -> String {
 }
 
 fn open(base: &Path, store: &MemoryStorage) -> Runtime {
-    Runtime::builder().base(base).storage(store.clone()).code_identity("test").build()
+    Runtime::builder()
+        .base(base)
+        .storage(store.clone())
+        .fingerprints(Fingerprints::Blake3)
+        .code_identity("test")
+        .build()
 }
 
 fn tree(files: usize) -> tempfile::TempDir {

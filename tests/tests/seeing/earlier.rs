@@ -65,7 +65,7 @@ fn node(seed: u64, id: u32, inputs: &[Input<i64>]) -> i64 {
 fn fingerprint(value: i64) -> Digest {
     let mut encoded = Vec::new();
     encode_into(&value, &mut encoded).unwrap();
-    Digest::of(&encoded)
+    Digest::xxh3(&encoded)
 }
 
 fn open(storage: &MemoryStorage, records: bool) -> Runtime {
@@ -362,7 +362,7 @@ fn twice_run() -> MemoryStorage {
 #[test]
 fn the_record_of_a_cause_goes_with_its_task() {
     let storage = twice_run();
-    larder_storage::evict(&Guarded::new(Arc::new(storage.clone())), 0).unwrap();
+    larder_storage::evict(&Guarded::over(Arc::new(storage.clone())), 0).unwrap();
     assert_eq!((storage.len(Table::Tasks), storage.len(Table::Causes)), (0, 0));
 }
 

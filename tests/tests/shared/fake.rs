@@ -25,7 +25,7 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn over(store: &MemoryStorage) -> Self {
         Self {
-            store: Guarded::new(Arc::new(store.clone())),
+            store: Guarded::over(Arc::new(store.clone())),
             asks_singly: AtomicBool::new(false),
             batches: Mutex::default(),
             tamper: None,

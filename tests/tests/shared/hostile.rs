@@ -2,7 +2,7 @@
 
 use larder::storage::{BackingStorage, Table, Visit};
 use larder_storage::record::{ForeignLeaf, ForeignTask, SourceKind, SourceRecord};
-use larder_storage::{Digest, Rejected};
+use larder_storage::{Digest, Fingerprints, Rejected};
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn a_remote_that_panics_is_one_that_knows_nothing() {
 fn runs_with_other_reads_are_not_used() {
     value_is_right(|found| {
         for read in found.iter_mut().flat_map(|task| &mut task.traces).flat_map(|trace| &mut trace.reads) {
-            read.fingerprint = Digest::of(b"of another tree");
+            read.fingerprint = Digest::xxh3(b"of another tree");
         }
     });
 }
@@ -67,7 +67,7 @@ fn outputs_that_do_not_decode_are_misses() {
 fn emitted_values_of_an_unknown_kind_are_misses() {
     value_is_right(|found| {
         for trace in found.iter_mut().flat_map(|task| &mut task.traces) {
-            trace.emitted.push((Digest::of(b"a channel"), vec![1, 2, 3]));
+            trace.emitted.push((Digest::xxh3(b"a channel"), vec![1, 2, 3]));
         }
     });
 }
@@ -75,7 +75,7 @@ fn emitted_values_of_an_unknown_kind_are_misses() {
 #[test]
 fn tasks_that_read_each_other_are_misses() {
     value_is_right(|found| {
-        let keys: Vec<_> = found.iter().map(ForeignTask::key).collect();
+        let keys: Vec<_> = found.iter().map(|task| task.key(Fingerprints::Xxh3)).collect();
         for (task, other) in found.iter_mut().zip(keys.iter().rev()) {
             for trace in &mut task.traces {
                 if let Some(read) = trace.reads.first_mut() {
@@ -108,8 +108,8 @@ fn only_sources_below_the_base_are_looked_at() {
                 for kind in [SourceKind::File, SourceKind::Environment, SourceKind::Other] {
                     let leaf = ForeignLeaf { kind, name: name.into() };
                     let read = larder_storage::record::Read {
-                        key: larder_storage::record::source_key(kind, name.as_bytes()),
-                        fingerprint: Digest::of(name.as_bytes()),
+                        key: larder_storage::record::source_key(Fingerprints::Xxh3, kind, name.as_bytes()),
+                        fingerprint: Digest::xxh3(name.as_bytes()),
                     };
                     task.leaves.push(leaf);
                     task.traces[0].reads.push(read);
@@ -132,7 +132,7 @@ fn nothing_that_is_stored_is_replaced() {
         for trace in found.iter_mut().flat_map(|task| &mut task.traces) {
             trace.output = b"x".repeat(trace.output.len());
             for read in &mut trace.reads {
-                read.fingerprint = Digest::of(b"something else");
+                read.fingerprint = Digest::xxh3(b"something else");
             }
         }
     });

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use larder::shared::{
     Holder, Lease, MemoryEngine, Namespace, Put, Shared, SharedEngine, SharedError, SharedKey, SigningKey,
 };
+use larder::storage::Fingerprints;
 use proptest::prelude::*;
 
 use super::*;
@@ -146,7 +147,9 @@ fn history(steps: Vec<Step>) {
             Step::Ask { second } => {
                 let (machine, other) = (&machines[usize::from(second)], &machines[usize::from(!second)]);
                 let remote = Arc::new(Fake::over(&other.store).asking_singly());
-                machine.live(&machine.builder().remote(remote).build());
+                // Of the kind that a shared cache has, or the store would begin anew.
+                let builder = machine.builder().fingerprints(Fingerprints::Blake3);
+                machine.live(&builder.remote(remote).build());
             }
             Step::Lose { second } => machines[usize::from(second)].store = MemoryStorage::new(),
             Step::Evict { seed } => engine.inner.tamper(|name, bytes| {

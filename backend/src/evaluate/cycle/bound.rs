@@ -14,6 +14,7 @@ use crate::context::component::{Component, Member};
 use crate::evaluate::determinism::fingerprint_of;
 use crate::graph::failure::{FixpointError, TaskError, ValueChange};
 use crate::graph::node::NodeRef;
+use larder_storage::Fingerprints;
 
 /// In so many changes before the bound values are compared with those of the first rounds. Values of a ring of so many tasks are seen to
 /// go round.
@@ -129,7 +130,8 @@ fn path_through(component: &Component, number: usize) -> Vec<NodeRef> {
 fn printed(twin: NodeRef) -> Option<String> {
     if !twin.task_fn.shows() {
         // Values of a function whose arguments are not to be told are not told either.
-        return twin.task_fn.describe.and_then(|_| fingerprint_of(twin)).map(|print| format!("#{print:.8}"));
+        let print = twin.task_fn.describe.and_then(|_| fingerprint_of(Fingerprints::Xxh3, twin));
+        return print.map(|print| format!("#{print:.8}"));
     }
     let print = || Shown(twin).to_string();
     let printed = on_enough_stack(|| catch_unwind(AssertUnwindSafe(print)));

@@ -32,7 +32,7 @@ use crate::persist::pending::Known;
 use crate::persist::wide::CleanChunks;
 use crate::persist::{Code, PendingChange, Persistence, StoredTrace};
 use larder_storage::record::component_function;
-use larder_storage::{Digest, Group, TaskKey};
+use larder_storage::{Digest, TaskKey};
 
 /// A verification under way.
 pub(crate) struct Check {
@@ -282,7 +282,7 @@ impl Check {
 impl Persistence {
     /// The trace of a task was found to hold; `is_current` says that it is the one that the store calls the current one.
     pub(crate) fn confirm(&self, task: TaskKey, trace: &StoredTrace, is_current: bool, known: &Known) {
-        let mut group = Group::new();
+        let mut group = self.group();
         let digest = trace.digest();
         if let Some(elsewhere) = &self.elsewhere {
             elsewhere.confirmed(task, digest);

@@ -21,7 +21,7 @@ use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::{Leaf, Seen, Site, TaskFn, type_id};
 use crate::persist::{Persistence, deadline};
 use larder_storage::record::{Read, SourceKind};
-use larder_storage::{Digest, TaskKey};
+use larder_storage::{Digest, Fingerprints, TaskKey};
 
 /// A task's key, and the milliseconds from 1970 to the moment.
 type Name = (u128, u64);
@@ -45,7 +45,7 @@ impl Leaf for Deadline {
     fn name((task, at): &Name) -> Option<Vec<u8>> {
         Some(deadline::name(TaskKey(Digest(*task)), *at))
     }
-    fn seen(passed: &bool) -> Seen {
+    fn seen(passed: &bool, _: Fingerprints) -> Seen {
         deadline::seen(*passed)
     }
     fn changed(_: &Name, _: Digest) -> Option<bool> {
@@ -69,7 +69,7 @@ pub(crate) fn read_deadline(local: &Local, node: NodeRef, lifetime: Duration) {
     if !before {
         node.clear_flag(Flags::FAILED);
     }
-    local.engine().expiries.set_deadline(deadline::key(task, at), lifetime);
+    local.engine().expiries.set_deadline(deadline::key(local.engine().fingerprints(), task, at), lifetime);
     // The next run reads another one, and nothing else asks for it.
     source.put_on(Leaving::UNREACHABLE);
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::Check;
 use super::restore::lasts;
 use crate::call::args::ArgsSlot;
+use crate::call::digested::keyed;
 use crate::context::cancelled::{check_cancelled, is_to_end};
 use crate::context::local::Local;
 use crate::evaluate::cycle;
@@ -24,7 +25,7 @@ use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
 use larder_storage::record::{claim, output};
-use larder_storage::{Digest, ENVELOPE_BYTES, Group, Table, TaskKey};
+use larder_storage::{Digest, ENVELOPE_BYTES, Table, TaskKey};
 
 /// Buffers that are used again and again.
 #[derive(Default)]
@@ -149,8 +150,9 @@ impl Persistence {
         let Some(id) = self.functions.id(function, task_fn) else { return probed };
         let buffers = &mut probed.buffers;
         TaskKey::start(id, &mut buffers.key);
-        if slot.get().encode(&mut buffers.key).is_ok() {
-            let task = TaskKey::of(&buffers.key);
+        let fingerprints = self.fingerprints();
+        if keyed(fingerprints, || slot.get().encode(&mut buffers.key)).is_ok() {
+            let task = TaskKey::of(fingerprints, &buffers.key);
             probed.task = Some(task);
             let record = self.store.read(Table::Tasks, &task.to_bytes(), &mut buffers.record);
             (probed.found, probed.is_absent) = (matches!(record, Ok(Some(_))), matches!(record, Ok(None)));
@@ -180,7 +182,8 @@ impl Persistence {
         let record = payload.and_then(|payload| claim(&self.store, &buffers.key, payload).ok());
         let Some(record) = record else { return Taken::Nothing };
         if !self.is_trusted_record(task, record.stale, Origin::of(&record)) {
-            return Known::of(&record).map_or(Taken::Nothing, |known| Taken::Check(check(known)));
+            return Known::of(self.fingerprints(), &record)
+                .map_or(Taken::Nothing, |known| Taken::Check(check(known)));
         }
         let trace = record.current;
         if let Some(restored) = self.restore_member(local, node, task, trace.component()) {
@@ -191,7 +194,9 @@ impl Persistence {
         };
         match self.fill(local, node, task, &trace, encoded, None) {
             Some(_) => {
-                let last = || StoredTrace::committed(trace.bytes())?.last_read(&self.store, task);
+                let last = || {
+                    StoredTrace::committed(self.fingerprints(), trace.bytes())?.last_read(&self.store, task)
+                };
                 self.restore_deadline(local, node, last);
                 Taken::Restored
             }
@@ -255,7 +260,7 @@ impl Persistence {
 
     /// Forgets the records of nodes. Their readers stay: they would come to the same again.
     pub(crate) fn forget(&self, nodes: &[NodeRef]) {
-        let mut group = Group::new();
+        let mut group = self.group();
         let mut changes = Vec::new();
         for node in nodes {
             let Some(mut persisted) = Persisted::of(*node) else { continue };
@@ -284,7 +289,7 @@ impl Persistence {
         if tasks.is_empty() {
             return;
         }
-        let mut group = Group::new();
+        let mut group = self.group();
         tasks.iter().for_each(|key| group.remove_task(TaskKey(*key)));
         // Refused, they cost their bytes.
         self.hand_over(&mut group, tasks.into_iter().map(|key| (key, PendingChange::Removed)).collect());

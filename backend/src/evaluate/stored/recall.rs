@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::base::stack::on_enough_stack;
+use crate::call::digested::keyed;
 use crate::context::local::Local;
 use crate::evaluate::lookup::{insert, peek};
 use crate::graph::claim::Phase;
@@ -47,7 +48,7 @@ impl Persistence {
         let mut buffer = Vec::new();
         let payload = self.store.get(Table::Tasks, &task.to_bytes(), &mut buffer)?;
         let encoded = TaskRecord::decode(payload).ok()?.encoded_key;
-        if TaskKey::of(encoded) != task {
+        if TaskKey::of(self.fingerprints(), encoded) != task {
             return None;
         }
         let (id, arguments) = encoded.split_first_chunk::<16>()?;
@@ -67,7 +68,8 @@ impl Persistence {
             }));
         };
         // Runs the user's `Deserialize`, `Serialize`, `Hash` and `Eq`.
-        let is_made = catch_unwind(AssertUnwindSafe(|| recall(task_fn, arguments, &mut make)));
+        let recall = || keyed(self.fingerprints(), || recall(task_fn, arguments, &mut make));
+        let is_made = catch_unwind(AssertUnwindSafe(recall));
         let node = node.filter(|_| is_made.unwrap_or(false))?;
         let name = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),

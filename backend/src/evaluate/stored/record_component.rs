@@ -23,7 +23,7 @@ use crate::graph::task_fn::Ran;
 use crate::persist::wide::read_all;
 use crate::persist::{PendingChange, Persistence, StoredTrace};
 use larder_storage::record::{ComponentMember, MemberRead, NewReads, NewTask, NewTrace, Read, component_key};
-use larder_storage::{Digest, Group, TaskKey};
+use larder_storage::{Digest, Fingerprints, TaskKey};
 
 /// A member with what is stored of it.
 struct Encoded {
@@ -81,7 +81,7 @@ impl Persistence {
             members().filter(|(_, persisted)| persisted.is_marked).filter_map(|(_, own)| own.key).collect();
         let Some(component) = keys.first().and_then(|key| self.components.of(*key)) else { return };
         keys.insert(0, component);
-        let mut group = Group::new();
+        let mut group = self.group();
         keys.iter().for_each(|key| group.fresh(TaskKey(*key)));
         let changes = keys.into_iter().map(|key| (key, PendingChange::Fresh)).collect();
         let is_marked = !self.hand_over(&mut group, changes);
@@ -125,14 +125,20 @@ impl Persistence {
         }
         let tasks: Vec<TaskKey> = members.iter().map(|member| member.task).collect();
         let key = component_key(&tasks);
-        let mut whole = Whole { members, task: TaskKey::of(&key), key, reads: Vec::new(), told: Vec::new() };
+        let mut whole = Whole {
+            members,
+            task: TaskKey::of(self.fingerprints(), &key),
+            key,
+            reads: Vec::new(),
+            told: Vec::new(),
+        };
         whole.read(self, resolved, &outer)?;
         Ok(whole)
     }
 
     fn store_component(&self, resolved: &Resolved, ran: &[Ran]) -> Result<(), Reason> {
         let mut whole = self.encode_component(resolved, ran)?;
-        let mut group = Group::new();
+        let mut group = self.group();
         self.components.announce(&mut group);
         let mut output = Vec::new();
         // Emitted values are no part of the output, and tell its versions apart.
@@ -142,14 +148,14 @@ impl Persistence {
             told.fingerprint = self.fingerprint_of_member(member, whole.task);
             told.encode_into(&mut output);
             self.encode_emitted(member.node, &mut member.emitted)?;
-            version.extend_from_slice(&Digest::of(&member.emitted).to_bytes());
+            version.extend_from_slice(&self.fingerprints().digest(&member.emitted).to_bytes());
         }
         version.extend_from_slice(&output);
-        let read = Read { key: whole.task.0, fingerprint: Digest::of(&version) };
+        let read = Read { key: whole.task.0, fingerprint: self.fingerprints().digest(&version) };
         let reads = NewReads::Here(&whole.reads);
         let trace = NewTrace { fingerprint: read.fingerprint, output: &output, reads, emitted: &[] };
         let mut changes = Vec::with_capacity(whole.members.len() + 1);
-        changes.push((read.key, ran_to(&trace, &output)?));
+        changes.push((read.key, ran_to(self.fingerprints(), &trace, &output)?));
         group.ran(&NewTask { encoded_key: &whole.key, generation: self.generation, trace });
         for (member, told) in whole.members.iter().zip(&whole.told) {
             let mut buffer = Vec::new();
@@ -160,7 +166,7 @@ impl Persistence {
                 reads: NewReads::Component(read),
                 emitted: &emitted,
             };
-            changes.push((member.task.0, ran_to(&trace, &member.output)?));
+            changes.push((member.task.0, ran_to(self.fingerprints(), &trace, &member.output)?));
             group.ran(&NewTask { encoded_key: &member.key, generation: self.generation, trace });
         }
         // Before it is handed over: what is marked from now on marks the component.
@@ -182,9 +188,9 @@ impl Persistence {
 
     /// The fingerprint of a member's value: that of the last one that is stored of it in this component, if the two are equal.
     fn fingerprint_of_member(&self, member: &Encoded, component: TaskKey) -> Digest {
-        let mut mixed = Digest::of(&member.output).to_bytes().to_vec();
+        let mut mixed = self.fingerprints().digest(&member.output).to_bytes().to_vec();
         mixed.extend_from_slice(&component.to_bytes());
-        let fingerprint = Digest::of(&mixed);
+        let fingerprint = self.fingerprints().digest(&mixed);
         let before = Persisted::of(member.node).filter(|before| before.is_member);
         let Some(before) = before.map(|before| before.fingerprint).filter(|before| *before != fingerprint)
         else {
@@ -203,10 +209,10 @@ impl Persistence {
     }
 }
 
-fn ran_to(trace: &NewTrace<'_>, output: &[u8]) -> Result<PendingChange, Reason> {
+fn ran_to(fingerprints: Fingerprints, trace: &NewTrace<'_>, output: &[u8]) -> Result<PendingChange, Reason> {
     let mut bytes = Vec::new();
     trace.encode_into(&mut bytes);
-    let run = StoredTrace::new(&bytes, output, None).ok_or(Reason::NotEncoded)?;
+    let run = StoredTrace::new(fingerprints, &bytes, output, None).ok_or(Reason::NotEncoded)?;
     Ok(PendingChange::Ran(run))
 }
 

@@ -34,7 +34,8 @@ struct Buffers {
     emitted: Vec<u8>,
     trace: Vec<u8>,
     reads: Vec<Read>,
-    group: Group,
+    /// Of the store that was written last.
+    group: Option<Group>,
 }
 
 /// How many reads are named on the way to why a task is not stored.
@@ -125,8 +126,10 @@ impl Persistence {
                 TaskKey::start(function.id, &mut key);
                 let own = key.len();
                 key.extend_from_slice(encoded.get(own..)?);
-                let is_there =
-                    self.store.get(Table::Tasks, &TaskKey::of(&key).to_bytes(), &mut Vec::new()).is_some();
+                let is_there = self
+                    .store
+                    .get(Table::Tasks, &TaskKey::of(self.fingerprints(), &key).to_bytes(), &mut Vec::new())
+                    .is_some();
                 is_there.then_some(Fingerprint(function.code.0))
             })
             .collect()
@@ -205,7 +208,7 @@ impl Persistence {
         }
         self.check_libraries(node.function, edges)?;
         let wide = if is_wide(edges.len()) {
-            Some(WideReads::gather(node, edges, &mut buffers.reads)?)
+            Some(WideReads::gather(self.fingerprints(), node, edges, &mut buffers.reads)?)
         } else {
             self.reads_of(node, edges, &mut buffers.reads)?;
             None
@@ -213,7 +216,7 @@ impl Persistence {
         let (task, encoded_key) = self.named(node)?;
         let before = Persisted::of(node);
         self.encode_value(node, &mut buffers.output)?;
-        let digest = Digest::of(&buffers.output);
+        let digest = self.fingerprints().digest(&buffers.output);
         // The value has changed, and its encoding has not.
         let is_untold = ran == Ran::Changed
             && before.is_some_and(|before| before.is_stored && before.fingerprint == digest);
@@ -243,12 +246,14 @@ impl Persistence {
         let new = NewTrace { fingerprint, output, reads, emitted: &emitted };
         trace.clear();
         new.encode_into(trace);
-        group.clear();
+        let group = group.get_or_insert_with(|| self.group());
+        group.clear_for(self.fingerprints());
         self.functions.announce(node.function, group);
         let task_run = NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new };
         group.ran_because(&task_run, because);
         let chunks = wide.map(WideReads::into_placed);
-        let run = StoredTrace::new(trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
+        let run =
+            StoredTrace::new(self.fingerprints(), trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
         let explored = before.map_or(0, |before| before.explored);
         let named = Persisted::named(Some(task.0));
         let persisted = Persisted { fingerprint, is_stored: true, explored, reads: known, ..named };
@@ -300,11 +305,15 @@ impl Persistence {
         let encoded = self.encode_key(node)?;
         let task = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),
-            None => self.own(node, Some(TaskKey::of(&encoded).0)),
+            None => self.own(node, Some(TaskKey::of(self.fingerprints(), &encoded).0)),
         };
         let task = task.ok_or(Reason::AmbiguousKey)?;
         // A key that encodes to other bytes the second time would be stored where no lookup finds it.
-        if task == TaskKey::of(&encoded) { Ok((task, encoded)) } else { Err(Reason::NotEncoded) }
+        if task == TaskKey::of(self.fingerprints(), &encoded) {
+            Ok((task, encoded))
+        } else {
+            Err(Reason::NotEncoded)
+        }
     }
 
     pub(super) fn encode_value(&self, node: NodeRef, output: &mut Vec<u8>) -> Result<(), Reason> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Check;
 use crate::base::stack::on_enough_stack;
+use crate::call::digested::keyed;
 use crate::context::local::Local;
 use crate::evaluate::publish::{Changes, publish_value};
 use crate::evaluate::relink::relink;
@@ -72,7 +73,7 @@ impl Persistence {
             // A handle made it, so that no call has asked the store for it.
             None => {
                 let encoded = self.encoded_key(node);
-                let key = encoded.as_ref().map(|encoded| TaskKey::of(encoded).0);
+                let key = encoded.as_ref().map(|encoded| TaskKey::of(self.fingerprints(), encoded).0);
                 (self.own(node, key)?, encoded)
             }
         };
@@ -114,7 +115,7 @@ impl Persistence {
             Some(persisted) => persisted.key,
             None => {
                 let encoded = self.encoded_key(node)?;
-                self.own(node, Some(TaskKey::of(&encoded).0)).map(|task| task.0)
+                self.own(node, Some(TaskKey::of(self.fingerprints(), &encoded).0)).map(|task| task.0)
             }
         }
     }
@@ -132,7 +133,7 @@ impl Persistence {
         let mut encoded = Vec::new();
         TaskKey::start(id, &mut encoded);
         // SAFETY: the key of a node may be read at any time; the descriptor is the node's.
-        unsafe { encode(node, &mut encoded) }?;
+        keyed(self.fingerprints(), || unsafe { encode(node, &mut encoded) })?;
         Ok(encoded)
     }
 

@@ -5,7 +5,7 @@ use crate::graph::edges::Edge;
 use crate::graph::node::NodeRef;
 use crate::graph::persisted::Persisted;
 use crate::persist::{PendingChange, Persistence, wide};
-use larder_storage::{Group, TaskKey};
+use larder_storage::TaskKey;
 
 impl Persistence {
     /// A claimed node has been found current, by looking at `looked_at`, which are all of its reads that were stale, or the
@@ -26,7 +26,7 @@ impl Persistence {
             persisted.is_stored = false;
             self.nodes.explore_anew();
         } else if persisted.is_marked {
-            let mut group = Group::new();
+            let mut group = self.group();
             group.fresh(TaskKey(key));
             persisted.is_marked = !self.hand_over(&mut group, vec![(key, PendingChange::Fresh)]);
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::call::args::{ArgsSlot, Key};
 use crate::graph::node::{NodeRef, replace_value};
 use crate::graph::task_fn::RawTaskFn;
-use larder_storage::Digest;
 use larder_storage::codec::{DecodeError, EncodeError, RoundTripError};
 use larder_storage::record::{SourceKind, Stamp};
+use larder_storage::{Digest, Fingerprints};
 
 /// A source as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Outside<'a> {
     pub base: Option<&'a Path>,
     /// How far the clock is ahead of the system's.
     pub ahead: Duration,
+    /// By which contents are told apart.
+    pub fingerprints: Fingerprints,
 }
 
 /// How a source of a kind is looked at by code that knows nothing but its name.
@@ -60,8 +62,8 @@ pub trait Leaf {
     const KIND: SourceKind;
     /// The source's name, from which an [`Observer`] finds it in another process; none if there is no such name.
     fn name(key: &Self::Key) -> Option<Vec<u8>>;
-    /// The outcome of an observation.
-    fn seen(output: &Self::Output) -> Seen;
+    /// The outcome of an observation, with digests of this kind.
+    fn seen(output: &Self::Output, fingerprints: Fingerprints) -> Seen;
     /// The value to hand out when the source is no longer as tasks of this session have already seen it: `known` is how they
     /// saw it. None if the new observation is to be handed out nevertheless.
     fn changed(key: &Self::Key, known: Digest) -> Option<Self::Output>;
@@ -74,7 +76,7 @@ pub(crate) struct RawLeaf {
     /// The node's key may be read at any time.
     pub(crate) name: unsafe fn(NodeRef) -> Option<Vec<u8>>,
     /// The caller may read the node's value.
-    pub(crate) seen: unsafe fn(NodeRef) -> Seen,
+    pub(crate) seen: unsafe fn(NodeRef, Fingerprints) -> Seen,
     /// The caller holds the node's claim. Returns the output that is replaced, if it was.
     pub(crate) put_changed: unsafe fn(NodeRef, Digest) -> Option<Replaced>,
 }
@@ -94,9 +96,9 @@ unsafe fn name<L: Leaf>(node: NodeRef) -> Option<Vec<u8>> {
 
 /// # Safety
 /// The node's types are those of `L`; the caller may read its value.
-unsafe fn seen<L: Leaf>(node: NodeRef) -> Seen {
+unsafe fn seen<L: Leaf>(node: NodeRef, fingerprints: Fingerprints) -> Seen {
     // SAFETY: passed on to the caller.
-    L::seen(unsafe { node.value::<L::Key, L::Output>() })
+    L::seen(unsafe { node.value::<L::Key, L::Output>() }, fingerprints)
 }
 
 /// # Safety

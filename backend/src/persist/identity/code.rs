@@ -65,7 +65,7 @@ impl Code {
         for part in [package, name, key, output] {
             text.part(part);
         }
-        Some(Self { digest: Digest::of(&text.0), libraries, is_known })
+        Some(Self { digest: Digest::xxh3(&text.0), libraries, is_known })
     }
 }
 

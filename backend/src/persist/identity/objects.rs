@@ -63,7 +63,7 @@ pub(crate) fn build_identity() -> io::Result<Digest> {
     }
     let mut build = digest_of(running_program()?)?;
     if let Some(library) = own_library().map_err(|Unknown| io::Error::from(io::ErrorKind::NotFound))? {
-        build = Digest::of(format!("{build} {library}").as_bytes());
+        build = Digest::xxh3(format!("{build} {library}").as_bytes());
     }
     Ok(*BUILD.get_or_init(|| build))
 }

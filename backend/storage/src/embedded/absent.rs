@@ -103,7 +103,7 @@ mod tests {
     use crate::{Batch, MemoryStorage, Operation};
 
     fn key(number: u8) -> [u8; 16] {
-        Digest::of(&[number]).to_bytes()
+        Digest::xxh3(&[number]).to_bytes()
     }
 
     /// Stores so many tasks, as the store does.
@@ -142,7 +142,7 @@ mod tests {
         let (absent, store) = (Absent::new(0), MemoryStorage::new());
         commit(&absent, &store, 0..10);
         for round in 0..2000_u32 {
-            let key = |round: u32| Digest::of(&round.to_le_bytes()).to_bytes();
+            let key = |round: u32| Digest::xxh3(&round.to_le_bytes()).to_bytes();
             let mut batch = Batch::new();
             batch.put(Table::Tasks, &key(round), b"record");
             batch.delete(Table::Tasks, &key(round.wrapping_sub(5)));

@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 
 use super::{InspectError, StoreReader, StoredLeaf, StoredTask};
 use crate::record::{Because, CauseRecord, Read, Trace, read_cause};
-use crate::{Digest, FunctionId, ReadFailure, TaskKey};
+use crate::{Digest, Fingerprints, FunctionId, ReadFailure, TaskKey};
 
 /// Reads that are looked at on the way to those that were cut off.
 const LOOKED_AT: usize = 4096;
@@ -124,7 +124,9 @@ impl StoreReader {
         };
         let older = self.older_traces(task)?;
         let traces = all_traces(&record.current, &older);
-        let find = |sign| traces.iter().find(|trace| CauseRecord::sign_of(trace.digest()) == sign);
+        let find = |sign| {
+            traces.iter().find(|trace| CauseRecord::sign_of(trace.digest(self.store.fingerprints())) == sign)
+        };
         let why = match (find(cause.before), find(cause.trace)) {
             _ if cause.before == cause.trace => RanBecause::SameReads,
             (Some(before), Some(own)) => self.between(task.key(), before, own)?,
@@ -146,7 +148,11 @@ impl StoreReader {
         let traces = all_traces(&record.current, &older);
         let came_to = |trace: &&Trace<'_>, value| trace.output.fingerprint == value;
         if let Some(cause) = &last.cause {
-            let find = |sign| traces.iter().find(|trace| CauseRecord::sign_of(trace.digest()) == sign);
+            let find = |sign| {
+                traces
+                    .iter()
+                    .find(|trace| CauseRecord::sign_of(trace.digest(self.store.fingerprints())) == sign)
+            };
             let own = find(cause.trace).filter(|own| came_to(own, after));
             if own.and(find(cause.before)).is_some_and(|old| came_to(&old, before)) {
                 return Ok(last);
@@ -262,7 +268,7 @@ impl StoreReader {
         let Some(own) = functions.get(&id) else { return Ok(Vec::new()) };
         let mut codes = Vec::new();
         for other in functions.values().filter(|other| other.path == own.path && other.id != id) {
-            let earlier = self.task(key_under(other.id, record.encoded_key))?;
+            let earlier = self.task(key_under(self.store.fingerprints(), other.id, record.encoded_key))?;
             if earlier.is_some_and(|earlier| earlier.record().generation < record.generation) {
                 codes.push(other.code);
             }
@@ -277,10 +283,10 @@ fn all_traces<'a>(current: &Trace<'a>, older: &'a [Vec<u8>]) -> Vec<Trace<'a>> {
 }
 
 /// The key of a call of another function with the same arguments.
-fn key_under(function: FunctionId, encoded_key: &[u8]) -> TaskKey {
+fn key_under(fingerprints: Fingerprints, function: FunctionId, encoded_key: &[u8]) -> TaskKey {
     let mut key = Vec::with_capacity(encoded_key.len());
     TaskKey::start(function, &mut key);
     let own = key.len();
     key.extend_from_slice(encoded_key.get(own..).unwrap_or_default());
-    TaskKey::of(&key)
+    TaskKey::of(fingerprints, &key)
 }

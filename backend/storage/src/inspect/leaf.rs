@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{InspectError, StoreReader};
 use crate::record::{InputRecord, SourceKind, SourceRecord, Stamp};
-use crate::{Digest, Rejected, Table, TaskKey, Visit};
+use crate::{Digest, Fingerprints, Rejected, Table, TaskKey, Visit};
 
 /// A stored source or input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct StoredLeaf {
 }
 
 impl StoredLeaf {
-    fn source(record: &SourceRecord<'_>) -> Self {
+    fn source(record: &SourceRecord<'_>, fingerprints: Fingerprints) -> Self {
         Self {
-            key: record.key(),
+            key: record.key(fingerprints),
             kind: record.kind,
             name: record.name.into(),
             fingerprint: record.content,
@@ -39,9 +39,9 @@ impl StoredLeaf {
         }
     }
 
-    fn input(record: &InputRecord<'_>) -> Self {
+    fn input(record: &InputRecord<'_>, fingerprints: Fingerprints) -> Self {
         Self {
-            key: record.key(),
+            key: record.key(fingerprints),
             kind: SourceKind::Input,
             name: record.name.into(),
             fingerprint: record.fingerprint,
@@ -51,10 +51,12 @@ impl StoredLeaf {
         }
     }
 
-    fn decode(table: Table, payload: &[u8]) -> Option<Self> {
+    fn decode(fingerprints: Fingerprints, table: Table, payload: &[u8]) -> Option<Self> {
         match table {
-            Table::Sources => SourceRecord::decode(payload).ok().map(|record| Self::source(&record)),
-            _ => InputRecord::decode(payload).ok().map(|record| Self::input(&record)),
+            Table::Sources => {
+                SourceRecord::decode(payload).ok().map(|record| Self::source(&record, fingerprints))
+            }
+            _ => InputRecord::decode(payload).ok().map(|record| Self::input(&record, fingerprints)),
         }
     }
 }
@@ -77,7 +79,7 @@ impl StoreReader {
     pub fn leaf(&self, key: Digest) -> Result<Option<StoredLeaf>, InspectError> {
         for table in [Table::Sources, Table::Inputs] {
             if let Some(payload) = self.get(table, &key.to_bytes())? {
-                let leaf = StoredLeaf::decode(table, &payload);
+                let leaf = StoredLeaf::decode(self.store.fingerprints(), table, &payload);
                 if leaf.is_none() {
                     self.store.reject(Rejected::Decode);
                 }
@@ -95,7 +97,7 @@ impl StoreReader {
         let mut stopped = false;
         for table in [Table::Sources, Table::Inputs] {
             self.scan(table, &[], |_, payload| {
-                let Some(leaf) = StoredLeaf::decode(table, payload) else {
+                let Some(leaf) = StoredLeaf::decode(self.store.fingerprints(), table, payload) else {
                     self.store.reject(Rejected::Decode);
                     return Visit::Continue;
                 };

@@ -50,7 +50,7 @@ fn collect_in(
     plan: &Collection,
     what: &Collect,
 ) -> Result<Collected, StorageError> {
-    let store = Arc::new(Guarded::new(storage));
+    let store = Arc::new(Guarded::over(storage));
     let before = store.storage().size()?;
     let mut collected = Collected { tasks: plan.tasks.len() as u64, ..Collected::default() };
     remove_tasks(&store, plan.tasks.iter().copied())?;
@@ -73,7 +73,7 @@ fn remove_sources(store: &Arc<Guarded>) -> Result<u64, StorageError> {
         }
         Visit::Continue
     })?;
-    let mut group = Group::new();
+    let mut group = Group::new(store.fingerprints());
     let mut removed = 0;
     for source in sources {
         if has_no_dependents(store, source)? {

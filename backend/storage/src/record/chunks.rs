@@ -11,7 +11,7 @@
 //! of 300,000 lengthens one chunk, and those behind it stay what they are.
 
 use super::super::wire::Put;
-use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
+use super::super::{Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
 use super::trace::{READ_BYTES, Read};
 
 /// A trace of at least so many reads names chunks.
@@ -33,9 +33,10 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Names the chunk that these encoded reads are.
-    pub fn of(encoded: &[u8]) -> Self {
-        Self { digest: Digest::of(encoded), len: super::super::wire::count(encoded.len() / READ_BYTES) }
+    /// Names the chunk that these encoded reads are, in a store of these fingerprints.
+    pub fn of(fingerprints: Fingerprints, encoded: &[u8]) -> Self {
+        let len = super::super::wire::count(encoded.len() / READ_BYTES);
+        Self { digest: fingerprints.digest(encoded), len }
     }
 
     pub(super) fn from_bytes(bytes: &[u8; CHUNK_BYTES]) -> Self {

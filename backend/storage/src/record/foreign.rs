@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Digest, Guarded, Table, TaskKey, TraceKey};
+use super::super::{Digest, Fingerprints, Guarded, Table, TaskKey, TraceKey};
 use super::chunks::{Chunk, NewChunks, WIDE, decode, ends};
 use super::component::members_of;
 use super::source::{SourceKind, SourceRecord};
@@ -79,8 +79,8 @@ impl ForeignTask {
     pub fn read(store: &Guarded, task: TaskKey) -> Option<Self> {
         let mut buffer = Vec::new();
         let payload = store.get(Table::Tasks, &task.to_bytes(), &mut buffer)?;
-        let record =
-            TaskRecord::decode(payload).ok().filter(|record| TaskKey::of(record.encoded_key) == task)?;
+        let is_own = |record: &TaskRecord<'_>| TaskKey::of(store.fingerprints(), record.encoded_key) == task;
+        let record = TaskRecord::decode(payload).ok().filter(is_own)?;
         // Members come back together, so a component stays where it is, and so do runs of its members.
         if members_of(record.encoded_key).is_some() {
             return None;
@@ -105,10 +105,10 @@ impl ForeignTask {
         (!traces.is_empty()).then_some(Self { encoded_key, traces, leaves })
     }
 
-    /// The task's key.
+    /// The task's key in a store of these fingerprints.
     #[must_use]
-    pub fn key(&self) -> TaskKey {
-        TaskKey::of(&self.encoded_key)
+    pub fn key(&self, fingerprints: Fingerprints) -> TaskKey {
+        TaskKey::of(fingerprints, &self.encoded_key)
     }
 }
 
@@ -127,8 +127,8 @@ impl ForeignTrace {
         Some(Self { fingerprint: trace.output.fingerprint, output, reads, emitted })
     }
 
-    /// Runs `with` with the run as it is stored.
-    pub fn as_new<R>(&self, with: impl FnOnce(&NewTrace<'_>) -> R) -> R {
+    /// Runs `with` with the run as it is stored by these fingerprints.
+    pub fn as_new<R>(&self, fingerprints: Fingerprints, with: impl FnOnce(&NewTrace<'_>) -> R) -> R {
         let emitted: Vec<Emitted<'_>> =
             self.emitted.iter().map(|(channel, value)| Emitted { channel: *channel, value }).collect();
         let new = |reads| NewTrace {
@@ -144,7 +144,7 @@ impl ForeignTrace {
         for chunk in self.chunks() {
             let mut bytes = Vec::new();
             chunk.iter().for_each(|read| read.encode_into(&mut bytes));
-            let chunk = Chunk::of(&bytes);
+            let chunk = Chunk::of(fingerprints, &bytes);
             NewChunks::append(chunk, &bytes, &mut encoded);
             all.push(chunk);
         }
@@ -153,10 +153,10 @@ impl ForeignTrace {
 
     /// Returns the digest by which the traces of a task are told apart.
     #[must_use]
-    pub fn digest(&self) -> Option<Digest> {
+    pub fn digest(&self, fingerprints: Fingerprints) -> Option<Digest> {
         let mut encoded = Vec::new();
-        self.as_new(|new| new.encode_into(&mut encoded));
-        Trace::decode(&encoded).ok().map(|trace| trace.digest())
+        self.as_new(fingerprints, |new| new.encode_into(&mut encoded));
+        Trace::decode(&encoded).ok().map(|trace| trace.digest(fingerprints))
     }
 
     /// The reads, cut where those of a wide trace are.

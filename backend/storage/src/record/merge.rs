@@ -5,7 +5,7 @@
 mod expired;
 
 pub(crate) use self::expired::drop_expired;
-use super::super::{Batch, Digest, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
+use super::super::{Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
 use super::chunks::decode as decode_reads;
 use super::wide::{ChunkWriter, known_keys};
 use super::{Because, CauseRecord, NewChunks, NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
@@ -50,11 +50,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn new(trace: &Trace<'_>) -> Self {
+    fn new(trace: &Trace<'_>, fingerprints: Fingerprints) -> Self {
         let stored = matches!(trace.output.place, OutputPlace::Stored { .. });
         Self {
             trace: OlderTrace {
-                digest: trace.digest(),
+                digest: trace.digest(fingerprints),
                 fingerprint: trace.output.fingerprint,
                 output_stored: stored,
                 is_wide: trace.is_wide(),
@@ -92,11 +92,12 @@ pub(crate) fn merge_task(
         // By far the most common case: a task's first run, written as it came.
         let run =
             FirstRun { generation: *generation, because: *because, encoded_key, trace, chunks: *chunks };
-        run.write(task, batch, edge);
+        run.write(store.fingerprints(), task, batch, edge);
         return Ok(Merged::New);
     }
 
-    let mut state = stored.as_ref().map(State::load).unwrap_or_default();
+    let mut state =
+        stored.as_ref().map(|record| State::load(record, store.fingerprints())).unwrap_or_default();
     let known = match &stored {
         Some(record) => known_keys(store, task, &record.current, ops)?,
         None => Vec::new(),
@@ -169,12 +170,19 @@ struct FirstRun<'a> {
 }
 
 impl FirstRun<'_> {
-    fn write(self, task: TaskKey, batch: &mut Batch, mut edge: impl FnMut(Digest)) {
+    fn write(
+        self,
+        fingerprints: Fingerprints,
+        task: TaskKey,
+        batch: &mut Batch,
+        mut edge: impl FnMut(Digest),
+    ) {
         let Self { generation, because, encoded_key, trace, chunks } = self;
         if let Ok(decoded) = Trace::decode(trace) {
             decoded.reads().for_each(|read| edge(read.key));
             if because.is_of_a_rerun()
-                && let Some(cause) = CauseRecord::of(because, generation, (None, decoded.digest()))
+                && let Some(cause) =
+                    CauseRecord::of(because, generation, (None, decoded.digest(fingerprints)))
             {
                 batch.seal(Table::Causes, &task.to_bytes(), |out| cause.encode_into(out));
             }
@@ -190,13 +198,13 @@ impl FirstRun<'_> {
 }
 
 impl State {
-    fn load(record: &TaskRecord<'_>) -> Self {
+    fn load(record: &TaskRecord<'_>, fingerprints: Fingerprints) -> Self {
         let older = record.older().map(|trace| Held { trace, body: None, in_traces: true, output: None });
         Self {
             stale: record.stale,
             generation: record.generation,
             encoded_key: record.encoded_key.to_vec(),
-            traces: std::iter::once(Held::new(&record.current)).chain(older).collect(),
+            traces: std::iter::once(Held::new(&record.current, fingerprints)).chain(older).collect(),
             cause: None,
         }
     }
@@ -216,7 +224,7 @@ impl State {
                     dropped.append(&mut self.traces);
                     self.encoded_key = encoded_key.to_vec();
                 }
-                let mut held = Held::new(&trace);
+                let mut held = Held::new(&trace, store.fingerprints());
                 let before = self.traces.first().map(|before| before.trace.digest);
                 self.cause = CauseRecord::of(because, generation, (before, held.trace.digest));
                 let fingerprint = held.trace.fingerprint;
@@ -253,21 +261,23 @@ impl State {
                 }
             }
             TaskOp::Remove => dropped.append(&mut self.traces),
-            TaskOp::Found { encoded_key, trace, output, .. } => self.found(encoded_key, trace, output),
+            TaskOp::Found { encoded_key, trace, output, .. } => {
+                self.found(encoded_key, trace, output, store.fingerprints());
+            }
         }
         Ok(())
     }
 
     /// Puts a run of another machine behind the current one. Stored runs stay: the new one is not to be believed more
     /// than that.
-    fn found(&mut self, encoded_key: &[u8], trace: &[u8], output: &[u8]) {
+    fn found(&mut self, encoded_key: &[u8], trace: &[u8], output: &[u8], fingerprints: Fingerprints) {
         let Ok(trace) = Trace::decode(trace) else { return };
         if self.traces.is_empty() {
             self.encoded_key = encoded_key.to_vec();
             // Before all generations of this store: it is not known to be of this program's code.
             (self.stale, self.generation) = (true, 0);
         }
-        let mut held = Held::new(&trace);
+        let mut held = Held::new(&trace, fingerprints);
         if self.encoded_key != encoded_key || self.position(held.trace.digest).is_some() {
             return;
         }

@@ -5,7 +5,8 @@
 //! 4       0x01020304 in the order of the        1       flags: 1 incomplete; all others 0
 //!         machine that wrote it                 8       number of sources and inputs
 //! 2       format of the record layouts          8       the sum of xxh3-64 of each one's key, wrapping
-//! 2       codec
+//! 1       codec
+//! 1       fingerprints: 0 xxh3-128, 1 BLAKE3, its first 128 bits
 //! 1       bytes of a pointer
 //! 16      build
 //! 8       generation: how many runs have written
@@ -16,7 +17,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::wire::{Malformed, Put, Reader};
-use super::super::{Digest, ENVELOPE_VERSION, Guarded, Table, Visit};
+use super::super::{Digest, ENVELOPE_VERSION, Fingerprints, Guarded, Table, Visit};
 use super::NotARecord;
 
 pub(in super::super) const STORE: &[u8] = b"store";
@@ -32,7 +33,9 @@ pub struct MetaRecord<'a> {
     /// The format of the record layouts.
     pub format: u16,
     /// The codec of keys and values.
-    pub codec: u16,
+    pub codec: u8,
+    /// The number of the kind of digests.
+    pub fingerprints: u8,
     /// The bytes of a pointer.
     pub pointer: u8,
     /// The build that wrote last.
@@ -45,11 +48,12 @@ pub struct MetaRecord<'a> {
 
 impl<'a> MetaRecord<'a> {
     /// The record of this program's own format.
-    pub fn own(build: Digest, generation: u64) -> MetaRecord<'static> {
+    pub fn own(build: Digest, generation: u64, fingerprints: Fingerprints) -> MetaRecord<'static> {
         MetaRecord {
             order: ORDER.to_ne_bytes(),
             format: u16::from(ENVELOPE_VERSION),
             codec: crate::codec::CODEC,
+            fingerprints: fingerprints.number(),
             pointer: size_of::<usize>() as u8,
             build,
             generation,
@@ -59,14 +63,25 @@ impl<'a> MetaRecord<'a> {
 
     /// Whether what is stored can be read by this program.
     pub fn is_readable(&self) -> bool {
-        let own = Self::own(self.build, self.generation);
+        self.is_of_own_format() && self.fingerprints().is_some()
+    }
+
+    /// Whether it is this program's format, whatever its digests are.
+    pub(crate) fn is_of_own_format(&self) -> bool {
+        let own = Self::own(self.build, self.generation, Fingerprints::default());
         (self.order, self.format, self.codec, self.pointer) == (own.order, own.format, own.codec, own.pointer)
+    }
+
+    /// Returns the kind of digests, if this program has it.
+    pub fn fingerprints(&self) -> Option<Fingerprints> {
+        Fingerprints::of_number(self.fingerprints)
     }
 
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.order);
         out.u16(self.format);
-        out.u16(self.codec);
+        out.u8(self.codec);
+        out.u8(self.fingerprints);
         out.u8(self.pointer);
         out.digest(self.build);
         out.u64(self.generation);
@@ -79,7 +94,8 @@ impl<'a> MetaRecord<'a> {
         let record = Self {
             order: reader.array()?,
             format: reader.u16()?,
-            codec: reader.u16()?,
+            codec: reader.u8()?,
+            fingerprints: reader.u8()?,
             pointer: reader.u8()?,
             build: reader.digest()?,
             generation: reader.u64()?,
@@ -121,11 +137,12 @@ impl SinceRecord {
     }
 }
 
-/// Returns the build that has written to a store last, if its head can be read.
-pub fn stored_build(store: &Guarded) -> Option<Digest> {
+/// Returns the build that has written to a store last, and the kind of its digests, if its head can be read.
+pub fn stored_build(store: &Guarded) -> Option<(Digest, Fingerprints)> {
     let mut buffer = Vec::new();
     let payload = store.read(Table::Meta, STORE, &mut buffer).ok()??;
-    MetaRecord::decode(payload).ok().filter(MetaRecord::is_readable).map(|meta| meta.build)
+    let meta = MetaRecord::decode(payload).ok().filter(MetaRecord::is_readable)?;
+    Some((meta.build, meta.fingerprints()?))
 }
 
 /// The beginning of the keys in table `Meta` of lists of shared results.
@@ -134,7 +151,7 @@ pub(crate) const PULLED: &[u8] = b"pulled ";
 pub(crate) fn pulled_key(name: &str) -> Vec<u8> {
     // Keys have at most 64 bytes.
     let mut key = PULLED.to_vec();
-    key.extend_from_slice(&Digest::of(name.as_bytes()).to_bytes());
+    key.extend_from_slice(&Digest::xxh3(name.as_bytes()).to_bytes());
     key
 }
 

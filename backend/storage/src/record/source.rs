@@ -12,8 +12,8 @@
 //!         nanoseconds (4), inode (8), device (8)
 //! ```
 
-use super::super::Digest;
 use super::super::wire::{Malformed, Put, Reader};
+use super::super::{Digest, Fingerprints};
 use super::{NotARecord, Stamp};
 
 /// The kind of leaf that a name stands for.
@@ -44,14 +44,14 @@ impl SourceKind {
     }
 }
 
-/// The key of a source or input, in their tables and among the reads of a task.
-pub fn source_key(kind: SourceKind, name: &[u8]) -> Digest {
+/// The key of a source or input, in their tables and among the reads of a task, in a store of these fingerprints.
+pub fn source_key(fingerprints: Fingerprints, kind: SourceKind, name: &[u8]) -> Digest {
     let mut bytes = Vec::with_capacity(name.len() + 16);
     // No encoded task key starts like this: those start with 16 bytes of digest. Here a constant stands in its place.
     bytes.extend_from_slice(b"larder source \0");
     bytes.push(kind as u8);
     bytes.extend_from_slice(name);
-    Digest::of(&bytes)
+    fingerprints.digest(&bytes)
 }
 
 /// A source as it was last seen.
@@ -73,9 +73,9 @@ const STAMPED: u8 = 1;
 const RACY: u8 = 2;
 
 impl<'a> SourceRecord<'a> {
-    /// The source's key.
-    pub fn key(&self) -> Digest {
-        source_key(self.kind, self.name)
+    /// The source's key in a store of these fingerprints.
+    pub fn key(&self, fingerprints: Fingerprints) -> Digest {
+        source_key(fingerprints, self.kind, self.name)
     }
 
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
@@ -130,9 +130,9 @@ pub struct InputRecord<'a> {
 }
 
 impl<'a> InputRecord<'a> {
-    /// The input's key.
-    pub fn key(&self) -> Digest {
-        source_key(SourceKind::Input, self.name)
+    /// The input's key in a store of these fingerprints.
+    pub fn key(&self, fingerprints: Fingerprints) -> Digest {
+        source_key(fingerprints, SourceKind::Input, self.name)
     }
 
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {

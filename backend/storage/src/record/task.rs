@@ -124,7 +124,7 @@ pub fn probe<'b>(
     encoded_key: &[u8],
     buffer: &'b mut Vec<u8>,
 ) -> Result<Option<TaskRecord<'b>>, ReadFailure> {
-    let task = TaskKey::of(encoded_key);
+    let task = TaskKey::of(store.fingerprints(), encoded_key);
     let Some(payload) = store.read(Table::Tasks, &task.to_bytes(), buffer)? else { return Ok(None) };
     claim(store, encoded_key, payload).map(Some).map_err(ReadFailure::Rejected)
 }

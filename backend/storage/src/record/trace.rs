@@ -18,7 +18,7 @@
 //! ```
 
 use super::super::wire::{Malformed, Put, Reader, count};
-use super::super::{Digest, Guarded, Rejected, Table, TaskKey, TraceKey};
+use super::super::{Digest, Fingerprints, Guarded, Rejected, Table, TaskKey, TraceKey};
 use super::NotARecord;
 use super::chunks::{CHUNK_BYTES, Chunk, NewChunks};
 
@@ -248,9 +248,9 @@ impl<'a> Trace<'a> {
         })
     }
 
-    /// The digest of all reads with their fingerprints: what tells the traces of one task apart.
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.reads)
+    /// The digest of all reads with their fingerprints: what tells the traces of one task apart, in a store of these fingerprints.
+    pub fn digest(&self, fingerprints: Fingerprints) -> Digest {
+        fingerprints.digest(self.reads)
     }
 
     /// The payload this was read from.

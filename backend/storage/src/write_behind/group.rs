@@ -6,13 +6,15 @@ use crate::record::{
     Because, ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord,
     SinceRecord, SourceRecord, TaskOp, good_key, local_key, lossy_key, pulled_key, shared_key,
 };
-use crate::{Batch, Digest, Table, TaskKey, TraceKey};
+use crate::{Batch, Digest, Fingerprints, Table, TaskKey, TraceKey};
 
 /// Changes that are committed together, or not at all. Filling a reused group allocates nothing.
 ///
 /// Hand a task over after what it read: a reader of something that is not stored would never be marked stale.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Group {
+    /// Those of the store that it is for.
+    fingerprints: Fingerprints,
     /// Records that replace whatever was there.
     pub(super) batch: Batch,
     /// Changes to tasks, which depend on what is stored of them.
@@ -66,9 +68,22 @@ fn length(bytes: usize) -> u32 {
 }
 
 impl Group {
-    /// An empty group.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty group, for a store of these fingerprints.
+    pub fn new(fingerprints: Fingerprints) -> Self {
+        Self {
+            fingerprints,
+            batch: Batch::default(),
+            tasks: Vec::new(),
+            stale: Vec::new(),
+            runs: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// An empty group for the same store.
+    #[must_use]
+    pub fn like(&self) -> Self {
+        Self::new(self.fingerprints)
     }
 
     /// A task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
@@ -78,7 +93,7 @@ impl Group {
 
     /// A task ran, as [`Group::ran`] tells, for a known cause. That is stored if the task is stored already.
     pub fn ran_because(&mut self, task: &NewTask<'_>, because: Because) {
-        let key = TaskKey::of(task.encoded_key);
+        let key = TaskKey::of(self.fingerprints, task.encoded_key);
         let start = self.runs.len();
         self.runs.extend_from_slice(task.encoded_key);
         let between = self.runs.len();
@@ -106,7 +121,7 @@ impl Group {
         let at = self.runs.len();
         self.runs.extend_from_slice(encoded_key);
         let between = self.runs.len();
-        let (trace_len, chunks, output) = trace.as_new(|trace| {
+        let (trace_len, chunks, output) = trace.as_new(self.fingerprints, |trace| {
             trace.encode_into(&mut self.runs);
             let end = self.runs.len();
             let chunks = trace.reads.new_chunks().bytes();
@@ -117,7 +132,7 @@ impl Group {
         });
         let change =
             Change::Found { at, encoded_key: length(encoded_key.len()), trace: trace_len, chunks, output };
-        self.tasks.push((TaskKey::of(encoded_key), change));
+        self.tasks.push((TaskKey::of(self.fingerprints, encoded_key), change));
     }
 
     /// Something that the task depends on, directly or not, has changed. Belongs into the group of that change.
@@ -153,7 +168,7 @@ impl Group {
 
     /// A source was seen for the first time, or has changed.
     pub fn source(&mut self, source: &SourceRecord<'_>) {
-        let key = source.key();
+        let key = source.key(self.fingerprints);
         self.batch.seal(Table::Sources, &key.to_bytes(), |out| source.encode_into(out));
         self.sources.push((key, SourceChange::Put));
     }
@@ -179,7 +194,7 @@ impl Group {
 
     /// An input was set.
     pub fn input(&mut self, input: &InputRecord<'_>) {
-        let key = input.key();
+        let key = input.key(self.fingerprints);
         self.batch.seal(Table::Inputs, &key.to_bytes(), |out| input.encode_into(out));
         self.sources.push((key, SourceChange::Put));
     }
@@ -237,7 +252,7 @@ impl Group {
 
     /// This run writes to the store: its build and its generation.
     pub fn run(&mut self, build: Digest, generation: u64) {
-        let record = MetaRecord::own(build, generation);
+        let record = MetaRecord::own(build, generation, self.fingerprints);
         self.batch.seal(Table::Meta, crate::record::STORE, |out| record.encode_into(out));
     }
 
@@ -253,6 +268,12 @@ impl Group {
             + self.runs.len()
             + self.tasks.len() * 64
             + self.stale.len() * 16
+    }
+
+    /// Empties it for a store of these fingerprints, and keeps its buffers.
+    pub fn clear_for(&mut self, fingerprints: Fingerprints) {
+        self.clear();
+        self.fingerprints = fingerprints;
     }
 
     /// Empties it and keeps its buffers.

@@ -83,7 +83,7 @@ impl Shared {
             let asked = queue.closing || queue.wanted > queue.committed;
             if asked || queue.bytes >= self.options.batch_bytes || Instant::now() >= deadline {
                 let mut groups = std::mem::take(&mut queue.full);
-                groups.push(std::mem::take(&mut queue.open));
+                groups.extend(queue.open.take());
                 queue.bytes = 0;
                 queue.since = None;
                 queue.under_way = Some(Instant::now());

@@ -7,11 +7,11 @@ use larder_storage::record::{
     Emitted, NewReads, NewTask, NewTrace, Read, SourceKind, SourceRecord, Stamp, output, probe, source_key,
 };
 use larder_storage::{
-    BackingStorage, Delivery, Digest, FlushError, FunctionId, Group, Guarded, Opening, StoreIdentity,
-    TaskKey, WriteBehind, WriteBehindOptions, open_store,
+    BackingStorage, Delivery, Digest, Fingerprints, FlushError, FunctionId, Group, Guarded, Opening,
+    StoreIdentity, TaskKey, WriteBehind, WriteBehindOptions, open_store,
 };
 
-pub(crate) const IDENTITY: StoreIdentity = StoreIdentity { build: Digest(77) };
+pub(crate) const IDENTITY: StoreIdentity = StoreIdentity { build: Digest(77), fingerprints: None };
 
 pub(crate) fn guard(storage: impl BackingStorage) -> Arc<Guarded> {
     Arc::new(Guarded::new(Arc::new(storage)))
@@ -37,12 +37,12 @@ pub(crate) fn encoded_key(number: u32) -> Vec<u8> {
 }
 
 pub(crate) fn task(number: u32) -> TaskKey {
-    TaskKey::of(&encoded_key(number))
+    TaskKey::of(Fingerprints::Xxh3, &encoded_key(number))
 }
 
 /// The source that task `number` reads.
 pub(crate) fn source(number: u32) -> Digest {
-    source_key(SourceKind::File, format!("file {number}").as_bytes())
+    source_key(Fingerprints::Xxh3, SourceKind::File, format!("file {number}").as_bytes())
 }
 
 /// The output of task `number` in `state`; every 50th is too large to be stored inline.
@@ -59,7 +59,7 @@ pub(crate) fn output_of(number: u32, state: u32) -> Vec<u8> {
 pub(crate) fn reads_of(number: u32, state: u32) -> Vec<Read> {
     let mut reads = vec![Read { key: source(number % 10), fingerprint: Digest(u128::from(state)) }];
     if number > 0 {
-        let fingerprint = Digest::of(&output_of(number - 1, state));
+        let fingerprint = Digest::xxh3(&output_of(number - 1, state));
         reads.push(Read { key: task(number - 1).0, fingerprint });
     }
     reads
@@ -69,7 +69,7 @@ pub(crate) fn ran(group: &mut Group, number: u32, state: u32) {
     let (key, output, reads) = (encoded_key(number), output_of(number, state), reads_of(number, state));
     let emitted = [Emitted { channel: Digest(5), value: b"emitted" }];
     let trace = NewTrace {
-        fingerprint: Digest::of(&output),
+        fingerprint: Digest::xxh3(&output),
         output: &output,
         reads: NewReads::Here(&reads),
         emitted: if number.is_multiple_of(7) { &emitted } else { &[] },
@@ -110,7 +110,7 @@ pub(crate) fn fill(store: &Arc<Guarded>, count: u32, state: u32) {
 /// The same, on a store that may fail.
 pub(crate) fn try_fill(store: &Arc<Guarded>, count: u32, state: u32) -> Result<(), FlushError> {
     let writer = writer(store);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     group.run(IDENTITY.build, 1);
     sources(&mut group, state);
     let _ = writer.push(&mut group);

@@ -15,9 +15,9 @@ use larder_storage::record::{
     read_dependents, read_leaves,
 };
 use larder_storage::{
-    BackingStorage, Batch, Delivery, Digest, Filter, Group, Guarded, MemoryStorage, Opening, Operation,
-    Rejected, StorageError, Table, TraceKey, Visit, WriteBehind, WriteBehindOptions, Writes, evict,
-    verify_store,
+    BackingStorage, Batch, Delivery, Digest, Filter, Fingerprints, Group, Guarded, MemoryStorage, Opening,
+    Operation, Rejected, StorageError, Table, TraceKey, Visit, WriteBehind, WriteBehindOptions, Writes,
+    evict, verify_store,
 };
 use support::*;
 
@@ -94,8 +94,8 @@ fn several_traces_are_kept_and_found_again_by_what_they_read() {
     assert_eq!((found, asked), (TraceSearch::None, 1));
 
     let writer = writer(&store);
-    let mut group = Group::new();
-    group.reverted(task(50), traces[2].digest());
+    let mut group = Group::new(Fingerprints::Xxh3);
+    group.reverted(task(50), traces[2].digest(Fingerprints::Xxh3));
     accepted(writer.push(&mut group));
     writer.flush().unwrap();
     assert_eq!(stored_output(&store, 50), Some(output_of(50, 9)));
@@ -113,7 +113,7 @@ fn a_mark_is_stored_with_the_change_that_made_it() {
     let (store, _) = open(disk.clone());
     fill(&store, 20, 1);
     let writer = writer(&store);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     sources(&mut group, 2);
     (0..20).for_each(|number| group.stale(task(number)));
     accepted(writer.push(&mut group));
@@ -140,7 +140,7 @@ fn a_mark_is_stored_with_the_change_that_made_it() {
 fn many_dependents_are_kept_in_segments_and_added_up() {
     let (store, _) = open(MemoryStorage::new());
     let writer = writer(&store);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     sources(&mut group, 1);
     for number in 0..3000 {
         ran(&mut group, number, 1);
@@ -175,7 +175,7 @@ fn a_lost_leaf_is_known() {
     let (store, _) = open(disk.clone());
     fill(&store, 5, 1);
     let writer = writer(&store);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     group.input(&InputRecord { name: b"depth", fingerprint: Digest(9), value: b"\x03" });
     accepted(writer.push(&mut group));
     writer.flush().unwrap();
@@ -218,7 +218,7 @@ fn a_crash_leaves_what_was_committed_at_one_moment() {
         disk.faults().delay(Operation::Commit, Duration::from_micros(200));
         disk.faults().fail_nth(Operation::Commit, seed % 7 + 1);
         disk.faults().tear_nth_commit(seed % 5 + 2);
-        let mut group = Group::new();
+        let mut group = Group::new(Fingerprints::Xxh3);
         let mut flushed = 0;
         let mut last = None;
         for number in 0..200 {
@@ -252,7 +252,7 @@ fn dropping_commits_what_is_waiting() {
     let (store, _) = open(disk.clone());
     let options = WriteBehindOptions { batch_delay: Duration::from_secs(3600), ..Default::default() };
     let writer = WriteBehind::start(store, options).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     ran(&mut group, 0, 1);
     let ticket = accepted(writer.push(&mut group));
     assert!(writer.committed() < ticket);
@@ -268,7 +268,7 @@ fn threads_hand_over_at_once() {
         for thread in 0..4 {
             let writer = &writer;
             scope.spawn(move || {
-                let mut group = Group::new();
+                let mut group = Group::new(Fingerprints::Xxh3);
                 for number in 0..500 {
                     ran(&mut group, thread * 500 + number, 1);
                     accepted(writer.push(&mut group));
@@ -309,7 +309,7 @@ fn another_build_is_told_and_a_store_that_fails_is_not_used() {
     let disk = MemoryStorage::new();
     let (store, _) = open(disk.clone());
     fill(&store, 1, 1);
-    let other = larder_storage::StoreIdentity { build: Digest(78) };
+    let other = larder_storage::StoreIdentity { build: Digest(78), fingerprints: None };
     let opening = larder_storage::open_store(&guard(disk.clone()), &other);
     assert!(matches!(opening, Opening::Warm { same_build: false, .. }), "{opening:?}");
     disk.faults().fail_all(Operation::Get);
@@ -336,7 +336,7 @@ fn the_least_recently_used_go_first() {
         fill(&store, 100, state);
     }
     let writer = writer(&store);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     for number in 50..100 {
         group.used(task(number), 9);
     }
@@ -410,8 +410,8 @@ fn an_output_that_contradicts_another_of_the_same_reads_is_counted() {
     let run = |state, output: &[u8]| {
         let (key, reads) = (encoded_key(14), reads_of(14, state));
         let reads = NewReads::Here(&reads);
-        let trace = NewTrace { fingerprint: Digest::of(output), output, reads, emitted: &[] };
-        let mut group = Group::new();
+        let trace = NewTrace { fingerprint: Digest::xxh3(output), output, reads, emitted: &[] };
+        let mut group = Group::new(Fingerprints::Xxh3);
         group.ran(&NewTask { encoded_key: &key, generation: 1, trace });
         assert!(matches!(writer.push(&mut group), Delivery::Accepted { .. }));
         writer.flush().unwrap();

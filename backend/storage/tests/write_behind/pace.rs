@@ -1,6 +1,7 @@
 //! A store that is slower than the work that fills it.
 
 use super::*;
+use larder_storage::Fingerprints;
 
 #[test]
 fn a_slow_store_never_holds_up_who_hands_over() {
@@ -16,7 +17,7 @@ fn a_slow_store_never_holds_up_who_hands_over() {
     };
     drop(store);
     let writer = WriteBehind::start(guard(held.clone()), options).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     let (mut refused, mut accepted) = (0, 0);
     for number in 0..400 {
         group.clear();
@@ -48,7 +49,7 @@ fn computing_waits_for_the_batch_under_way_and_not_for_a_slow_one() {
         };
         let writer = WriteBehind::start(guard(held.clone()), options).unwrap();
         writer.keep_pace();
-        let mut group = Group::new();
+        let mut group = Group::new(Fingerprints::Xxh3);
         ran(&mut group, 0, 1);
         accepted(writer.push(&mut group));
         held.wait_for_commit();

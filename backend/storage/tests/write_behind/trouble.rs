@@ -1,6 +1,7 @@
 //! A store that fails: for a moment, for longer, for good.
 
 use super::*;
+use larder_storage::Fingerprints;
 
 #[test]
 fn an_error_that_passes_costs_nothing_but_a_retry() {
@@ -22,7 +23,7 @@ fn an_error_that_stays_is_reported_once_and_what_waited_is_stored_when_it_has_pa
     let options = WriteBehindOptions { attempts: 2, pause: Duration::from_secs(3600), ..Default::default() };
     let writer = WriteBehind::start(store.clone(), options).unwrap();
     disk.faults().fail_all(Operation::Commit);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     ran(&mut group, 0, 1);
     accepted(writer.push(&mut group));
     let before = std::time::SystemTime::now();
@@ -68,7 +69,7 @@ fn a_store_that_works_again_is_found_without_being_asked() {
     };
     let writer = WriteBehind::start(store, options).unwrap();
     disk.faults().fail_all(Operation::Commit);
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     ran(&mut group, 0, 1);
     let ticket = accepted(writer.push(&mut group));
     let until = |reached: &dyn Fn() -> bool| {
@@ -105,7 +106,7 @@ impl BackingStorage for Broken {
 #[test]
 fn an_error_that_cannot_pass_ends_the_writer() {
     let writer = WriteBehind::start(guard(Broken), WriteBehindOptions::default()).unwrap();
-    let mut group = Group::new();
+    let mut group = Group::new(Fingerprints::Xxh3);
     ran(&mut group, 0, 1);
     accepted(writer.push(&mut group));
     assert!(writer.flush().is_err());

@@ -354,7 +354,7 @@ impl Frame {
                 return;
             };
             for trace in now.traces {
-                if !self.holds(trace.trace().digest()) {
+                if !self.holds(trace.digest()) {
                     let trace = self.entered(persistence, trace);
                     self.known.traces.extend(trace);
                 }
@@ -372,7 +372,7 @@ impl Frame {
     }
 
     fn holds(&self, trace: Digest) -> bool {
-        self.known.traces.iter().any(|known| known.trace().digest() == trace)
+        self.known.traces.iter().any(|known| known.digest() == trace)
     }
 
     /// Gives a trace back that agrees with all that was looked at so far.

@@ -27,7 +27,7 @@ pub(crate) fn drop_expired(
     if record.function() == Some(component_function()) {
         return Ok(None);
     }
-    let mut state = State::load(&record);
+    let mut state = State::load(&record, store.fingerprints());
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     for mut held in std::mem::take(&mut state.traces) {
         let is_current = kept.is_empty() && dropped.is_empty();
