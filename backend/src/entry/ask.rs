@@ -65,6 +65,23 @@ pub fn is_cached<A: Args, O: Clone + Send + Sync + 'static>(
     known(task_fn, args).is_some_and(|(_, node)| node.state.is_fresh())
 }
 
+/// The node of a call that is to be dropped, and whether memory or the store has something of it. With a store it may have to be made, to be
+/// dropped at once: its record goes with it.
+#[track_caller]
+fn droppable<A: Args, O: Clone + Send + Sync + 'static>(
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+) -> Option<(&'static Local, NodeRef, bool)> {
+    let persistence = inside(task_fn.raw()).engine().persistence().filter(|_| task_fn.raw().stored.is_some());
+    let Some(persistence) = persistence else {
+        return known(task_fn, args).map(|(local, node)| (local, node, true));
+    };
+    let (local, node) = place::<A, O>(task_fn, args);
+    let is_known =
+        !node.has(Leaving::ABANDONED) || node.state.phase() != Phase::Empty || persistence.holds(node);
+    Some((local, node, is_known))
+}
+
 /// Drops the output of a call as soon as no session is open; the next call after that runs its body again. Results that were
 /// computed from it stay current. Returns whether there was anything to drop.
 ///
@@ -75,9 +92,9 @@ pub fn forget<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> bool {
-    let Some((local, node)) = known(task_fn, args) else { return false };
+    let Some((local, node, is_known)) = droppable(task_fn, args) else { return false };
     local.engine().queue_drop(node);
-    true
+    is_known
 }
 
 /// Drops the output of a call as [`forget`] does, and all that only this call has needed. Returns whether there was anything to drop.
@@ -89,9 +106,9 @@ pub fn forget_all_of<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> bool {
-    let Some((local, node)) = known(task_fn, args) else { return false };
+    let Some((local, node, is_known)) = droppable(task_fn, args) else { return false };
     local.engine().queue_deep_drop(node);
-    true
+    is_known
 }
 
 /// Makes a call run again when it is next asked for in a later session, though nothing that it has read has changed. Its readers run again if

@@ -2,7 +2,7 @@
 //! and thread caches of an earlier generation. Chores, lists, gate, table, claims, handles and thread caches are the real ones.
 //!
 //! The task of key 1 reads that of key 0. A cap of nothing lets both go whenever no session is open and no handle is left. Nodes that slices
-//! free is kept, so that no address comes twice, and looked at whenever a session has a node in its hands.
+//! free are kept, so that no address comes twice, and looked at whenever a session has a node in its hands.
 
 use std::collections::HashSet;
 use std::sync::Arc;

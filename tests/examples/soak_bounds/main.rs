@@ -218,13 +218,15 @@ impl Left {
     }
 }
 
-/// Fails if the last rounds have left more than a fiftieth beyond what the first ones did, once all had settled.
+/// Fails if the last rounds have left more than a fiftieth beyond what the first ones did, once all had settled; or more than a fifth, of so
+/// few rounds that the length of some buffer tells more than what stays.
 fn compare(rounds: &[Left]) -> Result<(), String> {
     let rounds = rounds.get(SETTLED - 1..).unwrap_or_default();
     let some = (rounds.len() / 2).min(10);
     let (first, last) = (Left::least(&rounds[..some]), Left::least(&rounds[rounds.len() - some..]));
     println!("the first {some} from round {SETTLED} on: {first:?}\nthe last {some}: {last:?}");
-    let is_as_small = |of: fn(&Left) -> u64| of(&last) <= of(&first) + of(&first) / 50;
+    let part = if some < 10 { 5 } else { 50 };
+    let is_as_small = |of: fn(&Left) -> u64| of(&last) <= of(&first) + of(&first) / part;
     let counts: [fn(&Left) -> u64; 5] = [
         |left| left.live,
         |left| left.stored,

@@ -93,3 +93,25 @@ fn a_predicate_picks_by_function_and_arguments() {
     runtime.run(|| assert_eq!(input.get(), 1));
     assert_eq!(runtime.stats().tasks, 0);
 }
+
+#[test]
+fn what_is_known_to_the_store_alone_is_forgotten_there() {
+    #[task_fn]
+    fn stored(n: u32) -> u32 {
+        n + 1
+    }
+    let store = larder::storage::MemoryStorage::new();
+    let open = || Runtime::builder().storage(store.clone()).code_identity("test").build();
+    open().run(|| (stored(1), stored(2)));
+    let second = open();
+    second.run(|| assert!(stored::forget(1) && !stored::forget(3)));
+    second.run(|| ());
+    assert_eq!(second.stats().tasks, 0);
+    drop(second);
+    let third = open();
+    assert_eq!(third.run(|| (stored(1), stored(2))), (2, 3));
+    assert_eq!(runs_of(&third, "stored"), 1);
+    assert!(third.run(|| stored::forget_all_of(2)));
+    assert_eq!(third.run(|| (stored(1), stored(2))), (2, 3));
+    assert_eq!(runs_of(&third, "stored"), 2);
+}

@@ -109,6 +109,12 @@ impl Persistence {
         })
     }
 
+    /// Whether the store has something of a node's task, or will.
+    pub(crate) fn holds(&self, node: NodeRef) -> bool {
+        let key = self.key_of(node);
+        key.is_some_and(|key| self.pending.known(&self.store, TaskKey(key), |_| true).is_some())
+    }
+
     /// Returns a node's key in the store, if it can be stored.
     pub(crate) fn key_of(&self, node: NodeRef) -> Option<Digest> {
         match Persisted::of(node) {
