@@ -1,15 +1,15 @@
 // Drives the inspector's page in headless Chromium through clicks and keys, and fails if it does not show what it should.
 //
-//   node ci/inspector.mjs STORE_URL PROGRAM_URL SCREENSHOTS
+//   node ci/inspector.mjs STORE_URL PROGRAM_URL SERVICE_URL SHOP SCREENSHOTS
 //
-// STORE_URL is the page of census's store; PROGRAM_URL that of the running example. The browser is spoken to over its debugging pipe, so
+// STORE_URL is the page of census's store; PROGRAM_URL that of the running example, SERVICE_URL that of a service, which itself is at SHOP. The browser is spoken to over its debugging pipe, so
 // nothing but Node and Chromium is needed. ci/inspector.sh starts all of them.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const [storeUrl, programUrl, screenshots] = process.argv.slice(2);
+const [storeUrl, programUrl, serviceUrl, shop, screenshots] = process.argv.slice(2);
 const profile = mkdtempSync(join(tmpdir(), 'larder-chromium-'));
 const chromium = spawn(process.env.CHROMIUM ?? 'chromium', ['--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars',
   '--disable-background-networking', '--window-size=1200,760', '--user-data-dir=' + profile, '--remote-debugging-pipe', 'about:blank'],
@@ -137,6 +137,33 @@ async function program() {
   await shot('program-memory');
 }
 
+// A service answers while its page is open: many callers at once, one of whom asks for what there is not.
+async function service() {
+  const product = sku => fetch(shop + '/products/' + sku).then(answer => answer.text());
+  await call('Page.navigate', { url: serviceUrl });
+  await until('the page of a service that was not asked yet', says('0 tasks in memory'));
+  const pages = await Promise.all([...Array(20).keys()].map(caller => product(40 + caller % 4)));
+  if (new Set(pages).size !== 4) throw new Error('the service answers: ' + pages.join());
+  await until('its functions', `${row('::page')} !== undefined && ${row('::price')} !== undefined && ${row('::description')} !== undefined`);
+  await until('its events, live', `Number(document.getElementById('live').dataset.events) >= 12`);
+  const runs = await value(`${row('::price')}.innerText`);
+  if (!/\b4\b/.test(runs)) throw new Error('the price of 4 products ran another number of times: ' + runs);
+  await shot('service-functions');
+  const events = await value(`Number(document.getElementById('live').dataset.events)`);
+  const missing = await product('none');
+  if (!missing.includes('no such product')) throw new Error('the service answers: ' + missing);
+  await until('a request, live', `Number(document.getElementById('live').dataset.events) > ${events}`);
+  const metrics = await fetch(shop + '/metrics').then(answer => answer.text());
+  if (!metrics.includes('larder_runs_total{function="price"} 5')) throw new Error('the metrics are: ' + metrics);
+  await key('2');
+  await until('its tasks', `${row('price("42"')} !== undefined && ${row('page("none"')} !== undefined`);
+  await click(row('page("42"'));
+  await until('one of its tasks, with its graph', `document.querySelector('button.explain') !== null && Number(document.getElementById('graph')?.dataset.nodes) > 0`);
+  await shot('service-task');
+  await key('3');
+  await until('its sessions', `document.querySelectorAll('.lane span.session').length > 0`);
+}
+
 let code = 0;
 try {
   const { targetInfos } = await call('Target.getTargets');
@@ -145,6 +172,7 @@ try {
   for (const domain of ['Page', 'Runtime', 'Log']) await call(domain + '.enable');
   await store();
   await program();
+  await service();
   if (errors.length) throw new Error('errors in the console:\n' + errors.join('\n'));
 } catch (error) {
   console.error('inspector: ' + error.message);

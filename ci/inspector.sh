@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Drives the inspector's page in headless Chromium through clicks and keys: over a store that census makes, and over a running program.
+# Drives the inspector's page in headless Chromium through clicks and keys: over a store that census makes, a running program, and a
+# service while it answers.
 #
 #   ci/inspector.sh [SCREENSHOTS]     screenshots are kept in that folder
 #
@@ -20,7 +21,7 @@ finish() {
 }
 trap finish EXIT
 
-cargo build --quiet -p larder-cli -p larder-inspect --example live --bin larder
+cargo build --quiet -p larder-cli -p larder-inspect -p service --example live --bin larder --bin service
 cargo run --quiet -p larder --example census -- --cache "$folder/cache" --base . runtime >/dev/null
 store=$(find "$folder/cache" -name '*.redb' | head -1)
 target=${CARGO_TARGET_DIR:-target}/debug
@@ -28,8 +29,11 @@ target=${CARGO_TARGET_DIR:-target}/debug
 started+=($!)
 "$target/examples/live" >"$folder/program" &
 started+=($!)
-for page in store program; do
-    until [ -s "$folder/$page" ]; do sleep 0.1; done
+"$target/service" --port 0 --inspect 0 --store "$folder/shop.redb" 2>"$folder/service" &
+started+=($!)
+for page in store program service; do
+    until grep -q token "$folder/$page"; do sleep 0.1; done
 done
 mkdir -p "${1:-$folder/shots}"
-node ci/inspector.mjs "$(head -1 "$folder/store")" "$(head -1 "$folder/program")" "${1:-$folder/shots}"
+service=$(head -1 "$folder/service")
+node ci/inspector.mjs "$(head -1 "$folder/store")" "$(head -1 "$folder/program")" "$(grep token "$folder/service")" "${service%%/products*}" "${1:-$folder/shots}"

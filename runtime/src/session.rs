@@ -251,7 +251,7 @@ impl UpdateOptions {
         self
     }
 
-    /// What an update of `engine` goes by.
+    /// Returns what an update of `engine` goes by.
     pub(crate) fn parts(self, engine: &Engine) -> (UpdatePolicy, Option<CancelToken>) {
         let token = match self.deadline {
             Some(deadline) => Some(engine.token_until(self.token.as_ref(), deadline)),

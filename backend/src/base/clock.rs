@@ -37,7 +37,7 @@ impl Clock {
 
     /// Puts the clock ahead by `time`, for all that go by it: threads and futures that wait for a time look again. It adds up.
     pub fn advance(&self, time: Duration) {
-        // Relaxed: whoever is woken takes the lock under which it waits.
+        // Relaxed: a thread that is woken takes the lock under which it waits.
         self.0.ahead.fetch_add(nanos(time), Relaxed);
         let told = self.0.told.lock().clone();
         told.iter().filter_map(Weak::upgrade).for_each(|told| told.pass_time(time));

@@ -190,7 +190,7 @@ struct Verification<'a> {
     depth: usize,
     /// The state of the claimed members before.
     before: Vec<(Phase, StaleReads)>,
-    /// What the members have read of others that has changed, if it was found.
+    /// A read of others than the members that has changed, if one was found.
     changed: Option<NodeRef>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Check {
     epoch: Epoch,
     /// The read of the task's last run that differs, if none of its runs holds.
     differs: Option<Differs>,
-    /// The same of a component that was looked at, which has no name.
+    /// A read that differs of a component that was looked at, which has no name itself.
     differs_in: Option<(TaskKey, Differs)>,
 }
 
