@@ -10,6 +10,7 @@ mod identity;
 mod kept;
 mod packs;
 mod ports;
+mod seeing;
 mod shared;
 mod space;
 mod storage;
@@ -77,5 +78,11 @@ pub const ALL: &[Budget] = &[
     Budget { name: "shared-import", measure: packs::shared_import },
     Budget { name: "shared-bytes", measure: packs::shared_bytes },
     Budget { name: "shared-hostile", measure: packs::shared_hostile },
+    Budget { name: "see-hook", measure: seeing::see_hook },
+    Budget { name: "see-observer", measure: seeing::see_observer },
+    Budget { name: "see-determinism", measure: seeing::see_determinism },
+    Budget { name: "see-stats", measure: seeing::see_stats },
+    Budget { name: "see-explain", measure: seeing::see_explain },
+    Budget { name: "see-inspector", measure: seeing::see_inspector },
     Budget { name: "size", measure: space::size },
 ];

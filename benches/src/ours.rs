@@ -26,6 +26,7 @@ pub mod kept;
 pub mod outage;
 pub mod packs;
 pub mod reopened;
+pub mod seeing;
 pub mod shared;
 pub mod stored;
 pub mod wide;

@@ -153,7 +153,11 @@ pub fn encoded_bytes() -> u64 {
 
 #[larder::task_fn]
 fn of_10_us(round: u32, number: u32) -> u64 {
-    (0..rounds_of_10_us()).fold(u64::from(round), |seed, _| spin_60_ns(seed ^ u64::from(number)))
+    arithmetic_of_10_us(u64::from(round) ^ u64::from(number) << 32)
+}
+
+pub(crate) fn arithmetic_of_10_us(seed: u64) -> u64 {
+    (0..rounds_of_10_us()).fold(seed, |seed, _| spin_60_ns(seed))
 }
 
 /// How much arithmetic takes 10 us here. Arithmetic, and not the clock: that would stand still for a thread that waits.
