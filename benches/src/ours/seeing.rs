@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use larder::events::{Event, TaskRef};
 use larder::{Input, Runtime, task_fn};
@@ -221,7 +222,10 @@ impl Million {
             answer
         };
         ask("about", "about");
-        ask("the functions, for the first time", "functions");
+        ask("the functions, while they are counted", "functions");
+        while !get(address, "/api/functions").expect("the server answers").contains("\"ready\":true") {
+            thread::sleep(Duration::from_millis(20));
+        }
         ask("the functions", "functions");
         ask("50 tasks of a function", "tasks?function=larder_benches::ours::seeing::leaf&limit=50");
         ask("200 tasks, whatever they are", "tasks?limit=200");
