@@ -11,6 +11,7 @@ pub(crate) mod task_fn;
 pub(crate) mod flags;
 pub(crate) mod footprint;
 pub(crate) mod node;
+pub(crate) mod determinism;
 pub(crate) mod epoch;
 pub(crate) mod edges;
 pub(crate) mod extra;

@@ -110,7 +110,7 @@ pub use parallel::carry::{Carried, Stint, current};
 #[doc(hidden)]
 pub use persist::deadline::OBSERVER as DEADLINES;
 #[doc(hidden)]
-pub use persist::elsewhere::{Remote, RemoteStats, Turn};
+pub use persist::elsewhere::{Compared, Remote, RemoteStats, Turn};
 #[doc(hidden)]
 pub use persist::identity::Registered;
 #[doc(hidden)]

@@ -24,4 +24,4 @@ pub use larder_shared::{
 
 pub use self::config::{EnvError, Shared};
 pub(crate) use self::link::Link;
-pub use self::stats::SharedStats;
+pub use self::stats::{Divergence, SharedStats};

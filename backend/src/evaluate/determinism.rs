@@ -11,6 +11,7 @@ use crate::context::event::{Event, Impure};
 use crate::context::local::{Local, Naming};
 use crate::evaluate::execute::run_beside;
 use crate::evaluate::observed::Why;
+use crate::graph::determinism::is_of_share;
 use crate::graph::edges::Edge;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
@@ -59,10 +60,8 @@ pub(crate) fn check(local: &Local, node: NodeRef) {
 }
 
 fn is_due(local: &Local, node: NodeRef) -> bool {
-    let share = local.engine().observers.checks();
-    let mixed = (node.hash ^ local.engine().epoch().bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // 53 bits, as many as fit.
-    share > 0.0 && ((mixed >> 11) as f64) < share * (1_u64 << 53) as f64
+    let engine = local.engine();
+    is_of_share(node.hash ^ engine.epoch().bits(), engine.observers.checks())
 }
 
 /// Whether two outputs are equal, if they can be compared.

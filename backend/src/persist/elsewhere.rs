@@ -23,6 +23,8 @@
 //! 4. A record that comes has the generation 0, before every run of this store. So the code of its reads is never taken for that of this
 //!    program without a look.
 
+mod check;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,6 +32,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashSet;
 
+use self::check::SharedCheck;
 use super::counts::Count;
 use super::stored_trace::PlacedChunk;
 use super::{LeafState, PendingChange, Persistence, StoredTrace};
@@ -39,7 +42,7 @@ use crate::graph::task_fn::Seen;
 use larder_storage::record::{
     ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
 };
-use larder_storage::{Digest, Fingerprints, Group, TaskKey};
+use larder_storage::{Digest, Fingerprints, Group, Guarded, TaskKey};
 
 /// Records that other machines have stored.
 ///
@@ -71,6 +74,16 @@ pub trait Remote: Send + Sync + 'static {
         _ = task;
     }
 
+    /// Returns the share of results that came from elsewhere, and hold, whose bodies are to run all the same.
+    fn checks(&self) -> f64 {
+        0.0
+    }
+
+    /// The body of such a task has run.
+    fn compared(&self, outcome: Compared) {
+        _ = outcome;
+    }
+
     /// Returns by which key the record of a task that has come was signed, and when.
     fn signed(&self, task: TaskKey) -> Option<SharedOrigin> {
         _ = task;
@@ -99,6 +112,23 @@ impl Turn<'_> {
     pub fn is_cancelled(&self) -> bool {
         (self.is_cancelled)()
     }
+}
+
+/// The outcome of a run of a task whose result has come from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The task, as a call with its arguments.
+    pub task: String,
+    /// The fingerprint of the value that came.
+    pub came: u128,
+    /// The fingerprint of the value that the body has returned here. It is the value of the task.
+    pub computed: u128,
+    /// Whether the two values are equal.
+    pub is_equal: bool,
+    /// Whether the body has read something else here.
+    pub reads_differ: bool,
+    /// The origin of the value that came, as far as it is known.
+    pub origin: Option<SharedOrigin>,
 }
 
 /// The origin of a value that another machine has computed.
@@ -143,6 +173,7 @@ pub(crate) struct Elsewhere {
     answered: Condvar,
     /// Traces that have come, by task and digest.
     came: Mutex<FxHashSet<(Digest, Digest)>>,
+    check: SharedCheck,
     counts: RemoteCounts,
 }
 
@@ -164,9 +195,11 @@ struct RemoteCounts {
 }
 
 impl Elsewhere {
-    pub(crate) fn new(remote: Arc<dyn Remote>, fingerprints: Fingerprints) -> Self {
+    pub(crate) fn new(remote: Arc<dyn Remote>, store: &Guarded) -> Self {
+        let (fingerprints, check) = (store.fingerprints(), SharedCheck::new(&*remote, store));
         Self {
             remote,
+            check,
             fingerprints,
             tasks: Mutex::default(),
             answered: Condvar::new(),
@@ -325,15 +358,19 @@ impl Persistence {
     pub(crate) fn shared_origin(&self, node: NodeRef) -> Option<SharedOrigin> {
         let task = TaskKey(Persisted::of(node).filter(|persisted| persisted.is_stored)?.key?);
         let known = self.pending.known(&self.store, task, |_| true)?;
-        let current = known.traces.first()?.digest();
+        self.origin_of(task, known.traces.first()?.digest(), known.origin.generation)
+    }
+
+    /// Returns the origin of a trace of a task, if it has come from elsewhere; `generation` is that of the task's current trace.
+    pub(super) fn origin_of(&self, task: TaskKey, trace: Digest, generation: u64) -> Option<SharedOrigin> {
         if let Some(elsewhere) = &self.elsewhere
-            && elsewhere.came.lock().contains(&(task.0, current))
+            && elsewhere.came.lock().contains(&(task.0, trace))
         {
             return catch_unwind(AssertUnwindSafe(|| elsewhere.remote.signed(task))).ok().flatten();
         }
         let mut origin = None;
         for_each_pulled(&self.store, |list| {
-            let came_with_it = [0, list.generation].contains(&known.origin.generation);
+            let came_with_it = [0, list.generation].contains(&generation);
             let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(list.signed_at));
             if let (true, Some(at)) = (came_with_it, at) {
                 origin = Some(SharedOrigin { by: list.signer.to_owned(), at });

@@ -116,7 +116,6 @@ impl Persistence {
             Opening::Cold { reason } => (Opened::Cold { reason }, 0),
             Opening::Unusable(error) => return Err(error),
         };
-        let fingerprints = store.fingerprints();
         let mut since = read_since(&store, build, generation);
         let generation = if config.remote.is_some() {
             // Records of other machines have the generation 0, which is to be before every run of this store.
@@ -136,6 +135,7 @@ impl Persistence {
             writer: WriteBehind::start(store.clone(), write_behind)?,
             live_cap,
             functions: Functions::new(code, store.clone()),
+            elsewhere: config.remote.map(|remote| Box::new(Elsewhere::new(remote, &store))),
             store,
             leaves: Leaves::default(),
             nodes: super::Nodes::default(),
@@ -157,7 +157,6 @@ impl Persistence {
             cap: config.cap,
             compacts: config.compacts,
             counts: Counts::default(),
-            elsewhere: config.remote.map(|remote| Box::new(Elsewhere::new(remote, fingerprints))),
             opened,
         };
         if matches!(opened, Opened::Warm { .. }) {

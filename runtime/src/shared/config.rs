@@ -31,6 +31,7 @@ pub struct Shared {
     pub(super) budget: Duration,
     pub(super) at_the_end: Duration,
     pub(super) leases: Option<Duration>,
+    pub(super) check: f64,
 }
 
 impl Shared {
@@ -48,6 +49,7 @@ impl Shared {
             budget: Duration::from_millis(1900),
             at_the_end: Duration::from_secs(5),
             leases: None,
+            check: 0.0,
         }
     }
 
@@ -125,6 +127,27 @@ impl Shared {
     #[must_use]
     pub fn leases(mut self, slow: Duration) -> Self {
         self.leases = Some(slow);
+        self
+    }
+
+    /// Runs the bodies of a share of the tasks whose results have come and hold (`1.0`: of all), and compares what they come to. The value that was computed
+    /// here wins, and is stored. So bodies that are not deterministic, and results of a broken or hostile writer, are found by those that use them:
+    /// [`SharedStats::diverged`](super::SharedStats::diverged) counts them, and [`SharedStats::divergences`](super::SharedStats::divergences) names the task, both
+    /// fingerprints, and the key that has signed the one that came. Default: none.
+    ///
+    /// A task is looked at when its result is verified, once after it has come. Each process chooses other tasks. A result of which readers were verified without it is
+    /// checked as well, where its arguments can be made from the store. Values are equal if their encodings are, or if `==` says so. Components of cycles are not
+    /// checked. Cost: the time of the bodies.
+    ///
+    /// ```
+    /// use larder::shared::{MemoryEngine, Namespace, Shared};
+    ///
+    /// let shared = Shared::new(MemoryEngine::new(), Namespace::new("acme/census")?).check(0.01);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn check(mut self, share: f64) -> Self {
+        self.check = share.clamp(0.0, 1.0);
         self
     }
 

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use larder_backend::explanation::SharedOrigin;
 use larder_backend::storage::TaskKey;
 use larder_backend::storage::record::ForeignTask;
-use larder_backend::{Remote, Turn};
+use larder_backend::{Compared, Remote, Turn};
 use larder_shared::{SharedError, fetch};
 
-use super::Link;
+use super::{Divergence, Link};
 
 /// A single task is asked for if a run of its function usually takes so many times as long as a call of the engine.
 const TIMES: u32 = 5;
+
+/// The most divergences that are kept.
+const MOST_DIVERGENCES: usize = 100;
 
 impl Link {
     /// Looks for records of these tasks, unless the engine is not to be asked.
@@ -48,6 +51,25 @@ impl Remote for Link {
         let Some(usual) = usual else { return false };
         // Before the first call a round trip on a fast network is assumed.
         usual >= TIMES * self.breaker.usual().unwrap_or(Duration::from_millis(1))
+    }
+
+    fn checks(&self) -> f64 {
+        self.config.check
+    }
+
+    fn compared(&self, outcome: Compared) {
+        let mut state = self.state();
+        let stats = &mut state.stats;
+        stats.checked += 1;
+        if outcome.is_equal {
+            return;
+        }
+        stats.diverged += 1;
+        if stats.divergences.len() < MOST_DIVERGENCES {
+            let Compared { task, came, computed, reads_differ, origin, .. } = outcome;
+            let signed = origin.map(|origin| (origin.by.into(), origin.at));
+            stats.divergences.push(Divergence { task: task.into(), came, computed, reads_differ, signed });
+        }
     }
 
     fn signed(&self, task: TaskKey) -> Option<SharedOrigin> {

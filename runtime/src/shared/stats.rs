@@ -47,8 +47,45 @@ pub struct SharedStats {
     pub leases: u64,
     /// Tasks whose run on another machine was waited for.
     pub awaited: u64,
+    /// Results that came and whose bodies have run all the same, to be compared ([`Shared::check`](super::Shared::check)).
+    pub checked: u64,
+    /// Those of them that the body has not come to here.
+    pub diverged: u64,
+    /// The first 100 of these.
+    pub divergences: Vec<Divergence>,
     /// The last error of the engine.
     pub error: Option<Box<str>>,
+}
+
+/// A result that came, and that the body of its task has not come to on this machine: the body is not deterministic, or the writer was wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Divergence {
+    /// The task, as a call with its arguments.
+    pub task: Box<str>,
+    /// The fingerprint of the value that came.
+    pub came: u128,
+    /// The fingerprint of the value that was computed here, which is the task's.
+    pub computed: u128,
+    /// Whether the body has read something else here than the writer's.
+    pub reads_differ: bool,
+    /// The name of the key that has signed what came, and when it did, as far as that is known.
+    pub signed: Option<(Box<str>, SystemTime)>,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, came, computed, .. } = self;
+        // Eight digits, as fingerprints are shown elsewhere.
+        write!(f, "{task} came as {:08x} and is {:08x} here", came >> 96, computed >> 96)?;
+        if let Some((by, _)) = &self.signed {
+            write!(f, ", signed by {by}")?;
+        }
+        if self.reads_differ {
+            f.write_str(", from other reads")?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for SharedStats {
@@ -65,6 +102,9 @@ impl fmt::Display for SharedStats {
         write!(f, ", {} of {} records used", self.used, self.asked)?;
         if self.pushed + self.published > 0 {
             write!(f, ", {} tasks pushed, {} records written", self.pushed, self.published)?;
+        }
+        if self.checked > 0 {
+            write!(f, ", {} of {} checked results differ", self.diverged, self.checked)?;
         }
         for (why, count) in &self.rejected {
             write!(f, ", {count} rejected: {why}")?;

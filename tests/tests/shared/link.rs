@@ -8,30 +8,30 @@ use larder::shared::{
 
 use super::*;
 
-const FILES: usize = 50;
+pub(crate) const FILES: usize = 50;
 
 fn key(name: &str) -> SigningKey {
     SigningKey::generate(name).unwrap()
 }
 
 /// A cache, and the key of the job that writes to it.
-struct Cache {
+pub(crate) struct Cache {
     engine: Arc<MemoryEngine>,
-    key: SigningKey,
+    pub(crate) key: SigningKey,
 }
 
 impl Cache {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { engine: Arc::new(MemoryEngine::new()), key: key("ci") }
     }
 
-    fn shared(&self) -> Shared {
+    pub(crate) fn shared(&self) -> Shared {
         let namespace = Namespace::new("acme/words").unwrap();
         Shared::new(Through(self.engine.clone()), namespace).trust(self.key.public())
     }
 
     /// Runs the program on a machine that writes.
-    fn write(&self, machine: &Machine) -> (usize, u64) {
+    pub(crate) fn write(&self, machine: &Machine) -> (usize, u64) {
         run(&machine.builder().shared(self.shared().writer(self.key.clone())).build())
     }
 

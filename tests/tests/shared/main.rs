@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod checking;
 mod fake;
 mod hostile;
 mod leases;

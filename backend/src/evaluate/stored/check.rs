@@ -136,6 +136,24 @@ impl Check {
                         }
                     }
                 },
+                Next::Found if frame.is_checked(persistence) => {
+                    if self.frames.len() > 1
+                        && let Some(needs) = self.recall(local, persistence)
+                    {
+                        // It is asked for by itself, and comes here once more then.
+                        return needs;
+                    }
+                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
+                    if !self.frames.is_empty() {
+                        // No node can be made of it, so its body cannot run.
+                        let (task, trace) = frame.confirm(persistence);
+                        self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
+                        continue;
+                    }
+                    frame.expect(persistence);
+                    persistence.note_recorded(frame.task, &frame.known);
+                    return Progress::NotFound;
+                }
                 Next::Found => {
                     let Some(frame) = self.frames.pop() else { return Progress::NotFound };
                     let (task, trace) = frame.confirm(persistence);

@@ -398,6 +398,19 @@ impl Frame {
         Some(racer)
     }
 
+    /// Whether the leader, which holds, has come from elsewhere and is to be checked by a run.
+    pub(super) fn is_checked(&self, persistence: &Persistence) -> bool {
+        let Some(elsewhere) = &persistence.elsewhere else { return false };
+        self.racing.first().is_some_and(|leader| elsewhere.is_checked(self.task, &self.known, leader.trace))
+    }
+
+    /// Notes the leader as what a run is to come to.
+    pub(super) fn expect(&self, persistence: &Persistence) {
+        if let (Some(elsewhere), Some(leader)) = (&persistence.elsewhere, self.racing.first()) {
+            elsewhere.expect(self.task, &self.known, leader.trace);
+        }
+    }
+
     /// Tells the store that the leader holds.
     pub(super) fn confirm(mut self, persistence: &Persistence) -> (TaskKey, StoredTrace) {
         let leader = self.racing[0].trace;
