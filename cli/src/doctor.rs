@@ -180,11 +180,11 @@ impl Diagnosis {
         if !of_other_version.is_empty() {
             findings.push(Finding {
                 what: format!(
-                    "the version, the text, the package or the types of {} differ: {}",
+                    "the version, the text, the package, the types or the compiler of {} differ: {}",
                     count(of_other_version.len() as u64, "function"),
                     listed(&of_other_version)
                 ),
-                way_out: "one of the two has not got the last change of these functions",
+                way_out: "one of the two has not got the last change of these functions, or was built by another release of the compiler",
             });
         }
         let is_common = self.functions.keys().any(|path| other.functions.contains_key(path));

@@ -3,6 +3,7 @@
 //! | declared | identified by |
 //! |---|---|
 //! | nothing | the build; the compiler's identity of the function (its `TypeId`), which tells apart whatever the compiler does; the libraries that hold its code |
+//! | `version = N, shared` | as `version = N`, and by the compiler and the tokens |
 //! | `version = N` | the version, the package and the names of the function and its types; and where these do not say which function it is, the `TypeId` and the tokens |
 //!
 //! A `TypeId` is the same in all processes of one build. In another build it may change with the compiler, the profile, the
@@ -42,6 +43,9 @@ impl Code {
                 if told >= Told::Types {
                     text.identity(task_fn.written.and_then(|written| written.instance).unwrap_or(task_fn.id));
                 }
+                if task_fn.sharing == Sharing::Builds {
+                    text.compiler();
+                }
                 // Two branches may both have forgotten to raise the number.
                 if told >= Told::Text || task_fn.sharing == Sharing::Builds {
                     text.part(&format!("tokens {:x}", task_fn.written.map_or(0, |written| written.tokens)));
@@ -77,6 +81,14 @@ impl Text {
     fn part(&mut self, part: &str) {
         self.0.extend_from_slice(part.as_bytes());
         self.0.push(0);
+    }
+
+    /// The compiler and its standard library: the identity of a type of the latter is made of the version that they are of, its commit included, and
+    /// does not depend on how a program is built. On two machines a body may come to other values by another compiler, as by `size_of`, by
+    /// floating-point arithmetic, or by what has changed in `std`.
+    fn compiler(&mut self) {
+        self.part("compiler");
+        self.identity(TypeId::of::<String>());
     }
 
     /// All that can be had of a `TypeId`: `Hash` gives half of its bits, `Debug` all of them, as yet.
