@@ -34,10 +34,10 @@ tried() {
         missing+=("$1 ($2 is not installed)")
         return 0
     fi
-    LARDER_SHARED_SERVERS=1 timeout 200 cargo test --quiet -p larder-shared --features redis,s3,http --test engines "$3"
+    LARDER_SHARED_SERVERS=1 timeout 200 cargo test --quiet -p larder-shared --features redis-tls,s3,http --test engines "$3"
     echo "shared-servers: $1: the engine does what it has to"
 }
-cargo test --quiet -p larder-shared --features redis,s3,http --test engines --no-run
+cargo test --quiet -p larder-shared --features redis-tls,s3,http --test engines --no-run
 tried Redis redis-server redis::
 tried SeaweedFS weed s3::it_conforms
 tried rclone rclone s3::items_are_kept
@@ -107,7 +107,7 @@ if [ ${#urls[@]} -gt 0 ]; then
     LARDER_CENSUS_SHARED="${urls[*]}" cargo test --quiet -p larder --features shared-redis,shared-s3,shared-http --test census -- \
         over_the_servers
     for url in "${urls[@]}"; do
-        cargo run --quiet -p larder-cli --features redis,s3,http -- shared ping "$url" --write --namespace ci | sed 's/^/shared-servers: ping: /'
+        cargo run --quiet -p larder-cli --features redis-tls,s3,http -- shared ping "$url" --write --namespace ci | sed 's/^/shared-servers: ping: /'
     done
     for url in "${urls[@]}"; do echo "shared-servers: two checkouts share a census over ${url%%:*}"; done
 fi

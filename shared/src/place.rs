@@ -7,7 +7,7 @@ use crate::{FolderEngine, SharedEngine};
 /// | text | engine |
 /// |---|---|
 /// | a path, or `file://PATH` | a folder |
-/// | `redis://HOST` | with the feature `redis`: Redis or Valkey |
+/// | `redis://HOST`, `rediss://HOST` | with the feature `redis`, and `redis-tls` for the latter: Redis or Valkey |
 /// | `s3://BUCKET/PREFIX?endpoint=..&region=..` | with the feature `s3`: S3, and what speaks as it does |
 /// | `https://HOST/FOLDER` | with the feature `http`: a server that takes `PUT`. A token in the variable `LARDER_SHARED_TOKEN` goes with each request |
 ///
@@ -18,9 +18,9 @@ pub fn engine_at(place: &str) -> Result<Box<dyn SharedEngine>, &'static str> {
         None => place,
         Some(("file", folder)) => folder,
         #[cfg(feature = "redis")]
-        Some(("redis", _)) => return Ok(Box::new(crate::RedisEngine::from_url(place)?)),
+        Some(("redis" | "rediss", _)) => return Ok(Box::new(crate::RedisEngine::from_url(place)?)),
         #[cfg(not(feature = "redis"))]
-        Some(("redis", _)) => return Err("this program was built without the feature `redis`"),
+        Some(("redis" | "rediss", _)) => return Err("this program was built without the feature `redis`"),
         #[cfg(feature = "s3")]
         Some(("s3", _)) => return Ok(Box::new(crate::S3Engine::from_url(place)?)),
         #[cfg(not(feature = "s3"))]

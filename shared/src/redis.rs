@@ -1,5 +1,8 @@
 //! An engine over Redis, or Valkey.
 
+#[cfg(feature = "redis-tls")]
+mod tls;
+
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -33,22 +36,32 @@ const END: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 impl RedisEngine {
-    /// Takes a URL: `redis://[user:password@]host[:port][/database]`. A server that is not on this machine is taken with `?insecure=1` only, since
-    /// others on the way can read and change what is sent. Nothing is connected yet.
+    /// Takes a URL: `redis://[user:password@]host[:port][/database]`, or with the feature `redis-tls` one that begins with `rediss://`. Without TLS, a server
+    /// that is not on this machine is taken with `?insecure=1` only, since others on the way can read and change what is sent. Nothing is connected yet.
+    ///
+    /// With TLS, the server has a certificate for its name by an authority that this machine trusts, or by the one in the PEM file that `?ca=FILE` names. If
+    /// the process has chosen no cryptography for rustls yet, this chooses `ring`.
     ///
     /// # Errors
-    /// The rule that the URL breaks. The text does not repeat the URL, which may hold a password.
+    /// The rule that the URL breaks, or that the file of `ca` cannot be used. The text does not repeat the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self, &'static str> {
-        let parsed = Url::parse(url, &["insecure"])?;
+        let parsed = Url::parse(url, &["insecure", "ca"])?;
         let insecure = parsed.is_on("insecure")?;
-        if parsed.scheme != "redis" {
-            return Err("a URL of Redis begins with `redis://`; TLS is left to a tunnel");
-        }
-        let client =
-            Client::open(format!("redis://{}", parsed.place)).map_err(|_| "this is no URL of Redis")?;
+        let client = match parsed.scheme {
+            "redis" if parsed.parameter("ca").is_some() => return Err("`ca` is for `rediss://`"),
+            "redis" => {
+                Client::open(format!("redis://{}", parsed.place)).map_err(|_| "this is no URL of Redis")?
+            }
+            #[cfg(feature = "redis-tls")]
+            "rediss" => tls::client(&parsed)?,
+            #[cfg(not(feature = "redis-tls"))]
+            "rediss" => return Err("this program was built without the feature `redis-tls`"),
+            _ => return Err("a URL of Redis begins with `redis://` or `rediss://`"),
+        };
         match client.get_connection_info().addr() {
+            ConnectionAddr::TcpTls { insecure: false, .. } => {}
             ConnectionAddr::Tcp(host, _) if insecure || is_loopback(host) => {}
-            _ => return Err("a Redis that is not on this machine needs TLS by a tunnel, or `?insecure=1`"),
+            _ => return Err("a Redis that is not on this machine needs TLS (`rediss://`), or `?insecure=1`"),
         }
         Ok(Self { client, idle: Mutex::default(), expires: None })
     }

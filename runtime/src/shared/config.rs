@@ -155,7 +155,7 @@ impl Shared {
     ///
     /// | variable | holds |
     /// |---|---|
-    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL; with the features `shared-redis`, `shared-s3` and `shared-http` a URL of Redis (`redis:`), S3 (`s3:`) or HTTP (`https:`) |
+    /// | `LARDER_SHARED` | the folder of the cache, as a path or `file:` URL; with the features `shared-redis`, `shared-s3` and `shared-http` a URL of Redis (`redis:`, with `shared-redis-tls` `rediss:`), S3 (`s3:`) or HTTP (`https:`) |
     /// | `LARDER_SHARED_MODE` | `off`, `read` (default) or `write` |
     /// | `LARDER_SHARED_TRUST` | public keys, with spaces or commas between them |
     /// | `LARDER_SHARED_SIGNING_KEY` | the secret key of a writer; or `LARDER_SHARED_SIGNING_KEY_FILE` |

@@ -12,6 +12,8 @@ mod http;
 mod proxy;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis-tls")]
+mod redis_tls;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(any(feature = "redis", feature = "s3", feature = "http"))]
