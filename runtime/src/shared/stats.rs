@@ -49,7 +49,7 @@ pub struct SharedStats {
     pub awaited: u64,
     /// Results that came and whose bodies have run all the same, to be compared ([`Shared::check`](super::Shared::check)).
     pub checked: u64,
-    /// Those of them that the body has not come to here.
+    /// The number of checked results that the body has not come to here.
     pub diverged: u64,
     /// The first 100 of these.
     pub divergences: Vec<Divergence>,

@@ -26,7 +26,7 @@ fn forged() -> [[u8; 32]; 2] {
     [content(A, x), content(x.wrapping_add(A).wrapping_sub(B), B)]
 }
 
-/// What comes of the second content in each way, after the first one has been there.
+/// A result for the second content, after the first one has been there.
 struct Seen {
     right: u64,
     got: u64,

@@ -64,7 +64,7 @@ fn all_bodies_run_where_all_is_checked_and_honest_results_are_equal() {
     assert_eq!((value, bodies, stats.pulled), (page, all, all));
     assert_eq!((stats.checked, stats.diverged), (all, 0));
     assert!(stats.to_string().contains("0 of 52 checked results differ"), "{stats}");
-    // What it has computed is its own now.
+    // Results that it has computed are its own now.
     let (value, bodies, stats) = read(&cache, &laptop, 1.0, of_src);
     assert_eq!((value, bodies, stats.checked), (page, 0, 0));
 }

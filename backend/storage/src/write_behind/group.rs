@@ -13,7 +13,7 @@ use crate::{Batch, Digest, Fingerprints, Table, TaskKey, TraceKey};
 /// Hand a task over after what it read: a reader of something that is not stored would never be marked stale.
 #[derive(Debug)]
 pub struct Group {
-    /// Those of the store that it is for.
+    /// The kind of digests in the store that the group is for.
     fingerprints: Fingerprints,
     /// Records that replace whatever was there.
     pub(super) batch: Batch,
