@@ -423,7 +423,8 @@ impl Runtime {
         self.engine.shrink_to(bytes)
     }
 
-    /// Forgets the tasks that `forgets` says of, as `f::forget(args)` does, as soon as no session is open. Returns how many that are.
+    /// Forgets those tasks in memory that `forgets` says of, as `f::forget(args)` does, as soon as no session is open. Returns how many that
+    /// are. Tasks that only the store knows are not asked about: `f::forget(args)` and `f::clear()` drop those.
     ///
     /// ```
     /// use larder::{Runtime, task_fn};

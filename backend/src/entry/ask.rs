@@ -135,15 +135,19 @@ pub fn invalidate<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static T
     engine.queue_invalidation(Task::<O>::to(engine, node).held());
 }
 
-/// Drops the outputs of all calls of a function as [`forget`] does. Returns how many there were. Cost: a look at each task.
+/// Drops the outputs of all calls of a function as [`forget`] does, also of those that only the store knows. Returns how many there were. Cost: a
+/// look at each task, in memory and in the store, and a commit of what waits to be stored.
 ///
 /// # Panics
 /// Outside of a session.
 #[track_caller]
 pub fn clear<K, O>(task_fn: &'static TaskFn<K, O>) -> usize {
     let task_fn = task_fn.raw();
-    let engine = inside(task_fn).engine();
-    engine.forget_nodes(|node| node.task_fn.is(task_fn))
+    let local = inside(task_fn);
+    let engine = local.engine();
+    let in_memory = engine.forget_nodes(|node| node.task_fn.is(task_fn));
+    let persistence = engine.persistence().filter(|_| task_fn.stored.is_some());
+    in_memory + persistence.map_or(0, |store| store.forget_function(local.function(task_fn), task_fn))
 }
 
 impl Engine {

@@ -111,7 +111,8 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         self.flag(Question::Invalidate);
     }
 
-    /// Drops the outputs of all calls of the function that the call is one of. Returns how many there were. Cost: a look at each task.
+    /// Drops the outputs of all calls of the function that the call is one of, also of those that only the store knows. Returns how many there
+    /// were. Cost: a look at each task, in memory and in the store.
     ///
     /// # Panics
     /// Outside of a session, and as [`ask`] says.

@@ -24,8 +24,8 @@ use crate::graph::stop::Stop;
 use crate::graph::table::Inserted;
 use crate::graph::task_fn::RawTaskFn;
 use crate::persist::{Known, Origin, PendingChange, Persistence, StoredTrace, wide};
-use larder_storage::record::{claim, output};
-use larder_storage::{Digest, ENVELOPE_BYTES, Table, TaskKey};
+use larder_storage::record::{TaskRecord, claim, output};
+use larder_storage::{Digest, ENVELOPE_BYTES, Table, TaskKey, Visit};
 
 /// Buffers that are used again and again.
 #[derive(Default)]
@@ -282,6 +282,24 @@ impl Persistence {
     pub(crate) fn drop_orphans(&self) {
         let orphans = std::mem::take(&mut *self.orphans.lock());
         self.remove(orphans);
+    }
+
+    /// Drops the records of a function's tasks that memory does not have. Returns of how many. Cost: a look at each stored task.
+    #[cold]
+    pub(crate) fn forget_function(&self, function: u32, task_fn: &'static RawTaskFn) -> usize {
+        let Some(id) = self.functions.id(function, task_fn) else { return 0 };
+        // What waits is found when it is committed. If it cannot be, or the scan fails, those that are found go.
+        let _flushed = self.writer.flush();
+        let mut tasks = Vec::new();
+        let _scanned = self.store.scan(Table::Tasks, &[], |key: &[u8], payload: &[u8]| {
+            let is_of_it = TaskRecord::decode(payload).is_ok_and(|record| record.function() == Some(id));
+            let key = <[u8; 16]>::try_from(key).ok().map(Digest::from_bytes).filter(|_| is_of_it);
+            tasks.extend(key.filter(|key| self.nodes.get(*key).is_none()));
+            Visit::Continue
+        });
+        let count = tasks.len();
+        self.remove(tasks);
+        count
     }
 
     /// Removes the records of tasks that no node stands for.
