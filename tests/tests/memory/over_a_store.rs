@@ -20,6 +20,11 @@ fn page(number: u32) -> String {
     format!("{number:>1000}")
 }
 
+#[task_fn]
+fn title(number: u32) -> usize {
+    page(number).trim().len()
+}
+
 #[test]
 fn what_has_gone_comes_back_from_the_store() {
     let runtime = Runtime::builder().memory_cap(20_000).storage(MemoryStorage::new()).build();
@@ -136,4 +141,27 @@ fn a_store_that_is_compacted_on_close_holds_what_it_held_in_less_space() {
     };
     let (compacted, as_it_is) = (fill("compacted", true), fill("as it is", false));
     assert!(compacted < as_it_is, "{compacted} and {as_it_is}");
+}
+
+#[test]
+fn a_function_that_is_cleared_loses_what_only_the_store_has() {
+    let store = std::sync::Arc::new(MemoryStorage::new());
+    let open = || Runtime::builder().storage(store.clone()).build();
+    let asks =
+        |runtime: &Runtime| runtime.run(|| (0..10).for_each(|number| _ = (page(number), title(number))));
+    let first = open();
+    asks(&first);
+    drop(first);
+    let second = open();
+    assert_eq!(second.run(|| (page(3), page::clear()).1), 10, "one of them is in memory");
+    assert_eq!(second.run(page::clear), 0);
+    // What waits to be stored is cleared as well.
+    second.run(|| _ = page(20));
+    assert_eq!(second.run(page::clear), 1);
+    asks(&second);
+    assert_eq!((runs_of(&second, "page"), runs_of(&second, "title")), (11, 0));
+    drop(second);
+    let third = open();
+    asks(&third);
+    assert_eq!((runs_of(&third, "page"), runs_of(&third, "title")), (0, 0));
 }
