@@ -2,7 +2,7 @@
 //!
 //! The one folder whose files call each other in circles: a body that runs makes calls. In reading order:
 //! ```text
-//!   lookup ──► demand ──► execute ──► the body, which calls lookup again
+//!   lookup ──► demand ──► execute ──► the body, which calls lookup again; then complete
 //!                │  ▲          │
 //!                ▼  │          └──► cycle     tasks that depend on each other, by iteration
 //!              stored           └─► async run    async executions, driven by any waiter (node wait, call box)
@@ -16,6 +16,8 @@
 pub(crate) mod lookup;
 pub(crate) mod demand;
 pub(crate) mod execute;
+pub(crate) mod complete;
+mod timer;
 pub(crate) mod publish;
 pub(crate) mod observed;
 pub(crate) mod determinism;

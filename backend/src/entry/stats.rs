@@ -44,7 +44,8 @@ pub struct FunctionStats {
     /// Bodies run a second time, at the same time as a first one: on a thread pool, where waiting for the first might never have
     /// ended. Not counted among `runs`.
     pub apart: u64,
-    /// Time spent in bodies, callees included. Fast bodies are timed once in 16 runs, so this is an estimate.
+    /// Time spent in bodies, callees included; of async bodies from their beginning to their end, with what they wait for. Fast bodies are
+    /// timed once in 16 runs, so this is an estimate.
     pub time: Duration,
 }
 

@@ -40,11 +40,13 @@ use crate::context::engine::Hold;
 use crate::context::local::{Local, Suspended};
 use crate::context::strand::Strand;
 use crate::evaluate::call_box::CallBox;
+use crate::evaluate::complete::{complete, fail};
 use crate::evaluate::demand::{Visit, try_claim_for};
-use crate::evaluate::execute::{cause, complete, fail};
+use crate::evaluate::execute::cause;
 use crate::evaluate::heavy::launch_heavy;
 use crate::evaluate::node_wait::NodeWait;
 use crate::evaluate::observed::{Begun, is_observed};
+use crate::evaluate::timer::Timer;
 use crate::graph::claim::Phase;
 use crate::graph::failure::TaskError;
 use crate::graph::node::NodeRef;
@@ -99,6 +101,7 @@ pub(crate) struct State {
     frame: Suspended,
     /// The run, if it is observed.
     begun: Option<Box<Begun>>,
+    timer: Timer,
 }
 
 /// How far an async run has come.
@@ -171,7 +174,8 @@ impl State {
     fn new(hold: Hold, strand: Strand, root: Visit) -> Self {
         let (visits, frame) = (Vec::new(), Suspended::default());
         let (awaited, awaits_own_read, stage, begun) = (None, false, Stage::Verifies, None);
-        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame, begun }
+        let timer = Timer::default();
+        Self { hold, strand, root, visits, awaited, awaits_own_read, stage, frame, begun, timer }
     }
 
     /// Puts the async run's strand on, runs `work` and takes the strand off again.
@@ -263,6 +267,7 @@ impl Core {
                     let node = state.root.node;
                     state.begun =
                         is_observed(local).then(|| Box::new(Begun::new(local, node, &state.root.why(local))));
+                    state.timer = Timer::start(local.counters.of(node.function));
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
                     // Making the body runs no part of it, but `Clone` of the key.
@@ -331,6 +336,7 @@ impl Core {
             _ => {}
         }
         local.end_frame(saved);
+        state.timer.stop(local, node);
         Some(Driven::Over)
     }
 

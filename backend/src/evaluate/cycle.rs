@@ -49,7 +49,7 @@ use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Run};
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
-use crate::evaluate::execute::unfinished;
+use crate::evaluate::complete::unfinished;
 use crate::evaluate::observed::Why;
 use crate::graph::edges::Edge;
 use crate::graph::failure::TaskError;

@@ -16,7 +16,7 @@ use crate::graph::footprint;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Ran;
 
-use super::execute::list_to_run_again;
+use super::complete::list_to_run_again;
 use super::relink::relink;
 
 /// How a node differs from what its readers have seen.

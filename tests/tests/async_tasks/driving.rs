@@ -34,6 +34,7 @@ fn many_waiters_on_many_executors_cause_one_run() {
         }
     });
     assert_eq!(SHARED_RUNS.load(SeqCst), 1);
+    assert!(!rt.stats().get("shared").unwrap().time.is_zero(), "async bodies are timed");
 }
 
 #[test]

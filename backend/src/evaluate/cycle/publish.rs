@@ -8,7 +8,7 @@ use super::rounds::Stopped;
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Component, Member};
 use crate::context::local::Local;
-use crate::evaluate::execute::replace_emitted;
+use crate::evaluate::complete::replace_emitted;
 use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::publish::{Changes, changes_value, publish_failure, publish_run};
 use crate::evaluate::relink::relink;
@@ -100,7 +100,7 @@ fn judge(node: NodeRef, twin: NodeRef) -> Judged {
     Judged { ran, lasts: !node.task_fn.volatile && keeps() }
 }
 
-/// Does for a member what `execute::complete` does for a task by itself, but for the end of the claim.
+/// Does for a member what `complete::complete` does for a task by itself, but for the end of the claim.
 fn publish_member(local: &Local, member: Member, judged: &Judged, resolved: &Arc<Resolved>) {
     let Member { node, last, reads, .. } = member;
     let Some(run) = last else { unreachable!("a component with a value has all members' values") };
@@ -138,7 +138,7 @@ pub(super) fn fail_all(local: &Local, error: &TaskError) {
     local.end_frame(frame);
 }
 
-/// Does for a member what `execute::fail` does for a task by itself.
+/// Does for a member what `complete::fail` does for a task by itself.
 fn fail_member(local: &Local, member: &Member, error: &TaskError) {
     let node = member.node;
     let extra = node.extra_or_insert();

@@ -7,7 +7,7 @@ use super::{make_way, rounds, run_beside};
 use crate::base::stack::on_enough_stack;
 use crate::context::component::{Cycles, Run};
 use crate::context::local::Local;
-use crate::evaluate::execute::unfinished;
+use crate::evaluate::complete::unfinished;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
