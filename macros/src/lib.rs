@@ -1,4 +1,4 @@
-//! The `#[task_fn]` attribute of larder.
+//! The `#[task_fn]` and `#[parts]` attributes of larder.
 //!
 //! Use it through the `larder` crate, which re-exports it: the code that it writes names `::larder::__private`.
 //!
@@ -9,6 +9,8 @@
 //! - the item is written anew: `descriptor` writes the constant that the engine works from, `package` what tells it from others,
 //!   `shim` the function under the user's name, `companion` the type beside a free function, with `part` for what reads some of an output, `expand` puts them together.
 //!   `body` changes the tokens of a method's body.
+//!
+//! `parts` is an attribute of its own.
 
 mod body;
 mod errors;
@@ -33,12 +35,20 @@ mod package;
 mod part;
 mod shim;
 
+mod parts;
+
 use proc_macro::TokenStream;
 
 #[doc = include_str!("task_fn.md")]
 #[proc_macro_attribute]
 pub fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::task_fn(args.into(), item.into()).into()
+}
+
+#[doc = include_str!("parts.md")]
+#[proc_macro_attribute]
+pub fn parts(args: TokenStream, item: TokenStream) -> TokenStream {
+    parts::expand(args.into(), item.into()).into()
 }
 
 /// [`macro@task_fn`] taken away: the function as it would be without the attribute. Under the other's name it shows what

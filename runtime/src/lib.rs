@@ -55,7 +55,7 @@ pub use larder_backend::{
     UpdateError, UpdatePolicy, ValueChange, Weigh, ask, emit, par_each, par_map, scope, session_data,
     try_par_map, untracked,
 };
-pub use larder_macros::task_fn;
+pub use larder_macros::{parts, task_fn};
 pub use runtime::{Builder, Runtime};
 pub use session::{ByClosure, ByFuture, Session, SessionWork, UpdateOptions};
 pub use source_error::SourceError;

@@ -14,9 +14,9 @@ pub mod v1 {
         first_of, instance_of, name_of, type_id_of,
     };
     pub use larder_backend::{
-        Emitted, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task, boxed, call,
-        clear, collect, entry, forget, forget_all_of, invalidate, is_cached, keys_of, part, stored, submit,
-        take, task, transient_part, unboxed, with,
+        Emitted, Input, Is, KeyList, Keyed, PartOf, PartValue, Persist, Registered, StoredPartOf, Task,
+        boxed, call, clear, collect, entry, forget, forget_all_of, invalidate, is_cached, keys_of, part,
+        stored, submit, take, task, transient_part, unboxed, with,
     };
 
     pub use crate::driver::{new_async, new_async_within};
