@@ -92,6 +92,8 @@ pub use entry::call::{call, call_async, with};
 #[doc(hidden)]
 pub use entry::keyed::{Is, entry, keys, keys_of};
 #[doc(hidden)]
+pub use entry::part::methods as part_methods;
+#[doc(hidden)]
 pub use entry::part::{part, transient_part};
 #[doc(hidden)]
 pub use evaluate::async_run::{Deferred, block_on};

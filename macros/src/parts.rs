@@ -139,13 +139,9 @@ impl<'a> Parts<'a> {
             of_type.to_token_stream()
         );
         let declared = self.methods.iter().map(Method::declare);
-        let by_part = |how: &Ident| {
-            let methods = self.methods.iter().map(|method| method.select(of_type, how));
-            generated!(#(#methods)*)
-        };
-        let how =
-            Ident::new(if self.options.is_transient { "transient_part" } else { "part" }, Span::mixed_site());
-        let selected = by_part(&how);
+        let selections = self.methods.iter().map(|method| self.selection(method));
+        let of_input = self.methods.iter().map(|method| method.select("of_input", &self.marker(method)));
+        let of_task = self.methods.iter().map(|method| method.select("of_task", &self.marker(method)));
         let itself = self.methods.iter().map(|method| method.call_itself(of_type));
         generated! {
             #(#conditions)*
@@ -154,17 +150,60 @@ impl<'a> Parts<'a> {
                 #(#declared)*
             }
             #(#conditions)*
-            impl #name for ::larder::__private::v1::Input<#of_type> {
-                #selected
+            const _: () = {
+                use ::larder::__private::v1 as p;
+                #(#selections)*
+                impl #name for p::Input<#of_type> {
+                    #(#of_input)*
+                }
+                impl #name for p::Task<#of_type> {
+                    #(#of_task)*
+                }
+                impl #name for #of_type {
+                    #(#itself)*
+                }
+            };
+        }
+    }
+
+    /// The name of the type that stands for a method's selection. It holds that of the trait, which tells those of two types apart.
+    fn marker(&self, method: &Method<'_>) -> Ident {
+        format_ident!("{}_{}", self.name, method.item.sig.ident, span = Span::mixed_site())
+    }
+
+    /// The type that stands for a method's selection. Stored parts are known to the program from its start: a reader that is only stored can be verified
+    /// then before one of them is called.
+    fn selection(&self, method: &Method<'_>) -> TokenStream {
+        let (of_type, marker) = (&self.block.self_ty, self.marker(method));
+        let conditions: Vec<&Attribute> = method.conditions().collect();
+        let ((_, key), output, given, name) =
+            (method.key(), method.output, method.given(), &method.item.sig.ident);
+        let functions = Ident::new(
+            if self.options.is_transient { "transient_parts" } else { "stored_parts" },
+            Span::mixed_site(),
+        );
+        let registered = (0..if self.options.is_transient { 0 } else { 2_usize }).map(|at| {
+            generated! {
+                #(#conditions)*
+                p::submit! { p::Registered::new(|| (#marker::PARTS.descriptors[#at])()) }
+            }
+        });
+        generated! {
+            #(#conditions)*
+            #[allow(non_camel_case_types)]
+            struct #marker;
+            #(#conditions)*
+            impl #marker {
+                const PARTS: p::PartFns<#of_type, #key, #output> = p::#functions::<#of_type, #key, #output, Self>();
             }
             #(#conditions)*
-            impl #name for ::larder::__private::v1::Task<#of_type> {
-                #selected
+            impl p::Selects<#of_type, #key, #output> for #marker {
+                fn select(value: &#of_type, key: &#key) -> #output {
+                    let _ = key;
+                    <#of_type>::#name(value, #(#given),*)
+                }
             }
-            #(#conditions)*
-            impl #name for #of_type {
-                #(#itself)*
-            }
+            #(#registered)*
         }
     }
 
@@ -244,16 +283,16 @@ impl<'a> Method<'a> {
         generated!(#(#conditions)* #(#doc)* #signature;)
     }
 
-    fn select(&self, of_type: &Type, how: &Ident) -> TokenStream {
-        let (conditions, signature, name) = (self.conditions(), self.signature(), &self.item.sig.ident);
-        let (key, key_type) = self.key();
-        let given = self.given();
+    fn select(&self, of: &str, marker: &Ident) -> TokenStream {
+        let (conditions, signature, of) =
+            (self.conditions(), self.signature(), Ident::new(of, Span::mixed_site()));
+        let (key, _) = self.key();
         generated! {
             #(#conditions)*
             #[inline]
             #[track_caller]
             #signature {
-                self.#how(#key, |value: &#of_type, key: &#key_type| <#of_type>::#name(value, #(#given),*))
+                (#marker::PARTS.#of)(self, #key)
             }
         }
     }

@@ -19,6 +19,10 @@ pub mod v1 {
         stored, submit, take, task, transient_part, unboxed, with,
     };
 
+    pub use larder_backend::part_methods::{
+        PartFns, Selects, stored as stored_parts, transient as transient_parts,
+    };
+
     pub use crate::driver::{new_async, new_async_within};
     pub use crate::requirements::*;
     pub use crate::task_call::TaskCall;

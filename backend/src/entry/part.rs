@@ -7,6 +7,8 @@
 //! The type of the selection is a part of the identity of the task, as the type of a body's closure is of a function's. It captures
 //! nothing, so that the type is all there is to it.
 
+pub mod methods;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;

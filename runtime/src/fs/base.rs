@@ -74,7 +74,7 @@ fn starts_at_base(path: &Path) -> bool {
 #[inline(always)]
 pub(super) fn spelled(path: &Path) -> Cow<'_, Path> {
     #[cfg(windows)]
-    if starts_at_base(path) && larder_backend::base_dir().is_some() {
+    if starts_at_base(path) && from_outside(|outside| outside.base.is_some()) {
         return Cow::Owned(slashed(path.to_owned()));
     }
     Cow::Borrowed(path)

@@ -4,6 +4,7 @@
 
 mod digested;
 mod inputs;
+mod methods;
 mod sources;
 mod stored;
 
