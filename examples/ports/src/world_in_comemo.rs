@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::Ran;
 use comemo::{Track as _, Tracked};
-use world::typeset::{self, Ask, Frame};
-use world::{Font, World};
+use world::typeset::{self, Frame};
+use world::{Ask, Font, World};
 
 /// A world whose methods are tracked.
 pub struct TrackedWorld(pub World);

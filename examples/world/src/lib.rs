@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use larder::parts;
 use serde::{Deserialize, Serialize};
 
 pub mod program;
@@ -20,6 +21,25 @@ pub struct World {
     pub fonts: BTreeMap<String, Font>,
     /// The date, as it is printed.
     pub today: String,
+}
+
+/// The questions that a document asks. Each is a part of an input: what asks one depends on the answer alone.
+#[parts(name = Ask)]
+impl World {
+    /// Returns the text of a file.
+    pub fn file(&self, path: &str) -> Option<Arc<str>> {
+        self.files.get(path).cloned()
+    }
+
+    /// Returns a font.
+    pub fn font(&self, name: &str) -> Option<Font> {
+        self.fonts.get(name).copied()
+    }
+
+    /// Returns the date.
+    pub fn today(&self) -> String {
+        self.today.clone()
+    }
 }
 
 /// A font in which all letters are equally wide.

@@ -11,36 +11,19 @@ use std::sync::Arc;
 
 use larder::{Digested, Input, task_fn};
 
-use crate::typeset::{self, Ask, Frame};
-use crate::{Font, World};
-
-/// Reads the world by parts: the task that runs now depends on what it has asked for.
-struct Parts<'w>(&'w Input<World>);
-
-impl Ask for Parts<'_> {
-    fn file(&self, path: &str) -> Option<Arc<str>> {
-        self.0.part(path, |world, path| world.files.get(path).cloned())
-    }
-
-    fn font(&self, name: &str) -> Option<Font> {
-        self.0.part(name, |world, name| world.fonts.get(name).copied())
-    }
-
-    fn today(&self) -> String {
-        self.0.part(&(), |world, ()| world.today.clone())
-    }
-}
+use crate::typeset::{self, Frame};
+use crate::{Ask, World};
 
 /// A paragraph, set. Its key is its text: one that moves, or comes back, is a hit.
 #[task_fn]
 fn paragraph(world: &Input<World>, text: &Digested<String>) -> Arc<Frame> {
-    Arc::new(typeset::paragraph(&Parts(world), text))
+    Arc::new(typeset::paragraph(world, text))
 }
 
 /// A document, set; `None` if there is no such file.
 #[task_fn]
 pub fn document(world: &Input<World>, path: &str) -> Option<Arc<Vec<Arc<Frame>>>> {
-    let text = Parts(world).file(path)?;
+    let text = world.file(path)?;
     let paragraphs = typeset::paragraphs(&text).map(|text| paragraph(world, &Digested::new(text.to_owned())));
     Some(Arc::new(paragraphs.collect()))
 }

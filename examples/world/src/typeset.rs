@@ -6,24 +6,12 @@
 //! @today             the date
 //! ```
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::Font;
+use crate::Ask;
 
 /// The width of a page.
 const PAGE: usize = 60;
-
-/// The questions that a world answers.
-pub trait Ask {
-    /// Returns the text of a file.
-    fn file(&self, path: &str) -> Option<Arc<str>>;
-    /// Returns a font.
-    fn font(&self, name: &str) -> Option<Font>;
-    /// Returns the date.
-    fn today(&self) -> String;
-}
 
 /// A paragraph, set in lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
