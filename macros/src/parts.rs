@@ -82,7 +82,7 @@ impl Parse for Options {
     }
 }
 
-/// What is to be written.
+/// The items that are to be written.
 struct Parts<'a> {
     options: &'a Options,
     block: &'a ItemImpl,

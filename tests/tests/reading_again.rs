@@ -76,7 +76,7 @@ impl Random {
     }
 }
 
-/// What a user's edit makes of an order of reads.
+/// Returns an order of reads after an edit by a user.
 fn edited(order: &[u32], random: &mut Random) -> Order {
     let mut order = order.to_vec();
     let at = random.below(u32::try_from(order.len()).unwrap() + 1) as usize;

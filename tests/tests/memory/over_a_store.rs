@@ -155,7 +155,7 @@ fn a_function_that_is_cleared_loses_what_only_the_store_has() {
     let second = open();
     assert_eq!(second.run(|| (page(3), page::clear()).1), 10, "one of them is in memory");
     assert_eq!(second.run(page::clear), 0);
-    // What waits to be stored is cleared as well.
+    // A run that waits to be stored is cleared as well.
     second.run(|| _ = page(20));
     assert_eq!(second.run(page::clear), 1);
     asks(&second);
