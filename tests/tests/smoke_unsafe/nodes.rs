@@ -68,3 +68,38 @@ fn threads_share_nodes_well() {
             .expect("no session is open");
     }
 }
+
+#[task_fn(transient)]
+fn number(x: &Input<usize>) -> usize {
+    x.get()
+}
+
+#[task_fn(transient)]
+fn in_order(order: &Input<Vec<usize>>, cells: &[Input<usize>]) -> usize {
+    order.get().iter().map(|at| number(&cells[*at])).sum()
+}
+
+#[test]
+fn reads_that_were_expected_and_others_are_noted_well() {
+    let runtime = Runtime::new();
+    let cells: Vec<_> = (0..6).map(|n| runtime.input(&format!("cell {n}"), n)).collect();
+    let order = runtime.input("order", Vec::new());
+    let orders: [&[usize]; 9] = [
+        &[0, 1, 2, 3],
+        &[0, 1, 2, 3],
+        &[0, 1],
+        &[0, 1, 5, 4],
+        &[0, 5, 4],
+        &[4, 5, 0],
+        &[4, 4, 5, 5, 0, 0],
+        &[],
+        &[3],
+    ];
+    for (step, now) in orders.into_iter().enumerate() {
+        runtime.update(|update| update.set(&order, now.to_vec())).expect("no session is open");
+        // Another value of a cell that is expected: the body runs again, up to it and beyond.
+        runtime.update(|update| update.set(&cells[step % 6], step * 10)).expect("no session is open");
+        let sum = runtime.run(|| now.iter().map(|at| cells[*at].get()).sum::<usize>());
+        assert_eq!(runtime.run(|| in_order(&order, &cells)), sum, "{now:?}");
+    }
+}
