@@ -93,6 +93,9 @@ impl<'r> Session<'r> {
     ///
     /// A session inside another one of this runtime has the data of that one, too, where it has none of the type itself.
     ///
+    /// The data is dropped when the session has ended. A thread of the runtime that has run a body for it may be the last to let go of it, a moment
+    /// after that.
+    ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     /// use larder::{Runtime, session_data, task_fn};

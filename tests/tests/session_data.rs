@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use larder::{Runtime, TaskExt, current, par_map, scope, session_data, task_fn};
+use larder_tests::deadline::in_time;
 use larder_tests::executor::block_on;
 
 #[derive(Default)]
@@ -126,11 +127,20 @@ fn it_is_dropped_when_the_session_has_ended() {
             Runtime::new().run(|| leaf(7));
         }
     }
+    // A thread of the crew may let go of it after the session has ended.
+    let is_dropped = |sessions: usize| {
+        in_time(move || {
+            while DROPPED.load(Relaxed) < sessions {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(DROPPED.load(Relaxed), sessions);
+    };
     let runtime = Runtime::builder().threads(3).build();
     runtime.session().with(Told).run(everywhere);
-    assert_eq!(DROPPED.load(Relaxed), 1);
+    is_dropped(1);
     block_on(runtime.session().with(Told).run_async(later(30)));
-    assert_eq!(DROPPED.load(Relaxed), 2);
+    is_dropped(2);
     drop(runtime.session().with(Told));
-    assert_eq!(DROPPED.load(Relaxed), 3);
+    is_dropped(3);
 }
