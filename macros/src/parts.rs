@@ -9,7 +9,7 @@ use quote::{ToTokens, format_ident};
 use syn::parse::{Parse, ParseStream};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, Lifetime, Meta, Pat, PatType, Receiver,
+    Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, Lifetime, Meta, Pat, PatType, Path, Receiver,
     ReturnType, Token, Type, TypePath, TypeReference, Visibility,
 };
 
@@ -135,7 +135,7 @@ impl<'a> Parts<'a> {
         let conditions: Vec<&Attribute> =
             block.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
         let doc = format!(
-            "The parts of a [`{}`]: what a task has read of an input or another task's output.",
+            "The parts of a `{}`: what a task has read of an input or another task's output.",
             of_type.to_token_stream()
         );
         let declared = self.methods.iter().map(Method::declare);
@@ -151,12 +151,12 @@ impl<'a> Parts<'a> {
             }
             #(#conditions)*
             const _: () = {
-                use ::larder::__private::v1 as p;
+                use ::larder::__private::v1 as __larder;
                 #(#selections)*
-                impl #name for p::Input<#of_type> {
+                impl #name for __larder::Input<#of_type> {
                     #(#of_input)*
                 }
-                impl #name for p::Task<#of_type> {
+                impl #name for __larder::Task<#of_type> {
                     #(#of_task)*
                 }
                 impl #name for #of_type {
@@ -185,7 +185,7 @@ impl<'a> Parts<'a> {
         let registered = (0..if self.options.is_transient { 0 } else { 2_usize }).map(|at| {
             generated! {
                 #(#conditions)*
-                p::submit! { p::Registered::new(|| (#marker::PARTS.descriptors[#at])()) }
+                __larder::submit! { __larder::Registered::new(|| (#marker::PARTS.descriptors[#at])()) }
             }
         });
         generated! {
@@ -194,10 +194,10 @@ impl<'a> Parts<'a> {
             struct #marker;
             #(#conditions)*
             impl #marker {
-                const PARTS: p::PartFns<#of_type, #key, #output> = p::#functions::<#of_type, #key, #output, Self>();
+                const PARTS: __larder::PartFns<#of_type, #key, #output> = __larder::#functions::<#of_type, #key, #output, Self>();
             }
             #(#conditions)*
-            impl p::Selects<#of_type, #key, #output> for #marker {
+            impl __larder::Selects<#of_type, #key, #output> for #marker {
                 fn select(value: &#of_type, key: &#key) -> #output {
                     let _ = key;
                     <#of_type>::#name(value, #(#given),*)
@@ -226,8 +226,13 @@ impl<'a> Method<'a> {
         let name = &signature.ident;
         match signature.receiver() {
             Some(Receiver { reference: Some(_), mutability: None, colon_token: None, .. }) => {}
-            Some(receiver) => errors.at(receiver, "a part is selected from a value that stays as it is: take `&self`"),
-            None => errors.at(name, "a part is selected from a value: take `&self`, or put this function into an `impl` block beside it"),
+            Some(receiver) => {
+                errors.at(receiver, "a part is selected from a value that stays as it is: take `&self`")
+            }
+            None => {
+                errors.at(name, "a part is selected from a value: take `&self`, or put this function into an `impl` block beside it");
+                return None;
+            }
         }
         if let Some(token) = &signature.asyncness {
             errors.at(
@@ -384,7 +389,7 @@ fn checked<'a>(param: &'a PatType, errors: &mut Errors) -> Option<(&'a Ident, &'
     Some((&pattern.ident, &param.ty))
 }
 
-/// Finds borrows that do not live as long as the program.
+/// Finds borrows that do not live as long as the program, and `Self`.
 struct Borrows<'e> {
     errors: &'e mut Errors,
     what: &'static str,
@@ -402,6 +407,15 @@ impl<'ast> Visit<'ast> for Borrows<'_> {
         if lifetime.ident != "static" {
             self.errors.at(lifetime, self.what);
         }
+    }
+
+    fn visit_path(&mut self, path: &'ast Path) {
+        if path.segments.first().is_some_and(|first| first.ident == "Self") {
+            let message =
+                "write the name of the type: in the trait of the parts `Self` is the input or the task";
+            return self.errors.at(path, message);
+        }
+        visit::visit_path(self, path);
     }
 
     fn visit_type_impl_trait(&mut self, of_type: &'ast syn::TypeImplTrait) {

@@ -133,6 +133,11 @@ fn parts_of_an_output_cut_off_what_has_read_the_rest() {
     assert_eq!((runs(&runtime, "merged"), runs(&runtime, "over_output")), (2, 1));
 }
 
+/// A name that generated code might take for one of its own.
+mod p {
+    pub(super) type Number = u32;
+}
+
 /// Neither stored nor serializable.
 #[derive(Clone, PartialEq)]
 struct Tables {
@@ -141,7 +146,7 @@ struct Tables {
 
 #[parts(transient, name = ReadsTables)]
 impl Tables {
-    fn at(&self, place: usize) -> Option<u32> {
+    fn at(&self, place: usize) -> Option<p::Number> {
         self.numbers.get(place).copied()
     }
 }
