@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// That of the most visible method.
+    /// Returns the visibility of the most visible method.
     fn visibility(&self) -> &'a Visibility {
         let rank = |visibility: &Visibility| match visibility {
             Visibility::Public(_) => 2,

@@ -10,7 +10,7 @@
 //!   dependents less      turn
 //! ```
 //! A target that will never be there again (a deadline that has passed) has no use for its list, whatever is stored of its dependents; and
-//! what these have stored on it does not hold again (`record/merge/expired.rs`).
+//! the traces that these have stored on it do not hold again (`record/merge/expired.rs`).
 //!
 //! For example: `a` reads `b` reads the input `i`; all three are removed. `a` has no dependents, so its list goes; `b` has one less,
 //! which is all of them, so its list goes, and then that of `i`.

@@ -1,4 +1,4 @@
-//! What it costs to be seen, and how soon a store of a million tasks answers.
+//! Judges the costs of being seen, and how soon a store of a million tasks answers.
 
 use crate::allocation;
 use crate::budgets::bounded::ratio;

@@ -1,4 +1,4 @@
-//! What it costs to be seen: observers, checks of bodies, and answers about a store of a million tasks.
+//! The costs of being seen: observers, checks of bodies, and answers about a store of a million tasks.
 
 use std::hint::black_box;
 use std::io::{Read, Write};

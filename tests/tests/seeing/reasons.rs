@@ -444,7 +444,7 @@ fn files_that_are_made_edited_and_deleted_are_named() {
     let (size, _) = ask();
     assert_eq!(steps(&size)[2], format!("{file}: Set"));
     assert_eq!(steps(&size)[0], format!("over_size({path:?}): read 0"));
-    // As long as before, and of the same time.
+    // The content is as long as before, and of the same time.
     let old = std::fs::metadata(&path).unwrap().modified().unwrap();
     std::fs::write(&path, "b").unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();

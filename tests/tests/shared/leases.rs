@@ -54,11 +54,21 @@ fn failing(name: &str) -> usize {
     0
 }
 
-/// An engine that counts the answers to those that want a lease.
+/// An engine that counts how often a lease was another one's, and in which another machine may be at work.
 #[derive(Default)]
 struct Counted {
     inner: MemoryEngine,
     held: AtomicUsize,
+    /// Another machine takes the first lease that is asked for, for so long.
+    first_is_taken: Mutex<Option<Duration>>,
+    /// Another machine has each lease.
+    is_busy: AtomicBool,
+}
+
+impl Counted {
+    fn first_is_taken(lasts: Duration) -> Self {
+        Self { first_is_taken: Mutex::new(Some(lasts)), ..Self::default() }
+    }
 }
 
 impl SharedEngine for Counted {
@@ -75,7 +85,11 @@ impl SharedEngine for Counted {
         lasts: Duration,
         until: Instant,
     ) -> Result<Lease, SharedError> {
-        let lease = self.inner.lease(key, holder, lasts, until);
+        if let Some(lasts) = self.first_is_taken.lock().unwrap().take() {
+            self.inner.lease(key, &Holder::new().unwrap(), lasts, until)?;
+        }
+        let is_busy = self.is_busy.load(SeqCst);
+        let lease = if is_busy { Ok(Lease::Held) } else { self.inner.lease(key, holder, lasts, until) };
         if matches!(lease, Ok(Lease::Held)) {
             self.held.fetch_add(1, SeqCst);
         }
@@ -141,67 +155,14 @@ fn runs(file: &str, engine: impl SharedEngine, slow: Duration) -> SharedStats {
     runtime.shared_stats().unwrap()
 }
 
-/// Lets another machine have each lease that is asked for, for so long.
-struct Taken(Counted, Duration);
-
-impl SharedEngine for Taken {
-    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
-        self.0.get(keys, until)
-    }
-    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
-        self.0.put(items, how, until)
-    }
-    fn lease(
-        &self,
-        key: &SharedKey,
-        holder: &Holder,
-        lasts: Duration,
-        until: Instant,
-    ) -> Result<Lease, SharedError> {
-        if self.0.held.load(SeqCst) == 0 {
-            self.0.inner.lease(key, &Holder::new().unwrap(), self.1, until).unwrap();
-        }
-        self.0.lease(key, holder, lasts, until)
-    }
-}
-
 #[test]
 fn a_holder_that_died_is_waited_for_until_its_lease_or_the_patience_ends() {
     // The lease ends first.
-    let stats = runs("lease-ends", Taken(Counted::default(), Duration::from_millis(50)), LONG);
+    let stats = runs("lease-ends", Counted::first_is_taken(Duration::from_millis(50)), LONG);
     assert_eq!((stats.leases, stats.awaited), (1, 1));
     // The usual time of a run, which is not known, ends first.
-    let stats = runs("patience-ends", Taken(Counted::default(), LONG), Duration::from_millis(50));
+    let stats = runs("patience-ends", Counted::first_is_taken(LONG), Duration::from_millis(50));
     assert_eq!((stats.leases, stats.awaited), (0, 1));
-}
-
-/// Lets another machine have each lease, until that is over.
-#[derive(Default)]
-struct Busy {
-    inner: Counted,
-    is_over: AtomicBool,
-}
-
-impl SharedEngine for Busy {
-    fn get(&self, keys: &[SharedKey], until: Instant) -> Result<Vec<Option<Vec<u8>>>, SharedError> {
-        self.inner.get(keys, until)
-    }
-    fn put(&self, items: &[(SharedKey, &[u8])], how: Put, until: Instant) -> Result<(), SharedError> {
-        self.inner.put(items, how, until)
-    }
-    fn lease(
-        &self,
-        key: &SharedKey,
-        holder: &Holder,
-        lasts: Duration,
-        until: Instant,
-    ) -> Result<Lease, SharedError> {
-        if self.is_over.load(SeqCst) {
-            return self.inner.lease(key, holder, lasts, until);
-        }
-        self.inner.held.fetch_add(1, SeqCst);
-        Ok(Lease::Held)
-    }
 }
 
 #[test]
@@ -216,12 +177,12 @@ fn a_session_that_is_cancelled_waits_for_no_machine_and_runs_no_body() {
             edit(&machine, file, 3);
         }
         let ran = bodies(file, |body| body.0);
-        let engine = Arc::new(Busy::default());
+        let engine = Arc::new(Counted { is_busy: true.into(), ..Counted::default() });
         let runtime = machine.builder().shared(writer(engine.clone(), LONG)).build();
         let token = CancelToken::new();
         let cancelled = thread::scope(|s| {
             s.spawn(|| {
-                while engine.inner.held.load(SeqCst) == 0 {
+                while engine.held.load(SeqCst) == 0 {
                     thread::yield_now();
                 }
                 token.cancel();
@@ -230,7 +191,7 @@ fn a_session_that_is_cancelled_waits_for_no_machine_and_runs_no_body() {
         });
         assert!(matches!(cancelled, Err(TaskError::Cancelled)), "{file}: {cancelled:?}");
         assert_eq!(bodies(file, |body| body.0), ran, "{file}");
-        engine.is_over.store(true, SeqCst);
+        engine.is_busy.store(false, SeqCst);
         assert_eq!(runtime.run(|| linked(file)), 3, "{file}");
         assert_eq!(bodies(file, |body| body.0), ran + 1, "{file}");
     }

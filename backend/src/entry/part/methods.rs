@@ -1,6 +1,6 @@
 //! Parts by methods, as `#[parts]` writes them: a type for each method stands for its selection.
 //!
-//! What is asked of a value, of a key and of a part stands in the bounds of one function ([`stored`] or [`transient`]), which generated code calls once for
+//! The bounds of values, keys and parts stand at one function ([`stored`] or [`transient`]), which generated code calls once for
 //! each method. All that it needs of the parts is in what that returns. So a type that cannot be a part is one error, at the user's tokens.
 
 use crate::call::args::{Args, ByRef, Store};

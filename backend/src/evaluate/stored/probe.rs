@@ -288,7 +288,7 @@ impl Persistence {
     #[cold]
     pub(crate) fn forget_function(&self, function: u32, task_fn: &'static RawTaskFn) -> usize {
         let Some(id) = self.functions.id(function, task_fn) else { return 0 };
-        // What waits is found when it is committed. If it cannot be, or the scan fails, those that are found go.
+        // The scan finds what is committed. If that or the scan fails, the tasks go that were found.
         let _flushed = self.writer.flush();
         let mut tasks = Vec::new();
         let _scanned = self.store.scan(Table::Tasks, &[], |key: &[u8], payload: &[u8]| {

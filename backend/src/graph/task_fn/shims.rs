@@ -120,7 +120,7 @@ fn provisional<K: Key, O: Send + Sync + 'static>(node: NodeRef, new: O) -> NodeR
 /// Puts an output in the place of another one. A function of its own: bodies nest, and a first run has none of this on the stack.
 ///
 /// # Safety
-/// As of [`put`]; there is an output.
+/// The contract is that of [`put`], and there is an output.
 #[inline(never)]
 unsafe fn replace<K: Key, O: Send + Sync + 'static>(
     task_fn: &RawTaskFn,
