@@ -18,6 +18,15 @@ pub(crate) fn run(reader: &StoreReader, out: &mut Out) -> Result<Outcome, CliErr
 }
 
 fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<(), CliError> {
+    print_head(reader, measure, out)?;
+    out.line("")?;
+    out.table(&functions(reader, measure))?;
+    out.line("")?;
+    Ok(out.table(&records(measure))?)
+}
+
+/// Prints what the store is, and how large.
+fn print_head(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<(), CliError> {
     let head = reader.head();
     let created = escaped(head.created_with.as_bytes());
     out.line(&format!(
@@ -34,7 +43,11 @@ fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<
             count(measure.rejected, "damaged record")
         ))?;
     }
-    out.line("")?;
+    Ok(())
+}
+
+/// Returns a row for each function, and their sum.
+fn functions(reader: &StoreReader, measure: &StoreMeasure) -> Table {
     let columns = [
         ("TASKS", Side::Right),
         ("STALE", Side::Right),
@@ -70,8 +83,11 @@ fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<
         String::new(),
         "in all".to_owned(),
     ]);
-    out.table(&table)?;
-    out.line("")?;
+    table
+}
+
+/// Returns a row for each table of the store that has records.
+fn records(measure: &StoreMeasure) -> Table {
     let mut table = Table::new(&[("RECORDS", Side::Right), ("BYTES", Side::Right), ("TABLE", Side::Left)]);
     for each in StoreTable::ALL {
         let (records, bytes) = (measure.records[each.index()], measure.bytes[each.index()]);
@@ -79,8 +95,7 @@ fn print(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Result<
             table.row(vec![records.to_string(), size(bytes), each.name().to_owned()]);
         }
     }
-    out.table(&table)?;
-    Ok(())
+    table
 }
 
 fn name(of: &FunctionMeasure) -> String {

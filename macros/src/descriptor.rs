@@ -167,46 +167,9 @@ fn options(task: &Task<'_>) -> TokenStream {
     let options = task.options;
     let output = task.output();
     let mut calls = TokenStream::new();
-    let picked = |picks: &[TokenStream]| {
-        generated!({
-            #[allow(unused_imports)]
-            use #p::NoEq as _;
-            #p::first_of([#(#p::#picks::<#output>::EQ),*])
-        })
-    };
-    let [exactly, total] = [generated!(Exactly), generated!(Total)];
-    let [signed, cutoff] = [generated!(Signed), generated!(Cutoff)];
-    if options.secret_args.is_none() {
-        let key = key(task);
-        let describe = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Describe::<#key>::DEBUG);
-        calls.extend(generated!(.describe({
-            #[allow(unused_imports)]
-            use #p::NoDebug as _;
-            #describe
-        })));
-    }
-    if let Some(eq) = &options.eq {
-        calls.extend(generated!(.cutoff({
-            let eq: fn(&#output, &#output) -> bool = #eq;
-            ::core::option::Option::Some(eq)
-        })));
-    } else if options.no_eq.is_none() {
-        let equal = picked(&[exactly.clone(), total.clone(), signed, cutoff.clone()]);
-        calls.extend(generated!(.cutoff(#equal)));
-    }
-    if options.transient.is_none() {
-        let arguments = stored_arguments(task);
-        let (check, equal) = (check_key(task), picked(&[exactly, total, cutoff]));
-        let stored =
-            quote_spanned!(blame::span(task)=> ::larder::__private::v1::stored::<#arguments, #output>());
-        calls.extend(generated!(.stored(#stored).returns(#equal) #check));
-        let recall = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Recall::<#arguments>::KEY);
-        calls.extend(generated!(.recalled({
-            #[allow(unused_imports)]
-            use #p::NoRecall as _;
-            #recall
-        })));
-    }
+    calls.extend(describe(task));
+    calls.extend(cutoff(task));
+    calls.extend(stored(task));
     if let Some(version) = &options.version {
         let written = written(task);
         calls.extend(generated!(.version(#version).written(#written)));
@@ -230,6 +193,62 @@ fn options(task: &Task<'_>) -> TokenStream {
     calls.extend(cycle(task));
     calls.extend(resolve(task));
     calls
+}
+
+/// Returns the call that says how the arguments print, unless they are a secret.
+fn describe(task: &Task<'_>) -> Option<TokenStream> {
+    let (p, key) = (task.p(), key(task));
+    let describe = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Describe::<#key>::DEBUG);
+    task.options.secret_args.is_none().then(|| {
+        generated!(.describe({
+            #[allow(unused_imports)]
+            use #p::NoDebug as _;
+            #describe
+        }))
+    })
+}
+
+/// Returns the call that says how two outputs are compared.
+fn cutoff(task: &Task<'_>) -> Option<TokenStream> {
+    let output = task.output();
+    if let Some(eq) = &task.options.eq {
+        return Some(generated!(.cutoff({
+            let eq: fn(&#output, &#output) -> bool = #eq;
+            ::core::option::Option::Some(eq)
+        })));
+    }
+    let picks = [generated!(Exactly), generated!(Total), generated!(Signed), generated!(Cutoff)];
+    task.options.no_eq.is_none().then(|| {
+        let equal = first_of(task, &picks);
+        generated!(.cutoff(#equal))
+    })
+}
+
+/// Returns the calls that say how arguments and outputs are stored, unless they are not.
+fn stored(task: &Task<'_>) -> Option<TokenStream> {
+    if task.options.transient.is_some() {
+        return None;
+    }
+    let (p, arguments, output) = (task.p(), stored_arguments(task), task.output());
+    let picks = [generated!(Exactly), generated!(Total), generated!(Cutoff)];
+    let (check, equal) = (check_key(task), first_of(task, &picks));
+    let stored = quote_spanned!(blame::span(task)=> ::larder::__private::v1::stored::<#arguments, #output>());
+    let recall = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Recall::<#arguments>::KEY);
+    Some(generated!(.stored(#stored).returns(#equal) #check.recalled({
+        #[allow(unused_imports)]
+        use #p::NoRecall as _;
+        #recall
+    })))
+}
+
+/// Returns the first of these ways to compare that the output's type has.
+fn first_of(task: &Task<'_>, picks: &[TokenStream]) -> TokenStream {
+    let (p, output) = (task.p(), task.output());
+    generated!({
+        #[allow(unused_imports)]
+        use #p::NoEq as _;
+        #p::first_of([#(#p::#picks::<#output>::EQ),*])
+    })
 }
 
 /// Returns the calls that say for how long results are kept, and what that takes.

@@ -43,16 +43,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         return Completed::Parked;
     }
     let engine = local.engine();
-    if !local.settle_carried() {
-        node.set_flag(Flags::FAILED);
-        unfinished(node).throw();
-    }
-    if let Some(stop) = local.poison_of_innermost() {
-        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
-        // dependents have seen.
-        node.set_flag(Flags::FAILED);
-        stop.throw();
-    }
+    throw_failure(local, node);
     let stands_in = if ran == Ran::First && node.task_fn.last_good { stand_in(local, node) } else { None };
     let kept = if stands_in.is_some() { Ran::Held } else { ran };
     let lasts = kept != Ran::Held && lasts(node);
@@ -78,11 +69,7 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
     if let Some(evicted) = evicted {
         evicted.compare(node);
     }
-    let counters = local.counters.of(node.function);
-    counters.runs.add(1);
-    if ran == Ran::Equal {
-        counters.cut_off.add(1);
-    }
+    count_run(local, node, ran);
     if node.task_fn.part.is_some() {
         note_part(node);
     }
@@ -95,6 +82,29 @@ pub(crate) fn complete(local: &Local, node: NodeRef, ran: Ran, watched: impl Wat
         settle_parts(local, node);
     }
     Completed::Published
+}
+
+/// Throws what makes a run fail though its body has returned: reads on another thread that have not ended, or a failure that the body
+/// may have caught.
+fn throw_failure(local: &Local, node: NodeRef) {
+    if !local.settle_carried() {
+        node.set_flag(Flags::FAILED);
+        unfinished(node).throw();
+    }
+    if let Some(stop) = local.poison_of_innermost() {
+        // The body may have caught the error and made an output of it, which is in place: it must not be taken for what
+        // dependents have seen.
+        node.set_flag(Flags::FAILED);
+        stop.throw();
+    }
+}
+
+fn count_run(local: &Local, node: NodeRef, ran: Ran) {
+    let counters = local.counters.of(node.function);
+    counters.runs.add(1);
+    if ran == Ran::Equal {
+        counters.cut_off.add(1);
+    }
 }
 
 /// A `last_good` function has come to an output without having one in memory. If it is not to be kept, the last one that was takes its place

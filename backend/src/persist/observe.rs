@@ -59,8 +59,9 @@ impl MarkInMemory for Later<'_> {
 impl Persistence {
     // ---- with the gate held exclusively ----
 
-    /// Leaves have been set, and what depends on them in memory is marked: brings the same to the store, and what the
-    /// store knows to depend on them to memory. The members of `components` are marked as well. Returns those in memory that have read an input that was removed.
+    /// Brings leaves that have been set to the store, and marks what depends on them: in the store, and in memory what only the store
+    /// knows to depend on them; the rest of memory is marked already. The members of `components` are marked as well. Returns the nodes
+    /// in memory that have read an input that was removed.
     pub(crate) fn changed(
         &self,
         touched: &[Touched],
@@ -92,21 +93,7 @@ impl Persistence {
                 walk.leaf(key);
             }
         }
-        for Moved { key, seen } in &moved {
-            let mut leaves = self.leaves.lock();
-            // One that has a node by now is looked at through that, the next time.
-            let Some(leaf) = leaves.get_mut(key).filter(|leaf| !leaf.in_memory) else { continue };
-            if leaf.kind == SourceKind::Deadline {
-                leaves.remove(key);
-                walk.deadline(*key);
-                continue;
-            }
-            let differs = std::mem::replace(&mut leaf.seen, *seen).content != seen.content;
-            if differs || !leaf.is_stored {
-                walk.leaf_anew(*key);
-            }
-            leaf.record(&[], &mut walk.group);
-        }
+        moved.iter().for_each(|moved| self.note_moved(moved, &mut walk));
         walk.reached(&marking.reached());
         walk.run(&mut Now(marking));
         let readers = walk.take_readers();
@@ -124,7 +111,24 @@ impl Persistence {
         readers
     }
 
-    /// A leaf is to go, from the store as well: what the store knows to depend on it is marked in the same group. So no stored task
+    /// Brings what was seen of a leaf without a node to its record, and begins to walk from it if that differs.
+    fn note_moved(&self, Moved { key, seen }: &Moved, walk: &mut Walk<'_>) {
+        let mut leaves = self.leaves.lock();
+        // One that has a node by now is looked at through that, the next time.
+        let Some(leaf) = leaves.get_mut(key).filter(|leaf| !leaf.in_memory) else { return };
+        if leaf.kind == SourceKind::Deadline {
+            leaves.remove(key);
+            walk.deadline(*key);
+            return;
+        }
+        let differs = std::mem::replace(&mut leaf.seen, *seen).content != seen.content;
+        if differs || !leaf.is_stored {
+            walk.leaf_anew(*key);
+        }
+        leaf.record(&[], &mut walk.group);
+    }
+
+    /// Removes a leaf that is to go, from the store as well: what the store knows to depend on it is marked in the same group. So no stored task
     /// that is not stale has read a leaf without a record, and the record is not needed any more: should there be such a leaf again,
     /// its readers are verified by the fingerprints in their own records.
     fn drop_leaf(&self, node: NodeRef, walk: &mut Walk<'_>) {

@@ -116,20 +116,14 @@ impl Persistence {
             Opening::Cold { reason } => (Opened::Cold { reason }, 0),
             Opening::Unusable(error) => return Err(error),
         };
-        let mut since = read_since(&store, build, generation);
-        let generation = if config.remote.is_some() {
-            // Records of other machines have the generation 0, which is to be before every run of this store.
-            since = since.max(1);
-            generation.max(1)
-        } else {
-            generation
-        };
-        let mut write_behind = config.write_behind;
-        let live_cap = config.cap.map(|cap| {
-            // One that cannot tell is counted when so much has been written.
-            Arc::new(StoreCap::new(cap, store.storage().size().ok().flatten()))
-        });
-        write_behind.cap.clone_from(&live_cap);
+        let since = read_since(&store, build, generation);
+        // Records of other machines have the generation 0, which is to be before every run of this store.
+        let first = u64::from(config.remote.is_some());
+        let (since, generation) = (since.max(first), generation.max(first));
+        // A store that cannot tell its size is counted when as much as the cap has been written.
+        let live_cap =
+            config.cap.map(|cap| Arc::new(StoreCap::new(cap, store.storage().size().ok().flatten())));
+        let write_behind = WriteBehindOptions { cap: live_cap.clone(), ..config.write_behind };
         let persistence = Self {
             since,
             writer: WriteBehind::start(store.clone(), write_behind)?,

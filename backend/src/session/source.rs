@@ -13,6 +13,7 @@ use crate::base::stack::on_enough_stack;
 use crate::call::args::{Args, Key};
 use crate::context::engine::Engine;
 use crate::context::gate::UpdatePolicy;
+use crate::context::generation::Generation;
 use crate::context::local::Local;
 use crate::context::token::CancelToken;
 use crate::context::watch::{GLANCE, UpdateError};
@@ -69,46 +70,26 @@ impl Engine {
         }
     }
 
-    /// `None` if nodes were freed between looking and putting in place: some of those looked at may be among them.
+    /// Looks at all sources, and puts in place what was seen. `None` if nodes were freed between looking and putting in place: some of
+    /// those looked at may be among them.
     fn try_refresh(
         self: &Arc<Self>,
         policy: UpdatePolicy,
         token: Option<&CancelToken>,
     ) -> Result<Option<Refreshed>, UpdateError> {
-        let mut refreshed = Refreshed::default();
-        let mut changes: Vec<Box<dyn LeafChange>> = Vec::new();
-        let mut failed = Vec::new();
-        let mut moved = Vec::new();
-        let looked = self.catch(token, || {
-            let sources = self.sources.lock().clone();
-            refreshed.checked = sources.len();
-            for node in sources {
-                match node.state.phase() {
-                    Phase::Fresh => {
-                        let Some(observe) = node.task_fn.observe else { continue };
-                        // SAFETY: 1. the node was seen FRESH in this session; 2. `observe` was made for its types.
-                        changes.extend(unsafe { observe(node.task_fn, node) });
-                    }
-                    _ => failed.push(node),
-                }
-            }
-            if let Some(persistence) = self.persistence() {
-                let (checked, found) = persistence.look();
-                refreshed.checked += checked;
-                moved = found;
-            }
-            self.departures.get(Relaxed)
-        });
-        let generation = match looked {
-            Ok(generation) => generation,
+        let mut looked = Looked::default();
+        let departures = match self.catch(token, || self.look(&mut looked)) {
+            Ok(departures) => departures,
             Err(failed) => {
                 self.check_token(token)?;
                 failed.throw()
             }
         };
-        refreshed.observed = changes.len() + moved.len();
+        let Looked { checked, mut changes, failed, moved } = looked;
+        let mut refreshed =
+            Refreshed { checked, observed: changes.len() + moved.len(), ..Refreshed::default() };
         let garbage = self.exclusively(policy, token, |_| {
-            if self.departures.get(Relaxed) != generation {
+            if self.departures.get(Relaxed) != departures {
                 return None;
             }
             refreshed.changed = changes.iter().filter(|change| change.differs()).count();
@@ -131,6 +112,40 @@ impl Engine {
             refreshed
         }))
     }
+
+    /// Looks at all sources, in a session. Returns the generation of departures: those looked at are there as long as it stays.
+    fn look(&self, looked: &mut Looked) -> Generation {
+        let sources = self.sources.lock().clone();
+        looked.checked = sources.len();
+        for node in sources {
+            match node.state.phase() {
+                Phase::Fresh => {
+                    let Some(observe) = node.task_fn.observe else { continue };
+                    // SAFETY: 1. the node was seen FRESH in this session; 2. `observe` was made for its types.
+                    looked.changes.extend(unsafe { observe(node.task_fn, node) });
+                }
+                _ => looked.failed.push(node),
+            }
+        }
+        if let Some(persistence) = self.persistence() {
+            let (more, found) = persistence.look();
+            looked.checked += more;
+            looked.moved = found;
+        }
+        self.departures.get(Relaxed)
+    }
+}
+
+/// The findings of looking at all sources, before any of them is put in place. Should an observation panic, they are dropped outside of
+/// the session.
+#[derive(Default)]
+struct Looked {
+    checked: usize,
+    changes: Vec<Box<dyn LeafChange>>,
+    /// Sources whose last observation failed.
+    failed: Vec<NodeRef>,
+    /// Stored sources without a node.
+    moved: Vec<Moved>,
 }
 
 impl Engine {

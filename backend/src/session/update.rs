@@ -23,7 +23,7 @@ use crate::graph::held::Held;
 use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{LeafChange, TaskFn};
-use crate::persist::{Moved, Touched};
+use crate::persist::{Moved, Persistence, Touched};
 use crate::session::input::{Durable, Input, InputValue};
 use crate::session::observed::Applying;
 use crate::session::reclaim::Garbage;
@@ -62,6 +62,8 @@ impl Engine {
         })
     }
 
+    /// Checks that no two inputs come to have one name.
+    ///
     /// # Panics
     /// If an input that was removed is set, and there is a new one of its name.
     fn check_names(&self, changes: &[Box<dyn LeafChange>]) {
@@ -81,15 +83,19 @@ impl Engine {
         }
     }
 
-    /// An input has been removed.
-    fn take_name(&self, node: NodeRef) {
+    /// Takes the name of an input that has been removed. Returns whether it had one: if not, it was removed before.
+    fn take_name(&self, node: NodeRef) -> bool {
+        if node.has(Leaving::NAMELESS) {
+            return false;
+        }
         let mut inputs = self.inputs.lock();
         if inputs.get(name_of(node)) == Some(&node) {
             inputs.remove(name_of(node));
         }
+        true
     }
 
-    /// An input that may have been removed before has been set.
+    /// Gives an input that has been set its name back, in case it was removed before.
     fn give_name_back(&self, node: NodeRef) {
         if node.has(Leaving::NAMELESS) {
             self.inputs.lock().insert(name_of(node).into(), node);
@@ -117,7 +123,7 @@ impl Engine {
         let mut applying = (differs && self.observers.any()).then(Applying::begin);
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
-        let (mut touched, mut removed, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut touched, mut removed) = (Vec::new(), Vec::new());
         for (change, differs) in changes.drain(..).zip(differing) {
             let (node, removes) = (change.node(), change.removes());
             if let Some(applying) = applying.as_mut().filter(|_| differs) {
@@ -130,23 +136,12 @@ impl Engine {
             if differs {
                 node.changed_at.set(epoch);
                 node.effects_at.set(epoch);
-                // With a store, its readers are marked there as they are here, so parts are settled when they are asked for.
-                if !removes && persistence.is_none() && node.keeping().contains(Keeping::HAS_PARTS) {
-                    settle_exclusively(self, node, epoch)
-                        .into_iter()
-                        .for_each(|part| marking.mark_dependents(part));
-                    marking.mark_dependents_but(node, is_settled);
-                } else {
-                    marking.mark_dependents(node);
-                }
+                self.mark_readers(node, removes, &mut marking);
             }
-            if removes {
-                if !node.has(Leaving::NAMELESS) {
-                    self.take_name(node);
-                    removed.push(node);
-                }
-            } else {
+            if !removes {
                 self.give_name_back(node);
+            } else if self.take_name(node) {
+                removed.push(node);
             }
             if persistence.is_some() {
                 touched.push(Touched { node, differs, removes });
@@ -154,13 +149,10 @@ impl Engine {
         }
         let invalidated: Vec<NodeRef> = invalidated.iter().map(|held| held.node).collect();
         invalidated.iter().for_each(|node| marking.invalidate(*node));
-        if let Some(persistence) = persistence {
-            // Removals first: another input of the name may be set at once.
-            touched.sort_by_key(|touched| !touched.removes);
-            let components = persistence.components_of(&invalidated);
-            readers = persistence.changed(&touched, moved, &components, &mut marking);
-            persistence.forget(&invalidated);
-        }
+        let readers = match persistence {
+            Some(persistence) => change_stored(persistence, touched, moved, &invalidated, &mut marking),
+            None => Vec::new(),
+        };
         if !removed.is_empty() || self.reclaim.has_unsearched() {
             self.reclaim.remove_inputs(self, &removed, &readers);
         }
@@ -169,6 +161,35 @@ impl Engine {
         }
         garbage
     }
+
+    /// Marks what has read an input or a source that differs now.
+    fn mark_readers(&self, node: NodeRef, removes: bool, marking: &mut Marking) {
+        // With a store, its readers are marked there as they are here, so parts are settled when they are asked for.
+        if !removes && self.persistence().is_none() && node.keeping().contains(Keeping::HAS_PARTS) {
+            let settled = settle_exclusively(self, node, self.epoch());
+            settled.into_iter().for_each(|part| marking.mark_dependents(part));
+            marking.mark_dependents_but(node, is_settled);
+        } else {
+            marking.mark_dependents(node);
+        }
+    }
+}
+
+/// Brings changes to the store, and to memory what only the store knows to depend on them. Returns the nodes that have read an input that
+/// was removed.
+fn change_stored(
+    persistence: &Persistence,
+    mut touched: Vec<Touched>,
+    moved: Vec<Moved>,
+    invalidated: &[NodeRef],
+    marking: &mut Marking,
+) -> Vec<NodeRef> {
+    // Removals first: another input of the name may be set at once.
+    touched.sort_by_key(|touched| !touched.removes);
+    let components = persistence.components_of(invalidated);
+    let readers = persistence.changed(&touched, moved, &components, marking);
+    persistence.forget(invalidated);
+    readers
 }
 
 /// The settings of an update, gathered before any of them is put in place.

@@ -42,12 +42,44 @@ struct Weight {
 /// Run it while nothing else is committed ([`WriteBehind::quiesced`](super::WriteBehind::quiesced)), and
 /// [`compact`](super::BackingStorage::compact) after it.
 pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
-    let mut evicted = Evicted::default();
+    let (bytes_before, order) = weigh_tasks(store)?;
+    let mut evicted = Evicted { bytes_before, bytes_after: bytes_before, ..Evicted::default() };
+    let mut batch = Batch::new();
+    let mut sweeper = Sweeper::default();
+    for (task, weight) in &order {
+        if evicted.bytes_after <= cap {
+            break;
+        }
+        if weight.older > 0 {
+            merge(store, *task, &[], &mut batch)?;
+            evicted.trimmed += 1;
+            evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.older);
+        }
+    }
+    for (task, weight) in &order {
+        if evicted.bytes_after <= cap {
+            break;
+        }
+        sweeper.note(Digest::from_bytes(*task), merge(store, *task, &[TaskOp::Remove], &mut batch)?);
+        batch.delete(Table::Uses, task);
+        evicted.tasks += 1;
+        evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.task);
+    }
+    sweep(store, &mut sweeper, &mut batch)?;
+    Ok(evicted)
+}
+
+/// A task by its key, and what it takes.
+type Weighed = ([u8; 16], Weight);
+
+/// Reads the whole store. Returns the bytes of its keys and records, and what each task takes, the least recently used first.
+fn weigh_tasks(store: &Guarded) -> Result<(u64, Vec<Weighed>), StorageError> {
+    let mut total = 0;
     let mut weights: HashMap<[u8; 16], Weight> = HashMap::new();
     for table in Table::ALL {
         store.storage().scan(table, &[], &mut |key, record| {
             let bytes = (key.len() + record.len()) as u64;
-            evicted.bytes_before += bytes;
+            total += bytes;
             if let Some(task) = key.first_chunk::<16>() {
                 let weight = match table {
                     Table::Tasks | Table::Traces | Table::Values | Table::Reads => {
@@ -73,36 +105,12 @@ pub fn evict(store: &Guarded, cap: u64) -> Result<Evicted, StorageError> {
         }
         Visit::Continue
     })?;
-    evicted.bytes_after = evicted.bytes_before;
-
     for weight in weights.values_mut() {
         weight.older = weight.older.saturating_sub(weight.output);
     }
-    let mut order: Vec<_> = weights.into_iter().collect();
+    let mut order: Vec<Weighed> = weights.into_iter().collect();
     order.sort_by_key(|(task, weight)| (weight.used, *task));
-    let mut batch = Batch::new();
-    let mut sweeper = Sweeper::default();
-    for (task, weight) in &order {
-        if evicted.bytes_after <= cap {
-            break;
-        }
-        if weight.older > 0 {
-            merge(store, *task, &[], &mut batch)?;
-            evicted.trimmed += 1;
-            evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.older);
-        }
-    }
-    for (task, weight) in &order {
-        if evicted.bytes_after <= cap {
-            break;
-        }
-        sweeper.note(Digest::from_bytes(*task), merge(store, *task, &[TaskOp::Remove], &mut batch)?);
-        batch.delete(Table::Uses, task);
-        evicted.tasks += 1;
-        evicted.bytes_after = evicted.bytes_after.saturating_sub(weight.task);
-    }
-    sweep(store, &mut sweeper, &mut batch)?;
-    Ok(evicted)
+    Ok((total, order))
 }
 
 /// Removes tasks, and the lists of dependents that are of no use without them.

@@ -81,51 +81,14 @@ impl StoreReport {
 ///
 /// Memory: about 80 bytes for each stored task.
 pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
-    let mut report = StoreReport::default();
-    let mut functions: BTreeMap<FunctionId, FunctionSize> = BTreeMap::new();
-    let mut owners: HashMap<[u8; 16], Owner> = HashMap::new();
-    // Lists of dependents by what they are of, if that is no task.
-    let mut lists: HashMap<[u8; 16], u64> = HashMap::new();
+    let mut walk = Walk::default();
     for table in Table::ALL {
         store.storage().scan(table, &[], &mut |key, record| {
-            let bytes = (key.len() + record.len()) as u64;
-            report.records[table.index()] += 1;
-            report.bytes[table.index()] += bytes;
-            let checked = envelope::open(table, key, record)
-                .and_then(|payload| check(store.fingerprints(), table, key, payload).ok_or(Rejected::Decode));
-            match checked {
-                Ok(Meaning::Task(function, output)) => {
-                    let size = functions.entry(function).or_default();
-                    (size.tasks, size.traces, size.bytes) =
-                        (size.tasks + 1, size.traces + 1, size.bytes + bytes);
-                    if let Some(key) = key.first_chunk() {
-                        owners.insert(*key, Owner { function, output });
-                    }
-                }
-                Ok(Meaning::Function(id, path)) => functions.entry(id).or_default().path = path,
-                Ok(Meaning::Part) => {
-                    if let Some(owner) = key.first_chunk().and_then(|task: &[u8; 16]| owners.get(task)) {
-                        let size = functions.entry(owner.function).or_default();
-                        size.traces += u64::from(table == Table::Traces);
-                        size.bytes += bytes;
-                        let is_current = key.get(16..) == Some(&owner.output.to_bytes()[..]);
-                        if table == Table::Traces || table == Table::Values && !is_current {
-                            report.replaced += bytes;
-                        }
-                    }
-                }
-                Ok(Meaning::Other) => match (table, key.first_chunk::<16>()) {
-                    (Table::Dependents, Some(target)) if !owners.contains_key(target) => {
-                        *lists.entry(*target).or_default() += bytes;
-                    }
-                    (Table::Sources | Table::Inputs, Some(leaf)) => _ = lists.remove(leaf),
-                    _ => {}
-                },
-                Err(reason) => report.damage.push(Damage::Record { table, key: key.into(), reason }),
-            }
+            walk.record(store.fingerprints(), table, key, record);
             Visit::Continue
         })?;
     }
+    let Walk { mut report, functions, owners, lists } = walk;
     let mut dependents = Vec::new();
     for task in owners.keys().map(|key| TaskKey(super::Digest::from_bytes(*key))) {
         dependents.clear();
@@ -143,6 +106,58 @@ pub fn verify_store(store: &Guarded) -> Result<StoreReport, StorageError> {
     report.functions = functions.into_iter().collect();
     report.functions.sort_by_key(|(_, size)| std::cmp::Reverse(size.bytes));
     Ok(report)
+}
+
+/// A walk over all records, in the order of [`Table::ALL`]: tasks are met before their parts.
+#[derive(Default)]
+struct Walk {
+    report: StoreReport,
+    functions: BTreeMap<FunctionId, FunctionSize>,
+    owners: HashMap<[u8; 16], Owner>,
+    /// Bytes of lists of dependents by what they are of, if that is no task.
+    lists: HashMap<[u8; 16], u64>,
+}
+
+impl Walk {
+    /// Counts a record, checks it, and notes what it belongs to.
+    fn record(&mut self, fingerprints: Fingerprints, table: Table, key: &[u8], record: &[u8]) {
+        let bytes = (key.len() + record.len()) as u64;
+        self.report.records[table.index()] += 1;
+        self.report.bytes[table.index()] += bytes;
+        let checked = envelope::open(table, key, record)
+            .and_then(|payload| check(fingerprints, table, key, payload).ok_or(Rejected::Decode));
+        match checked {
+            Ok(Meaning::Task(function, output)) => {
+                let size = self.functions.entry(function).or_default();
+                (size.tasks, size.traces, size.bytes) = (size.tasks + 1, size.traces + 1, size.bytes + bytes);
+                if let Some(key) = key.first_chunk() {
+                    self.owners.insert(*key, Owner { function, output });
+                }
+            }
+            Ok(Meaning::Function(id, path)) => self.functions.entry(id).or_default().path = path,
+            Ok(Meaning::Part) => self.part(table, key, bytes),
+            Ok(Meaning::Other) => match (table, key.first_chunk::<16>()) {
+                (Table::Dependents, Some(target)) if !self.owners.contains_key(target) => {
+                    *self.lists.entry(*target).or_default() += bytes;
+                }
+                (Table::Sources | Table::Inputs, Some(leaf)) => _ = self.lists.remove(leaf),
+                _ => {}
+            },
+            Err(reason) => self.report.damage.push(Damage::Record { table, key: key.into(), reason }),
+        }
+    }
+
+    /// Counts a part of a task for its function.
+    fn part(&mut self, table: Table, key: &[u8], bytes: u64) {
+        let Some(owner) = key.first_chunk().and_then(|task: &[u8; 16]| self.owners.get(task)) else { return };
+        let size = self.functions.entry(owner.function).or_default();
+        size.traces += u64::from(table == Table::Traces);
+        size.bytes += bytes;
+        let is_current = key.get(16..) == Some(&owner.output.to_bytes()[..]);
+        if table == Table::Traces || table == Table::Values && !is_current {
+            self.report.replaced += bytes;
+        }
+    }
 }
 
 /// A stored task.

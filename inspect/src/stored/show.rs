@@ -55,39 +55,6 @@ impl<'a> Shown<'a> {
         let (key, record) = (self.task.key(), self.task.record());
         let function = record.function().and_then(|id| self.functions.get(id));
         let dependents = self.reader.dependents(key.0)?;
-        let readers: Result<Vec<Value>, LookError> = dependents
-            .tasks
-            .iter()
-            .skip(self.page.start)
-            .take(self.page.len())
-            .map(|key| self.functions.json(self.reader, *key))
-            .collect();
-        let members =
-            members_of(record.encoded_key).into_iter().flatten().skip(self.page.start).take(self.page.len());
-        let members: Result<Vec<Value>, LookError> =
-            members.map(|key| self.functions.json(self.reader, key)).collect();
-        let mut reads = Vec::new();
-        for read in &self.reads {
-            let of = match self.reader.leaf(read.key)? {
-                Some(leaf) => json!({ "leaf": leaf_json(&leaf) }),
-                None => json!({ "task": self.functions.json(self.reader, TaskKey(read.key))? }),
-            };
-            let mut value = json!({ "fingerprint": read.fingerprint.to_string() });
-            merge(&mut value, of);
-            reads.push(value);
-        }
-        let traces = self.reader.older_traces(self.task)?;
-        let older: Vec<Value> = traces
-            .iter()
-            .filter_map(|payload| Trace::decode(payload).ok())
-            .map(|trace| {
-                json!({
-                    "reads": StoreReader::read_count(&trace),
-                    "output_bytes": StoreReader::output_bytes(&trace.output),
-                    "fingerprint": trace.output.fingerprint.to_string(),
-                })
-            })
-            .collect();
         let hex: String = arguments(&record).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(json!({
             "snapshot": self.reader.is_snapshot(),
@@ -104,15 +71,50 @@ impl<'a> Shown<'a> {
             "output_is_there": self.reader.has_output(key, &record.current.output)?,
             "fingerprint": record.current.output.fingerprint.to_string(),
             "emitted": record.current.emitted().count(),
-            "members": members?,
+            "members": self.tasks(members_of(record.encoded_key).into_iter().flatten())?,
             "reads_in_all": StoreReader::read_count(&record.current),
             "reads_are_complete": self.is_complete,
-            "reads": reads,
-            "older_traces": older,
+            "reads": self.reads()?,
+            "older_traces": self.older_traces()?,
             "dependents_in_all": dependents.tasks.len(),
             "dependents_are_complete": dependents.is_complete,
-            "dependents": readers?,
+            "dependents": self.tasks(dependents.tasks.iter().copied())?,
         }))
+    }
+
+    /// Returns those of `tasks` that stand on the page.
+    fn tasks(&self, tasks: impl Iterator<Item = TaskKey>) -> Result<Vec<Value>, LookError> {
+        let page = tasks.skip(self.page.start).take(self.page.len());
+        page.map(|key| self.functions.json(self.reader, key)).collect()
+    }
+
+    /// Returns the reads of the page: each a leaf or a task, with the fingerprint that it had.
+    fn reads(&self) -> Result<Vec<Value>, LookError> {
+        let mut reads = Vec::new();
+        for read in &self.reads {
+            let of = match self.reader.leaf(read.key)? {
+                Some(leaf) => json!({ "leaf": leaf_json(&leaf) }),
+                None => json!({ "task": self.functions.json(self.reader, TaskKey(read.key))? }),
+            };
+            let mut value = json!({ "fingerprint": read.fingerprint.to_string() });
+            merge(&mut value, of);
+            reads.push(value);
+        }
+        Ok(reads)
+    }
+
+    /// Returns the earlier runs that are still stored.
+    fn older_traces(&self) -> Result<Vec<Value>, LookError> {
+        let traces = self.reader.older_traces(self.task)?;
+        let traces = traces.iter().filter_map(|payload| Trace::decode(payload).ok());
+        let older = traces.map(|trace| {
+            json!({
+                "reads": StoreReader::read_count(&trace),
+                "output_bytes": StoreReader::output_bytes(&trace.output),
+                "fingerprint": trace.output.fingerprint.to_string(),
+            })
+        });
+        Ok(older.collect())
     }
 }
 

@@ -10,7 +10,9 @@ use crate::evaluate::cycle;
 use crate::evaluate::demand::{Patience, Step, Visit};
 use crate::evaluate::execute::{execute_observed, execute_unobserved};
 use crate::evaluate::node_wait::{Asked, NodeWait};
+use crate::evaluate::observed::Why;
 use crate::evaluate::parts::settle_claimed;
+use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
 use super::State;
@@ -27,23 +29,8 @@ impl State {
     /// Goes on verifying the async run's node; async reads are awaited, others verified and run in place.
     pub(super) fn verify(&mut self, local: &Local, waker: &Waker) -> Verified {
         loop {
-            if let Some(awaited) = &mut self.awaited {
-                match awaited.poll(local, waker, None) {
-                    Asked::Waits => {
-                        self.put_back_reads(local);
-                        return Verified::Waits;
-                    }
-                    Asked::Holds(_) => {}
-                    Asked::Failed(stop) if stop.is_given_up() => return self.abort(local, stop),
-                    // A read that failed counts as changed; the body meets the failure itself. A task that read it and was put
-                    // back meanwhile is looked at anew.
-                    Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
-                        let failed = awaited.node();
-                        self.innermost().awaited_failed(failed);
-                    }
-                    Asked::Failed(_) => {}
-                }
-                self.awaited = None;
+            if let Some(ended) = self.poll_awaited(local, waker) {
+                return ended;
             }
             let is_root = self.visits.is_empty();
             let visit = self.innermost();
@@ -80,23 +67,50 @@ impl State {
                     let node = visit.node;
                     let why = visit.is_observed().then(|| visit.why(local));
                     self.visits.pop();
-                    if node.task_fn.part.is_some() && settle_claimed(local, node) {
-                        continue;
-                    }
-                    let outcome = match why {
-                        None => execute_unobserved(local, node),
-                        Some(why) => execute_observed(local, node, &why),
-                    };
-                    match outcome {
-                        Err(stop) if stop.is_given_up() && !self.gives_way(local) => {
-                            return self.abort(local, stop);
-                        }
-                        Err(_) | Ok(()) => {}
+                    if let Some(ended) = self.run_read(local, node, why.as_ref()) {
+                        return ended;
                     }
                 }
                 Step::Abort(_) if self.gives_way(local) => {}
                 Step::Abort(stop) => return self.abort(local, stop),
             }
+        }
+    }
+
+    /// Polls the async read that the verification waits for, if there is one. Returns the outcome if the verification cannot go on.
+    fn poll_awaited(&mut self, local: &Local, waker: &Waker) -> Option<Verified> {
+        let awaited = self.awaited.as_mut()?;
+        match awaited.poll(local, waker, None) {
+            Asked::Waits => {
+                self.put_back_reads(local);
+                return Some(Verified::Waits);
+            }
+            Asked::Holds(_) => {}
+            Asked::Failed(stop) if stop.is_given_up() => return Some(self.abort(local, stop)),
+            // A read that failed counts as changed; the body meets the failure itself. A task that read it and was put
+            // back meanwhile is looked at anew.
+            Asked::Failed(_) if self.awaits_own_read || !self.visits.is_empty() => {
+                let failed = awaited.node();
+                self.innermost().awaited_failed(failed);
+            }
+            Asked::Failed(_) => {}
+        }
+        self.awaited = None;
+        None
+    }
+
+    /// Runs the body of a task that was read, in place. Returns the outcome if the verification cannot go on.
+    fn run_read(&mut self, local: &Local, node: NodeRef, why: Option<&Why>) -> Option<Verified> {
+        if node.task_fn.part.is_some() && settle_claimed(local, node) {
+            return None;
+        }
+        let outcome = match why {
+            None => execute_unobserved(local, node),
+            Some(why) => execute_observed(local, node, why),
+        };
+        match outcome {
+            Err(stop) if stop.is_given_up() && !self.gives_way(local) => Some(self.abort(local, stop)),
+            Err(_) | Ok(()) => None,
         }
     }
 
@@ -113,13 +127,13 @@ impl State {
         gives_way && cycle::wait_for_way(local).is_ok()
     }
 
-    /// All visited nodes go back to where they were.
+    /// Puts all visited nodes back to where they were.
     pub(super) fn put_back(&mut self, local: &Local) {
         self.put_back_reads(local);
         self.root.put_back(local);
     }
 
-    /// The reads that are being verified go back to where they were, to be looked at again later.
+    /// Puts the reads that are being verified back to where they were, to be looked at again later.
     fn put_back_reads(&mut self, local: &Local) {
         while let Some(mut visit) = self.visits.pop() {
             visit.put_back(local);

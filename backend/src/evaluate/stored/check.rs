@@ -119,78 +119,89 @@ impl Check {
     pub(crate) fn advance(&mut self, local: &Local, persistence: &Persistence) -> Progress {
         loop {
             let Some(frame) = self.frames.last_mut() else { return Progress::NotFound };
-            match frame.next(persistence) {
-                Next::Read(key) => match self.current(persistence, key) {
-                    Current::Is(fingerprint) => self.agree(persistence, key, fingerprint),
-                    Current::Needs(node) => match self.recall(local, persistence) {
-                        Some(between) => return between,
-                        None if self.frames.len() == 1 => return Progress::Needs(node),
-                        None if is_barred(node, self.epoch) => self.agree(persistence, key, None),
-                        None => return Progress::Leaps(node),
-                    },
-                    Current::Verify(known) => {
-                        let reader = frame_task(&self.frames);
-                        match Frame::read_by(persistence, reader, TaskKey(key), known) {
-                            Some(frame) => self.frames.push(frame),
-                            None => self.agree(persistence, key, None),
-                        }
-                    }
-                },
-                Next::Found if frame.is_checked(persistence) => {
-                    if self.frames.len() > 1
-                        && let Some(needs) = self.recall(local, persistence)
-                    {
-                        // It is asked for by itself, and comes here once more then.
-                        return needs;
-                    }
-                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
-                    if !self.frames.is_empty() {
-                        // No node can be made of it, so its body cannot run.
-                        let (task, trace) = frame.confirm(persistence);
-                        self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
-                        continue;
-                    }
-                    frame.expect(persistence);
-                    persistence.note_recorded(frame.task, &frame.known);
-                    return Progress::NotFound;
-                }
-                Next::Found => {
-                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
-                    let (task, trace) = frame.confirm(persistence);
-                    if self.frames.is_empty() {
-                        return Progress::Found(trace);
-                    }
-                    self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
-                }
-                Next::NotFound if self.asks_elsewhere(local, persistence) => {}
-                Next::NotFound => {
-                    if let Some(needs) = self.recall(local, persistence) {
-                        return needs;
-                    }
-                    let Some(frame) = self.frames.pop() else { return Progress::NotFound };
-                    if self.frames.is_empty() {
-                        if is_observed(local) {
-                            self.differs = frame.differs(persistence).map(|differs| match self.differs_in {
-                                Some((component, within)) if component.0 == differs.key => within,
-                                _ => differs,
-                            });
-                        }
-                        persistence.note_recorded(frame.task, &frame.known);
-                        if let (Some(reads), Some(node)) =
-                            (frame.reads(), persistence.nodes.get(frame.task.0))
-                        {
-                            Persisted::change(node, |persisted| persisted.reads = reads);
-                        }
-                        return Progress::NotFound;
-                    }
-                    if frame.is_component() && is_observed(local) {
-                        self.differs_in = frame.differs(persistence).map(|differs| (frame.task, differs));
-                    }
-                    persistence.note_must_run(frame.task.0, self.epoch);
-                    self.fingerprints.insert(frame.task.0, None);
+            let reached = match frame.next(persistence) {
+                Next::Read(key) => self.read(local, persistence, key),
+                Next::Found if frame.is_checked(persistence) => self.found_to_check(local, persistence),
+                Next::Found => self.found(persistence),
+                Next::NotFound if self.asks_elsewhere(local, persistence) => None,
+                Next::NotFound => self.not_found(local, persistence),
+            };
+            if let Some(progress) = reached {
+                return progress;
+            }
+        }
+    }
+
+    /// Compares a read of the innermost task with what it would read now, or begins to find that out. Returns what is needed for it, if
+    /// this cannot go on by itself.
+    fn read(&mut self, local: &Local, persistence: &Persistence, key: Digest) -> Option<Progress> {
+        match self.current(persistence, key) {
+            Current::Is(fingerprint) => self.agree(persistence, key, fingerprint),
+            Current::Needs(node) => match self.recall(local, persistence) {
+                Some(between) => return Some(between),
+                None if self.frames.len() == 1 => return Some(Progress::Needs(node)),
+                None if is_barred(node, self.epoch) => self.agree(persistence, key, None),
+                None => return Some(Progress::Leaps(node)),
+            },
+            Current::Verify(known) => {
+                let reader = frame_task(&self.frames);
+                match Frame::read_by(persistence, reader, TaskKey(key), known) {
+                    Some(frame) => self.frames.push(frame),
+                    None => self.agree(persistence, key, None),
                 }
             }
         }
+        None
+    }
+
+    /// Ends the innermost frame, one of whose traces holds.
+    fn found(&mut self, persistence: &Persistence) -> Option<Progress> {
+        let Some(frame) = self.frames.pop() else { return Some(Progress::NotFound) };
+        let (task, trace) = frame.confirm(persistence);
+        if self.frames.is_empty() {
+            return Some(Progress::Found(trace));
+        }
+        self.fingerprints.insert(task.0, Some(trace.trace().output.fingerprint));
+        None
+    }
+
+    /// Ends the innermost frame, one of whose traces holds, and whose body is to run nevertheless, to compare what comes of it.
+    fn found_to_check(&mut self, local: &Local, persistence: &Persistence) -> Option<Progress> {
+        if self.frames.len() > 1 {
+            // It is asked for by itself, and comes here once more then. Without a node its body cannot run.
+            return self.recall(local, persistence).or_else(|| self.found(persistence));
+        }
+        let Some(frame) = self.frames.pop() else { return Some(Progress::NotFound) };
+        frame.expect(persistence);
+        persistence.note_recorded(frame.task, &frame.known);
+        Some(Progress::NotFound)
+    }
+
+    /// Ends the innermost frame, none of whose traces holds.
+    fn not_found(&mut self, local: &Local, persistence: &Persistence) -> Option<Progress> {
+        if let Some(needs) = self.recall(local, persistence) {
+            return Some(needs);
+        }
+        let Some(frame) = self.frames.pop() else { return Some(Progress::NotFound) };
+        if !self.frames.is_empty() {
+            if frame.is_component() && is_observed(local) {
+                self.differs_in = frame.differs(persistence).map(|differs| (frame.task, differs));
+            }
+            persistence.note_must_run(frame.task.0, self.epoch);
+            self.fingerprints.insert(frame.task.0, None);
+            return None;
+        }
+        if is_observed(local) {
+            self.differs = frame.differs(persistence).map(|differs| match self.differs_in {
+                Some((component, within)) if component.0 == differs.key => within,
+                _ => differs,
+            });
+        }
+        persistence.note_recorded(frame.task, &frame.known);
+        if let (Some(reads), Some(node)) = (frame.reads(), persistence.nodes.get(frame.task.0)) {
+            Persisted::change(node, |persisted| persisted.reads = reads);
+        }
+        Some(Progress::NotFound)
     }
 
     /// Asks other machines for the task that is looked at, once, and then for its turn if its body is to run. Returns whether runs of theirs

@@ -197,6 +197,7 @@ impl Persistence {
         short_name(node)
     }
 
+    /// Stores a run: gathers what the record tells, encodes it, and hands it to the writer.
     fn store_run(
         &self,
         local: &Local,
@@ -205,43 +206,11 @@ impl Persistence {
         buffers: &mut Buffers,
     ) -> Result<(), Reason> {
         let Completion { ran, because } = run;
-        if !lasts(node) {
-            return Err(Reason::DoesNotLast);
-        }
-        // SAFETY: the claim is held.
-        let edges = unsafe { node.deps() }.as_slice();
-        if local.engine().expiries.holds(node) && !self.ends_with_deadline(edges) {
-            return Err(Reason::DoesNotLast);
-        }
-        self.check_libraries(node.function, edges)?;
-        let wide = if is_wide(edges.len()) {
-            Some(WideReads::gather(self.fingerprints(), node, edges, &mut buffers.reads)?)
-        } else {
-            self.reads_of(node, edges, &mut buffers.reads)?;
-            None
-        };
+        let wide = self.gather_reads(local, node, &mut buffers.reads)?;
         let (task, encoded_key) = self.named(node)?;
         let before = Persisted::of(node);
-        self.encode_value(node, &mut buffers.output)?;
-        let digest = self.fingerprints().digest(&buffers.output);
-        // The value has changed, and its encoding has not.
-        let is_untold = ran == Ran::Changed
-            && before.is_some_and(|before| before.is_stored && before.fingerprint == digest);
-        if self.functions.is_store_due(node.function) || is_untold {
-            self.check_return(node, &buffers.output)?;
-        }
-        let fingerprint = match before {
-            // The value in place is still the one that readers have seen, though it may encode to other bytes.
-            // A member of a component had another fingerprint, though its value may be equal (`record_component.rs`).
-            Some(before) if before.is_member => digest,
-            Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
-                before.fingerprint
-            }
-            Some(before) if before.is_recorded || node.keeping().contains(Keeping::EVICTED) => {
-                self.fingerprint_after(node, task, before, digest)
-            }
-            _ => digest,
-        };
+        let digest = self.encode_checked(node, ran, before, &mut buffers.output)?;
+        let fingerprint = self.fingerprint_of(node, task, ran, before, digest);
         let Buffers { output, emitted, trace, reads, group } = buffers;
         let emitted = self.encode_emitted(node, emitted)?;
         let mut known = before.map_or(ReadFilter::UNKNOWN, |before| before.reads);
@@ -282,6 +251,74 @@ impl Persistence {
             wide::keep(node, &chunks, local.engine().epoch());
         }
         Ok(())
+    }
+
+    /// Gathers into `reads` what a claimed node has read, in chunks if that is much. An error if its run cannot be stored for what it has
+    /// read, or for how long it lasts.
+    fn gather_reads(
+        &self,
+        local: &Local,
+        node: NodeRef,
+        reads: &mut Vec<Read>,
+    ) -> Result<Option<WideReads>, Reason> {
+        if !lasts(node) {
+            return Err(Reason::DoesNotLast);
+        }
+        // SAFETY: the claim is held.
+        let edges = unsafe { node.deps() }.as_slice();
+        if local.engine().expiries.holds(node) && !self.ends_with_deadline(edges) {
+            return Err(Reason::DoesNotLast);
+        }
+        self.check_libraries(node.function, edges)?;
+        if is_wide(edges.len()) {
+            return WideReads::gather(self.fingerprints(), node, edges, reads).map(Some);
+        }
+        self.reads_of(node, edges, reads)?;
+        Ok(None)
+    }
+
+    /// Encodes the value in place into `output`, and decodes it again if that is due for its function, or if the encoding does not tell
+    /// it from the value before. Returns the digest of the encoding.
+    fn encode_checked(
+        &self,
+        node: NodeRef,
+        ran: Ran,
+        before: Option<Persisted>,
+        output: &mut Vec<u8>,
+    ) -> Result<Digest, Reason> {
+        self.encode_value(node, output)?;
+        let digest = self.fingerprints().digest(output);
+        // The value has changed, and its encoding has not.
+        let is_untold = ran == Ran::Changed
+            && before.is_some_and(|before| before.is_stored && before.fingerprint == digest);
+        if self.functions.is_store_due(node.function) || is_untold {
+            self.check_return(node, output)?;
+        }
+        Ok(digest)
+    }
+
+    /// Returns the fingerprint of the value in place, whose encoding has this digest: the one that readers have seen, if the value equals
+    /// the value of the run `before`.
+    fn fingerprint_of(
+        &self,
+        node: NodeRef,
+        task: TaskKey,
+        ran: Ran,
+        before: Option<Persisted>,
+        digest: Digest,
+    ) -> Digest {
+        match before {
+            // The value in place is still the one that readers have seen, though it may encode to other bytes.
+            // A member of a component had another fingerprint, though its value may be equal (`record_component.rs`).
+            Some(before) if before.is_member => digest,
+            Some(before) if ran == Ran::Equal && before.fingerprint != Digest::default() => {
+                before.fingerprint
+            }
+            Some(before) if before.is_recorded || node.keeping().contains(Keeping::EVICTED) => {
+                self.fingerprint_after(node, task, before, digest)
+            }
+            _ => digest,
+        }
     }
 
     /// The fingerprint of the first value in this process, given that of the last one that is stored: the same if the two are

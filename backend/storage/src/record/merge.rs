@@ -129,14 +129,18 @@ pub(crate) fn merge_task(
     Ok(match (state.traces.is_empty(), new) {
         (false, true) => Merged::New,
         (false, false) => Merged::Known,
-        (true, _) => {
-            // The latest reads. Lists of earlier reads name it in vain.
-            reads.extend(known);
-            reads.sort_unstable();
-            reads.dedup();
-            Merged::Removed { was_new: new && !reads.is_empty(), reads: reads.into() }
-        }
+        (true, _) => Merged::removed(new, reads, known),
     })
+}
+
+impl Merged {
+    /// A task that is not stored any more, of which these reads were known last. Lists of earlier reads name it in vain.
+    fn removed(is_new: bool, mut reads: Vec<Digest>, known: Vec<Digest>) -> Self {
+        reads.extend(known);
+        reads.sort_unstable();
+        reads.dedup();
+        Self::Removed { was_new: is_new && !reads.is_empty(), reads: reads.into() }
+    }
 }
 
 /// Reads the record of a task. A damaged one is none.
