@@ -257,5 +257,8 @@ fn args_of(ran: &Ran<TaskRef<'_>>) -> String {
         Outcome::Cancelled => "cancelled",
         _ => "provisional",
     };
-    format!("\"cause\":{},\"outcome\":\"{outcome}\"", Quoted(&cause))
+    let changed = ran.changed.as_ref();
+    let changed =
+        changed.map(|read| format!(",\"changed\":{}", Quoted(&read.to_string()))).unwrap_or_default();
+    format!("\"cause\":{}{changed},\"outcome\":\"{outcome}\"", Quoted(&cause))
 }

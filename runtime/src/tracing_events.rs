@@ -27,7 +27,7 @@ fn tell(event: &Event<TaskRef<'_>>) {
     match event {
         Event::Ran(ran) => {
             let (task, elapsed_us) = (&ran.task, micros(ran.start, ran.end));
-            let cause = Shown(&ran.cause);
+            let cause = Shown(&ran.cause, ran.changed.as_ref());
             if ran.outcome == Outcome::Failed {
                 tracing::warn!(target: "larder", %task, %cause, outcome = ?ran.outcome, elapsed_us, "ran");
             } else {
@@ -58,7 +58,8 @@ fn tell(event: &Event<TaskRef<'_>>) {
     }
 }
 
-struct Shown<'a, 'b>(&'a Cause<TaskRef<'b>>);
+/// A cause, and a read that had changed as well.
+struct Shown<'a, 'b>(&'a Cause<TaskRef<'b>>, Option<&'a TaskRef<'b>>);
 
 impl std::fmt::Display for Shown<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,6 +67,10 @@ impl std::fmt::Display for Shown<'_, '_> {
             Cause::Read { position, read } => write!(f, "read {position}, {read}, had changed"),
             Cause::StoredRead { read: Some(read), .. } => write!(f, "{read} differs"),
             other => write!(f, "{other:?}"),
+        }?;
+        match self.1 {
+            Some(changed) => write!(f, "; {changed} had changed as well"),
+            None => Ok(()),
         }
     }
 }

@@ -55,7 +55,9 @@ counters! {
     failed,
     /// Bodies run apart.
     apart,
-    /// Runs begun, those included that nest in each other and have not ended.
+    /// Bodies run beside their task that are not among `runs`: apart, checks, and runs for what the store has lost.
+    beside,
+    /// Runs begun, those beside a task included, and those that nest in each other and have not ended.
     begun,
     /// The first runs, each of which was timed.
     first_runs,

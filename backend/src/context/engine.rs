@@ -212,7 +212,7 @@ impl Engine {
             runners: Runners::default(),
             expiries: Expiries::new(config.clock.clone()),
             gate: Gate::new(config.patience),
-            watch: Arc::default(),
+            watch: Arc::new(Watch::new(config.clock.clone())),
             chores: Chores::new(config.clock.clone()),
             clock: config.clock.clone(),
             observers,

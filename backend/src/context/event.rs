@@ -46,6 +46,9 @@ pub struct Ran<T> {
     pub task: T,
     /// Why it ran.
     pub cause: Cause<T>,
+    /// The first read of the last run that has changed since, if the cause is another one: for example, the last run had failed, and an
+    /// input was set. None if a read has changed that is the cause, or that this run did not come to.
+    pub changed: Option<T>,
     /// Its outcome.
     pub outcome: Outcome,
     /// The thread on which the run ended. An async body may have run on several.
@@ -231,10 +234,11 @@ impl Event<TaskRef<'_>> {
 
 impl Ran<TaskRef<'_>> {
     fn to_owned(&self) -> Ran<TaskId> {
-        let Self { task, cause, outcome, thread, start, end, before, after } = self;
+        let Self { task, cause, changed, outcome, thread, start, end, before, after } = self;
         Ran {
             task: task.id(),
             cause: cause.map(TaskRef::id),
+            changed: changed.as_ref().map(TaskRef::id),
             outcome: *outcome,
             thread: *thread,
             start: *start,

@@ -2,7 +2,7 @@
 //!
 //! A thread notes in its `Local` when it opens a session or begins an update ([`Presence`]): two stores, nothing shared. Sessions of
 //! futures go from thread to thread and stand in a list. Waits are registered when they begin, which is off the fast path. One
-//! that lasts for a second is *reported*, once, with those that hold the gate then.
+//! that lasts for a second is *reported*, once, with those that hold the gate then. Times are by the runtime's clock, which a test may put ahead.
 
 mod report;
 
@@ -13,6 +13,8 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::base::clock::{Clock, nanos};
 
 pub use self::report::{GateHolder, GateStats, GateWait, GateWaiter, Held, UpdateError};
 use crate::context::cancelled::check_cancelled;
@@ -79,7 +81,8 @@ fn name_of(thread: &Thread) -> String {
 /// The sessions and updates that hold the gate of an engine, and those that wait for it.
 pub(crate) struct Watch {
     start: Instant,
-    futures: Mutex<Listed<(Thread, Instant)>>,
+    clock: Clock,
+    futures: Mutex<Listed<(Thread, Since)>>,
     waits: Mutex<Waits>,
 }
 
@@ -93,8 +96,12 @@ struct Waits {
 struct Waiting {
     waiter: GateWaiter,
     thread: Thread,
-    since: Instant,
+    since: Since,
 }
+
+/// When something began, by the system's clock, and how far that of the runtime was ahead.
+#[derive(Clone, Copy)]
+struct Since(Instant, Duration);
 
 struct Listed<T> {
     next: u64,
@@ -115,25 +122,34 @@ impl<T> Listed<T> {
     }
 }
 
-impl Default for Watch {
-    fn default() -> Self {
-        Self { start: Instant::now(), futures: Mutex::default(), waits: Mutex::default() }
-    }
-}
-
 impl Watch {
+    /// Goes by a clock.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { start: Instant::now(), clock, futures: Mutex::default(), waits: Mutex::default() }
+    }
+
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1
+        nanos(self.start.elapsed()).saturating_add(nanos(self.clock.ahead())).saturating_add(1)
+    }
+
+    fn since(&self, at: Instant) -> Since {
+        Since(at, self.clock.ahead())
+    }
+
+    /// How long ago something began at a moment of the system's clock.
+    fn age(&self, Since(at, ahead): Since, now: Instant) -> Duration {
+        now.saturating_duration_since(at).saturating_add(self.clock.ahead().saturating_sub(ahead))
     }
 
     /// Notes that the session of a future has been opened, until what is returned is dropped.
     pub(crate) fn open_future(self: &Arc<Self>) -> FuturesSession {
-        let number = self.futures.lock().insert((std::thread::current(), Instant::now()));
+        let since = self.since(Instant::now());
+        let number = self.futures.lock().insert((std::thread::current(), since));
         FuturesSession { watch: self.clone(), number }
     }
 
-    fn begin_wait(self: &Arc<Self>, waiter: GateWaiter, since: Instant) -> Wait {
-        let thread = std::thread::current();
+    fn begin_wait(self: &Arc<Self>, waiter: GateWaiter, now: Instant) -> Wait {
+        let (thread, since) = (std::thread::current(), self.since(now));
         let number = self.waits.lock().listed.insert(Waiting { waiter, thread, since });
         Wait { watch: self.clone(), number, waiter, since, reported: false }
     }
@@ -156,7 +172,7 @@ pub(crate) struct Wait {
     watch: Arc<Watch>,
     number: u64,
     waiter: GateWaiter,
-    since: Instant,
+    since: Since,
     reported: bool,
 }
 
@@ -167,7 +183,7 @@ impl Wait {
             engine.observers.tell(&Event::Waited(Waited {
                 waiter: self.waiter,
                 thread: std::thread::current().id(),
-                start: self.since,
+                start: self.since.0,
                 end: Instant::now(),
             }));
         }
@@ -188,7 +204,8 @@ impl Wait {
     fn describe(&self, engine: &Engine, now: Instant, open: usize) -> Option<GateWait> {
         let held_by = engine.gate_holders();
         let waits = self.watch.waits.lock();
-        waits.listed.entries.get(&self.number).map(|waiting| waiting.describe(now, held_by, open))
+        let waiting = waits.listed.entries.get(&self.number)?;
+        Some(waiting.describe(&self.watch, now, held_by, open))
     }
 }
 
@@ -198,18 +215,18 @@ impl Drop for Wait {
         waits.listed.entries.remove(&self.number);
         let reported = waits.last.iter_mut().filter(|_| self.reported);
         if let Some((_, report)) = reported.into_iter().find(|(number, _)| *number == self.number) {
-            report.waited = self.since.elapsed();
+            report.waited = self.watch.age(self.since, Instant::now());
         }
     }
 }
 
 impl Waiting {
-    fn describe(&self, now: Instant, held_by: Vec<GateHolder>, open: usize) -> GateWait {
+    fn describe(&self, watch: &Watch, now: Instant, held_by: Vec<GateHolder>, open: usize) -> GateWait {
         let sessions = held_by.iter().filter(|holder| holder.held != Held::Update).count();
         GateWait {
             waiter: self.waiter,
             thread: name_of(&self.thread),
-            waited: now.saturating_duration_since(self.since),
+            waited: watch.age(self.since, now),
             parts: open.saturating_sub(sessions),
             held_by,
         }
@@ -264,8 +281,8 @@ impl Vigil for AtGate<'_> {
     fn look(&mut self, now: Instant, open: usize) -> Result<Option<Instant>, GaveUp> {
         let engine = self.engine;
         let wait = self.wait.get_or_insert_with(|| engine.watch.begin_wait(self.waiter, now));
-        let long_at = wait.since + LONG;
-        if !wait.reported && now >= long_at {
+        let left = LONG.saturating_sub(engine.watch.age(wait.since, now));
+        if !wait.reported && left.is_zero() {
             wait.report(engine, now, open);
         }
         let outer = self.outer();
@@ -278,7 +295,7 @@ impl Vigil for AtGate<'_> {
             return Err(GaveUp);
         }
         let glance = outer.map(|_| now + GLANCE);
-        let report = (!wait.reported).then_some(long_at);
+        let report = (!wait.reported).then(|| now + left);
         let deadline = self.token.and_then(CancelToken::deadline);
         self.again = [glance, report, deadline].into_iter().flatten().min();
         Ok(self.again)
@@ -294,9 +311,9 @@ impl Engine {
         if !token.is_some_and(CancelToken::is_cancelled) {
             return Ok(());
         }
-        let (thread, since) = (std::thread::current(), Instant::now());
-        let waiting = Waiting { waiter: GateWaiter::Update, thread, since };
-        let wait = waiting.describe(since, self.gate_holders(), self.gate.parts());
+        let (thread, now) = (std::thread::current(), Instant::now());
+        let waiting = Waiting { waiter: GateWaiter::Update, thread, since: self.watch.since(now) };
+        let wait = waiting.describe(&self.watch, now, self.gate_holders(), self.gate.parts());
         Err(UpdateError::Cancelled(Box::new(wait)))
     }
 
@@ -305,11 +322,12 @@ impl Engine {
         let locals = self.threads.all();
         let mut holders: Vec<_> =
             locals.iter().flat_map(|local| local.presence.holders(&self.watch)).collect();
-        let futures = self.watch.futures.lock();
+        let (watch, now) = (&self.watch, Instant::now());
+        let futures = watch.futures.lock();
         holders.extend(futures.entries.values().map(|(thread, since)| GateHolder {
             held: Held::AsyncSession,
             thread: name_of(thread),
-            age: since.elapsed(),
+            age: watch.age(*since, now),
         }));
         drop(futures);
         holders.sort_by_key(|holder| std::cmp::Reverse(holder.age));
@@ -320,7 +338,8 @@ impl Engine {
     pub(crate) fn gate_waits(&self, held_by: &[GateHolder]) -> Vec<GateWait> {
         let (now, open) = (Instant::now(), self.gate.parts());
         let waits = self.watch.waits.lock();
-        waits.listed.entries.values().map(|waiting| waiting.describe(now, held_by.to_vec(), open)).collect()
+        let waiting = waits.listed.entries.values();
+        waiting.map(|waiting| waiting.describe(&self.watch, now, held_by.to_vec(), open)).collect()
     }
 
     /// The waits at the gate that lasted long.

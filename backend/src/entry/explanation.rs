@@ -25,7 +25,8 @@ pub struct Explanation {
     /// Whether the runtime records causes. If not, `steps` is empty, and `verified` is none.
     pub records_causes: bool,
     /// The event that has given the task its value, then the change that was the cause of that, and so on, down to an input or a source. Each step
-    /// is one of a read of the step before.
+    /// is one of a read of the step before. Behind a run with another cause, as an earlier failure, comes the first read that had changed as well,
+    /// if there was one.
     pub steps: Vec<Step>,
     /// How many steps are missing before the last one, of a chain that is very long.
     pub omitted: usize,

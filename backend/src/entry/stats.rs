@@ -44,7 +44,7 @@ pub struct FunctionStats {
     /// Bodies run a second time, at the same time as a first one: on a thread pool, where waiting for the first might never have
     /// ended. Not counted among `runs`.
     pub apart: u64,
-    /// Time spent in bodies, callees included; of async bodies from their beginning to their end, with what they wait for. Fast bodies are
+    /// Time spent in bodies, callees included, in all rounds of a cycle and in second runs of a body; of async bodies from their beginning to their end, with what they wait for. Fast bodies are
     /// timed once in 16 runs, so this is an estimate.
     pub time: Duration,
 }
@@ -177,7 +177,7 @@ impl Engine {
             locals.iter().for_each(|local| local.counters.add_to(index, &mut sums));
             done += sums.runs + sums.verified + sums.storage_hits + sums.settled;
             if !task_fn.is_async() {
-                running += sums.begun.saturating_sub(sums.runs);
+                running += sums.begun.saturating_sub(sums.runs + sums.beside);
             }
         }
         (done, running)
@@ -205,9 +205,9 @@ fn function_stats(task_fn: &RawTaskFn, sums: &Sums) -> FunctionStats {
     }
 }
 
-/// The time of all runs: the first as they were timed, the others by those of them that were.
+/// The time of all runs, also beside tasks: the first as they were timed, the others by those of them that were.
 fn time_of(sums: &Sums) -> Duration {
-    let others = u128::from(sums.runs.saturating_sub(sums.first_runs));
+    let others = u128::from((sums.runs + sums.beside).saturating_sub(sums.first_runs));
     let others = u128::from(sums.timed_nanos) * others / u128::from(sums.timed_runs.max(1));
     let nanos = u128::from(sums.first_nanos) + others;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -271,6 +271,8 @@ mod tests {
         assert_eq!(time_of(&first), Duration::from_nanos(16_000));
         let all = Sums { runs: 96, timed_runs: 5, timed_nanos: 50, ..first };
         assert_eq!(time_of(&all), Duration::from_nanos(16_000 + 80 * 10));
+        let beside = Sums { beside: 80, ..all };
+        assert_eq!(time_of(&beside), Duration::from_nanos(16_000 + 160 * 10), "second runs take time, too");
         assert_eq!(time_of(&Sums { runs: 9, ..Sums::default() }), Duration::ZERO, "nothing was timed");
     }
 }

@@ -194,8 +194,8 @@ fn run_beside(
     predicted: &[Edge],
     run: impl FnOnce() -> NodeRef,
 ) -> (Result<NodeRef, Stop>, Gathered) {
-    local.counters.of(node.function).runs.add(1);
     let outcome = super::execute::run_beside_by(local, node, predicted, &Why::Cycle, run);
+    local.counters.of(node.function).runs.add(1);
     local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
     outcome
 }

@@ -125,9 +125,12 @@ pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
 #[cold]
 pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Stop> {
     let begun = Begun::if_observed(local, node, &Why::Lost);
+    let timer = Timer::start(local.counters.of(node.function));
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
     let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }));
     let outcome = on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught);
+    timer.stop(local, node);
+    local.counters.of(node.function).beside.add(1);
     if let Some(begun) = begun {
         begun.ended_beside(local, node, outcome.as_ref().err());
     }
@@ -146,10 +149,13 @@ pub(crate) fn run_beside(
     why: &Why,
 ) -> (Result<NodeRef, Stop>, Gathered) {
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
-    run_beside_by(local, node, predicted, why, || unsafe { node.task_fn.run_into_twin(node) })
+    let run = || unsafe { node.task_fn.run_into_twin(node) };
+    let (outcome, gathered) = run_beside_by(local, node, predicted, why, run);
+    local.counters.of(node.function).beside.add(1);
+    (outcome, gathered)
 }
 
-/// The same; `run` calls the body, and may do more with the value, as a part of the run.
+/// The same; `run` calls the body, and may do more with the value, as a part of the run. The caller counts the run.
 ///
 /// # Errors
 /// Fails as [`run_beside`] does.
@@ -161,7 +167,9 @@ pub(crate) fn run_beside_by(
     run: impl FnOnce() -> NodeRef,
 ) -> (Result<NodeRef, Stop>, Gathered) {
     let begun = Begun::if_observed(local, node, why);
+    let timer = Timer::start(local.counters.of(node.function));
     let (outcome, gathered) = gather_beside(local, node, predicted, run);
+    timer.stop(local, node);
     if let Some(begun) = begun {
         begun.ended_beside(local, node, outcome.as_ref().err());
     }

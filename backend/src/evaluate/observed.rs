@@ -6,17 +6,21 @@
 //! The cause of a run is known to the visit that has found out that the body must run ([`Why`]), and to the flags of the node, which the
 //! run's outcome clears. So it is taken down when the body begins ([`Begun`]), and told when the outcome is in place.
 
+mod earlier;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
+use self::earlier::EarlierReads;
 use crate::context::engine::Engine;
 use crate::context::event::{Event, Ran, Restored, Settled, Verified};
 use crate::context::local::{Local, Naming};
 use crate::evaluate::complete::keeps;
 use crate::evaluate::determinism;
 use crate::graph::cause::{Cause, Happening, Outcome};
+use crate::graph::edges::Edge;
 use crate::graph::epoch::Epoch;
 use crate::graph::failure::TaskError;
 use crate::graph::flags::{Flags, Keeping};
@@ -71,6 +75,8 @@ pub(crate) struct Begun {
     before: Option<Fingerprint>,
     /// For its record, if causes are recorded.
     linked: Option<Linked>,
+    /// The reads of the last run, if these are not the cause.
+    earlier: Option<EarlierReads>,
 }
 
 /// Whether a run is observed, and how: known by its type where it is not, so that such a run carries nothing.
@@ -110,7 +116,9 @@ impl Begun {
         let before = Persisted::of(node).and_then(|persisted| Fingerprint::of(persisted.fingerprint));
         let (start, cause) = (Instant::now(), cause(local, node, why));
         let linked = local.engine().observers.records().then(|| Linked::to(local, node, why, &cause));
-        Self { start, cause, before, linked }
+        let is_explained = linked.as_ref().is_some_and(|linked| linked.because.is_some());
+        let earlier = if is_explained { None } else { EarlierReads::of(node, &cause) };
+        Self { start, cause, before, linked, earlier }
     }
 
     /// Takes down the same, if the run is observed.
@@ -143,9 +151,7 @@ impl Begun {
     #[cold]
     #[inline(never)]
     pub(crate) fn completed(&self, local: &Local, node: NodeRef, came: Came) {
-        let outcome = outcome_of(came);
-        self.record(local, node, outcome);
-        self.tell(local, node, outcome);
+        self.ended(local, node, outcome_of(came));
         if !matches!(came, Came::Provisional(_) | Came::Held) && local.engine().observers.checks() > 0.0 {
             determinism::check(local, node);
         }
@@ -154,17 +160,13 @@ impl Begun {
     /// The run has failed, and its claim is still held.
     pub(crate) fn failed(&self, local: &Local, node: NodeRef, error: &TaskError) {
         let is_cancelled = matches!(error, TaskError::Cancelled);
-        let outcome = if is_cancelled { Outcome::Cancelled } else { Outcome::Failed };
-        self.record(local, node, outcome);
-        self.tell(local, node, outcome);
+        self.ended(local, node, if is_cancelled { Outcome::Cancelled } else { Outcome::Failed });
     }
 
     /// The body of a member of a component has failed.
     #[cold]
     pub(crate) fn failed_on_cycle(&self, local: &Local, node: NodeRef, stop: &Stop) {
-        let outcome = if stop.is_given_up() { Outcome::Cancelled } else { Outcome::Failed };
-        self.record(local, node, outcome);
-        self.tell(local, node, outcome);
+        self.ended(local, node, if stop.is_given_up() { Outcome::Cancelled } else { Outcome::Failed });
     }
 
     /// A run beside the node has ended.
@@ -175,10 +177,17 @@ impl Begun {
             Some(stop) if stop.is_given_up() => Outcome::Cancelled,
             Some(_) => Outcome::Failed,
         };
-        self.tell(local, node, outcome);
+        self.tell(local, node, outcome, None);
     }
 
-    fn record(&self, local: &Local, node: NodeRef, outcome: Outcome) {
+    fn ended(&self, local: &Local, node: NodeRef, outcome: Outcome) {
+        let changed = self.earlier.as_ref().and_then(|earlier| earlier.changed(local.engine().epoch()));
+        self.record(local, node, outcome, changed);
+        self.tell(local, node, outcome, changed.map(|(_, read)| read));
+    }
+
+    /// `changed` is a read of the last run that is not the cause, and its position.
+    fn record(&self, local: &Local, node: NodeRef, outcome: Outcome, changed: Option<(usize, NodeRef)>) {
         let Some(linked) = &self.linked else { return };
         // A first run is not recorded, unless something is that comes before it.
         if matches!((&self.cause, outcome), (Cause::First, Outcome::New)) && !Trail::is_of(node) {
@@ -188,14 +197,22 @@ impl Begun {
         let mut record = new_record(local.engine(), happened, outcome);
         (record.before, record.after) = (self.before, fingerprint_after(node, outcome));
         (record.because, record.cut_off) = (linked.because.clone(), linked.cut_off.clone());
+        if let (Some(earlier), Some((position, read))) = (&self.earlier, changed) {
+            // Names are printed by the user's code, which belongs to no task.
+            let _no_session = Naming::begin();
+            let epoch = local.engine().epoch();
+            record.because = Some(Trail::point_at_reason(read, epoch));
+            record.cut_off = cut_off_among(&earlier.reads, position, epoch);
+        }
         Trail::add(node, record);
     }
 
-    fn tell(&self, local: &Local, node: NodeRef, outcome: Outcome) {
+    fn tell(&self, local: &Local, node: NodeRef, outcome: Outcome, changed: Option<NodeRef>) {
         let after = fingerprint_after(node, outcome);
         local.engine().observers.tell(&Event::Ran(Ran {
             task: TaskRef::to(node),
             cause: self.cause.clone(),
+            changed: changed.map(TaskRef::to),
             outcome,
             thread: thread::current().id(),
             start: self.start,
@@ -231,7 +248,8 @@ impl Linked {
         match cause {
             Cause::Read { position, read } => Self {
                 because: Some(Trail::point_at(read.node(), epoch)),
-                cut_off: cut_off_among(node, *position, epoch),
+                // SAFETY: the claim is held.
+                cut_off: cut_off_among(unsafe { node.deps() }.as_slice(), *position, epoch),
             },
             Cause::StoredRead { read: Some(read), .. } => {
                 Self { because: Some(Trail::point_at(read.node(), epoch)), cut_off: Vec::new() }
@@ -273,13 +291,12 @@ pub(crate) fn dissolved(local: &Local, members: &[NodeRef], read: NodeRef) {
     }
 }
 
-/// Returns the records of those among the first reads of a claimed node that have come to equal values in this epoch, as far as these are
-/// looked at.
-fn cut_off_among(node: NodeRef, reads: usize, epoch: Epoch) -> Vec<Arc<Record>> {
-    const LOOKED_AT: usize = 4096;
+/// So many reads of a run are looked at.
+const LOOKED_AT: usize = 4096;
+
+/// Returns the records of those among the first reads of a run that have come to equal values in this epoch, as far as these are looked at.
+fn cut_off_among(all: &[Edge], reads: usize, epoch: Epoch) -> Vec<Arc<Record>> {
     const KEPT: usize = 8;
-    // SAFETY: the claim is held.
-    let all = unsafe { node.deps() }.as_slice();
     let looked_at = all.iter().take(reads.min(LOOKED_AT));
     looked_at.filter_map(|read| Trail::point_at_cut_off(read.node(), epoch)).take(KEPT).collect()
 }
@@ -360,7 +377,8 @@ fn must_run(node: NodeRef) -> Cause<TaskRef<'static>> {
 fn record_verified(engine: &Engine, node: NodeRef, origin: Option<NodeRef>) {
     let (epoch, update) = (engine.epoch(), engine.updates.load(Relaxed));
     let _no_session = Naming::begin();
-    let mut cut_off = cut_off_among(node, usize::MAX, epoch);
+    // SAFETY: the claim is held.
+    let mut cut_off = cut_off_among(unsafe { node.deps() }.as_slice(), usize::MAX, epoch);
     if cut_off.is_empty() {
         cut_off.extend(origin.and_then(|origin| Trail::point_at_cut_off(origin, epoch)));
     }

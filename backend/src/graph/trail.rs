@@ -157,6 +157,24 @@ impl Trail {
         record
     }
 
+    /// Returns the record of the failure of a node in this epoch, if that has another reason than an earlier failure: a read has changed.
+    pub(crate) fn fails_because(node: NodeRef, epoch: Epoch) -> Option<Arc<Record>> {
+        let last = Self::of(node).last?;
+        (last.outcome == Outcome::Failed && last.epoch == epoch && last.because.is_some()).then_some(last)
+    }
+
+    /// Returns the record of why a node is not what it was for a reader that ran before: its failure in this epoch, or its last change; with its
+    /// name.
+    pub(crate) fn point_at_reason(node: NodeRef, epoch: Epoch) -> Arc<Record> {
+        match Self::fails_because(node, epoch).filter(|_| !node.state.is_fresh()) {
+            Some(failure) => {
+                failure.named(node);
+                failure
+            }
+            None => Self::point_at(node, epoch),
+        }
+    }
+
     /// Returns the record of the last run of a node if that came to an equal value, in this epoch: with its name.
     pub(crate) fn point_at_cut_off(node: NodeRef, epoch: Epoch) -> Option<Arc<Record>> {
         let last = Self::of(node).last?;

@@ -166,7 +166,11 @@ impl Noted {
     }
 
     fn ran(ran: Ran<TaskId>) -> Self {
-        let (because, read) = cause(&ran.cause);
+        let (mut because, mut read) = cause(&ran.cause);
+        if let Some(changed) = ran.changed {
+            because = format!("{because}, and a read has changed as well: {changed}");
+            read = Some(changed);
+        }
         let (state, nanos) = (outcome(ran.outcome), Some(nanos(ran.start, ran.end)));
         Self { tasks: vec![(ran.task, News { state, because, read, nanos })], span: None }
     }

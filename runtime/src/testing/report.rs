@@ -130,7 +130,12 @@ fn cause(ran: &Run<TaskId>) -> (String, Option<&TaskId>) {
         Cause::Failed => ("because the run before had failed".to_owned(), None),
         other => (format!("({other:?})"), None),
     };
-    (format!("`{task}` ran{came_to}, {because}"), read)
+    match (read, &ran.changed) {
+        (None, Some(changed)) => {
+            (format!("`{task}` ran{came_to}, {because}, and a read had changed as well:"), Some(changed))
+        }
+        _ => (format!("`{task}` ran{came_to}, {because}"), read),
+    }
 }
 
 fn add(text: &mut String, depth: usize, line: &str) {

@@ -133,3 +133,30 @@ fn sessions_and_updates_end_when_the_clock_says_that_their_time_is_over() {
         });
     });
 }
+
+#[test]
+fn a_wait_is_reported_when_the_clock_says_that_it_is_long() {
+    static BEGUN: Flag = Flag::new();
+    static OVER: Flag = Flag::new();
+    in_time(|| {
+        let (rt, clock) = patient();
+        thread::scope(|s| {
+            let session = s.spawn(|| rt.run(|| waits(&BEGUN, &OVER)));
+            BEGUN.wait();
+            let update = s.spawn(|| rt.update(|_| ()).unwrap());
+            until_waiting(&rt, 0, 1);
+            clock.advance(HOUR);
+            // The waiter is woken by the clock, and notes what it waits for.
+            while rt.stats().gate.long_waits == 0 {
+                thread::yield_now();
+            }
+            let gate = rt.stats().gate;
+            let [wait] = &gate.last[..] else { panic!("{gate:?}") };
+            assert!(wait.waited >= HOUR && wait.held_by[0].age >= HOUR, "{wait}");
+            OVER.set();
+            session.join().unwrap();
+            update.join().unwrap();
+        });
+        assert!(rt.stats().gate.last[0].waited >= HOUR, "also when it is over");
+    });
+}

@@ -145,7 +145,91 @@ fn other_causes_are_the_end_of_a_chain() {
     set(&runtime, &input, 11);
     runtime.run(|| fails(&input));
     let failed = runtime.explain(|| fails(&input)).to_string();
-    assert_eq!(failed, "`fails(input(\"i\"))` ran after update 1, because the run before had failed");
+    let expected = "`fails(input(\"i\"))` ran after update 1, because the run before had failed, and one of its reads had \
+                    changed as well:\n  `input(\"i\")` was set by update 1";
+    assert!(failed.starts_with(expected), "{failed}");
+}
+
+#[task_fn(transient)]
+fn above(input: &Input<u64>, other: &Input<u64>) -> u64 {
+    let other = other.get();
+    fails(input) + other
+}
+
+fn steps(runtime: &Runtime, input: &Input<u64>, other: &Input<u64>) -> Vec<String> {
+    let explained = runtime.explain(|| above(input, other));
+    explained.steps.iter().map(|step| step.task.to_string()).collect()
+}
+
+#[test]
+fn after_a_failure_what_has_changed_is_told_as_well_and_nothing_that_has_not() {
+    let runtime = recording().build();
+    let (input, other) = (runtime.input("i", 1), runtime.input("other", 1));
+    let run = || runtime.try_run(|| above(&input, &other)).is_ok();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (top, mid) = (r#"above(input("i"), input("other"))"#, r#"fails(input("i"))"#);
+    assert!(!run());
+    // Nothing has changed, and it fails again.
+    assert!(!run());
+    assert_eq!(steps(&runtime, &input, &other), names(&[top]));
+    // Neither has anything that it reads.
+    let unrelated = runtime.input("unrelated", 1);
+    set(&runtime, &unrelated, 2);
+    assert!(!run());
+    assert_eq!(steps(&runtime, &input, &other), names(&[top]));
+    // It fails again, for another reason below.
+    set(&runtime, &input, 2);
+    assert!(!run());
+    assert_eq!(steps(&runtime, &input, &other), names(&[top, mid, r#"input("i")"#]));
+    // The first of two changes.
+    runtime
+        .update(|update| {
+            update.set(&input, 20);
+            update.set(&other, 2);
+        })
+        .unwrap();
+    assert!(run());
+    assert_eq!(steps(&runtime, &input, &other), names(&[top, r#"input("other")"#]));
+    // A failure below whose cause has gone is a change.
+    set(&runtime, &input, 3);
+    assert!(!run());
+    set(&runtime, &input, 30);
+    assert!(run());
+    assert_eq!(steps(&runtime, &input, &other), names(&[top, mid, r#"input("i")"#]));
+}
+
+#[task_fn(transient, volatile)]
+fn measured(input: &Input<u64>) -> u64 {
+    input.get()
+}
+
+#[task_fn(transient)]
+fn forgotten(input: &Input<u64>) -> u64 {
+    half(input)
+}
+
+#[test]
+fn other_causes_do_not_hide_a_change_either() {
+    let runtime = recording().build();
+    let input = runtime.input("i", 1);
+    let _keeps = runtime.run(|| {
+        (measured(&input), forgotten(&input));
+        forgotten::task(&input)
+    });
+    runtime.run(|| measured(&input));
+    assert_eq!(runtime.explain(|| measured(&input)).steps.len(), 1, "nothing has changed");
+    runtime.run(|| forgotten::forget(&input));
+    runtime.run(|| forgotten(&input));
+    assert_eq!(runtime.explain(|| forgotten(&input)).steps.len(), 1, "nothing has changed");
+    runtime.run(|| forgotten::forget(&input));
+    set(&runtime, &input, 10);
+    runtime.run(|| (measured(&input), forgotten(&input)));
+    let volatile = runtime.explain(|| measured(&input)).to_string();
+    assert!(volatile.contains("is volatile, and one of its reads had changed as well:\n"), "{volatile}");
+    assert!(volatile.contains("`input(\"i\")` was set by update 1"), "{volatile}");
+    let forgotten = runtime.explain(|| forgotten(&input));
+    let names: Vec<_> = forgotten.steps.iter().map(|step| step.task.to_string()).collect();
+    assert_eq!(names, [r#"forgotten(input("i"))"#, r#"half(input("i"))"#, r#"input("i")"#], "{forgotten}");
 }
 
 #[task_fn]

@@ -10,6 +10,7 @@ mod observers;
 mod reasons;
 mod strands;
 mod timeline;
+mod times;
 mod tracing_events;
 mod world;
 

@@ -157,7 +157,7 @@ fn what_was_dropped_to_save_memory_was_not_forgotten() {
     runtime.shrink_to(0).unwrap();
     set(&runtime, &input, 100);
     runtime.run(|| length(&input));
-    let expected = [r#"length(input("i")): read 0"#, r#"heavy(input("i")): Evicted"#];
+    let expected = [r#"length(input("i")): read 0"#, r#"heavy(input("i")): Evicted"#, r#"input("i"): Set"#];
     assert_eq!(steps(&runtime.explain(|| length(&input))), expected);
 }
 
@@ -243,7 +243,9 @@ fn a_failure_is_led_down_to_what_made_it_fail() {
     assert_eq!(steps(&runtime.explain(|| over_fails(&input))), expected);
     set(&runtime, &input, 4);
     assert!(runtime.try_run(|| over_fails(&input)).is_err());
-    assert_eq!(steps(&runtime.explain(|| over_fails(&input))), [r#"over_fails(input("i")): Failed"#]);
+    let expected =
+        [r#"over_fails(input("i")): Failed"#, r#"fails_below(input("i")): Failed"#, r#"input("i"): Set"#];
+    assert_eq!(steps(&runtime.explain(|| over_fails(&input))), expected);
 }
 
 #[task_fn(transient, ttl = Duration::from_secs(60))]
@@ -283,7 +285,8 @@ fn readers_of_what_does_not_last_ran_if_it_has_changed() {
     set(&runtime, &input, 20);
     *OUTSIDE.lock().unwrap() = 4;
     ask();
-    let expected = [r#"over_short(input("i")): read 0"#, r#"short(input("i")): Expired"#];
+    let expected =
+        [r#"over_short(input("i")): read 0"#, r#"short(input("i")): Expired"#, r#"input("i"): Set"#];
     assert_eq!(steps(&runtime.explain(|| over_short(&input))), expected);
     assert_eq!(steps(&runtime.explain(over_outside)), ["over_outside(): read 0", "outside(): Volatile"]);
 }

@@ -200,14 +200,17 @@ fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> 
         Cause::First => ", for the first time",
         Cause::Read { position, .. } => return write!(f, ", because its read {position} had changed"),
         Cause::StoredRead { before, after, .. } => return differs(f, *before, *after, is_followed),
-        Cause::Volatile => ", because its function is volatile",
-        Cause::Expired => ", because its value had expired",
-        Cause::NotKept => ", because its value was kept for its session alone (`keep_if`)",
-        Cause::Forgotten => ", because its value was forgotten",
-        Cause::Invalidated => ", because it was invalidated",
-        Cause::Evicted => ", because its value was dropped to save memory",
-        Cause::Failed => ", because the run before had failed",
-        Cause::Unfinished if is_followed => ", because a read of its cycle had changed",
+        Cause::Volatile
+        | Cause::Expired
+        | Cause::NotKept
+        | Cause::Forgotten
+        | Cause::Invalidated
+        | Cause::Evicted
+        | Cause::Failed => {
+            let also = if is_followed { ", and one of its reads had changed as well" } else { "" };
+            return write!(f, ", because {}{also}", without_a_read(cause));
+        }
+        Cause::Unfinished if is_followed => ", because a read of it or of its cycle had changed",
         Cause::Cycle if is_followed => ", on a cycle, as a read of that had changed",
         Cause::Unfinished => ", because the run before was cancelled, or its cycle has changed",
         Cause::Cycle => ", on a cycle",
@@ -215,6 +218,19 @@ fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> 
         Cause::Check => ", to see whether it comes to the same",
         Cause::Lost => ", because the store has lost what it had read",
     })
+}
+
+/// Returns the text of a cause for which a body runs whether or not a read has changed.
+fn without_a_read(cause: &Cause<()>) -> &'static str {
+    match cause {
+        Cause::Volatile => "its function is volatile",
+        Cause::Expired => "its value had expired",
+        Cause::NotKept => "its value was kept for its session alone (`keep_if`)",
+        Cause::Forgotten => "its value was forgotten",
+        Cause::Invalidated => "it was invalidated",
+        Cause::Evicted => "its value was dropped to save memory",
+        _ => "the run before had failed",
+    }
 }
 
 fn differs(
