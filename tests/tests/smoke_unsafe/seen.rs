@@ -35,6 +35,14 @@ fn runs_are_observed_and_explained_and_records_flattened() {
             assert_eq!(runtime.run(|| shout(&text)), expected, "round {round}");
         }
         assert!(!runtime.explain(|| shout(&text)).to_string().is_empty());
+        // One that runs anyway, and has read something new.
+        let _keeps = runtime.run(|| {
+            shout::forget(&text);
+            shout::task(&text)
+        });
+        runtime.update(|update| update.set(&text, "e".to_owned())).unwrap();
+        runtime.run(|| shout(&text));
+        assert!(runtime.explain(|| shout(&text)).to_string().contains("had changed as well"));
         assert!(runtime.impure().is_empty());
         runtime.flush().unwrap();
         let (told, _lost) = events.drain();
