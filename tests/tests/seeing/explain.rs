@@ -213,7 +213,7 @@ fn other_causes_do_not_hide_a_change_either() {
     let runtime = recording().build();
     let input = runtime.input("i", 1);
     let _keeps = runtime.run(|| {
-        (measured(&input), forgotten(&input));
+        let _values = (measured(&input), forgotten(&input));
         forgotten::task(&input)
     });
     runtime.run(|| measured(&input));
