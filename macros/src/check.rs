@@ -118,6 +118,19 @@ pub(crate) fn companion_place(sig: &Signature, errors: &mut Errors) {
     }
 }
 
+/// A method of a type that borrows: its receiver would be kept, as a part of the key.
+pub(crate) fn owner(sig: &Signature, errors: &mut Errors) {
+    let Some(receiver) = sig.receiver() else { return };
+    if let Some(header) = place::borrowing_impl() {
+        errors.at(
+            receiver,
+            format!("`{header}` is of a type that borrows, and the receiver of a task function is kept after the call, as a part of the key; \
+                     let the type own what it holds (`String`, `Arc<str>`), or write a free function with a parameter for what is borrowed \
+                     (`text: &str`)"),
+        );
+    }
+}
+
 fn receiver(this: &Receiver, errors: &mut Errors) {
     for attr in this.attrs.iter().filter(|attr| params::is_skip(attr)) {
         errors.at(

@@ -75,7 +75,9 @@ fn call(task: &Task<'_>) -> (TokenStream, TokenStream) {
         }
     };
     // The statements are at the place to blame as well: a binding has a type, whose bounds are checked at the binding.
-    let bound = quote_spanned!(blame::span(task)=> let _ = #raw; let call = #entry; call);
+    let at = blame::span(task);
+    let one_way = requirements::one_way(task, at);
+    let bound = quote_spanned!(at=> #one_way let _ = #raw; let call = #entry; call);
     (generated!({ #bound(#(#names),*) }), functions)
 }
 
@@ -94,8 +96,9 @@ fn registration(task: &Task<'_>) -> Option<TokenStream> {
     let (p, name) = (task.p(), &task.function.sig.ident);
     let is_one = task.turbofish().is_none() && task.options.transient.is_none();
     let describe = if requirements::are_taken_for_granted(task) {
-        let raw = of_companion(task, "__raw");
-        quote_spanned!(blame::span(task)=> #raw())
+        let (at, raw) = (blame::span(task), of_companion(task, "__raw"));
+        let one_way = requirements::one_way(task, at);
+        quote_spanned!(at=> { #one_way #raw() })
     } else {
         generated!(#name::__describe().raw())
     };

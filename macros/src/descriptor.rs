@@ -11,6 +11,7 @@ use syn::spanned::Spanned;
 use syn::{AttrStyle, Expr, Index, Type};
 
 use crate::params::{Param, Passing, Role};
+use crate::requirements::located_output;
 use crate::task::{Task, generated, generated_at};
 use crate::{blame, body, package};
 
@@ -229,9 +230,10 @@ fn stored(task: &Task<'_>) -> Option<TokenStream> {
     if task.options.transient.is_some() {
         return None;
     }
-    let (p, arguments, output) = (task.p(), stored_arguments(task), task.output());
+    let (p, arguments) = (task.p(), stored_arguments(task));
     let picks = [generated!(Exactly), generated!(Total), generated!(Cutoff)];
     let (check, equal) = (check_key(task), first_of(task, &picks));
+    let output = located_output(task);
     let stored = quote_spanned!(blame::span(task)=> ::larder::__private::v1::stored::<#arguments, #output>());
     let recall = quote_spanned!(blame::span(task)=> ::larder::__private::v1::Recall::<#arguments>::KEY);
     Some(generated!(.stored(#stored).returns(#equal) #check.recalled({

@@ -34,6 +34,7 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
         check::companion_place(&function.sig, &mut errors);
     } else {
         check::method_lifetimes(&function.sig, &mut errors);
+        check::owner(&function.sig, &mut errors);
     }
     if !errors.is_empty() {
         // The plain function stays, so that its callers draw no errors of their own.

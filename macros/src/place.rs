@@ -33,6 +33,45 @@ pub(crate) fn namesake(name: &str) -> Option<String> {
     namesake_in(&text, &before(&text, at.line(), at.column()), name)
 }
 
+/// Returns the header of the `impl` in which the attribute that is being expanded stands, if that is of a type that borrows: `impl Text<'_>`.
+pub(crate) fn borrowing_impl() -> Option<String> {
+    if !proc_macro::is_available() {
+        return None;
+    }
+    let at = proc_macro::Span::call_site();
+    let text = source(at)?;
+    borrowing_impl_of(&text, &before(&text, at.line(), at.column()))
+}
+
+/// Returns the header of the innermost `impl` that is open where `before`, the beginning of `text`, ends, if its type borrows.
+fn borrowing_impl_of(text: &str, before: &str) -> Option<String> {
+    // The usual case: there is none in the whole file.
+    if !text.lines().any(|line| line.contains("impl") && line.contains('\'')) {
+        return None;
+    }
+    let mut blocks = Blocks::default();
+    blocks.read(before, |_, _| ());
+    let header = &blocks.open.last().filter(|block| block.is_impl)?.header;
+    let header = format!("impl{header}").split_whitespace().collect::<Vec<_>>().join(" ");
+    is_of_borrowing_type(&header).then_some(header)
+}
+
+/// Whether the type of an `impl` with this header names a lifetime. Not if `'static` is spoken of: then the
+/// type may well do.
+fn is_of_borrowing_type(header: &str) -> bool {
+    let own = header.split(" where ").next().unwrap_or(header);
+    let own = own.trim_start_matches("impl").trim_start();
+    let ty = own.rsplit(" for ").next().unwrap_or(own);
+    // The parameters of the `impl` itself.
+    let mut depth = 0_usize;
+    let declared = |char: char| {
+        depth = if char == '<' { depth + 1 } else { depth - usize::from(char == '>') };
+        depth == 0
+    };
+    let ty = if ty.starts_with('<') { ty.split_once(declared).map_or("", |(_, ty)| ty) } else { ty };
+    ty.contains('\'') && !header.contains("'static")
+}
+
 fn source(at: proc_macro::Span) -> Option<String> {
     at.local_file().and_then(|file| std::fs::read_to_string(file).ok())
 }
@@ -88,6 +127,8 @@ struct Blocks {
     opened: usize,
     /// The word that says which item has begun.
     item: Option<String>,
+    /// The text of the item since that word.
+    header: String,
     /// Whether a `cfg` stands before the item.
     is_conditional: bool,
     /// How deep parentheses and brackets are open.
@@ -97,6 +138,8 @@ struct Blocks {
 struct Block {
     number: usize,
     is_impl: bool,
+    /// The text of its item between `impl`, or the like, and the brace.
+    header: String,
 }
 
 impl Blocks {
@@ -109,6 +152,9 @@ impl Blocks {
     fn read(&mut self, text: &str, mut see: impl FnMut(&str, &Self)) {
         let mut chars = text.chars().peekable();
         while let Some(char) = chars.next() {
+            if self.item.is_some() && !char.is_alphanumeric() && !matches!(char, '_' | '{') {
+                self.header.push(char);
+            }
             match char {
                 '/' if chars.peek() == Some(&'/') => while chars.next().is_some_and(|char| char != '\n') {},
                 '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars),
@@ -119,7 +165,7 @@ impl Blocks {
                 '{' => {
                     self.opened += 1;
                     let is_impl = matches!(self.item.as_deref(), Some("impl" | "trait"));
-                    self.open.push(Block { number: self.opened, is_impl });
+                    self.open.push(Block { number: self.opened, is_impl, header: self.header.clone() });
                     self.end_item();
                 }
                 '}' => {
@@ -145,6 +191,9 @@ impl Blocks {
     }
 
     fn word(&mut self, word: String) {
+        if self.item.is_some() {
+            self.header.push_str(&word);
+        }
         match word.as_str() {
             "cfg" | "cfg_attr" if self.item.is_none() => self.is_conditional = true,
             "pub" | "unsafe" | "default" | "auto" => {}
@@ -155,6 +204,7 @@ impl Blocks {
 
     fn end_item(&mut self) {
         (self.item, self.is_conditional, self.depth) = (None, false, 0);
+        self.header.clear();
     }
 }
 
@@ -241,6 +291,34 @@ mod tests {
             "macro_rules! a { () => {",
         ] {
             assert!(!ends_in_impl(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_impl_borrows_if_its_type_names_a_lifetime() {
+        let header = |text: &str| borrowing_impl_of(text, text);
+        for (text, expected) in [
+            ("impl Text<'_> { ", "impl Text<'_>"),
+            ("mod a { struct Text<'a>(&'a str);\nimpl<'a> Text<'a> {", "impl<'a> Text<'a>"),
+            (
+                "impl<'a, T: Into<Vec<T>>> Show for Text<'a, T>\nwhere T: Copy {",
+                "impl<'a, T: Into<Vec<T>>> Show for Text<'a, T> where T: Copy",
+            ),
+            ("unsafe impl<'a> Show<'a> for &'a str { fn a() {} ", "impl<'a> Show<'a> for &'a str"),
+        ] {
+            assert_eq!(header(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "impl<'a> Show<'a> for Page {",
+            "impl<'a, T: Show<'a>> Page<T> {",
+            "impl Text<'static> {",
+            "impl<'a> Text<'a> where 'a: 'static {",
+            "impl<T> Page<T> where T: for<'a> Show<'a> {",
+            "impl Text<'_> {} impl Page {",
+            "impl Text<'_> { fn a() {",
+            "trait Text<'a> {",
+        ] {
+            assert_eq!(header(text), None, "{text}");
         }
     }
 

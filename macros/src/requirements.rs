@@ -8,14 +8,14 @@
 //! Which trait states the ability decides on the text of the error, so that a float, a `HashMap` and an `io::Error` each get
 //! the advice that fits.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{GenericParam, Generics, Ident, Type, WhereClause, parse_quote};
+use syn::{Generics, Ident, Type, WhereClause, parse_quote};
 
 use crate::params::{Passing, Role};
-use crate::task::{Task, generated, generated_at};
+use crate::task::{Task, generated, generated_at, names_of};
 use crate::types::{Kind, is_fallible, is_fine, is_fine_output};
 
 /// One ability of one type: the trait that states it, and the place of the type.
@@ -48,12 +48,32 @@ pub(crate) fn are_taken_for_granted(task: &Task<'_>) -> bool {
 pub(crate) fn checks(task: &Task<'_>) -> TokenStream {
     let checks = all(task).into_iter().map(|Requirement { ability, ty, at }| {
         let bound = quote_spanned!(at=> for<'larder> ::larder::__private::v1::#ability<'larder>);
+        // The compiler points at the type's tokens. They stand at the place of all other checks of it, or one failure is told twice.
+        let ty = located(ty, at);
         quote_spanned!(at=> {
             fn is_able<T: ?Sized + #bound>() {}
             let _ = is_able::<#ty>;
         })
     });
-    generated!(#(#checks)*)
+    let one_way = task.output_type().and_then(|ty| one_way(task, generated_at(ty.span())));
+    generated!(#one_way #(#checks)*)
+}
+
+/// Returns a statement for an output that serde can only write, or only read: it fails with a text that names the trait that is missing.
+/// It stands at the place of the check of all abilities, and before it, so the compiler takes the failure of that one for the same.
+pub(crate) fn one_way(task: &Task<'_>, at: Span) -> Option<TokenStream> {
+    let ty = task.output_type().filter(|ty| !is_fine_output(ty) && task.options.transient.is_none())?;
+    // Nothing is generated for the closure: it is only checked.
+    (!mentions(&ty.to_token_stream(), &task.function.sig.generics)).then(|| {
+        quote_spanned!(at=> let _ = || {
+            #[allow(unused_imports)]
+            use ::larder::__private::v1::NoSerde as _;
+            ::larder::__private::v1::one_way::<#ty, _, _>(
+                ::larder::__private::v1::Serializes::<#ty>::CAN,
+                ::larder::__private::v1::Deserializes::<#ty>::CAN,
+            ).check()
+        };)
+    })
 }
 
 fn taken_for_granted(task: &Task<'_>) -> Vec<Requirement> {
@@ -100,17 +120,29 @@ fn all(task: &Task<'_>) -> Vec<Requirement> {
     all
 }
 
+/// Returns the output's type with all tokens at the place of its checks, which is where the compiler points at.
+pub(crate) fn located_output(task: &Task<'_>) -> TokenStream {
+    match task.output_type() {
+        Some(ty) => located(task.output(), generated_at(ty.span())),
+        None => task.output(),
+    }
+}
+
+/// Returns the tokens, each with the span `at`.
+fn located(tokens: TokenStream, at: Span) -> TokenStream {
+    let located = tokens.into_iter().map(|mut token| {
+        if let TokenTree::Group(group) = &token {
+            token = Group::new(group.delimiter(), located(group.stream(), at)).into();
+        }
+        token.set_span(at);
+        token
+    });
+    located.collect()
+}
+
 /// Whether a type names a type parameter or a const parameter of the function.
 fn mentions(ty: &TokenStream, generics: &Generics) -> bool {
-    let params: Vec<&Ident> = generics
-        .params
-        .iter()
-        .filter_map(|param| match param {
-            GenericParam::Type(param) => Some(&param.ident),
-            GenericParam::Const(param) => Some(&param.ident),
-            GenericParam::Lifetime(_) => None,
-        })
-        .collect();
+    let params = names_of(generics);
     struct Mentions<'a>(&'a [&'a Ident], bool);
     impl<'ast> Visit<'ast> for Mentions<'_> {
         fn visit_ident(&mut self, name: &'ast Ident) {

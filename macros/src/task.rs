@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{GenericParam, Receiver, ReturnType, Type};
+use syn::{GenericParam, Generics, Receiver, ReturnType, Type};
 
 use crate::body;
 use crate::function::Function;
@@ -75,18 +75,7 @@ impl Task<'_> {
 
     /// `::<T, N>` with the type and const parameters of the function; lifetimes are always inferred.
     pub(crate) fn turbofish(&self) -> Option<TokenStream> {
-        let names: Vec<&Ident> = self
-            .function
-            .sig
-            .generics
-            .params
-            .iter()
-            .filter_map(|param| match param {
-                GenericParam::Type(param) => Some(&param.ident),
-                GenericParam::Const(param) => Some(&param.ident),
-                GenericParam::Lifetime(_) => None,
-            })
-            .collect();
+        let names = names_of(&self.function.sig.generics);
         (!names.is_empty()).then(|| generated!(::<#(#names),*>))
     }
 
@@ -99,6 +88,16 @@ impl Task<'_> {
             self.function.sig.output.to_token_stream()
         }
     }
+}
+
+/// Returns the names of the type and const parameters.
+pub(crate) fn names_of(generics: &Generics) -> Vec<&Ident> {
+    let names = generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    names.collect()
 }
 
 pub(crate) fn has_companion(function: &Function, options: &Options) -> bool {

@@ -24,6 +24,7 @@ pub mod v1 {
     };
 
     pub use crate::driver::{new_async, new_async_within};
+    pub use crate::requirements::one_way::{Deserializes, NoSerde, Serializes, one_way};
     pub use crate::requirements::*;
     pub use crate::task_call::TaskCall;
 

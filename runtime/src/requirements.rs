@@ -20,6 +20,8 @@ macro_rules! requirement {
     };
 }
 
+pub mod one_way;
+
 /// Declares the four traits of one kind of argument: by value and by reference, kept in memory and stored.
 macro_rules! argument {
     ($value:ident, $reference:ident,

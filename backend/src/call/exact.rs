@@ -52,7 +52,7 @@ macro_rules! by_eq {
     )*};
 }
 by_eq! {
-    () bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize String OsString Duration Instant SystemTime
+    bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize String OsString Duration Instant SystemTime
 }
 
 /// The unsized ones.
@@ -212,22 +212,16 @@ impl<T: Exact + Eq + Hash, S: BuildHasher> Exact for HashSet<T, S> {
 }
 
 macro_rules! tuples {
-    ($($name:ident $index:tt),+) => {
-        impl<$($name: Exact),+> Exact for ($($name,)+) {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: Exact),*> Exact for ($($name,)*) {
+            #[allow(unused_variables, reason = "the empty tuple uses none")]
             fn same(&self, other: &Self) -> bool {
-                $(self.$index.same(&other.$index))&&+
+                true $(&& self.$index.same(&other.$index))*
             }
         }
     };
 }
-tuples!(A 0);
-tuples!(A 0, B 1);
-tuples!(A 0, B 1, C 2);
-tuples!(A 0, B 1, C 2, D 3);
-tuples!(A 0, B 1, C 2, D 3, E 4);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
-tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+for_each_tuple!(tuples);
 
 /// Whether the values are equal and no zero has changed its sign, as far as their encoding shows floats.
 ///

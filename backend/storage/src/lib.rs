@@ -45,7 +45,8 @@ mod guarded;
 mod key;
 #[doc(hidden)]
 pub mod record;
-mod wire;
+#[doc(hidden)]
+pub mod wire;
 
 // Jobs over a whole store.
 mod evict;

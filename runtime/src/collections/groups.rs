@@ -345,10 +345,10 @@ pub(crate) trait Placed: Clone + Eq + Hash + Send + Sync + 'static {
     fn look(&self) -> Trie<Self::Group, Self::Result>;
 }
 
-/// The bounds of all of these types.
+/// An `impl` with the bounds that all of these types share: the source's rows, three functions, and what they return.
 macro_rules! with_bounds {
-    (impl $trait:ident for $name:ident { $($items:tt)* }) => {
-        impl<S, F, M, C, D, G, R> $trait for $name<S, F, M, C, D, G, R>
+    (impl { $($of:tt)* } { $($items:tt)* }) => {
+        impl<S, F, M, C, D, G, R> $($of)*
         where
             S: Part,
             F: Fn(&S::Key, &S::Value) -> G + Copy + Send + Sync + 'static,
@@ -363,20 +363,11 @@ macro_rules! with_bounds {
     };
 }
 
-impl<P, F, M, C, D, G, R> Grouping<P> for Functions<F, M, C, D, G, R>
-where
-    P: Part,
-    F: Fn(&P::Key, &P::Value) -> G + Copy + Send + Sync + 'static,
-    M: Fn(&P::Key, &P::Value) -> R + Copy + Send + Sync + 'static,
-    C: Combine<R>,
-    D: HashOf<G>,
-    G: MapKey,
-    R: Clone + PartialEq + Send + Sync + 'static,
-{
+with_bounds!(impl { Grouping<S> for Functions<F, M, C, D, G, R> } {
     type Group = G;
     type Result = R;
 
-    fn of_row(self, key: &P::Key, value: &P::Value) -> Entry<G, R> {
+    fn of_row(self, key: &S::Key, value: &S::Value) -> Entry<G, R> {
         let group = (self.group)(key, value);
         Entry { hash: D::hash_of(&group), group, result: (self.map)(key, value), parts: 0 }
     }
@@ -384,9 +375,9 @@ where
     fn combine(self, one: R, other: R) -> R {
         (self.combine)(one, other)
     }
-}
+});
 
-with_bounds!(impl Placed for Groups {
+with_bounds!(impl { Placed for Groups<S, F, M, C, D, G, R> } {
     type Group = G;
     type Result = R;
 
@@ -398,7 +389,7 @@ with_bounds!(impl Placed for Groups {
     }
 });
 
-with_bounds!(impl Part for Groups {
+with_bounds!(impl { Part for Groups<S, F, M, C, D, G, R> } {
     type Key = G;
     type Value = R;
     type Hashing = D;
@@ -423,16 +414,7 @@ with_bounds!(impl Part for Groups {
     }
 });
 
-impl<S, F, M, C, D, G, R> TaskMap<Groups<S, F, M, C, D, G, R>, Transient>
-where
-    S: Part,
-    F: Fn(&S::Key, &S::Value) -> G + Copy + Send + Sync + 'static,
-    M: Fn(&S::Key, &S::Value) -> R + Copy + Send + Sync + 'static,
-    C: Combine<R>,
-    D: HashOf<G>,
-    G: MapKey,
-    R: Clone + PartialEq + Send + Sync + 'static,
-{
+with_bounds!(impl { TaskMap<Groups<S, F, M, C, D, G, R>, Transient> } {
     /// The results of all groups, as a value that is cheap to clone. The task that runs now depends on all of them.
     ///
     /// For readers of many groups. [`get`](Self::get) is a task for each group that is asked for, and each change looks at
@@ -445,18 +427,9 @@ where
     pub fn results(&self) -> Results<G, R, D> {
         Results { all: self.rows().all(), kind: PhantomData }
     }
-}
+});
 
-impl<S, F, M, C, D, G, R> Groups<S, F, M, C, D, G, R>
-where
-    S: Part,
-    F: Fn(&S::Key, &S::Value) -> G + Copy + Send + Sync + 'static,
-    M: Fn(&S::Key, &S::Value) -> R + Copy + Send + Sync + 'static,
-    C: Combine<R>,
-    D: HashOf<G>,
-    G: MapKey,
-    R: Clone + PartialEq + Send + Sync + 'static,
-{
+with_bounds!(impl { Groups<S, F, M, C, D, G, R> } {
     /// The results of all groups.
     fn all(&self) -> Trie<G, R> {
         group_tree(&self.rows, self.functions, &Memo::default())
@@ -466,6 +439,6 @@ where
     fn trie(&self) -> Trie<G, R> {
         if self.place == Place::ROOT { self.all() } else { groups_at(self) }
     }
-}
+});
 
 known_by!(Groups<S, F, M, C, D, G, R>: S; rows, place; functions of F, M, C);

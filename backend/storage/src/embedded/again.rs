@@ -44,6 +44,7 @@ mod tests {
 
     /// One error of the disk switched the store off for the life of a process that only read.
     #[test]
+    #[cfg_attr(miri, ignore = "Miri does not know the locks of files")]
     fn a_disk_that_reads_again_is_found_without_a_commit() {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         let path = folder.path().join("store");
