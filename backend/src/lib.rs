@@ -135,7 +135,7 @@ pub mod task_fn {
     };
 }
 
-/// A fast 128-bit digest: where collections are cut. Not for what stands for contents in a store, which others may choose: that is
+/// Returns a fast 128-bit digest: where collections are cut. Not for what stands for contents in a store, which others may choose: that is
 /// [`Fingerprints`](storage::Fingerprints)'s.
 #[doc(hidden)]
 #[must_use]

@@ -51,7 +51,7 @@ pub fn parts(args: TokenStream, item: TokenStream) -> TokenStream {
     parts::expand(args.into(), item.into()).into()
 }
 
-/// [`macro@task_fn`] taken away: the function as it would be without the attribute. Under the other's name it shows what
+/// Takes [`macro@task_fn`] away: the function as it would be without the attribute. Under the other's name it shows what
 /// the attribute costs a program that is otherwise the same. Hidden, because it is for measuring and no part of the API.
 #[doc(hidden)]
 #[proc_macro_attribute]

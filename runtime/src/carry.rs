@@ -13,7 +13,7 @@ use larder_backend::Stint;
 #[derive(Clone, Debug)]
 pub struct Carried(larder_backend::Carried);
 
-/// The task that runs now (or the session, outside of a task), to be carried to threads of your own, to rayon's, or into
+/// Returns the task that runs now (or the session, outside of a task), to be carried to threads of your own, to rayon's, or into
 /// futures that are spawned.
 ///
 /// ```

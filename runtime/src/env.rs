@@ -60,7 +60,7 @@ pub(crate) const OBSERVER: Observer = Observer {
     },
 };
 
-/// The value of an environment variable, if it is set. The task that runs now depends on it; a refresh looks again.
+/// Returns the value of an environment variable, if it is set. The task that runs now depends on it; a refresh looks again.
 ///
 /// # Panics
 /// Outside of a session.
@@ -68,7 +68,7 @@ pub fn var_os(name: impl AsRef<OsStr>) -> Option<OsString> {
     call::<_, Option<OsString>>(VAR, (ByRef(name.as_ref()),))
 }
 
-/// The value of an environment variable, if it is set and is Unicode.
+/// Returns the value of an environment variable, if it is set and is Unicode.
 ///
 /// # Panics
 /// Outside of a session.

@@ -56,7 +56,7 @@ use base::{Base, spelled, with_base};
 pub use facts::{Metadata, canonicalize, exists, is_dir, is_file, metadata};
 use regular::Regular;
 
-/// The content of a file. The task that runs now depends on it.
+/// Returns the content of a file. The task that runs now depends on it.
 ///
 /// The runtime keeps the content's digest, and the bytes themselves only until they are first read. A later reader gets them
 /// from the file system again, and an error if they are not the same.
@@ -74,7 +74,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Arc<[u8]>, SourceError> {
     file.content(path).inspect_err(|_| lose_source::<_, FileResult>(FILE, (ByRef(path),)))
 }
 
-/// The content of a file, as text. The task that runs now depends on it.
+/// Returns the content of a file, as text. The task that runs now depends on it.
 ///
 /// Shared, so that a task that returns it is cheap to hit.
 ///
@@ -130,7 +130,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The name that it has in its directory.
+    /// Returns the name that it has in its directory.
     #[must_use]
     pub fn file_name(&self) -> &OsStr {
         self.path.file_name().unwrap_or(self.path.as_os_str())
@@ -163,7 +163,7 @@ impl PartialOrd for Entry {
     }
 }
 
-/// The entries of a directory, ordered by path. The task that runs now depends on their names and kinds, not on contents.
+/// Returns the entries of a directory, ordered by path. The task that runs now depends on their names and kinds, not on contents.
 ///
 /// # Errors
 /// If the directory cannot be read.
@@ -174,7 +174,7 @@ pub fn read_dir(path: impl AsRef<Path>) -> Result<Arc<[Entry]>, SourceError> {
     call::<_, DirResult>(DIR, (ByRef(&*spelled(path.as_ref())),)).map(|listing| listing.entries)
 }
 
-/// The paths that a pattern (`src/**/*.rs`) matches, in order. The task that runs now depends on the list.
+/// Returns the paths that a pattern (`src/**/*.rs`) matches, in order. The task that runs now depends on the list.
 ///
 /// `*`, `?`, `[a-z]` and `[!a-z]` stand for characters of a name, `**` for any number of directories. `**` does not go into
 /// symbolic links, so that links to a parent lead nowhere; a part that names a link, or matches its name, follows it. A name that is

@@ -43,19 +43,19 @@ pub mod v1 {
     /// The owned key of a tuple of wrapped parameters.
     pub type KeyOf<A> = <A as Args>::Key;
 
-    /// A by-reference parameter, from the key.
+    /// Returns a by-reference parameter, from the key.
     pub fn by_ref<T: ?Sized + ToOwned>(owned: &T::Owned) -> &T {
         owned.borrow()
     }
-    /// A by-value parameter, from the key.
+    /// Returns a by-value parameter, from the key.
     pub fn by_val<T: Clone>(owned: &T) -> T {
         owned.clone()
     }
-    /// A skipped by-reference parameter, from the key.
+    /// Returns a skipped by-reference parameter, from the key.
     pub fn skip_ref<T: ?Sized + ToOwned>(owned: &Skipped<T::Owned>) -> &T {
         owned.0.borrow()
     }
-    /// A skipped by-value parameter, from the key.
+    /// Returns a skipped by-value parameter, from the key.
     pub fn skip_val<T: Clone>(owned: &Skipped<T>) -> T {
         owned.0.clone()
     }

@@ -63,7 +63,7 @@ impl Default for Runtime {
 }
 
 impl Runtime {
-    /// A runtime that keeps its results in memory.
+    /// Makes a runtime that keeps its results in memory.
     #[must_use]
     pub fn new() -> Self {
         Builder::default().build()

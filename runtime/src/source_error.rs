@@ -64,13 +64,13 @@ impl SourceError {
         fingerprints.digest(format!("larder error: {problem}").as_bytes())
     }
 
-    /// The path (or pattern) that was to be read.
+    /// Returns the path (or pattern) that was to be read.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The kind of the I/O error, if it was one.
+    /// Returns the kind of the I/O error, if it was one.
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match &self.problem {
@@ -79,7 +79,7 @@ impl SourceError {
         }
     }
 
-    /// For a text that is not UTF-8: how many bytes of it are.
+    /// Returns how many bytes of the text are UTF-8, if not all of them are.
     #[must_use]
     pub fn valid_up_to(&self) -> Option<usize> {
         match self.problem {
@@ -88,7 +88,7 @@ impl SourceError {
         }
     }
 
-    /// For a text that is not UTF-8: the line, counted from 1, of the first byte that is not.
+    /// Returns the line of the first byte that is not UTF-8, counted from 1, if the text is not all UTF-8.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         match self.problem {

@@ -35,7 +35,7 @@ impl StoredBuilder {
         }
     }
 
-    /// The most bytes that results may take in the store (of keys and records; what a store adds comes on top). Beyond it, the least
+    /// Sets the most bytes that results may take in the store (of keys and records; what a store adds comes on top). Beyond it, the least
     /// recently used ones are dropped from the store: older results of a call before the call itself. Default: no limit.
     ///
     /// It acts while the runtime is in use, on what is not in memory, and on the rest when the runtime is dropped. So the store takes up
@@ -61,21 +61,21 @@ impl StoredBuilder {
         self
     }
 
-    /// How long results may wait before they are made durable, and be lost in a crash. Default: 1 second.
+    /// Sets how long results may wait before they are made durable, and be lost in a crash. Default: 1 second.
     #[must_use]
     pub fn max_commit_delay(mut self, delay: Duration) -> Self {
         self.storage.write_behind.batch_delay = delay;
         self
     }
 
-    /// How many results are kept of one call, each for other values of what it read. Default: 8.
+    /// Sets how many results are kept of one call, each for other values of what it read. Default: 8.
     #[must_use]
     pub fn max_results_per_call(mut self, results: usize) -> Self {
         self.storage.write_behind.max_traces = results.max(1);
         self
     }
 
-    /// The most bytes that may wait to be stored; what comes beyond is kept in memory only. Default: 256 MiB.
+    /// Sets the most bytes that may wait to be stored; what comes beyond is kept in memory only. Default: 256 MiB.
     ///
     /// So much waits only if the store fails, or takes more than some seconds for a batch of 32 MiB. While it works, threads that
     /// compute faster than it stores wait for it.

@@ -126,7 +126,7 @@ where
     S: FnMut(T) -> F,
     F: Future,
 {
-    /// The next result, in the order of completion, with the number of its item; `None` when all are done.
+    /// Returns the next result, in the order of completion, with the number of its item; `None` when all are done.
     ///
     /// # Panics
     /// With the panic of an item's future. The stream can go on with the others.
@@ -134,7 +134,7 @@ where
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// All results, in the order of the items.
+    /// Returns all results, in the order of the items.
     ///
     /// # Panics
     /// With the panic of an item's future; the others are dropped.

@@ -51,7 +51,7 @@ impl<O> TaskCall<O> {
         }
     }
 
-    /// The value if the call was a hit, or else the call.
+    /// Returns the value if the call was a hit, or else the call.
     ///
     /// # Errors
     /// The call itself, to be awaited.

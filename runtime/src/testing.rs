@@ -183,13 +183,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The events, in the order in which they happened.
+    /// Returns the events, in the order in which they happened.
     #[must_use]
     pub fn events(&self) -> &[Event<TaskId>] {
         &self.events
     }
 
-    /// The tasks whose bodies have run, in the order of the alphabet.
+    /// Returns the tasks whose bodies have run, in the order of the alphabet.
     #[must_use]
     pub fn ran(&self) -> Vec<TaskId> {
         self.ran_set().into_iter().cloned().collect()

@@ -29,7 +29,7 @@ pub(crate) trait PassTime: Send + Sync {
 }
 
 impl Clock {
-    /// A clock that shows the time of the system.
+    /// Returns a clock that shows the time of the system.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

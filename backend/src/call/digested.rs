@@ -133,7 +133,7 @@ impl<T: Serialize> Digested<T> {
 }
 
 impl<T> Digested<T> {
-    /// The digest of the value's encoding. It is the same in every process, for as long as the type encodes alike.
+    /// Returns the digest of the value's encoding. It is the same in every process, for as long as the type encodes alike.
     #[must_use]
     pub fn digest(&self) -> u128 {
         u128::from_le_bytes(self.0.digest.to_bytes())

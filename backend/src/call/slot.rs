@@ -57,7 +57,7 @@ impl<T> StackMagicAnySlot<T> {
 }
 
 impl<T: ?Sized> StackMagicAnySlot<T> {
-    /// The value.
+    /// Returns the value.
     ///
     /// # Panics
     /// If the value has been taken.
@@ -66,7 +66,7 @@ impl<T: ?Sized> StackMagicAnySlot<T> {
         &self.value
     }
 
-    /// The value, to be changed or moved out by its own trait's means.
+    /// Returns the value, to be changed or moved out by its own trait's means.
     ///
     /// # Panics
     /// If the value has been taken.
@@ -157,13 +157,13 @@ impl OwnedMagicAny {
         Self { value }
     }
 
-    /// The value, if it is a `T`.
+    /// Returns the value, if it is a `T`.
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         let any: &dyn Any = &*self.value;
         any.downcast_ref()
     }
 
-    /// The value, moved out of its box, if it is a `T`; otherwise itself.
+    /// Returns the value, moved out of its box, if it is a `T`; otherwise itself.
     ///
     /// # Errors
     /// Returns `self` unchanged if it holds another type.

@@ -247,7 +247,7 @@ impl Engine {
         })
     }
 
-    /// The number of tasks in memory.
+    /// Returns the number of tasks in memory.
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -262,12 +262,12 @@ impl Engine {
         Local::of(self).in_session()
     }
 
-    /// Where relative paths of sources start, if they do not at the current directory.
+    /// Returns where relative paths of sources start, if they do not at the current directory.
     pub fn base_dir(&self) -> Option<&Arc<Path>> {
         self.base_dir.as_ref()
     }
 
-    /// The kind of digests by which contents are told apart, in the store as well.
+    /// Returns the kind of digests by which contents are told apart, in the store as well.
     pub fn fingerprints(&self) -> Fingerprints {
         self.fingerprints
     }

@@ -33,20 +33,20 @@ struct Inner {
 }
 
 impl CancelToken {
-    /// A token that cancels when it is told to.
+    /// Returns a token that cancels when it is told to.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A token that also cancels at `deadline`: at the next task boundary after it. A thread or a future that waits, for a task or
+    /// Returns a token that also cancels at `deadline`: at the next task boundary after it. A thread or a future that waits, for a task or
     /// to be let in, is woken at the deadline.
     #[must_use]
     pub fn with_deadline(deadline: Instant) -> Self {
         Self(Arc::new(Inner { deadline: Some(Moment::new(deadline)), ..Inner::default() }))
     }
 
-    /// A token that also cancels after `timeout`, counted from now. See [`CancelToken::with_deadline`].
+    /// Returns a token that also cancels after `timeout`, counted from now. See [`CancelToken::with_deadline`].
     #[must_use]
     pub fn with_timeout(timeout: Duration) -> Self {
         match Instant::now().checked_add(timeout) {

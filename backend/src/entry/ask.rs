@@ -15,7 +15,7 @@ use crate::graph::table::{Inserted, Place};
 use crate::graph::task_fn::{RawTaskFn, TaskFn};
 use crate::graph::task_type::hash_of;
 
-/// A handle to a call. Runs nothing.
+/// Returns a handle to a call. Runs nothing.
 ///
 /// # Panics
 /// Outside of a session.
@@ -166,7 +166,7 @@ impl Engine {
     }
 }
 
-/// All values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,
+/// Returns all values of type `D` that a call and what it depends on emitted, after making the call if need be: each task's once,
 /// dependencies first. A task that collects depends on all of them.
 ///
 /// # Panics
@@ -181,7 +181,7 @@ pub fn collect<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     emit::collect(local, node, Collect::PassesOn)
 }
 
-/// All values of type `D` that a call and what it depends on emitted, as [`collect`] gives them, to be dealt with by the body that runs
+/// Returns all values of type `D` that a call and what it depends on emitted, as [`collect`] gives them, to be dealt with by the body that runs
 /// now: its task does not pass them on. A collector of that task gets nothing of them, unless it comes to them by a way on which they
 /// were not taken. Directly in a session it is as [`collect`].
 ///
@@ -196,12 +196,12 @@ pub fn take<D: Emitted, A: Args, O: Clone + Send + Sync + 'static>(
     emit::collect(local, node, Collect::Takes)
 }
 
-/// The arguments of a call, boxed: to be kept, sent or queued, and called with later.
+/// Returns the arguments of a call, boxed: to be kept, sent or queued, and called with later.
 pub fn boxed<A: Args>(args: A) -> OwnedMagicAny {
     OwnedMagicAny::new(args.into_key())
 }
 
-/// The arguments for a call, out of their box. From here on they take the way of all others.
+/// Returns the arguments for a call, out of their box. From here on they take the way of all others.
 ///
 /// # Errors
 /// The box, if it holds other arguments.

@@ -121,7 +121,7 @@ pub fn keys<M: ?Sized + KeyList>(map: &M, _: &()) -> Vec<M::Key> {
     map.list_keys()
 }
 
-/// [`keys`], of a type with two names.
+/// Returns [`keys`], of a type with two names.
 #[doc(hidden)]
 pub fn keys_of<O: Is<M>, M: KeyList>(map: &O, _: &()) -> Vec<M::Key> {
     map.it().list_keys()

@@ -271,7 +271,7 @@ where
     stored_part_of::<A, Call<F, O>, Q, P, S>(select, args, key)
 }
 
-/// [`part`] of a function whose results are not stored.
+/// Selects a part as [`part`] does, of a function whose results are not stored.
 #[inline]
 #[track_caller]
 pub fn transient_part<A, O, Q, P, F, S>(find: F, args: impl Args<Key = A::Key>, key: &Q, select: S) -> P

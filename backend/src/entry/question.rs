@@ -123,7 +123,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         count
     }
 
-    /// A handle to the call. Runs nothing. `T` is the output of the task function: for an `async fn`, what awaiting gives.
+    /// Returns a handle to the call. Runs nothing. `T` is the output of the task function: for an `async fn`, what awaiting gives.
     ///
     /// # Panics
     /// Outside of a session, if the output is of another type, and as [`ask`] says.
@@ -154,7 +154,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         self.task::<T>().part(key, select)
     }
 
-    /// All values of type `D` that the call and what it depends on emitted; makes the call if need be.
+    /// Returns all values of type `D` that the call and what it depends on emitted; makes the call if need be.
     ///
     /// # Panics
     /// Panics as the call itself does, and as [`ask`] says.
@@ -165,7 +165,7 @@ impl<R, F: FnOnce() -> R> Ask<F> {
         emit::collect(inside(task_fn), node, Collect::PassesOn)
     }
 
-    /// All values of type `D` that the call and what it depends on emitted, to be dealt with by the task that runs now, which does not pass them
+    /// Returns all values of type `D` that the call and what it depends on emitted, to be dealt with by the task that runs now, which does not pass them
     /// on. See [`Task::take`].
     ///
     /// # Panics

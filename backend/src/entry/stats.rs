@@ -86,7 +86,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The entry of a function, by its name or its path.
+    /// Returns the entry of a function, by its name or its path.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&FunctionStats> {
         self.functions.iter().find(|function| function.name == name || function.path == name)

@@ -67,7 +67,7 @@ impl Engine {
         self.persistence().map(|persistence| persistence.stats(self))
     }
 
-    /// The first error of the background writer since its last success, once: to be reported.
+    /// Returns the first error of the background writer since its last success, once: to be reported.
     #[must_use]
     pub fn take_storage_error(&self) -> Option<Arc<StorageError>> {
         self.persistence()?.writer.take_report()
@@ -146,7 +146,7 @@ impl Persistence {
 }
 
 impl StorageStats {
-    /// How many runs were not stored.
+    /// Returns how many runs were not stored.
     #[must_use]
     pub fn unstored_runs(&self) -> u64 {
         self.unstored.iter().map(|unstored| unstored.runs).sum()

@@ -54,7 +54,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         Self { cell, output: PhantomData }
     }
 
-    /// The value: from memory, from the store, or by running the task. Hashes nothing.
+    /// Returns the value: from memory, from the store, or by running the task. Hashes nothing.
     ///
     /// # Panics
     /// Panics as a call of the task function does.
@@ -97,7 +97,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         Called::Miss(Pending::new(local, node, Some(self.cell.clone())))
     }
 
-    /// The value, or why there is none.
+    /// Returns the value, or why there is none.
     ///
     /// # Errors
     /// If the task panicked, is on a cycle, or the session was cancelled.
@@ -124,7 +124,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         }
     }
 
-    /// All values of type `D` that this call and what it depends on emitted.
+    /// Returns all values of type `D` that this call and what it depends on emitted.
     ///
     /// # Panics
     /// Panics as a call of the task function does.
@@ -135,7 +135,7 @@ impl<T: Clone + Send + Sync + 'static> Task<T> {
         collect(local, node, Collect::PassesOn)
     }
 
-    /// All values of type `D` that this call and what it depends on emitted, to be dealt with by the task that runs now: it does not pass
+    /// Returns all values of type `D` that this call and what it depends on emitted, to be dealt with by the task that runs now: it does not pass
     /// them on to what collects from it. Values of other types, and those that it does not take, are passed on.
     ///
     /// A collector that comes to the values by another way, on which no task took them, gets them. Directly in a session it is as

@@ -44,7 +44,7 @@ impl From<EncodeError> for Reason {
 }
 
 impl Reason {
-    /// For people.
+    /// Describes it for people.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {

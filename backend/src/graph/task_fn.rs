@@ -68,23 +68,23 @@ pub struct TaskFn<K, O> {
     types: PhantomData<fn(&K) -> O>,
 }
 
-/// The identity of a marker type.
+/// Returns the identity of a marker type.
 pub const fn type_id<T: ?Sized + 'static>() -> TypeId {
     TypeId::of::<T>()
 }
 
-/// An identity of any types, borrowing ones too.
+/// Returns an identity of any types, borrowing ones too.
 pub const fn instance_of<T: ?Sized>() -> TypeId {
     let marker = || ();
     type_id_of(&marker)
 }
 
-/// The identity of a value's type: that of a body's closure is unique to the function and its type arguments.
+/// Returns the identity of a value's type: that of a body's closure is unique to the function and its type arguments.
 pub const fn type_id_of<T: 'static>(_: &T) -> TypeId {
     TypeId::of::<T>()
 }
 
-/// How to get the name of a value's type: for generic functions it carries the type arguments.
+/// Returns how to get the name of a value's type: for generic functions it carries the type arguments.
 pub const fn name_of<T: 'static>(_: &T) -> fn() -> &'static str {
     std::any::type_name::<T>
 }
@@ -420,7 +420,7 @@ impl<K, O> TaskFn<K, O> {
         self
     }
 
-    /// The type-erased descriptor.
+    /// Returns the type-erased descriptor.
     #[inline(always)]
     pub const fn raw(&'static self) -> &'static RawTaskFn {
         &self.raw

@@ -56,13 +56,13 @@ impl TaskRef<'_> {
         &self.node.task_fn.site
     }
 
-    /// The name of the function.
+    /// Returns the name of the function.
     #[must_use]
     pub fn function(&self) -> &'static str {
         self.site().name
     }
 
-    /// The module path and name of the function.
+    /// Returns the module path and name of the function.
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.site().path
@@ -169,7 +169,7 @@ impl TaskId {
         Self { of: Of::Stored(function), hash: source_key(Fingerprints::Xxh3, kind, name).0 as u64, text }
     }
 
-    /// The name of the function.
+    /// Returns the name of the function.
     #[must_use]
     pub fn function(&self) -> &'static str {
         match self.of {
@@ -178,7 +178,7 @@ impl TaskId {
         }
     }
 
-    /// The module path and name of the function.
+    /// Returns the module path and name of the function.
     #[must_use]
     pub fn path(&self) -> &'static str {
         match self.of {
@@ -187,7 +187,7 @@ impl TaskId {
         }
     }
 
-    /// The task as a call: `word_count("a b c")`.
+    /// Returns the task as a call: `word_count("a b c")`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

@@ -19,13 +19,13 @@ pub struct CachedTaskType<'a, K> {
 }
 
 impl<'a, K: Key> CachedTaskType<'a, K> {
-    /// The pair.
+    /// Returns the pair.
     #[inline(always)]
     pub fn new(task_fn: &'static RawTaskFn, key: &'a K) -> Self {
         Self { task_fn, key }
     }
 
-    /// The hash of the pair whose components these are, under which the table keeps it.
+    /// Returns the hash of the pair whose components these are, under which the table keeps it.
     #[inline(always)]
     pub fn hash_from_components<A: Args>(task_fn: &'static RawTaskFn, args: &A) -> u64 {
         let mut state = FxBuildHasher.build_hasher();

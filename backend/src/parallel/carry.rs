@@ -36,7 +36,7 @@ struct Inner {
     recording: bool,
 }
 
-/// The task that runs now (or the session, outside of a task), to be carried to threads of your own, to rayon's, or into
+/// Returns the task that runs now (or the session, outside of a task), to be carried to threads of your own, to rayon's, or into
 /// futures that are spawned.
 ///
 /// ```

@@ -41,7 +41,7 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
-    /// The defaults.
+    /// Returns the defaults.
     #[must_use]
     pub fn new(storage: Arc<dyn BackingStorage>) -> Self {
         let write_behind = WriteBehindOptions::default();

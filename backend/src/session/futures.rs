@@ -40,7 +40,7 @@ pub struct AsyncSession {
 }
 
 impl AsyncSession {
-    /// A session that is not open yet.
+    /// Returns a session that is not open yet.
     #[must_use]
     pub fn new(engine: &Arc<Engine>) -> Self {
         Self {

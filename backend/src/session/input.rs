@@ -52,7 +52,7 @@ impl<T: InputValue> Input<T> {
     .cutoff(Some(same_value::<T>))
     .describe(Some(<(String,)>::print));
 
-    /// The value. The task that runs now depends on it from here on.
+    /// Returns the value. The task that runs now depends on it from here on.
     ///
     /// # Panics
     /// Outside of a session of the input's runtime; if the input has been removed.
@@ -73,7 +73,7 @@ impl<T: InputValue> Input<T> {
         self.task.with(read)
     }
 
-    /// Never compiles: it exists for its error, which says how an input is set.
+    /// Fails to compile: it exists for its error, which says how an input is set.
     #[doc(hidden)]
     pub fn set(&self, _value: T)
     where
@@ -81,7 +81,7 @@ impl<T: InputValue> Input<T> {
     {
     }
 
-    /// The name that it was made with.
+    /// Returns the name that it was made with.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -165,7 +165,7 @@ impl<T: InputValue + PersistInput> Durable<T> {
 }
 
 impl Engine {
-    /// The input called `name`: a new one that holds `value`, or the one that exists, as it is. With a store, what was
+    /// Returns the input called `name`: a new one that holds `value`, or the one that exists, as it is. With a store, what was
     /// computed from an input of this name in an earlier process is used if the value is the same.
     ///
     /// # Panics
@@ -175,7 +175,7 @@ impl Engine {
         self.input_with(name, || value)
     }
 
-    /// The input of this name, or a new one that holds what `value` makes.
+    /// Returns the input of this name, or a new one that holds what `value` makes.
     ///
     /// # Panics
     /// If an input of this name holds another type.
@@ -188,7 +188,7 @@ impl Engine {
         self.named_input(Durable::<T>::TASK_FN, name, value)
     }
 
-    /// An input whose value cannot be recognised in another process; what reads it is not stored.
+    /// Returns an input whose value cannot be recognised in another process; what reads it is not stored.
     ///
     /// # Panics
     /// If an input of this name holds another type.

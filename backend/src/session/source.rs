@@ -186,7 +186,7 @@ pub fn from_outside<R>(look: impl FnOnce(Outside<'_>) -> R) -> R {
     }
 }
 
-/// The content of a source cannot be had any more as it was observed. A task that has read it, or reads it from here on, is not
+/// Notes that the content of a source cannot be had any more as it was observed. A task that has read it, or reads it from here on, is not
 /// stored; and the next refresh takes it for changed, even if it is what it was: what was made of its loss must not stay.
 pub fn lose_source<A: Args, O: Clone + Send + Sync + 'static>(task_fn: &'static TaskFn<A::Key, O>, args: A) {
     let Some((local, node)) = known(task_fn, args) else { return };

@@ -56,7 +56,7 @@ pub struct Writes<'a> {
 }
 
 impl Batch {
-    /// An empty batch.
+    /// Returns an empty batch.
     pub fn new() -> Self {
         Self::default()
     }
@@ -90,7 +90,7 @@ impl Batch {
         self.sorted = false;
     }
 
-    /// The number of writes asked for.
+    /// Returns the number of writes asked for.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -100,7 +100,7 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// The bytes of all keys and values asked for.
+    /// Returns the bytes of all keys and values asked for.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -118,7 +118,7 @@ impl Batch {
         self.sorted = false;
     }
 
-    /// The writes, sorted by table and key, each key once.
+    /// Returns the writes, sorted by table and key, each key once.
     pub fn writes(&mut self) -> Writes<'_> {
         if !self.sorted {
             let bytes = &self.bytes;
@@ -172,7 +172,7 @@ impl Entry {
 }
 
 impl<'a> Writes<'a> {
-    /// The number of writes.
+    /// Returns the number of writes.
     pub fn len(self) -> usize {
         self.batch.entries.len()
     }
@@ -182,12 +182,12 @@ impl<'a> Writes<'a> {
         self.batch.entries.is_empty()
     }
 
-    /// All writes, in order.
+    /// Returns all writes, in order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = Write<'a>> + Clone {
         self.batch.entries.iter().map(move |entry| self.write(entry))
     }
 
-    /// The writes of each table that has some, in order.
+    /// Returns the writes of each table that has some, in order.
     pub fn by_table(self) -> impl Iterator<Item = (Table, impl ExactSizeIterator<Item = Write<'a>> + Clone)> {
         self.batch
             .entries

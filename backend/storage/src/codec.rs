@@ -92,7 +92,7 @@ pub fn check_round_trip<T: Serialize + DeserializeOwned>(
         .map_err(|reason| RoundTripError::new::<T>(task_function, reason))
 }
 
-/// The same, where values can be compared: finds types whose encoding leaves something out, as by `#[serde(skip)]`. The
+/// Checks the same of values that can be compared: finds types whose encoding leaves something out, as by `#[serde(skip)]`. The
 /// engine calls it for the first values of a function that it stores, and now and then.
 ///
 /// # Errors

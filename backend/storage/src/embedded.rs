@@ -65,19 +65,19 @@ impl Default for RedbOptions {
 }
 
 impl RedbOptions {
-    /// The default: read and write, with at most 48 MiB of page cache. The system keeps pages of the file as well.
+    /// Returns the default: read and write, with at most 48 MiB of page cache. The system keeps pages of the file as well.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The most memory for the cache of pages.
+    /// Sets the most memory for the cache of pages.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// For reading only: in a folder that cannot be written, on a file system without locks, or beside other readers. It neither
+    /// Opens for reading only: in a folder that cannot be written, on a file system without locks, or beside other readers. It neither
     /// creates nor repairs nor renames a file (what a crash left is repaired in memory), and cannot be opened while a writer has
     /// the file; see [`RedbStorage::open_snapshot`] for that.
     #[must_use]
@@ -86,7 +86,7 @@ impl RedbOptions {
         self
     }
 
-    /// For a store that must be there and be sound: a file that is missing or damaged is an error, and is neither made, completed nor
+    /// Opens only a store that must be there and be sound: a file that is missing or damaged is an error, and is neither made, completed nor
     /// renamed.
     #[must_use]
     pub fn existing(mut self) -> Self {
@@ -94,7 +94,7 @@ impl RedbOptions {
         self
     }
 
-    /// After how many reads of tasks that are not stored the next commit makes a filter, which answers further such reads
+    /// Sets after how many reads of tasks that are not stored the next commit makes a filter, which answers further such reads
     /// from memory; `u32::MAX` for never. The default is 4,096.
     ///
     /// Cost: the commit reads the keys of all stored tasks once (about half a microsecond each); 2 to 4 bytes of memory for
@@ -105,7 +105,7 @@ impl RedbOptions {
         self
     }
 
-    /// The permissions that a new file is created with. The default is `0o600`: results are their user's own, as the files may be
+    /// Sets the permissions that a new file is created with. The default is `0o600`: results are their user's own, as the files may be
     /// that they were computed from.
     #[cfg(unix)]
     #[must_use]
@@ -191,12 +191,12 @@ impl RedbStorage {
         RedbOptions::new().read_only().open(path)
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The damaged file that was found in place of the store, and where it is now; when opening or since.
+    /// Returns the damaged file that was found in place of the store, and where it is now; when opening or since.
     pub fn set_aside(&self) -> Option<SetAside> {
         self.set_aside.lock().clone()
     }

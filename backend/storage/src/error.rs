@@ -94,7 +94,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// An operation failed because of `source`.
+    /// Makes the error of an operation that failed because of `source`.
     pub fn failed(operation: Operation, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed { operation, table: None, source: source.into() }
     }
@@ -108,7 +108,7 @@ impl StorageError {
         self
     }
 
-    /// The table concerned, if the error is about one.
+    /// Returns the table concerned, if the error is about one.
     pub fn table(&self) -> Option<Table> {
         match self {
             Self::Failed { table, .. } | Self::Damaged { table, .. } => *table,

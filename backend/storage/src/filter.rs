@@ -38,7 +38,7 @@ struct Layer {
 struct Block([AtomicU64; WORDS]);
 
 impl Filter {
-    /// A filter that knows nothing yet and says "maybe".
+    /// Returns a filter that knows nothing yet and says "maybe".
     pub fn new() -> Self {
         Self::default()
     }
@@ -69,12 +69,12 @@ impl Filter {
         self.inserted.store(0, Ordering::Relaxed);
     }
 
-    /// How many keys were inserted since it was cleared, about.
+    /// Returns how many keys were inserted since it was cleared, about.
     pub fn inserted(&self) -> usize {
         self.inserted.load(Ordering::Relaxed)
     }
 
-    /// The task is about to be stored.
+    /// Notes that the task is about to be stored.
     pub fn insert(&self, task: TaskKey) {
         if self.is_set(task) {
             return;

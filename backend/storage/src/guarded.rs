@@ -63,12 +63,12 @@ pub struct GuardedScan {
 pub struct RejectedCounts([u64; Rejected::ALL.len()]);
 
 impl RejectedCounts {
-    /// How many for this reason.
+    /// Returns how many for this reason.
     pub fn of(&self, reason: Rejected) -> u64 {
         self.0[reason as usize]
     }
 
-    /// How many in all.
+    /// Returns how many in all.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
@@ -94,7 +94,7 @@ impl Guarded {
         }
     }
 
-    /// The kind of digests in the store: the default until it has been opened.
+    /// Returns the kind of digests in the store: the default until it has been opened.
     #[inline]
     pub fn fingerprints(&self) -> Fingerprints {
         self.fingerprints.get()
@@ -105,7 +105,7 @@ impl Guarded {
         self.fingerprints.set(fingerprints);
     }
 
-    /// The store itself.
+    /// Returns the store itself.
     pub fn storage(&self) -> &Arc<dyn BackingStorage> {
         &self.storage
     }
@@ -120,13 +120,13 @@ impl Guarded {
         self.contradictions.load(Relaxed)
     }
 
-    /// The payload of the record at `key`, or a miss: there is none, it is damaged, or the store failed.
+    /// Returns the payload of the record at `key`, or a miss: there is none, it is damaged, or the store failed.
     #[inline]
     pub fn get<'b>(&self, table: Table, key: &[u8], buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         self.read(table, key, buffer).ok().flatten()
     }
 
-    /// The payload of the record at `key`; a failure is counted and told from a miss.
+    /// Returns the payload of the record at `key`; a failure is counted and told from a miss.
     #[inline]
     pub fn read<'b>(
         &self,
@@ -191,12 +191,12 @@ impl Guarded {
         reason
     }
 
-    /// Rejected records so far, by reason.
+    /// Returns rejected records so far, by reason.
     pub fn rejected(&self) -> RejectedCounts {
         RejectedCounts(std::array::from_fn(|reason| self.rejected[reason].load(Relaxed)))
     }
 
-    /// Failed calls so far.
+    /// Returns failed calls so far.
     pub fn errors(&self, operation: Operation) -> u64 {
         self.errors[operation as usize].load(Relaxed)
     }

@@ -27,7 +27,7 @@ impl Digest {
         self.0.to_be_bytes()
     }
 
-    /// From what keys and records hold.
+    /// Reads a digest as keys and records hold it.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
@@ -44,7 +44,7 @@ impl fmt::Display for Digest {
 pub struct FunctionId(pub Digest);
 
 impl FunctionId {
-    /// `path` is stable (`crate::module::function`); `code` stands for what the body does: the build, by default, or
+    /// Makes an id. `path` is stable (`crate::module::function`); `code` stands for what the body does: the build, by default, or
     /// the version that the function declares.
     pub fn new(path: &str, code: Digest) -> Self {
         let mut bytes = Vec::with_capacity(path.len() + 17);
@@ -72,7 +72,7 @@ impl TaskKey {
         buffer.extend_from_slice(&function.0.to_bytes());
     }
 
-    /// The key of an encoded key, in a store of these fingerprints.
+    /// Returns the key of an encoded key, in a store of these fingerprints.
     #[inline]
     pub fn of(fingerprints: Fingerprints, encoded: &[u8]) -> Self {
         Self(fingerprints.digest(encoded))
@@ -83,7 +83,7 @@ impl TaskKey {
         self.0.to_bytes()
     }
 
-    /// The function that an encoded key starts with.
+    /// Returns the function that an encoded key starts with.
     pub fn function(encoded: &[u8]) -> Option<FunctionId> {
         let (id, _) = encoded.split_first_chunk::<16>()?;
         Some(FunctionId(Digest::from_bytes(*id)))

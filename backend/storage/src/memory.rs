@@ -28,12 +28,12 @@ struct Shared {
 }
 
 impl MemoryStorage {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The faults to come.
+    /// Returns the faults to come.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
@@ -46,7 +46,7 @@ impl MemoryStorage {
         Self { shared: Arc::new(Shared { tables, faults: Faults::default() }) }
     }
 
-    /// The number of records of a table.
+    /// Returns the number of records of a table.
     pub fn len(&self, table: Table) -> usize {
         self.tables()[table.index()].len()
     }

@@ -47,12 +47,12 @@ impl Table {
         Self::Causes,
     ];
 
-    /// The table's number: below `Table::ALL.len()`, and fit to index an array.
+    /// Returns the table's number: below `Table::ALL.len()`, and fit to index an array.
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The table's name, fit for a file, a column family or an SQL table.
+    /// Returns the table's name, fit for a file, a column family or an SQL table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",

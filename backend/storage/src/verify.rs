@@ -71,7 +71,7 @@ impl StoreReport {
         self.damage.is_empty()
     }
 
-    /// The bytes of all keys and records.
+    /// Returns the bytes of all keys and records.
     pub fn total_bytes(&self) -> u64 {
         self.bytes.iter().sum()
     }

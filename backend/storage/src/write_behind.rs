@@ -221,7 +221,7 @@ impl WriteBehind {
         confirmed.map_err(|error| FlushError::of(Arc::new(error)))
     }
 
-    /// The ticket of the last group that is durable. Later groups are not yet to be found in the store.
+    /// Returns the ticket of the last group that is durable. Later groups are not yet to be found in the store.
     pub fn committed(&self) -> u64 {
         self.shared.queue.lock().committed
     }
@@ -252,7 +252,7 @@ impl WriteBehind {
         WriteBehindStats { gave_up: queue.gave_up(), failing_since, contradictions, ..queue.stats }
     }
 
-    /// The first error since the last success, once: to be reported to the user. Later ones are only counted.
+    /// Returns the first error since the last success, once: to be reported to the user. Later ones are only counted.
     pub fn take_report(&self) -> Option<Arc<StorageError>> {
         self.shared.queue.lock().to_report.take()
     }

@@ -71,7 +71,7 @@ where
     Stored::fold(&KeysPart(keys.into()), ByKey(map), combine).unwrap_or(empty)
 }
 
-/// [`fold`], on all threads of the runtime, as [`par_map`](crate::par_map) does: for a `map` that takes long.
+/// Folds as [`fold`] does, on all threads of the runtime, as [`par_map`](crate::par_map) does: for a `map` that takes long.
 ///
 /// A list whose keys are current takes a few microseconds more than by [`fold`] when one of them has changed.
 ///
@@ -90,7 +90,7 @@ where
     par_fold_part(&KeysPart(keys.into()), ByKey(map), combine).unwrap_or(empty)
 }
 
-/// [`fold`], kept in memory only, as a `#[task_fn(transient)]` is: results need not be `Serialize`.
+/// Folds as [`fold`] does; results are kept in memory only, as a `#[task_fn(transient)]` is: results need not be `Serialize`.
 ///
 /// ```
 /// use larder::{Keys, Runtime};

@@ -45,7 +45,7 @@ impl<S: Part, F, D> GroupBy<S, F, D> {
         Self { rows, group, kind: PhantomData }
     }
 
-    /// The map from each group that has rows to the fold over them: `map` of each row, combined.
+    /// Returns the map from each group that has rows to the fold over them: `map` of each row, combined.
     ///
     /// A row that changes, comes, goes or moves to another group costs one task for its list of the source and one for each part above it,
     /// about `log8 n`, which work on the groups that are concerned.
@@ -260,13 +260,13 @@ pub struct Results<G, R, D> {
 }
 
 impl<G: MapKey, R: Clone, D: HashOf<G>> Results<G, R, D> {
-    /// The result of a group, if it has rows.
+    /// Returns the result of a group, if it has rows.
     #[must_use]
     pub fn get(&self, group: &G) -> Option<&R> {
         self.all.get(0, D::hash_of(group), group)
     }
 
-    /// The number of groups.
+    /// Returns the number of groups.
     #[must_use]
     pub fn len(&self) -> usize {
         self.all.len()
@@ -415,7 +415,7 @@ with_bounds!(impl { Part for Groups<S, F, M, C, D, G, R> } {
 });
 
 with_bounds!(impl { TaskMap<Groups<S, F, M, C, D, G, R>, Transient> } {
-    /// The results of all groups, as a value that is cheap to clone. The task that runs now depends on all of them.
+    /// Returns the results of all groups, as a value that is cheap to clone. The task that runs now depends on all of them.
     ///
     /// For readers of many groups. [`get`](Self::get) is a task for each group that is asked for, and each change looks at
     /// these tasks, briefly.

@@ -231,7 +231,7 @@ where
     V: InputValue,
     D: Kind<K, V>,
 {
-    /// The value of a key, if it has one. The task that runs now depends on this entry alone.
+    /// Returns the value of a key, if it has one. The task that runs now depends on this entry alone.
     ///
     /// # Panics
     /// Outside of a session of the map's runtime.
@@ -259,7 +259,7 @@ where
         self.view().contains_key(key)
     }
 
-    /// The number of entries. After a change it takes O(log n).
+    /// Returns the number of entries. After a change it takes O(log n).
     ///
     /// # Panics
     /// Outside of a session of the map's runtime.
@@ -279,7 +279,7 @@ where
         self.len() == 0
     }
 
-    /// The keys, in an order that is that of no process or history. The task that runs now depends on the set of keys, and on no value.
+    /// Returns the keys, in an order that is that of no process or history. The task that runs now depends on the set of keys, and on no value.
     ///
     /// # Panics
     /// Outside of a session of the map's runtime.
@@ -292,7 +292,7 @@ where
         self.view().keys()
     }
 
-    /// All entries, in the order of [`keys`](Self::keys). The task that runs now depends on all of them, and looks at each:
+    /// Returns all entries, in the order of [`keys`](Self::keys). The task that runs now depends on all of them, and looks at each:
     /// [`fold`](Self::fold) does not.
     ///
     /// # Panics
@@ -318,7 +318,7 @@ where
         self.view().fold(empty, map, combine)
     }
 
-    /// The map as a source of derived ones.
+    /// Returns the map as a source of derived ones.
     #[must_use]
     pub fn view(&self) -> TaskMap<Self, D> {
         TaskMap::of(self.clone())

@@ -138,7 +138,7 @@ impl<K> Keys<K> {
         Self(Arc::new(level.pop().unwrap_or_else(|| Tree::of_keys(0, Vec::new()))))
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len
@@ -150,7 +150,7 @@ impl<K> Keys<K> {
         self.0.len == 0
     }
 
-    /// The keys in order.
+    /// Returns the keys in order.
     #[must_use]
     pub fn iter(&self) -> KeysIter<'_, K> {
         KeysIter { left: self.len(), keys: [].iter(), above: vec![std::slice::from_ref(self).iter()] }

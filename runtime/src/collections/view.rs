@@ -68,13 +68,13 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         &self.rows
     }
 
-    /// This map, of which results are kept in memory only: they need not be `Serialize`.
+    /// Returns this map, of which results are kept in memory only: they need not be `Serialize`.
     #[must_use]
     pub fn transient(self) -> TaskMap<S, Transient> {
         TaskMap::of(self.rows)
     }
 
-    /// The map of these keys to what `map` makes of key and value.
+    /// Returns the map of these keys to what `map` makes of key and value.
     #[must_use]
     pub fn map_values<W, F>(self, map: F) -> TaskMap<MapValues<S, F, W>, D>
     where
@@ -85,7 +85,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         TaskMap::of(MapValues { rows: self.rows, map, value: PhantomData })
     }
 
-    /// The rows of which `keep` says yes.
+    /// Returns the rows of which `keep` says yes.
     #[must_use]
     pub fn filter<F>(self, keep: F) -> TaskMap<Filter<S, F>, D>
     where
@@ -118,7 +118,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         GroupBy::of(self.rows, group)
     }
 
-    /// The value of a key, if it has one. The task that runs now depends on that alone.
+    /// Returns the value of a key, if it has one. The task that runs now depends on that alone.
     ///
     /// # Panics
     /// If a function of the map does; outside of a session.
@@ -146,7 +146,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         D::contains(&self.rows, key)
     }
 
-    /// The number of rows. After a change it takes O(log n).
+    /// Returns the number of rows. After a change it takes O(log n).
     ///
     /// # Panics
     /// If a function of the map does; outside of a session.
@@ -172,7 +172,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         self.len() == 0
     }
 
-    /// The keys, in an order that is the same in each process. The task that runs now depends on the set of keys, and on no value.
+    /// Returns the keys, in an order that is the same in each process. The task that runs now depends on the set of keys, and on no value.
     ///
     /// # Panics
     /// If a function of the map does; outside of a session.
@@ -194,7 +194,7 @@ impl<S: Part, D: Send + Sync + 'static> TaskMap<S, D> {
         all
     }
 
-    /// All rows, in the order of [`keys`](Self::keys). The task that runs now depends on all of them, and looks at each:
+    /// Returns all rows, in the order of [`keys`](Self::keys). The task that runs now depends on all of them, and looks at each:
     /// [`fold`](Self::fold) does not.
     ///
     /// # Panics

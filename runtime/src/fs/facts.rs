@@ -48,7 +48,7 @@ pub fn is_dir(path: impl AsRef<Path>) -> bool {
     matches!(kind(path.as_ref()), Ok(Some(EntryKind::Dir)))
 }
 
-/// Length, kind and time of change of the file that a path leads to. The task that runs now depends on all of them: on the time as well, so that
+/// Returns length, kind and time of change of the file that a path leads to. The task that runs now depends on all of them: on the time as well, so that
 /// touching a file is a change. To depend on contents, read them.
 ///
 /// # Errors
@@ -60,7 +60,7 @@ pub fn metadata(path: impl AsRef<Path>) -> Result<Metadata, SourceError> {
     call::<_, Result<Metadata, SourceError>>(METADATA, (ByRef(&*spelled(path.as_ref())),))
 }
 
-/// The absolute path that a path leads to, with all links resolved. Relative to the base directory, if the runtime has one
+/// Returns the absolute path that a path leads to, with all links resolved. Relative to the base directory, if the runtime has one
 /// ([`Builder::base`](crate::Builder::base)), `path` is relative, and it leads below it. The task that runs now depends on that path, and not on what is there.
 ///
 /// # Errors

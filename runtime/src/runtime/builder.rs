@@ -17,14 +17,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The number of shards of the table, rounded up to a power of two. Default: four per hardware thread.
+    /// Sets the number of shards of the table, rounded up to a power of two. Default: four per hardware thread.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.config.shards = shards;
         self
     }
 
-    /// How many threads work at once in a scope ([`scope`](crate::scope), [`par_map`](crate::par_map)), the calling
+    /// Sets how many threads work at once in a scope ([`scope`](crate::scope), [`par_map`](crate::par_map)), the calling
     /// one among them. The others are started when a scope first needs them. Default: one per hardware thread.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
@@ -32,7 +32,7 @@ impl Builder {
         self
     }
 
-    /// How long results that have expired (`ttl`), are `volatile`, or are to be forgotten may wait for a moment without sessions
+    /// Sets how long results that have expired (`ttl`), are `volatile`, or are to be forgotten may wait for a moment without sessions
     /// before new sessions wait for one. Default: 50 ms.
     ///
     /// Within a session the world stands still, so such results are judged when a session opens alone. While the sessions of other
@@ -51,7 +51,7 @@ impl Builder {
         self
     }
 
-    /// The most bytes that tasks may take in memory between sessions: their nodes, arguments and outputs, the edges between them, and
+    /// Sets the most bytes that tasks may take in memory between sessions: their nodes, arguments and outputs, the edges between them, and
     /// the heap behind outputs, as far as that is weighed ([`Weigh`](crate::Weigh), `#[task_fn(weight = ..)]`). Default: no limit.
     ///
     /// When more is used, and no session is open, there goes, until there is room:
@@ -116,7 +116,7 @@ impl Builder {
         self
     }
 
-    /// How long work on a thread pool ([`Carried::run`](crate::Carried::run)) waits for a task that another thread computes, before it
+    /// Sets how long work on a thread pool ([`Carried::run`](crate::Carried::run)) waits for a task that another thread computes, before it
     /// runs the body itself, a second time. Default: 100 ms.
     ///
     /// Rayon runs other jobs on a thread that waits. For example, the thread that computes `x` waits in rayon for a job, whose thread

@@ -99,7 +99,7 @@ impl Shared {
         self
     }
 
-    /// The longest time that one look for records may take (default: what the
+    /// Sets the longest time that one look for records may take (default: what the
     /// engine says, 250 ms of most and 750 ms of S3 and HTTP), and that all of a process may take together, packs not included
     /// (default: 1.9 s). Packs may take the latter as well.
     #[must_use]
@@ -108,7 +108,7 @@ impl Shared {
         self
     }
 
-    /// The longest time that a writer takes to push when its runtime is dropped. Default: 5 s.
+    /// Sets the longest time that a writer takes to push when its runtime is dropped. Default: 5 s.
     #[must_use]
     pub fn push_within(mut self, time: Duration) -> Self {
         self.at_the_end = time;

@@ -140,7 +140,7 @@ pub(crate) enum Ran {
 }
 
 impl RawTaskFn {
-    /// Where the function stands in the source.
+    /// Returns where the function stands in the source.
     pub fn site(&self) -> &Site {
         &self.site
     }

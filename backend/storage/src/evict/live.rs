@@ -79,7 +79,7 @@ struct Candidate {
 }
 
 impl StoreCap {
-    /// A cap of so many bytes for a store that takes `size` where it is kept.
+    /// Makes a cap of so many bytes for a store that takes `size` where it is kept.
     pub fn new(bytes: u64, size: Option<u64>) -> Self {
         let state = State { estimate: size.unwrap_or(0), next: bytes, ..State::default() };
         Self { bytes, state: Mutex::new(state), has_victims: false.into() }
@@ -128,7 +128,7 @@ impl StoreCap {
         going
     }
 
-    /// The work so far.
+    /// Returns the work so far.
     pub fn stats(&self) -> StoreCapStats {
         let state = self.state.lock();
         StoreCapStats { bytes: state.estimate, ..state.stats }

@@ -37,17 +37,17 @@ pub(super) enum Outcome {
 }
 
 impl Faults {
-    /// The `nth` call from now fails: 1 is the next one.
+    /// Lets the `nth` call from now fail: 1 is the next one.
     pub fn fail_nth(&self, operation: Operation, nth: u64) {
         self.at(operation, nth, Outcome::Fail);
     }
 
-    /// Every call fails, until [`Faults::heal`].
+    /// Lets every call fail, until [`Faults::heal`].
     pub fn fail_all(&self, operation: Operation) {
         self.plan.lock()[operation as usize].always = Outcome::Fail;
     }
 
-    /// The `nth` commit from now fails with half of its writes made. None of them is seen, which the trait promises.
+    /// Lets the `nth` commit from now fail with half of its writes made. None of them is seen, which the trait promises.
     pub fn tear_nth_commit(&self, nth: u64) {
         self.at(Operation::Commit, nth, Outcome::Tear);
     }
@@ -57,17 +57,17 @@ impl Faults {
         self.plan.lock()[Operation::Commit as usize].always = Outcome::Lose;
     }
 
-    /// Every call takes at least this long, until [`Faults::heal`].
+    /// Lets every call take at least this long, until [`Faults::heal`].
     pub fn delay(&self, operation: Operation, time: Duration) {
         self.plan.lock()[operation as usize].delay = time;
     }
 
-    /// No faults any more.
+    /// Ends all faults.
     pub fn heal(&self) {
         *self.plan.lock() = Default::default();
     }
 
-    /// The number of calls so far, failed ones included.
+    /// Returns the number of calls so far, failed ones included.
     pub fn calls(&self, operation: Operation) -> u64 {
         self.calls[operation as usize].load(Relaxed)
     }

@@ -126,12 +126,12 @@ impl<'a> NewChunks<'a> {
     }
 }
 
-/// The reads that encoded reads are.
+/// Decodes reads.
 pub fn decode(encoded: &[u8]) -> impl ExactSizeIterator<Item = Read> + Clone {
     encoded.as_chunks::<READ_BYTES>().0.iter().map(Read::from_bytes)
 }
 
-/// The read at a place of encoded reads. Takes the same time for every place, which the iterator's `nth` does not.
+/// Returns the read at a place of encoded reads. Takes the same time for every place, which the iterator's `nth` does not.
 pub fn nth(encoded: &[u8], at: usize) -> Option<Read> {
     encoded.as_chunks::<READ_BYTES>().0.get(at).map(Read::from_bytes)
 }

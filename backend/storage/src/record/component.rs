@@ -26,7 +26,7 @@ const MEMBER: u32 = 1 << 31;
 /// The path under which the store names components.
 pub const COMPONENT_PATH: &str = "larder::component";
 
-/// The function id that the encoded keys of components begin with. No task function has it: paths of functions name their crate's root.
+/// Returns the function id that the encoded keys of components begin with. No task function has it: paths of functions name their crate's root.
 pub fn component_function() -> FunctionId {
     FunctionId::new(COMPONENT_PATH, Digest::default())
 }

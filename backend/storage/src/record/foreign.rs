@@ -105,7 +105,7 @@ impl ForeignTask {
         (!traces.is_empty()).then_some(Self { encoded_key, traces, leaves })
     }
 
-    /// The task's key in a store of these fingerprints.
+    /// Returns the task's key in a store of these fingerprints.
     #[must_use]
     pub fn key(&self, fingerprints: Fingerprints) -> TaskKey {
         TaskKey::of(fingerprints, &self.encoded_key)
@@ -159,7 +159,7 @@ impl ForeignTrace {
         Trace::decode(&encoded).ok().map(|trace| trace.digest(fingerprints))
     }
 
-    /// The reads, cut where those of a wide trace are.
+    /// Returns the reads, cut where those of a wide trace are.
     pub fn chunks(&self) -> impl Iterator<Item = &[Read]> {
         let mut rest = &self.reads[..];
         std::iter::from_fn(move || {

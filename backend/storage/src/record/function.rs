@@ -15,7 +15,7 @@ const SHARED: &str = "shared ";
 const LOCAL: &str = "local ";
 const GOOD: &str = "good ";
 
-/// Where the table of the store's own records tells that what a function stores does not come back as it was.
+/// Returns where the table of the store's own records tells that what a function stores does not come back as it was.
 pub fn lossy_key(id: FunctionId) -> Vec<u8> {
     format!("{LOSSY}{}", id.0).into_bytes()
 }
@@ -25,17 +25,17 @@ pub(crate) fn is_lossy_key(key: &[u8]) -> bool {
     key.starts_with(LOSSY.as_bytes())
 }
 
-/// Where that table tells that other builds are given the results of a function.
+/// Returns where that table tells that other builds are given the results of a function.
 pub fn shared_key(id: FunctionId) -> Vec<u8> {
     format!("{SHARED}{}", id.0).into_bytes()
 }
 
-/// Where that table tells that results of a function stay on their machine.
+/// Returns where that table tells that results of a function stay on their machine.
 pub fn local_key(id: FunctionId) -> Vec<u8> {
     format!("{LOCAL}{}", id.0).into_bytes()
 }
 
-/// Where that table tells that a function hands its last good result out in place of one that is not to be kept.
+/// Returns where that table tells that a function hands its last good result out in place of one that is not to be kept.
 pub fn good_key(id: FunctionId) -> Vec<u8> {
     format!("{GOOD}{}", id.0).into_bytes()
 }
@@ -60,7 +60,7 @@ pub struct FunctionRecord<'a> {
 }
 
 impl<'a> FunctionRecord<'a> {
-    /// The function's id.
+    /// Returns the function's id.
     pub fn id(&self) -> FunctionId {
         FunctionId::new(self.path, self.code)
     }

@@ -47,7 +47,7 @@ pub struct MetaRecord<'a> {
 }
 
 impl<'a> MetaRecord<'a> {
-    /// The record of this program's own format.
+    /// Returns the record of this program's own format.
     pub fn own(build: Digest, generation: u64, fingerprints: Fingerprints) -> MetaRecord<'static> {
         MetaRecord {
             order: ORDER.to_ne_bytes(),
@@ -212,7 +212,7 @@ pub fn for_each_pulled(store: &Guarded, mut each: impl FnMut(PulledRecord<'_>)) 
     });
 }
 
-/// Since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
+/// Returns since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
 pub fn read_since(store: &Guarded, build: Digest, now: u64) -> u64 {
     let mut buffer = Vec::new();
     let record =

@@ -44,7 +44,7 @@ impl SourceKind {
     }
 }
 
-/// The key of a source or input, in their tables and among the reads of a task, in a store of these fingerprints.
+/// Returns the key of a source or input, in their tables and among the reads of a task, in a store of these fingerprints.
 pub fn source_key(fingerprints: Fingerprints, kind: SourceKind, name: &[u8]) -> Digest {
     let mut bytes = Vec::with_capacity(name.len() + 16);
     // No encoded task key starts like this: those start with 16 bytes of digest. Here a constant stands in its place.
@@ -73,7 +73,7 @@ const STAMPED: u8 = 1;
 const RACY: u8 = 2;
 
 impl<'a> SourceRecord<'a> {
-    /// The source's key in a store of these fingerprints.
+    /// Returns the source's key in a store of these fingerprints.
     pub fn key(&self, fingerprints: Fingerprints) -> Digest {
         source_key(fingerprints, self.kind, self.name)
     }
@@ -130,7 +130,7 @@ pub struct InputRecord<'a> {
 }
 
 impl<'a> InputRecord<'a> {
-    /// The input's key in a store of these fingerprints.
+    /// Returns the input's key in a store of these fingerprints.
     pub fn key(&self, fingerprints: Fingerprints) -> Digest {
         source_key(fingerprints, SourceKind::Input, self.name)
     }

@@ -76,7 +76,7 @@ impl<'a> TaskRecord<'a> {
         Ok(Self { stale: flags & STALE != 0, generation, encoded_key, current, older })
     }
 
-    /// The older traces, most recent first.
+    /// Returns the older traces, most recent first.
     pub fn older(&self) -> impl ExactSizeIterator<Item = OlderTrace> + Clone + use<'a> {
         self.older.as_chunks::<OLDER_BYTES>().0.iter().map(|bytes| {
             let digest = |bytes: &[u8]| Digest::from_bytes(bytes.try_into().unwrap_or_default());
@@ -89,7 +89,7 @@ impl<'a> TaskRecord<'a> {
         })
     }
 
-    /// The task function.
+    /// Returns the task function.
     pub fn function(&self) -> Option<FunctionId> {
         TaskKey::function(self.encoded_key)
     }
@@ -129,7 +129,7 @@ pub fn probe<'b>(
     claim(store, encoded_key, payload).map(Some).map_err(ReadFailure::Rejected)
 }
 
-/// The record that `payload` is, if it is that of `encoded_key`; whatever else it is, is counted.
+/// Returns the record that `payload` is, if it is that of `encoded_key`; whatever else it is, is counted.
 pub fn claim<'b>(store: &Guarded, encoded_key: &[u8], payload: &'b [u8]) -> Result<TaskRecord<'b>, Rejected> {
     match TaskRecord::decode(payload) {
         Ok(record) if record.encoded_key == encoded_key => Ok(record),

@@ -219,25 +219,25 @@ impl<'a> Trace<'a> {
         self.is_wide
     }
 
-    /// The chunks of a wide trace, in order; none of another one.
+    /// Returns the chunks of a wide trace, in order; none of another one.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = Chunk> + Clone + use<'a> {
         let chunks = if self.is_wide { self.reads } else { &[] };
         chunks.as_chunks::<CHUNK_BYTES>().0.iter().map(Chunk::from_bytes)
     }
 
-    /// The place of the reads among the bytes of the trace, if they stand there.
+    /// Returns the place of the reads among the bytes of the trace, if they stand there.
     pub fn place_of_reads(&self) -> std::ops::Range<usize> {
         let start = self.reads.as_ptr().addr() - self.whole.as_ptr().addr();
         start..start + self.reads.len()
     }
 
-    /// All reads that stand in the trace, in order: all of them, or none of a wide trace.
+    /// Returns all reads that stand in the trace, in order: all of them, or none of a wide trace.
     pub fn reads(&self) -> impl ExactSizeIterator<Item = Read> + Clone + use<'a> {
         let reads = if self.is_wide { &[] } else { self.reads };
         reads.as_chunks::<READ_BYTES>().0.iter().map(Read::from_bytes)
     }
 
-    /// All emitted values, in order.
+    /// Returns all emitted values, in order.
     pub fn emitted(&self) -> impl Iterator<Item = Emitted<'a>> + Clone + use<'a> {
         let mut rest = self.emitted;
         std::iter::from_fn(move || {
@@ -248,18 +248,18 @@ impl<'a> Trace<'a> {
         })
     }
 
-    /// The digest of all reads with their fingerprints: what tells the traces of one task apart, in a store of these fingerprints.
+    /// Returns the digest of all reads with their fingerprints: what tells the traces of one task apart, in a store of these fingerprints.
     pub fn digest(&self, fingerprints: Fingerprints) -> Digest {
         fingerprints.digest(self.reads)
     }
 
-    /// The payload this was read from.
+    /// Returns the payload this was read from.
     pub fn bytes(&self) -> &'a [u8] {
         self.whole
     }
 }
 
-/// The encoded output of a trace, wherever it is; `None` is a miss. `buffer` is for outputs that are elsewhere.
+/// Returns the encoded output of a trace, wherever it is; `None` is a miss. `buffer` is for outputs that are elsewhere.
 pub fn output<'b>(
     store: &Guarded,
     task: TaskKey,

@@ -68,7 +68,7 @@ fn length(bytes: usize) -> u32 {
 }
 
 impl Group {
-    /// An empty group, for a store of these fingerprints.
+    /// Returns an empty group, for a store of these fingerprints.
     pub fn new(fingerprints: Fingerprints) -> Self {
         Self {
             fingerprints,
@@ -80,18 +80,18 @@ impl Group {
         }
     }
 
-    /// An empty group for the same store.
+    /// Returns an empty group for the same store.
     #[must_use]
     pub fn like(&self) -> Self {
         Self::new(self.fingerprints)
     }
 
-    /// A task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
+    /// Notes that a task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
     pub fn ran(&mut self, task: &NewTask<'_>) {
         self.ran_because(task, Because::Unknown);
     }
 
-    /// A task ran, as [`Group::ran`] tells, for a known cause. That is stored if the task is stored already.
+    /// Notes that a task ran, as [`Group::ran`] does, for a known cause. That is stored if the task is stored already.
     pub fn ran_because(&mut self, task: &NewTask<'_>, because: Because) {
         let key = TaskKey::of(self.fingerprints, task.encoded_key);
         let start = self.runs.len();
@@ -115,7 +115,7 @@ impl Group {
         }
     }
 
-    /// Another machine has run a task: the run becomes an older one of the task, or the current one, marked stale, of a task of which nothing
+    /// Notes that another machine has run a task: the run becomes an older one of the task, or the current one, marked stale, of a task of which nothing
     /// is stored. Nothing that is stored already is replaced.
     pub fn found(&mut self, encoded_key: &[u8], trace: &ForeignTrace) {
         let at = self.runs.len();
@@ -135,7 +135,7 @@ impl Group {
         self.tasks.push((TaskKey::of(self.fingerprints, encoded_key), change));
     }
 
-    /// Something that the task depends on, directly or not, has changed. Belongs into the group of that change.
+    /// Marks a task stale: something that it depends on, directly or not, has changed. Belongs into the group of that change.
     pub fn stale(&mut self, task: TaskKey) {
         let at = self.stale.len();
         self.stale.push(task);
@@ -145,17 +145,17 @@ impl Group {
         }
     }
 
-    /// All tasks that are marked stale.
+    /// Returns all tasks that are marked stale.
     pub fn stale_tasks(&self) -> impl Iterator<Item = TaskKey> {
         self.stale.iter().copied()
     }
 
-    /// A stale task was verified: all its reads have the values that they had.
+    /// Notes that a stale task was verified: all its reads have the values that they had.
     pub fn fresh(&mut self, task: TaskKey) {
         self.tasks.push((task, Change::Fresh));
     }
 
-    /// An older trace of the task is current again: all its reads have the values that they had then.
+    /// Notes that an older trace of the task is current again: all its reads have the values that they had then.
     pub fn reverted(&mut self, task: TaskKey, trace: Digest) {
         self.tasks.push((task, Change::Revert(trace)));
     }
@@ -166,40 +166,40 @@ impl Group {
         self.batch.delete(Table::Uses, &task.to_bytes());
     }
 
-    /// A source was seen for the first time, or has changed.
+    /// Notes that a source was seen for the first time, or has changed.
     pub fn source(&mut self, source: &SourceRecord<'_>) {
         let key = source.key(self.fingerprints);
         self.batch.seal(Table::Sources, &key.to_bytes(), |out| source.encode_into(out));
         self.sources.push((key, SourceChange::Put));
     }
 
-    /// Nothing that is stored reads this source any more.
+    /// Removes a source that nothing that is stored reads any more.
     pub fn remove_source(&mut self, key: Digest) {
         self.remove_leaf(key);
     }
 
-    /// A source or input goes. All tasks that depend on it have to be marked stale in the same group.
+    /// Removes a source or input. All tasks that depend on it have to be marked stale in the same group.
     pub fn remove_leaf(&mut self, key: Digest) {
         self.batch.delete(Table::Sources, &key.to_bytes());
         self.batch.delete(Table::Inputs, &key.to_bytes());
         self.sources.push((key, SourceChange::Remove));
     }
 
-    /// A source goes that will never be there again: its list of dependents goes with it. All tasks that depend on it have to be marked
+    /// Removes a source that will never be there again: its list of dependents goes with it. All tasks that depend on it have to be marked
     /// stale in the same group.
     pub fn end_source(&mut self, key: Digest) {
         self.batch.delete(Table::Sources, &key.to_bytes());
         self.sources.push((key, SourceChange::End));
     }
 
-    /// An input was set.
+    /// Notes that an input was set.
     pub fn input(&mut self, input: &InputRecord<'_>) {
         let key = input.key(self.fingerprints);
         self.batch.seal(Table::Inputs, &key.to_bytes(), |out| input.encode_into(out));
         self.sources.push((key, SourceChange::Put));
     }
 
-    /// The task was used in the run of this generation. Once per run is enough, and needless if it ran.
+    /// Notes that the task was used in the run of this generation. Once per run is enough, and needless if it ran.
     pub fn used(&mut self, task: TaskKey, generation: u64) {
         self.batch
             .seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.to_le_bytes()));
@@ -237,7 +237,7 @@ impl Group {
         self.batch.seal(Table::Meta, &key, |out| function.encode_into(out));
     }
 
-    /// This run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
+    /// Notes that this run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
     /// run's first group.
     pub fn run_since(&mut self, build: Digest, generation: u64, since: u64) {
         self.run(build, generation);
@@ -245,12 +245,12 @@ impl Group {
         self.batch.seal(Table::Meta, crate::record::SINCE, |out| record.encode_into(out));
     }
 
-    /// All that a list of shared results names has been put into the store.
+    /// Notes that all that a list of shared results names has been put into the store.
     pub fn pulled(&mut self, name: &str, list: PulledRecord<'_>) {
         self.batch.seal(Table::Meta, &pulled_key(name), |out| list.encode_into(out));
     }
 
-    /// This run writes to the store: its build and its generation.
+    /// Notes that this run writes to the store: its build and its generation.
     pub fn run(&mut self, build: Digest, generation: u64) {
         let record = MetaRecord::own(build, generation, self.fingerprints);
         self.batch.seal(Table::Meta, crate::record::STORE, |out| record.encode_into(out));
@@ -261,7 +261,7 @@ impl Group {
         self.batch.is_empty() && self.tasks.is_empty()
     }
 
-    /// About the bytes it takes while waiting.
+    /// Returns about the bytes it takes while waiting.
     pub fn bytes(&self) -> usize {
         self.batch.bytes()
             + self.batch.len() * 48
