@@ -13,6 +13,7 @@ pub(crate) mod footprint;
 pub(crate) mod node;
 pub(crate) mod determinism;
 pub(crate) mod epoch;
+pub(crate) mod depth;
 pub(crate) mod edges;
 pub(crate) mod extra;
 pub(crate) mod held;

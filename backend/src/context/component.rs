@@ -9,6 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::local::Local;
 use crate::context::strand::Gathered;
+use crate::graph::depth::Depth;
 use crate::graph::edges::Edge;
 use crate::graph::failure::{TaskError, ValueChange};
 use crate::graph::flags::Flags;
@@ -24,26 +25,30 @@ pub(crate) struct Cycles {
     pub(crate) runs: Vec<RoundRun>,
     /// The claims that the strand gives up for another one.
     pub(crate) way: Option<Way>,
-    last_id: u64,
+    last_id: ComponentId,
 }
 
 // SAFETY: edges and nodes may be used from any thread of the session (see `NodeRef`); emitted values are `Send + Sync`, reasons
 // to stop `Send`.
 unsafe impl Send for Cycles {}
 
-/// A body that runs in a round from the second on: at this depth of the claims.
+/// Tells the components of a strand apart. One that gets another head is another component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ComponentId(u64);
+
+/// A body that runs in a round from the second on: at this depth.
 pub(crate) struct RoundRun {
-    pub(crate) depth: usize,
-    pub(crate) component: u64,
+    pub(crate) depth: Depth,
+    pub(crate) component: ComponentId,
 }
 
 /// Tasks that depend on each other.
 pub(crate) struct Component {
-    pub(crate) id: u64,
+    pub(crate) id: ComponentId,
     /// The depth of the outermost one, the head.
-    pub(crate) low: usize,
+    pub(crate) low: Depth,
     /// All claims from the head on up to this depth are members, and need not be looked at when another cycle closes.
-    joined: usize,
+    joined: Depth,
     pub(crate) members: Vec<Member>,
     index: FxHashMap<NodeRef, usize>,
     /// The head's body has ended, and the rounds from the second on are under way.
@@ -83,7 +88,8 @@ impl Cycles {
         for component in self.components.iter().rev() {
             let parked =
                 component.members.iter().map(|member| member.node).filter(|node| !claimed.contains(node));
-            all.splice(component.low..component.low, parked);
+            let head = component.low.index();
+            all.splice(head..head, parked);
         }
         all
     }
@@ -93,11 +99,11 @@ impl Cycles {
     }
 
     /// Whether the rounds of a component whose head stood further in than `low` are under way.
-    pub(crate) fn has_rounds_above(&self, low: usize) -> bool {
+    pub(crate) fn has_rounds_above(&self, low: Depth) -> bool {
         self.components.iter().any(|component| component.is_in_rounds && component.low > low)
     }
 
-    pub(crate) fn begin_rounds(&mut self) -> Option<u64> {
+    pub(crate) fn begin_rounds(&mut self) -> Option<ComponentId> {
         let component = self.components.last_mut()?;
         component.is_in_rounds = true;
         Some(component.id)
@@ -110,12 +116,12 @@ impl Cycles {
     }
 
     /// The component that a claimed member at this depth belongs to.
-    pub(crate) fn innermost(&mut self, depth: usize) -> &mut Component {
+    pub(crate) fn innermost(&mut self, depth: Depth) -> &mut Component {
         let at = self.components.partition_point(|component| component.low <= depth).checked_sub(1);
         &mut self.components[at.expect("a member's component lasts until its head has ended")]
     }
 
-    pub(crate) fn by_id(&mut self, id: u64) -> Option<&mut Component> {
+    pub(crate) fn by_id(&mut self, id: ComponentId) -> Option<&mut Component> {
         self.components.iter_mut().rfind(|component| component.id == id)
     }
 
@@ -134,15 +140,15 @@ impl Cycles {
 
     /// Makes one component of all whose heads stand at `low` or above; or, if the claim at `low` is `covered` by a component,
     /// of that and these.
-    /// All of the `claimed` ones from its head on are its members then.
+    /// All claims from its head on up to the depth `claimed` are its members then.
     /// It is the last one.
-    pub(crate) fn merge(&mut self, low: usize, covered: bool, claimed: usize) -> &mut Component {
+    pub(crate) fn merge(&mut self, low: Depth, covered: bool, claimed: Depth) -> &mut Component {
         let mut from = self.components.partition_point(|component| component.low < low);
         if covered && self.components.get(from).is_none_or(|component| component.low != low) {
             from = from.saturating_sub(1);
         }
         if self.components.len() == from {
-            self.last_id += 1;
+            self.last_id.0 += 1;
             self.components.push(Component::new(self.last_id, low));
         }
         let others: Vec<Component> = self.components.drain(from + 1..).collect();
@@ -150,7 +156,7 @@ impl Cycles {
         let absorbs = &mut self.components[from];
         if absorbs.low > low {
             // It gets another head: its own rounds, if they have begun, are not its any more.
-            self.last_id += 1;
+            self.last_id.0 += 1;
             absorbs.id = self.last_id;
             absorbs.low = low;
             absorbs.is_in_rounds = false;
@@ -163,7 +169,7 @@ impl Cycles {
 }
 
 impl Component {
-    fn new(id: u64, low: usize) -> Self {
+    fn new(id: ComponentId, low: Depth) -> Self {
         Self {
             id,
             low,
@@ -410,7 +416,7 @@ impl Component {
 /// The claims that a strand gives up.
 pub(crate) struct Way {
     /// All its claims from this depth on.
-    pub(crate) low: usize,
+    pub(crate) low: Depth,
     /// The task to wait for then.
     pub(crate) wait_for: Option<NodeRef>,
 }

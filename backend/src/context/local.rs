@@ -33,6 +33,7 @@ use crate::context::thread_cache::ThreadCache;
 use crate::context::threads::Threads;
 use crate::context::token::CancelToken;
 use crate::context::watch::Presence;
+use crate::graph::depth::Depth;
 use crate::graph::edges::Edge;
 use crate::graph::emitted::EmittedValue;
 use crate::graph::failure::{CycleError, TaskError};
@@ -145,9 +146,9 @@ unsafe impl Send for Local {}
 /// Claimed tasks, one inside of the other, that lie on a cycle or are to be given up. A list of these is in the order of their
 /// depths, and reaches no further than the claims do.
 pub(crate) struct Poisoned {
-    depths: Range<usize>,
+    depths: Range<Depth>,
     /// The depth of the outermost task that it is known to depend on.
-    low: usize,
+    low: Depth,
     stop: Stop,
 }
 

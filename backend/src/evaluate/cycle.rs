@@ -96,7 +96,7 @@ pub(crate) fn park(local: &Local, node: NodeRef, twin: NodeRef) {
     local.counters.of(node.function).runs.add(1);
     {
         let mut cycles = local.cycles.borrow_mut();
-        let component = cycles.innermost(local.claimed.borrow().len() - 1);
+        let component = cycles.innermost(local.depth());
         component.own(twin);
         component.note_reads(node, &run.reads);
         component.keep_first(node, run);
@@ -119,7 +119,7 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, stop: &Stop) {
     counters.failed.add(1);
     {
         let mut cycles = local.cycles.borrow_mut();
-        let component = cycles.innermost(local.claimed.borrow().len() - 1);
+        let component = cycles.innermost(local.depth());
         component.note_reads(node, &reads);
         component.fail(error, None);
     }
@@ -130,7 +130,7 @@ pub(crate) fn park_failed(local: &Local, node: NodeRef, stop: &Stop) {
 /// The innermost claim, a member, ends.
 fn end_claim(local: &Local, node: NodeRef) {
     local.pop_claim(node);
-    local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
+    local.cycles.borrow_mut().shorten(local.next_depth());
 }
 
 /// A run has ended without being published: if it was that of a component's head, the component is resolved now.
@@ -142,7 +142,7 @@ pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), 
     match end_of_head(local) {
         None => Err(stop),
         Some(None) => match on_enough_stack(|| rounds::resolve(local))?.contains(&node) {
-            true => Err(make_way::clear(local, local.claimed.borrow().len())),
+            true => Err(make_way::clear(local, local.next_depth())),
             false => Ok(()),
         },
         Some(Some(error)) => {
@@ -157,7 +157,7 @@ pub(crate) fn after_run(local: &Local, node: NodeRef, stop: Stop) -> Result<(), 
 #[cold]
 pub(crate) fn give_up(local: &Local, node: NodeRef) {
     node.clear_flag(Flags::ON_CYCLE);
-    let depth = local.claimed.borrow().len() - 1;
+    let depth = local.depth();
     let mut cycles = local.cycles.borrow_mut();
     cycles.innermost(depth).leave(node);
     cycles.shorten(depth);
@@ -175,7 +175,7 @@ pub(crate) fn after_release(local: &Local) {
 #[expect(clippy::option_option, reason = "two questions at once")]
 fn end_of_head(local: &Local) -> Option<Option<TaskError>> {
     let cycles = local.cycles.borrow();
-    let depth = local.claimed.borrow().len();
+    let depth = local.next_depth();
     let is_of_head = |component: &&Component| component.low == depth && !component.is_in_rounds;
     cycles.last().filter(is_of_head).map(Component::failure)
 }
@@ -196,6 +196,6 @@ fn run_beside(
 ) -> (Result<NodeRef, Stop>, Gathered) {
     let outcome = super::execute::run_beside_by(local, node, predicted, &Why::Cycle, run);
     local.counters.of(node.function).runs.add(1);
-    local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
+    local.cycles.borrow_mut().shorten(local.next_depth());
     outcome
 }

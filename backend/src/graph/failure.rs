@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::graph::depth::Depth;
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
 
@@ -288,9 +289,9 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> &str {
     payload.downcast_ref::<String>().map_or("(a payload that is not text)", String::as_str)
 }
 
-/// Where a failed task's cycle closes: at this depth of the claims, as long as this task stands there.
+/// Where a failed task's cycle closes: at this depth, as long as this task stands there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CycleHead {
-    pub(crate) depth: usize,
+    pub(crate) depth: Depth,
     pub(crate) node: NodeRef,
 }

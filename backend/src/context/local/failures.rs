@@ -3,6 +3,7 @@
 use std::cell::Ref;
 use std::sync::Arc;
 
+use crate::graph::depth::Depth;
 use crate::graph::extra::Failure;
 use crate::graph::failure::{CycleError, CycleHead, TaskError};
 use crate::graph::node::NodeRef;
@@ -49,7 +50,7 @@ impl Local {
         if self.lineage.borrow().is_some() {
             self.escaped.borrow_mut().push(cycle.clone());
         }
-        let first = self.claimed.borrow().iter().position(|node| cycle.contains(*node));
+        let first = self.claimed.borrow().iter().position(|node| cycle.contains(*node)).map(Depth::new);
         if let Some(low) = first {
             self.poison_from(low, &TaskError::Cycle(cycle.clone()).into());
         }
@@ -64,7 +65,7 @@ impl Local {
         let mut next = failure.head.filter(|_| matches!(failure.error, TaskError::Cycle(_)));
         // Each head stands further out than the last.
         while let Some(CycleHead { depth, node }) = next {
-            if self.claimed.borrow().get(depth) == Some(&node) {
+            if self.claimed.borrow().get(depth.index()) == Some(&node) {
                 return self.poison_from(depth, &failure.error.clone().into());
             }
             next = node.extra().and_then(|extra| {
@@ -75,10 +76,10 @@ impl Local {
     }
 
     /// Makes all claimed tasks from a depth on end with `stop`, whatever their bodies return.
-    pub(crate) fn poison_from(&self, low: usize, stop: &Stop) {
+    pub(crate) fn poison_from(&self, low: Depth, stop: &Stop) {
         let copy = || stop.copied().expect("panics poison no claims");
         let mut poisoned = self.poisoned.borrow_mut();
-        let end = self.claimed.borrow().len();
+        let end = self.next_depth();
         // Each depth keeps its first error. Those that are poisoned already stand in a few ranges, however deep the claims are.
         let known = poisoned.partition_point(|known| known.depths.end <= low);
         let mut at = low;
@@ -96,9 +97,19 @@ impl Local {
         }
     }
 
+    /// Returns the depth at which the strand's next claim will stand.
+    pub(crate) fn next_depth(&self) -> Depth {
+        Depth::of_next(&self.claimed.borrow())
+    }
+
+    /// Returns the depth of the strand's innermost claim, which there has to be.
+    pub(crate) fn depth(&self) -> Depth {
+        Depth::of_last(&self.claimed.borrow()).expect("the strand has a claim")
+    }
+
     /// The failure that has befallen the innermost claimed node, and its depth.
-    fn innermost_poison(&self) -> Option<(Ref<'_, Poisoned>, usize)> {
-        let innermost = self.claimed.borrow().len().checked_sub(1)?;
+    fn innermost_poison(&self) -> Option<(Ref<'_, Poisoned>, Depth)> {
+        let innermost = Depth::of_last(&self.claimed.borrow())?;
         let last = Ref::filter_map(self.poisoned.borrow(), |poisoned| poisoned.last()).ok()?;
         last.depths.contains(&innermost).then_some((last, innermost))
     }
@@ -107,7 +118,7 @@ impl Local {
     pub(crate) fn head_of_innermost(&self) -> Option<CycleHead> {
         let (poison, innermost) = self.innermost_poison()?;
         let depth = poison.low;
-        (depth < innermost).then(|| CycleHead { depth, node: self.claimed.borrow()[depth] })
+        (depth < innermost).then(|| CycleHead { depth, node: self.claimed.borrow()[depth.index()] })
     }
 
     /// An async run that the current strand waited for has thrown: the payload, to go on with here.
@@ -129,7 +140,7 @@ impl Local {
     /// An async run that the current strand waited for has been cancelled: what the tasks of this strand make of that, they cannot
     /// keep either, even if this strand never comes to look whether its own session is to end. The session is not touched.
     fn share_cancellation(&self) {
-        self.poison_from(0, &Stop::Cancelled);
+        self.poison_from(Depth::default(), &Stop::Cancelled);
         if self.lineage.borrow().is_some() {
             // Some of those tasks may wait for this strand to end.
             self.poison_all();
@@ -169,7 +180,7 @@ impl Local {
         debug_assert_eq!(ended.map(NodeRef::address), Some(node.address()), "claims end in reverse order");
         let mut poisoned = self.poisoned.borrow_mut();
         if let Some(last) = poisoned.last_mut() {
-            last.depths.end = last.depths.end.min(claimed.len());
+            last.depths.end = last.depths.end.min(Depth::of_next(&claimed));
             if last.depths.is_empty() {
                 poisoned.pop();
             }

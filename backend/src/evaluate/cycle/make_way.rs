@@ -17,6 +17,7 @@ use crate::context::component::Way;
 use crate::context::local::Local;
 use crate::evaluate::demand::{Patience, wait_for};
 use crate::graph::claim::Phase;
+use crate::graph::depth::Depth;
 use crate::graph::epoch::Epoch;
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
@@ -72,30 +73,30 @@ pub(crate) fn is_barred(node: NodeRef, epoch: Epoch) -> bool {
 }
 
 /// The depth from which on all is given up if `node` is.
-fn lowest(local: &Local, node: NodeRef) -> Option<usize> {
+fn lowest(local: &Local, node: NodeRef) -> Option<Depth> {
     let claimed = local.claimed.borrow();
     let mut cycles = local.cycles.borrow_mut();
     if let Some(component) = cycles.of_parked(node) {
         return Some(component.low);
     }
-    let depth = claimed.iter().position(|other| *other == node)?;
+    let depth = Depth::of(&claimed, node)?;
     if node.flag(Flags::ON_CYCLE) {
         return Some(cycles.innermost(depth).low);
     }
     // The members of a resolved component are claimed together.
-    let others = claimed[..depth]
+    let others = claimed[..depth.index()]
         .iter()
         .rev()
         .take_while(|other| node.flag(Flags::RESOLVED) && other.flag(Flags::RESOLVED));
-    Some(depth - others.count())
+    Some(Depth::new(depth.index() - others.count()))
 }
 
 /// Gives up all claims from a depth on, and waits for none.
-pub(super) fn clear(local: &Local, low: usize) -> Stop {
+pub(super) fn clear(local: &Local, low: Depth) -> Stop {
     clear_for(local, low, None)
 }
 
-fn clear_for(local: &Local, low: usize, wait_for: Option<NodeRef>) -> Stop {
+fn clear_for(local: &Local, low: Depth, wait_for: Option<NodeRef>) -> Stop {
     local.poison_from(low, &Stop::MakesWay);
     let mut cycles = local.cycles.borrow_mut();
     match &mut cycles.way {
@@ -107,7 +108,7 @@ fn clear_for(local: &Local, low: usize, wait_for: Option<NodeRef>) -> Stop {
 
 /// Whether the claims that are to be given up begin at a depth or further in, and there is nothing to wait for. Then they have
 /// been given up.
-pub(super) fn is_cleared_from(local: &Local, depth: usize) -> bool {
+pub(super) fn is_cleared_from(local: &Local, depth: Depth) -> bool {
     let mut cycles = local.cycles.borrow_mut();
     let is_cleared = cycles.way.as_ref().is_some_and(|way| way.low >= depth && way.wait_for.is_none());
     if is_cleared {
@@ -118,7 +119,7 @@ pub(super) fn is_cleared_from(local: &Local, depth: usize) -> bool {
 
 /// Whether the current strand has given up all that it was to give up, and may ask again.
 pub(crate) fn is_giving_way(local: &Local) -> bool {
-    let depth = local.claimed.borrow().len();
+    let depth = local.next_depth();
     local.cycles.borrow().way.as_ref().is_some_and(|way| depth <= way.low)
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::{make_way, rounds, run_beside};
 use crate::base::stack::on_enough_stack;
-use crate::context::component::{Cycles, Run};
+use crate::context::component::{ComponentId, Cycles, Run};
 use crate::context::local::Local;
 use crate::evaluate::complete::unfinished;
+use crate::graph::depth::Depth;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::flags::Flags;
 use crate::graph::node::NodeRef;
@@ -31,7 +32,7 @@ pub(crate) fn through_own(local: &Local, node: NodeRef) -> Option<Stop> {
             Some(low) => claimed[low..].to_vec(),
             // Its body has ended, so the cycle closes at the head.
             None => {
-                let low = cycles.of_parked(node)?.low;
+                let low = cycles.of_parked(node)?.low.index();
                 claimed.get(low..)?.iter().copied().chain([node]).collect()
             }
         }
@@ -50,13 +51,13 @@ enum Answer {
     /// The value of round 1, which is not known: its body has begun further down, and has to run once more.
     Nested,
     /// The value of this round, of a member that is part of its readers' bodies.
-    Evaluated { component: u64, number: usize },
+    Evaluated { component: ComponentId, number: usize },
     /// Nothing: the round begins again.
     Restart,
     /// Nothing: it has failed.
     Failed(TaskError),
     /// Nothing: what has been claimed from this depth on is to be claimed anew, as it has hidden a part of the way.
-    ClaimAnew(usize),
+    ClaimAnew(Depth),
 }
 
 /// The outcome of reading a RUNNING node that the current strand has claimed, if it can be resolved.
@@ -80,7 +81,7 @@ pub(crate) fn read_claimed(local: &Local, node: NodeRef) -> Option<Result<NodeRe
 fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
     let claimed = local.claimed.borrow();
     let cycles = &mut *local.cycles.borrow_mut();
-    let top = claimed.len().checked_sub(1)?;
+    let top = Depth::of_last(&claimed)?;
     let round_run = cycles.runs.last().filter(|run| run.depth == top).map(|run| run.component);
     let parked = cycles.of_parked(node).map(|component| (component.id, component.low));
     if let (Some(in_round), Some((id, _))) = (round_run, parked)
@@ -90,17 +91,18 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
     }
     let low = match parked {
         Some((_, low)) => low,
-        None => match claimed.iter().rposition(|other| *other == node) {
+        None => match Depth::of_innermost(&claimed, node) {
             Some(low) => low,
             None => return cycles.of_member(node)?.failure().map(Answer::Failed),
         },
     };
-    let on_the_way = claimed.get(low..)?;
+    let on_the_way = claimed.get(low.index()..)?;
     // The others were looked at when they joined.
-    let unjoined = cycles.unjoined(low, claimed.len());
+    let unjoined = cycles.unjoined(low, Depth::of_next(&claimed));
+    let unjoined: Vec<_> = unjoined.iter().map(|range| range.start.index()..range.end.index()).collect();
     let mut new = unjoined.iter().flat_map(|range| range.clone());
     if let Some(depth) = new.find(|depth| claimed[*depth].flag(Flags::RESOLVED)) {
-        return Some(Answer::ClaimAnew(depth));
+        return Some(Answer::ClaimAnew(Depth::new(depth)));
     }
     let is_fixpoint = |node: &NodeRef| node.task_fn.has_initial();
     // The rounds of a component have a fixpoint task among them, though its body may have ended.
@@ -119,17 +121,17 @@ fn answer(local: &Local, node: NodeRef) -> Option<Answer> {
         // A fixpoint task may be among those that were leapt over.
         let is_leapt_to =
             |at: &usize| make_way::was_leapt_to(claimed[*at]) && !claimed[..*at].contains(&claimed[*at]);
-        let leapt_to = (low + 1..claimed.len()).find(is_leapt_to)?;
+        let leapt_to = (low.index() + 1..claimed.len()).find(is_leapt_to)?;
         let epoch = local.engine().epoch();
         on_the_way.iter().for_each(|node| make_way::bar_leaps(*node, epoch));
-        return Some(Answer::ClaimAnew(leapt_to - 1));
+        return Some(Answer::ClaimAnew(Depth::new(leapt_to - 1)));
     }
     join(cycles, &claimed, low, new());
     Some(if round_run.is_some() { Answer::Restart } else { first_of(cycles, node) })
 }
 
 /// The value that a body of a round reads of a member of its own component.
-fn in_round_of(cycles: &mut Cycles, id: u64, node: NodeRef) -> Answer {
+fn in_round_of(cycles: &mut Cycles, id: ComponentId, node: NodeRef) -> Answer {
     let Some(component) = cycles.by_id(id).filter(|component| !component.grown) else {
         return Answer::Restart;
     };
@@ -158,9 +160,9 @@ fn first_of(cycles: &mut Cycles, node: NodeRef) -> Answer {
 }
 
 /// A cycle has closed at depth `low`: all claims from there on become members of one component, of which the `new` ones are in none.
-fn join<'a>(cycles: &mut Cycles, claimed: &[NodeRef], low: usize, new: impl Iterator<Item = &'a NodeRef>) {
-    let covered = claimed.get(low).is_some_and(|node| node.flag(Flags::ON_CYCLE));
-    let id = cycles.merge(low, covered, claimed.len()).id;
+fn join<'a>(cycles: &mut Cycles, claimed: &[NodeRef], low: Depth, new: impl Iterator<Item = &'a NodeRef>) {
+    let covered = claimed.get(low.index()).is_some_and(|node| node.flag(Flags::ON_CYCLE));
+    let id = cycles.merge(low, covered, Depth::of_next(claimed)).id;
     let is_in_rounds = cycles.runs.iter().any(|run| run.component == id);
     if let Some(component) = cycles.by_id(id) {
         component.grown |= is_in_rounds;
@@ -243,7 +245,7 @@ fn with_member<R>(
         let component = cycles.of_member(node).expect("just found");
         return use_member(component.member(node));
     }
-    let depth = local.claimed.borrow().iter().rposition(|other| *other == node);
+    let depth = Depth::of_innermost(&local.claimed.borrow(), node);
     let depth = depth.expect("a member without an entry has not ended");
     use_member(cycles.innermost(depth).member(node))
 }

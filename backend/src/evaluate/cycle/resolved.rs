@@ -21,6 +21,7 @@ use crate::evaluate::demand::{Waited, claim, demand, end_restored, release, wait
 use crate::evaluate::observed::{self, is_observed};
 use crate::evaluate::stored::{Progress, consult};
 use crate::graph::claim::Phase;
+use crate::graph::depth::Depth;
 use crate::graph::edges::Edge;
 use crate::graph::epoch::Epoch;
 use crate::graph::flags::{Flags, Leaving};
@@ -168,7 +169,7 @@ pub(crate) fn verify_resolved(local: &Local, node: NodeRef) -> Result<Waited, St
     match first.state.phase() {
         Phase::Fresh => Ok(Waited::Over),
         Phase::Running if is_own(local, first) => {
-            let depth = local.claimed.borrow().iter().position(|claimed| *claimed == first);
+            let depth = Depth::of(&local.claimed.borrow(), first);
             // All members are claimed with the first, so this one has been released since it was looked at.
             Err(make_way::clear(local, depth.unwrap_or_default()))
         }
@@ -187,7 +188,7 @@ struct Verification<'a> {
     local: &'a Local,
     resolved: &'a Arc<Resolved>,
     /// The depth of the first member.
-    depth: usize,
+    depth: Depth,
     /// The state of the claimed members before.
     before: Vec<(Phase, StaleReads)>,
     /// A read of others than the members that has changed, if one was found.
@@ -196,7 +197,7 @@ struct Verification<'a> {
 
 impl<'a> Verification<'a> {
     fn of(local: &'a Local, resolved: &'a Arc<Resolved>, phase: Phase, marks: StaleReads) -> Self {
-        let depth = local.claimed.borrow().len() - 1;
+        let depth = local.depth();
         Self { local, resolved, depth, before: vec![(phase, marks)], changed: None }
     }
 

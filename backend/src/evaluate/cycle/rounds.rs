@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{publish, read, run_beside};
-use crate::context::component::{Component, Member, RoundRun, Run};
+use crate::context::component::{Component, ComponentId, Member, RoundRun, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::gather_beside;
 use crate::graph::failure::{CycleError, TaskError};
@@ -63,7 +63,7 @@ pub(super) enum Stopped {
 ///
 /// # Errors
 /// The reason to throw into that body.
-pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef, Stop> {
+pub(super) fn evaluated(local: &Local, id: ComponentId, number: usize) -> Result<NodeRef, Stop> {
     let rounds = Rounds { local, id };
     let twin = rounds.evaluate(number).and_then(|()| {
         rounds
@@ -84,7 +84,7 @@ pub(super) fn evaluated(local: &Local, id: u64, number: usize) -> Result<NodeRef
 
 pub(super) struct Rounds<'a> {
     local: &'a Local,
-    id: u64,
+    id: ComponentId,
 }
 
 impl Rounds<'_> {
@@ -235,7 +235,7 @@ impl Rounds<'_> {
         let step =
             || unsafe { node.task_fn.first_step(node, stepped, new) }.expect("the function has a step");
         let (outcome, gathered) = gather_beside(local, node, &[], step);
-        local.cycles.borrow_mut().shorten(local.claimed.borrow().len());
+        local.cycles.borrow_mut().shorten(local.next_depth());
         if let Ok(twin) = outcome {
             read::own(local, node, twin);
         }
@@ -337,7 +337,7 @@ impl Rounds<'_> {
             let stepped = last.map(|run| Stepped { previous: run.twin, round: component.round });
             (member.node, stepped, last.map_or_else(Vec::new, |run| run.reads.clone()))
         })?;
-        let depth = local.claimed.borrow().len();
+        let depth = local.next_depth();
         local.cycles.borrow_mut().runs.push(RoundRun { depth, component: self.id });
         // SAFETY: 1. the node lives as long as the session; 2. of it only the key is touched, which never changes; 3. the twin of the
         // round before is held by the component, which frees none while a body runs.
