@@ -9,6 +9,7 @@ pub(crate) mod untracked;
 pub(crate) mod part;
 pub(crate) mod keyed;
 pub(crate) mod activity;
+pub(crate) mod around;
 pub(crate) mod memory;
 pub(crate) mod explanation;
 pub(crate) mod explain;

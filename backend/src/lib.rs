@@ -30,6 +30,10 @@ pub use context::watch::{GateHolder, GateStats, GateWait, GateWaiter, Held};
 pub use entry::activity::Activity;
 pub use entry::identity::{CodeIdentity, Identity};
 pub use entry::keyed::{KeyList, Keyed};
+/// Looks at the graph in memory.
+pub mod around {
+    pub use crate::entry::around::{Around, AroundGroup, AroundTask, Direction, Neighbours, ReadsKnown};
+}
 /// Explanations of runs.
 pub mod explanation {
     pub use crate::entry::explanation::{

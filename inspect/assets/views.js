@@ -37,7 +37,9 @@ const last = path => String(path ?? '').split('::').pop();
 const mark = name => el('span', { class: 'state ' + String(name).replace(/ /g, '-') }, name);
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
 const colours = { valid: 'valid', verified: 'valid', restored: 'valid', settled: 'valid', stale: 'stale', may: 'stale', new: 'ran', changed: 'ran', ran: 'ran',
-  failed: 'ran', cancelled: 'ran', 'cut off': 'cut', held: 'cut', leaf: 'leaf', missing: 'missing', group: 'group' };
+  failed: 'ran', cancelled: 'ran', 'cut off': 'cut', held: 'cut', leaf: 'leaf', missing: 'missing', group: 'group', current: 'valid', running: 'ran' };
+// What a node is coloured by: what was told of it, or else how its value is.
+const stateOf = node => node.state === 'not told' ? node.value : node.state ?? 'group';
 
 // A table: columns are [title, cell of a row, 'number' or nothing, what it is sorted by].
 function table(columns, rows, open) {
@@ -174,15 +176,16 @@ const views = {
     const why = el('div', { id: 'explanation' });
     const around = el('div', { class: 'graph', id: 'graph', role: 'img', 'aria-label': 'Tasks around this one' });
     const depth = el('select', { 'aria-label': 'Steps', onchange: () => draw().catch(problem) }, ...[1, 2, 3, 4].map(n => el('option', { value: n }, n + (n === 1 ? ' step' : ' steps'))));
-    if (runtime) depth.value = 3;
     const note = el('span', { class: 'soft' });
     let graph = null, explained = null, shownId = task.id ?? task.leaf?.key;
     const draw = async () => {
       const answer = await ask('graph', { id: shownId, depth: depth.value });
       graph?.destroy();
       graph = drawGraph(around, answer, explained);
-      note.textContent = many(answer.nodes.length, 'node', 'nodes') + (runtime ? ': what made it run, and what it made run' : '') + (answer.cut ? ', cut' : '');
+      note.textContent = many(answer.nodes.length, 'node', 'nodes') + (!runtime ? '' : answer.in_memory ? ': all that it reads and that reads it; thick: what made its reader run'
+        : ': it is not in memory; what made it run, and what it made run') + (answer.partial ? '; reads of some are known when they are current' : '') + (answer.cut ? ', cut' : '');
       around.dataset.nodes = answer.nodes.length;
+      around.dataset.reasons = answer.reasons?.length ?? 0;
     };
     const explain = async () => {
       const answer = await ask('explain', { id: shownId });
@@ -191,7 +194,7 @@ const views = {
       if (graph) paint(graph, answer);
     };
     const facts = (task.leaf ? [['Kind', task.leaf.kind], ['Fingerprint', task.leaf.fingerprint], ['Key', task.leaf.key]]
-      : runtime ? [['State', mark(task.state)], ['Because', plain(task.because)], ['Time', time(task.time_ns)], ['Told', count(task.told) + (task.told === 1 ? ' event' : ' events')]]
+      : runtime ? [['State', mark(task.state)], ['Because', plain(task.because)], ['Time', time(task.time_ns)], ['Value', task.in_memory ? task.value : 'not in memory'], ['Told', count(task.told) + (task.told === 1 ? ' event' : ' events')]]
       : [['State', mark(task.stale ? 'stale' : 'valid')], ['Stored by run', count(task.run)], ['Used by run', count(task.used_by_run)],
         ['Output', size(task.output_bytes) + (task.output_is_there ? '' : ', missing')], ['Older traces', count(task.older_traces.length)],
         ['Code', task.code + (task.lossy ? ', lossy' : '')], ['Fingerprint', task.fingerprint], ['Id', task.id]]);
@@ -199,9 +202,10 @@ const views = {
     const text = el('div', {}, el('h1', {}, title), task.leaf ? '' : el('p', { class: 'soft code' }, plain(task.function)),
       el('table', { id: 'facts' }, el('tbody', {}, ...facts.map(([name, value]) => el('tr', {}, el('th', {}, name), el('td', { class: 'code' }, value))))),
       task.leaf ? '' : el('div', { class: 'bar' }, el('button', { type: 'button', class: 'explain', title: 'e', onclick: () => explain().catch(problem) }, runtime ? 'Why did it run?' : 'Would it run?')), why);
-    const lists = runtime ? [] : [
-      ...(task.leaf ? [] : [paged('Reads', 'reads', task.reads_in_all, task, shownId, read => read.leaf ? leafName(read.leaf) : link(read.task))]),
-      paged('Read by', 'dependents', task.dependents_in_all, task, shownId, of => link(of)),
+    const without = { 'not now': 'Reads (known when it is current, or no session is open)', stored: 'Reads (the store has them)' }[task.reads_known];
+    const lists = runtime && !task.in_memory ? [] : [
+      ...(task.leaf || task.kind === 'leaf' ? [] : [paged(without ?? 'Reads', 'reads', task, shownId, read => runtime ? link(read) : read.leaf ? leafName(read.leaf) : link(read.task))]),
+      paged('Read by', 'dependents', task, shownId, of => link(of)),
     ];
     return {
       nodes: [el('div', { class: 'columns' }, text, el('div', {}, el('div', { class: 'bar' }, depth, note), around)), ...(lists.length ? [el('div', { class: 'columns' }, ...lists)] : [])],
@@ -260,23 +264,24 @@ const views = {
 };
 
 // A list of a task, page by page.
-function paged(title, field, all, task, id, cell) {
+function paged(title, field, task, id, cell) {
   const body = el('tbody'), limit = 50;
-  let from = 0;
+  // Where the pages begin that were shown, and the next one. A program says itself where that is: some places are of readers that read it no more.
+  let starts = [0], next = null;
   const note = el('span', { class: 'soft' });
-  const turn = step => async () => {
-    from = Math.max(0, from + step * limit);
-    fill((await ask('task', { id, from, limit }))[field]);
-  };
-  const back = el('button', { type: 'button', onclick: () => turn(-1)().catch(problem) }, 'Before');
-  const on = el('button', { type: 'button', onclick: () => turn(1)().catch(problem) }, 'Next');
-  const fill = rows => {
+  const turn = async () => fill(await ask('task', { id, from: starts.at(-1), limit }));
+  const back = el('button', { type: 'button', onclick: () => { starts.pop(); turn().catch(problem); } }, 'Before');
+  const on = el('button', { type: 'button', class: 'on', onclick: () => { starts.push(next); turn().catch(problem); } }, 'Next');
+  const fill = answer => {
+    const rows = (answer[field] ?? []).slice(0, limit), all = answer[field + '_in_all'] ?? 0, from = starts.at(-1);
+    const end = from + rows.length;
+    next = answer[field + '_next'] === undefined ? (end < all ? end : null) : answer[field + '_next'];
     body.replaceChildren(...rows.map(row => el('tr', {}, el('td', {}, cell(row)))));
-    note.textContent = all ? count(from + 1) + ' to ' + count(from + rows.length) + ' of ' + count(all) : 'none';
-    back.hidden = from === 0;
-    on.hidden = from + rows.length >= all;
+    note.textContent = all ? count(from + 1) + ' to ' + count(end) + ' of ' + count(all) : 'none';
+    back.hidden = starts.length === 1;
+    on.hidden = next === null;
   };
-  fill(task[field].slice(0, limit));
+  fill(task);
   return el('section', { class: field }, el('h2', {}, title), el('div', { class: 'bar' }, note, back, on), el('table', {}, body));
 }
 
@@ -308,12 +313,13 @@ function lastRun(run) {
 function drawGraph(container, answer, explained) {
   const idOf = (node, at) => node.id ?? 'group ' + at;
   const elements = answer.nodes.map((node, at) => ({ data: {
-    id: idOf(node, at), kind: node.kind, of: node.of, function: node.function, state: node.state ?? 'group',
+    id: idOf(node, at), kind: node.kind, of: node.of, function: node.function, state: stateOf(node),
     label: node.kind === 'group' ? '+ ' + count(node.count) + ' ' + plain(last(node.function)) : plain(last(node.function)) + '\n' + plain(node.arguments).slice(0, 34),
-    colour: colour(colours[node.state ?? 'group'] ?? 'missing'), root: node.id === answer.root ? 1 : 0,
+    colour: colour(colours[stateOf(node)] ?? 'missing'), root: node.id === answer.root ? 1 : 0,
   } }));
-  for (const [reader, read] of answer.edges) {
-    elements.push({ data: { source: idOf(answer.nodes[reader], reader), target: idOf(answer.nodes[read], read) } });
+  const reasons = new Set(answer.reasons);
+  for (const [at, [reader, read]] of answer.edges.entries()) {
+    elements.push({ data: { source: idOf(answer.nodes[reader], reader), target: idOf(answer.nodes[read], read), reason: reasons.has(at) ? 1 : 0 } });
   }
   const graph = cytoscape({
     container, elements, minZoom: 0.1, maxZoom: 1.6,
@@ -324,6 +330,7 @@ function drawGraph(container, answer, explained) {
       { selector: 'node[kind = "group"]', style: { shape: 'round-rectangle', width: 30 } },
       { selector: 'node[root = 1]', style: { 'border-width': 3, 'border-color': colour('fore') } },
       { selector: 'edge', style: { width: 1, 'line-color': colour('soft'), 'target-arrow-color': colour('soft'), 'target-arrow-shape': 'triangle', 'curve-style': 'bezier', 'arrow-scale': 0.7 } },
+      { selector: 'edge[reason = 1]', style: { width: 3, 'line-color': colour('ran'), 'target-arrow-color': colour('ran') } },
     ],
   });
   graph.on('tap', 'node', event => {

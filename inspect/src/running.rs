@@ -1,8 +1,11 @@
 //! A running program as a source: its counters, and what its observer has been told.
 //!
 //! Hits have no events, so that they cost nothing: how many there are comes from the counters. Memory is measured once a second while a page
-//! follows, in short sessions; at other times the inspector opens no session.
+//! follows, in short sessions. The graph around a task is looked up in memory when a page asks for it (`Runtime::around`). At other times the
+//! inspector opens no session.
 
+mod around;
+mod names;
 mod recorder;
 mod sampler;
 mod spans;
@@ -97,9 +100,13 @@ impl Source for RunningSource {
             Question::Functions => self.functions(),
             Question::Tasks(tasks) => self.recorder.tasks(tasks)?,
             Question::Sources { .. } => json!({ "sources": [], "cut": false }),
-            Question::Task { id, .. } => self.recorder.task(id)?,
+            Question::Task { id, from, limit } => {
+                around::task((&self.runtime, &self.recorder), id, *from, *limit)?
+            }
             Question::Explain { id } => self.recorder.explain(id)?,
-            Question::Graph { id, depth, most } => self.recorder.graph(id, *depth, *most)?,
+            Question::Graph { id, depth, most } => {
+                around::graph((&self.runtime, &self.recorder), id, *depth, *most)?
+            }
             Question::Timeline => self.recorder.timeline(),
             Question::Memory => self.sampler.answer(),
         })

@@ -17,6 +17,7 @@ mod task_call;
 mod volatile;
 
 pub mod collections;
+pub mod around;
 pub mod events;
 pub mod explain;
 pub mod progress;

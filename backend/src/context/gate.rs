@@ -206,6 +206,25 @@ impl Gate {
         !state.exclusive && self.enter(state, alone).is_ok()
     }
 
+    /// Goes over from a session to holding the gate exclusively, if it is the only one and no update waits. [`Gate::downgrade`] follows, soon:
+    /// sessions wait for it as they do for an update.
+    pub(crate) fn upgrade(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_alone = state.open == 1 && !state.turns.is_waiting() && !state.drain.is_on();
+        if is_alone {
+            (state.open, state.exclusive) = (0, true);
+        }
+        is_alone
+    }
+
+    /// Goes back from holding the gate exclusively to a session.
+    pub(crate) fn downgrade(&self) {
+        let mut state = self.state.lock();
+        (state.open, state.exclusive) = (1, false);
+        let told = state.let_in(now());
+        self.end(state, told);
+    }
+
     /// How many parts of sessions are in.
     pub(crate) fn parts(&self) -> usize {
         self.state.lock().open

@@ -43,10 +43,11 @@ impl Engine {
 }
 
 /// A look at what is there, past all that wait at the gate.
-struct Survey<'a>(&'a Engine);
+pub(crate) struct Survey<'a>(&'a Engine);
 
 impl<'a> Survey<'a> {
-    fn begin(engine: &'a Engine) -> Option<Self> {
+    /// None while an update works.
+    pub(crate) fn begin(engine: &'a Engine) -> Option<Self> {
         let mut slices = 0;
         loop {
             let mut opener = Opener::of(engine);

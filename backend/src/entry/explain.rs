@@ -67,7 +67,7 @@ pub(crate) fn explain(local: &Local, node: NodeRef) -> Explanation {
     Explanation { task, state, records_causes, steps, omitted, verified, stored, shared, earlier, other_code }
 }
 
-fn state_of(node: NodeRef) -> State {
+pub(crate) fn state_of(node: NodeRef) -> State {
     match node.state.phase() {
         Phase::Fresh => State::Current,
         Phase::Stale => State::Stale,

@@ -169,6 +169,15 @@ impl TaskId {
         Self { of: Of::Stored(function), hash: source_key(Fingerprints::Xxh3, kind, name).0 as u64, text }
     }
 
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether a node of the same hash is likely what this is the name of. Runs none of the user's code, so arguments are not compared.
+    pub(crate) fn is_of(&self, node: NodeRef) -> bool {
+        matches!(self.of, Of::TaskFn(task_fn) if task_fn.is(node.task_fn))
+    }
+
     /// Returns the name of the function.
     #[must_use]
     pub fn function(&self) -> &'static str {

@@ -127,6 +127,21 @@ impl Guarded {
         self.gate.unlock();
     }
 
+    /// A look at the graph: with nothing else in the gate if that can be had, and then as a session.
+    fn look(&self) {
+        if !self.gate.visit(&mut self.opener()) {
+            return;
+        }
+        if self.gate.upgrade() {
+            assert_eq!(self.updates.fetch_add(1, SeqCst), 0, "a look beside an update");
+            thread::yield_now();
+            assert_eq!(self.sessions.load(SeqCst) + self.alone.load(SeqCst), 0, "a look beside a session");
+            self.updates.fetch_sub(1, SeqCst);
+            self.gate.downgrade();
+        }
+        self.in_session();
+    }
+
     fn poll_session(&self, place: &mut Option<u64>, waker: &Waker) -> bool {
         self.gate.poll_open(place, &mut self.opener(), &mut for_ever(), waker).is_some()
     }
@@ -155,6 +170,29 @@ fn updates_exclude_sessions_and_each_other_and_nobody_is_forgotten() {
             }
         });
         assert!(!guarded.gate.is_cancelling());
+    });
+}
+
+#[test]
+fn a_look_that_holds_the_gate_alone_excludes_all_others_and_keeps_none_waiting() {
+    explore(|| {
+        let guarded = guarded(STILL);
+        let shared = guarded.clone();
+        on_threads(4, move |number| {
+            for _ in 0..2 {
+                match number {
+                    0 => shared.update(UpdatePolicy::Wait),
+                    1 => shared.look(),
+                    2 => {
+                        let mut place = None;
+                        drive(|waker| shared.poll_session(&mut place, waker));
+                        shared.in_session();
+                    }
+                    _ => shared.session(),
+                }
+            }
+        });
+        assert_eq!(guarded.gate.parts(), 0);
     });
 }
 

@@ -14,6 +14,7 @@ use larder::events::{Changed, Event, Observer, Ran, TaskId, TaskRef};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::names::Names;
 use super::spans::{Span, Spans};
 use super::told::{News, Told as LastEvent, cause, outcome};
 use crate::source::{Live, TasksQuestion};
@@ -45,8 +46,7 @@ struct State {
     /// The place of the last event.
     last_place: u64,
     forgotten: u64,
-    last_id: u64,
-    ids: HashMap<TaskId, u64>,
+    names: Names,
     tasks: HashMap<u64, LastEvent>,
     /// The number of the task that stands at a place.
     places: BTreeMap<u64, u64>,
@@ -199,17 +199,10 @@ fn thread_name(thread: ThreadId) -> String {
 }
 
 impl State {
-    fn id(&mut self, task: &TaskId) -> u64 {
-        let next = self.last_id + 1;
-        let id = *self.ids.entry(task.clone()).or_insert(next);
-        self.last_id = self.last_id.max(id);
-        id
-    }
-
     fn tell(&mut self, task: TaskId, news: News) {
         // A reason that is not kept any more, or never was told of, is a name and no link.
-        let read = news.read.as_ref().and_then(|read| self.ids.get(read).copied());
-        let id = self.id(&task);
+        let read = news.read.as_ref().and_then(|read| self.names.known(read));
+        let id = self.names.told(&task);
         self.last_place += 1;
         let place = self.last_place;
         let before = self.tasks.remove(&id);
@@ -224,7 +217,7 @@ impl State {
             && let Some((_, oldest)) = self.places.pop_first()
             && let Some(oldest) = self.tasks.remove(&oldest)
         {
-            self.ids.remove(&oldest.name);
+            self.names.forget(&oldest.name);
             self.forgotten += 1;
         }
     }
@@ -258,13 +251,36 @@ impl Recorder {
         Ok(json!({ "tasks": tasks, "next": next, "forgotten": state.forgotten }))
     }
 
-    pub(super) fn task(&self, id: &str) -> Result<Value, LookError> {
-        Ok(self.state().find(id)?.json())
+    /// Returns the name of a task that was told of, or met in the graph.
+    pub(super) fn name(&self, id: &str) -> Result<TaskId, LookError> {
+        let state = self.state();
+        let met = id.parse().ok().and_then(|id| state.names.of_met(id));
+        met.map_or_else(|| Ok(state.find(id)?.name.clone()), |met| Ok(met.clone()))
+    }
+
+    /// Returns what was told of a task last, and a number by which the page names it.
+    pub(super) fn row(&self, task: &TaskId) -> Value {
+        let mut state = self.state();
+        let id = state.names.met(task);
+        state.tasks.get(&id).map_or_else(|| LastEvent::untold(id, task), LastEvent::json)
+    }
+
+    /// Whether the last run of a task had a read as its reason.
+    pub(super) fn is_reason(&self, task: &TaskId, read: &TaskId) -> bool {
+        let state = self.state();
+        let told = state.names.known(task).and_then(|id| state.tasks.get(&id));
+        told.is_some_and(|told| told.read.is_some() && told.read == state.names.known(read))
     }
 
     /// Follows the reasons from a task down to the first one.
     pub(super) fn explain(&self, id: &str) -> Result<Value, LookError> {
         let state = self.state();
+        if let Some(met) = id.parse().ok().and_then(|id| state.names.of_met(id)) {
+            let mut step = LastEvent::untold(0, met);
+            step["name"] = met.as_str().into();
+            step["text"] = "has not run, and was not verified, since this page is served".into();
+            return Ok(json!({ "steps": [step] }));
+        }
         let (mut steps, mut seen) = (Vec::new(), BTreeSet::new());
         let mut next = Some(state.find(id)?);
         while let Some(told) = next.filter(|told| steps.len() < STEPS && seen.insert(told.id)) {
@@ -316,7 +332,7 @@ impl Recorder {
         let root = root.id.to_string();
         let nodes: Vec<Value> =
             nodes.iter().filter_map(|id| state.tasks.get(id)).map(LastEvent::json).collect();
-        Ok(json!({ "root": root, "nodes": nodes, "edges": edges, "cut": is_cut }))
+        Ok(json!({ "root": root, "nodes": nodes, "edges": edges, "cut": is_cut, "in_memory": false }))
     }
 
     pub(super) fn timeline(&self) -> Value {

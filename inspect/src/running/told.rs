@@ -33,13 +33,22 @@ pub(super) struct News {
 impl Told {
     /// Returns a row of a list.
     pub(super) fn json(&self) -> Value {
-        let text = self.name.as_str();
-        let within = text.strip_prefix(self.name.function()).and_then(|rest| rest.strip_prefix('('));
+        let mut row = Self::untold(self.id, &self.name);
+        row["state"] = self.state.into();
+        row["because"] = self.because.as_str().into();
+        row["time_ns"] = self.nanos.into();
+        row["told"] = self.events.into();
+        row
+    }
+
+    /// Returns the row of a task that nothing was told of.
+    pub(super) fn untold(id: u64, name: &TaskId) -> Value {
+        let text = name.as_str();
+        let within = text.strip_prefix(name.function()).and_then(|rest| rest.strip_prefix('('));
         let arguments = within.and_then(|rest| rest.strip_suffix(')')).unwrap_or(text);
         json!({
-            "id": self.id.to_string(), "kind": if self.name.is_leaf() { "leaf" } else { "task" },
-            "function": self.name.path(), "arguments": arguments, "state": self.state, "because": self.because,
-            "time_ns": self.nanos, "told": self.events,
+            "id": id.to_string(), "kind": if name.is_leaf() { "leaf" } else { "task" }, "function": name.path(),
+            "arguments": arguments, "state": "not told", "because": "", "time_ns": null, "told": 0,
         })
     }
 }

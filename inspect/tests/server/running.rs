@@ -261,3 +261,123 @@ fn a_page_that_is_dropped_leaves_the_program_alone() {
     });
     assert!(runtime.inspect("0.0.0.0:0").is_err());
 }
+
+#[task_fn(transient)]
+fn sum(text: &Input<String>, other: &Input<String>, most: u32) -> usize {
+    (0..most).map(|number| busy(text, number)).sum::<usize>() + words(other)
+}
+
+#[task_fn(transient)]
+fn above(text: &Input<String>, other: &Input<String>, most: u32, number: u32) -> usize {
+    sum(text, other, most) + number as usize
+}
+
+fn names(rows: &Value) -> Vec<String> {
+    let name = |row: &Value| {
+        let function = row["function"].as_str().unwrap().rsplit("::").next().unwrap();
+        format!("{function}({})", row["arguments"].as_str().unwrap_or_default())
+    };
+    rows.as_array().unwrap().iter().map(name).collect()
+}
+
+#[test]
+fn a_task_is_shown_with_all_its_reads_and_readers_page_by_page() {
+    let runtime = Runtime::new();
+    let [text, other] = ["text", "other"].map(|name| runtime.input(name, "a b".to_owned()));
+    // Before the page is there: nothing is told of these.
+    runtime.run(|| words(&other));
+    let serving = serve(&runtime);
+    runtime.run(|| (0..60).map(|number| above(&text, &other, 120, number)).sum::<usize>());
+    let id = find(&serving, "sum(")["id"].as_str().unwrap().to_owned();
+    let (mut reads, mut readers) = (Vec::new(), Vec::new());
+    for (field, all) in [("reads", &mut reads), ("dependents", &mut readers)] {
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let page = get(&serving, &format!("/api/task?id={id}&limit=50&from={at}")).fine();
+            assert_eq!((&page["in_memory"], &page["reads_known"]), (&true.into(), &"yes".into()), "{page}");
+            assert_eq!((&page["reads_in_all"], &page["dependents_in_all"]), (&121.into(), &60.into()));
+            assert!(page[field].as_array().unwrap().len() <= 50);
+            all.extend(names(&page[field]));
+            from = page[format!("{field}_next")].as_u64();
+        }
+    }
+    let expected: Vec<_> = (0..120).map(|number| format!("busy(input(\"text\"), {number})")).collect();
+    assert_eq!(reads[..120], expected);
+    assert_eq!(reads[120], "words(input(\"other\"))");
+    let reader = |number| format!("above(input(\"text\"), input(\"other\"), 120, {number})");
+    let mut expected: Vec<_> = (0..60).map(reader).collect();
+    expected.sort_unstable();
+    readers.sort_unstable();
+    assert_eq!(readers, expected);
+}
+
+#[test]
+fn the_graph_of_a_program_has_reads_and_readers_and_says_which_was_the_reason() {
+    let runtime = Runtime::new();
+    let [text, other] = ["text", "other"].map(|name| runtime.input(name, "a b".to_owned()));
+    runtime.run(|| words(&other));
+    let serving = serve(&runtime);
+    let ask = || runtime.run(|| above(&text, &other, 100, 1));
+    ask();
+    let id = find(&serving, "sum(")["id"].as_str().unwrap().to_owned();
+    let graph = || get(&serving, &format!("/api/graph?id={id}&depth=2&most=80")).fine();
+    let first = graph();
+    let nodes = first["nodes"].as_array().unwrap();
+    let place = |part: &str| names(&first["nodes"]).iter().position(|name| name.starts_with(part)).unwrap();
+    let edges: Vec<(usize, usize)> = serde_json::from_value(first["edges"].clone()).unwrap();
+    let (words, leaf, above) = (place("words("), place("Input(\"other\")"), place("above("));
+    assert!(place("sum(") == 0 && nodes[leaf]["kind"] == "leaf", "{first}");
+    // `words` has run before anything was told, and is there all the same.
+    for edge in [(above, 0), (0, words), (words, leaf)] {
+        assert!(edges.contains(&edge), "{edge:?} in {first}");
+    }
+    let group = nodes.iter().position(|node| node["kind"] == "group").unwrap();
+    let told = (&nodes[group]["count"], edges.contains(&(0, group)));
+    assert_eq!(told, (&98.into(), true), "two of a function stand by themselves");
+    assert_eq!((&first["reasons"], &first["partial"]), (&serde_json::json!([]), &false.into()));
+    runtime.update(|update| update.set(&other, "a b c d".to_owned())).unwrap();
+    // No session is open: the reads of stale tasks are known, too.
+    let stale = graph();
+    assert_eq!((&stale["nodes"][0]["value"], &stale["edges"]), (&"stale".into(), &first["edges"]));
+    ask();
+    let after = graph();
+    let reasons: Vec<usize> = serde_json::from_value(after["reasons"].clone()).unwrap();
+    let mut reasons: Vec<_> = reasons.into_iter().map(|at| edges[at]).collect();
+    reasons.sort_unstable();
+    let mut expected = [(0, words), (words, leaf), (above, 0)];
+    expected.sort_unstable();
+    assert_eq!((&after["edges"], &reasons[..]), (&first["edges"], &expected[..]));
+    // One that was met in the graph alone can be asked about.
+    let other = after["nodes"][leaf]["id"].as_str().unwrap().to_owned();
+    let page = get(&serving, &format!("/api/task?id={other}")).fine();
+    assert_eq!(names(&page["dependents"]), [r#"words(input("other"))"#]);
+    // One that is gone is told by its reasons.
+    runtime.update(|update| update.remove(&text)).unwrap();
+    runtime.shrink_to(0).unwrap();
+    let gone = graph();
+    assert_eq!(gone["in_memory"], false, "{gone}");
+}
+
+#[test]
+fn the_graph_is_seen_past_a_session_that_stays_open() {
+    let runtime = Runtime::new();
+    let [text, other] = ["text", "other"].map(|name| runtime.input(name, "a b".to_owned()));
+    let serving = serve(&runtime);
+    runtime.run(|| above(&text, &other, 3, 1));
+    let id = find(&serving, "sum(")["id"].as_str().unwrap().to_owned();
+    let page = || get(&serving, &format!("/api/task?id={id}")).fine();
+    runtime.run(|| assert_eq!(page()["reads_in_all"], 4, "it is current"));
+    runtime.update(|update| update.set(&other, "a b c d".to_owned())).unwrap();
+    runtime.run(|| {
+        let stale = page();
+        assert_eq!(
+            (&stale["reads_known"], &stale["reads_in_all"]),
+            (&"not now".into(), &0.into()),
+            "{stale}"
+        );
+        let partial = get(&serving, &format!("/api/graph?id={id}")).fine();
+        assert_eq!(partial["partial"], true, "{partial}");
+        above(&text, &other, 3, 1);
+        assert_eq!(page()["reads_in_all"], 4, "it is current again");
+    });
+}

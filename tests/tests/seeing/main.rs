@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod around;
 mod causes;
 mod earlier;
 mod explain;
