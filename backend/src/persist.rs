@@ -151,7 +151,11 @@ impl Persistence {
     }
 
     /// Hands a group over, whose changes to tasks are `changes`. Returns whether it will be committed.
-    pub(crate) fn hand_over(&self, group: &mut Group, changes: Vec<(Digest, PendingChange)>) -> bool {
+    pub(crate) fn hand_over(
+        &self,
+        group: &mut Group,
+        changes: impl IntoIterator<Item = (Digest, PendingChange)>,
+    ) -> bool {
         let first = !self.begun.load(Relaxed) && !self.begun.swap(true, Relaxed);
         if first {
             group.run_since(self.functions.build(), self.generation, self.since);
@@ -197,7 +201,7 @@ impl Persistence {
         if self.keeps_uses {
             let mut group = self.group();
             group.used(task, self.generation);
-            self.hand_over(&mut group, Vec::new());
+            self.hand_over(&mut group, []);
         }
     }
 

@@ -18,6 +18,8 @@ mod visit;
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 pub(crate) use self::visit::{Patience, Step, Visit};
 use crate::context::cancelled::{check_cancelled, check_process, is_to_end};
 use crate::context::component::all_claims;
@@ -259,7 +261,7 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Stop> {
 }
 
 fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
-    let mut visits = Visits { local, stack: vec![root] };
+    let mut visits = Visits { local, stack: smallvec![root] };
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {
             Step::Descend(next) => visits.stack.push(next),
@@ -302,7 +304,8 @@ fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
 /// The stack of visits. Nodes that are left on it when it is dropped go back to where it was.
 struct Visits<'a> {
     local: &'a Local,
-    stack: Vec<Visit>,
+    /// Most have one: each of their stale reads is fresh already, or there is but an input.
+    stack: SmallVec<[Visit; 1]>,
 }
 
 impl Drop for Visits<'_> {

@@ -15,6 +15,8 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use smallvec::SmallVec;
+
 use crate::base::thin_list::ThinList;
 use crate::graph::edges::Place;
 use crate::graph::node::{Header, NodeRef};
@@ -110,13 +112,13 @@ impl StaleReads {
     }
 
     /// The stale positions in the order of the reads, of a node with `reads` reads.
-    pub(crate) fn in_order(&self, reads: usize) -> Vec<u32> {
+    pub(crate) fn in_order(&self, reads: usize) -> SmallVec<[u32; 4]> {
         let count = u32::try_from(reads).expect("a node has fewer than 2^32 reads");
         match self {
-            Self::None => Vec::new(),
+            Self::None => SmallVec::new(),
             Self::One(single) => single.place().range(reads).map(|position| position as u32).collect(),
             Self::Some(list) => {
-                let mut positions = list.as_slice().to_vec();
+                let mut positions = SmallVec::from_slice(list.as_slice());
                 positions.sort_unstable();
                 positions.dedup();
                 positions
@@ -175,10 +177,10 @@ mod tests {
 
     #[test]
     fn a_further_mark_keeps_those_before_it() {
-        assert_eq!(StaleReads::None.add(3, 10).in_order(10), [3]);
-        assert_eq!(StaleReads::None.add(3, 10).add(1, 10).add(3, 10).in_order(10), [1, 3]);
+        assert_eq!(StaleReads::None.add(3, 10).in_order(10).as_slice(), [3]);
+        assert_eq!(StaleReads::None.add(3, 10).add(1, 10).add(3, 10).in_order(10).as_slice(), [1, 3]);
         // From 4,096 on a place stands for two positions and more.
-        assert_eq!(StaleReads::None.add(4097, 5000).add(2, 5000).in_order(5000), [2, 4096, 4097]);
+        assert_eq!(StaleReads::None.add(4097, 5000).add(2, 5000).in_order(5000).as_slice(), [2, 4096, 4097]);
     }
 
     #[test]
@@ -189,7 +191,7 @@ mod tests {
             assert_eq!(single(&word).is_some(), number == 1);
             assert_eq!(owner(&word), None);
             assert_eq!(
-                take_for(&word, StrandId::numbered(2)).in_order(1000),
+                take_for(&word, StrandId::numbered(2)).in_order(1000).as_slice(),
                 (0..number as u32).collect::<Vec<_>>()
             );
             assert_eq!(owner(&word), Some(StrandId::numbered(2)));
@@ -200,6 +202,6 @@ mod tests {
     fn more_marks_than_reads_are_any() {
         let marks = (0..6).fold(StaleReads::None, |marks, _| marks.add(1, 3));
         assert!(matches!(marks, StaleReads::Any));
-        assert_eq!(marks.in_order(3), [0, 1, 2]);
+        assert_eq!(marks.in_order(3).as_slice(), [0, 1, 2]);
     }
 }

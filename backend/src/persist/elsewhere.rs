@@ -424,14 +424,16 @@ impl Persistence {
         for trace in task.traces.iter().rev() {
             let stored = trace.as_new(self.fingerprints(), |new| {
                 let mut bytes = Vec::new();
-                new.encode_into(&mut bytes);
+                let reads = new.encode_into(&mut bytes);
                 let chunks = match new.reads {
                     NewReads::Here(_) | NewReads::Component(_) => None,
                     NewReads::Chunks { .. } => Some(placed(self.fingerprints(), trace)),
                 };
-                StoredTrace::new(self.fingerprints(), &bytes, new.output, chunks)
+                StoredTrace::new(self.fingerprints(), (&bytes, reads), new.output, chunks)
             });
-            let Some(stored) = stored.filter(|stored| !has(stored.digest())) else { continue };
+            if has(stored.digest()) {
+                continue;
+            }
             part.group.found(&task.encoded_key, trace);
             elsewhere.came.lock().insert((key.0, stored.digest()));
             elsewhere.counts.came.add();

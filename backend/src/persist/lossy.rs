@@ -47,7 +47,7 @@ impl Persistence {
     fn refuse(&self, function: u32) {
         let mut group = self.group();
         if self.functions.refuse(function, &mut group) {
-            self.hand_over(&mut group, Vec::new());
+            self.hand_over(&mut group, []);
         }
     }
 }

@@ -233,7 +233,7 @@ impl Persistence {
         let mut group = self.group();
         group.remove_leaf(key);
         // Refused, its record stays, and is looked at by the next process.
-        self.hand_over(&mut group, Vec::new());
+        self.hand_over(&mut group, []);
     }
 
     /// Whether a task that is stored, or will be, may read a leaf that no task in memory reads.

@@ -12,6 +12,7 @@ use std::sync::atomic::{
 };
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::Origin;
 use super::sharded::Sharded;
@@ -56,7 +57,8 @@ struct Entry {
     stuck: bool,
     is_stale: Option<bool>,
     removed: bool,
-    runs: Vec<StoredTrace>,
+    /// Nearly all tasks have one.
+    runs: SmallVec<[StoredTrace; 1]>,
     /// Runs of other machines, in the order in which they were handed over.
     found: Vec<StoredTrace>,
     function: Option<FunctionId>,
@@ -80,9 +82,10 @@ impl Pending {
         &self,
         writer: &WriteBehind,
         group: &mut Group,
-        changes: Vec<(Digest, PendingChange)>,
+        changes: impl IntoIterator<Item = (Digest, PendingChange)>,
     ) -> bool {
-        let keys: Vec<(Digest, Option<Digest>)> =
+        // Nearly always one: of a task that has run.
+        let keys: SmallVec<[(Digest, Option<Digest>); 1]> =
             changes.into_iter().map(|(key, change)| (key, self.expect(key, change))).collect();
         let ticket = match writer.push(group) {
             Delivery::Accepted { ticket } => Some(ticket),
@@ -135,8 +138,6 @@ impl Pending {
                 let digest = run.digest();
                 entry.runs.retain(|other| other.digest() != digest);
                 entry.runs.truncate(RUNS - 1);
-                // Nearly all tasks have one.
-                entry.runs.reserve_exact(1);
                 entry.runs.insert(0, run);
                 entry.is_stale = Some(false);
                 entry.current = Some(digest);
@@ -271,7 +272,7 @@ impl Entry {
             record.origin.generation = u64::MAX;
         }
         let origin = record.origin;
-        let mut traces = self.runs;
+        let mut traces = self.runs.into_vec();
         let mut older = record.older;
         let ours: Vec<Digest> = traces.iter().map(|run| run.digest()).collect();
         for (run, digest) in traces.iter_mut().zip(&ours) {

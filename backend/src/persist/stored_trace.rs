@@ -6,7 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use larder_storage::record::{Chunk, OutputPlace, Read, Trace, decode_reads, nth_read, output};
+use larder_storage::record::{
+    Chunk, INLINE_OUTPUT, OutputPlace, Read, Trace, decode_reads, nth_read, output,
+};
 use larder_storage::{Digest, Fingerprints, Guarded, TaskKey};
 
 /// A trace of a task.
@@ -56,23 +58,21 @@ pub(crate) struct LoadedChunk {
 pub(crate) struct Lost;
 
 impl StoredTrace {
-    /// A trace that is about to be handed over; `chunks` are those of a wide one.
+    /// Returns a trace that is about to be handed over, given its bytes and where among them its reads stand; `chunks` are those of
+    /// a wide one.
     pub(crate) fn new(
         fingerprints: Fingerprints,
-        bytes: &[u8],
+        (bytes, reads): (&[u8], Range<usize>),
         encoded_output: &[u8],
         chunks: Option<Arc<[PlacedChunk]>>,
-    ) -> Option<Self> {
-        let trace = Trace::decode(bytes).ok()?;
-        let output = matches!(trace.output.place, OutputPlace::Stored { .. }).then(|| encoded_output.into());
-        let reads = chunks.map_or(Reads::Here(trace.place_of_reads()), Reads::Chunks);
-        Some(Self {
+    ) -> Self {
+        Self {
             bytes: bytes.into(),
-            reads,
-            digest: trace.digest(fingerprints),
-            output,
+            digest: fingerprints.digest(&bytes[reads.clone()]),
+            reads: chunks.map_or(Reads::Here(reads), Reads::Chunks),
+            output: (encoded_output.len() > INLINE_OUTPUT).then(|| encoded_output.into()),
             is_pending: true,
-        })
+        }
     }
 
     /// A trace as the store holds it.

@@ -104,6 +104,8 @@ impl<'a> Walk<'a> {
 
     /// These nodes were marked in memory.
     pub(crate) fn reached(&mut self, nodes: &[NodeRef]) {
+        self.group.reserve_stale(nodes.len());
+        self.changes.reserve(nodes.len());
         let mut members = Vec::new();
         for node in nodes {
             let Some(place) = node.persisted() else { continue };

@@ -41,6 +41,7 @@ use std::time::{Instant, SystemTime};
 use parking_lot::{Condvar, Mutex};
 
 pub use self::group::Group;
+use self::group::Room;
 pub use self::options::{BatchDone, Delivery, FlushError, OnBatch, WriteBehindOptions, WriteBehindStats};
 use super::{Guarded, Operation, Signal, StorageError};
 
@@ -69,6 +70,8 @@ struct Queue {
     /// Full groups, then the one that small groups are appended to.
     full: Vec<Group>,
     open: Option<Group>,
+    /// Of a group that was full, since the last batch was taken.
+    room: Room,
     bytes: usize,
     /// When the oldest of what is waiting arrived.
     since: Option<Instant>,
@@ -153,10 +156,15 @@ impl WriteBehind {
             return Delivery::Refused;
         }
         if bytes <= COPIED {
-            let open = queue.open.get_or_insert_with(|| group.like());
+            let open = queue.open.get_or_insert_with(|| {
+                let mut open = group.like();
+                open.reserve(queue.room);
+                open
+            });
             open.append(group);
             group.clear();
             if open.bytes() > PIECE {
+                queue.room = open.room();
                 let open = queue.open.take();
                 queue.full.extend(open);
             }

@@ -15,7 +15,7 @@ impl Persistence {
     /// Returns why a task ran last as the store tells it, in at most `most` steps. None if it is not stored or the store fails.
     #[cold]
     pub(crate) fn earlier_run(&self, node: NodeRef, most: usize) -> Option<EarlierRun> {
-        let task = TaskKey::of(self.fingerprints(), &self.encode_key(node).ok()?);
+        let task = TaskKey::of(self.fingerprints(), &self.encoded_key(node)?);
         self.read_earlier(task, most).ok().flatten()
     }
 

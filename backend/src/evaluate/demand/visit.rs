@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
@@ -24,7 +26,7 @@ pub(crate) struct Visit {
     phase: Phase,
     marks: StaleReads,
     /// The stale positions in order, once they are looked at one by one.
-    positions: Option<Vec<u32>>,
+    positions: Option<SmallVec<[u32; 4]>>,
     next: usize,
     /// A read has turned out changed already.
     runs: bool,

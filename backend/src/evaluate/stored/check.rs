@@ -319,11 +319,11 @@ impl Persistence {
         if !is_current {
             group.reverted(task, digest);
             self.counts.reverted.add();
-            self.hand_over(&mut group, vec![(task.0, PendingChange::Reverted(digest))]);
+            self.hand_over(&mut group, [(task.0, PendingChange::Reverted(digest))]);
         } else if known.is_stale {
             group.fresh(task);
             self.counts.verified.add();
-            self.hand_over(&mut group, vec![(task.0, PendingChange::Fresh)]);
+            self.hand_over(&mut group, [(task.0, PendingChange::Fresh)]);
         }
         self.trust(task, known);
     }

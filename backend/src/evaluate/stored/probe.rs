@@ -310,7 +310,7 @@ impl Persistence {
         let mut group = self.group();
         tasks.iter().for_each(|key| group.remove_task(TaskKey(*key)));
         // Refused, they cost their bytes.
-        self.hand_over(&mut group, tasks.into_iter().map(|key| (key, PendingChange::Removed)).collect());
+        self.hand_over(&mut group, tasks.into_iter().map(|key| (key, PendingChange::Removed)));
     }
 
     /// Whether the cap of the store wants records to go.

@@ -83,7 +83,7 @@ impl Persistence {
         keys.insert(0, component);
         let mut group = self.group();
         keys.iter().for_each(|key| group.fresh(TaskKey(*key)));
-        let changes = keys.into_iter().map(|key| (key, PendingChange::Fresh)).collect();
+        let changes = keys.into_iter().map(|key| (key, PendingChange::Fresh));
         let is_marked = !self.hand_over(&mut group, changes);
         members().for_each(|(node, persisted)| {
             let is_marked = persisted.is_marked && is_marked;
@@ -112,7 +112,8 @@ impl Persistence {
         }
         let mut members = Vec::with_capacity(resolved.members.len());
         for (node, ran) in resolved.members.iter().zip(ran) {
-            let (task, key) = self.named(*node)?;
+            let mut key = Vec::new();
+            let task = self.named(*node, &mut key)?;
             let mut output = Vec::new();
             self.encode_value(*node, &mut output)?;
             // No member can be computed alone, should it not come back.
@@ -155,7 +156,7 @@ impl Persistence {
         let reads = NewReads::Here(&whole.reads);
         let trace = NewTrace { fingerprint: read.fingerprint, output: &output, reads, emitted: &[] };
         let mut changes = Vec::with_capacity(whole.members.len() + 1);
-        changes.push((read.key, ran_to(self.fingerprints(), &trace, &output)?));
+        changes.push((read.key, ran_to(self.fingerprints(), &trace)));
         group.ran(&NewTask { encoded_key: &whole.key, generation: self.generation, trace });
         for (member, told) in whole.members.iter().zip(&whole.told) {
             let mut buffer = Vec::new();
@@ -166,7 +167,7 @@ impl Persistence {
                 reads: NewReads::Component(read),
                 emitted: &emitted,
             };
-            changes.push((member.task.0, ran_to(self.fingerprints(), &trace, &member.output)?));
+            changes.push((member.task.0, ran_to(self.fingerprints(), &trace)));
             group.ran(&NewTask { encoded_key: &member.key, generation: self.generation, trace });
         }
         // Before it is handed over: what is marked from now on marks the component.
@@ -209,11 +210,10 @@ impl Persistence {
     }
 }
 
-fn ran_to(fingerprints: Fingerprints, trace: &NewTrace<'_>, output: &[u8]) -> Result<PendingChange, Reason> {
+fn ran_to(fingerprints: Fingerprints, trace: &NewTrace<'_>) -> PendingChange {
     let mut bytes = Vec::new();
-    trace.encode_into(&mut bytes);
-    let run = StoredTrace::new(fingerprints, &bytes, output, None).ok_or(Reason::NotEncoded)?;
-    Ok(PendingChange::Ran(run))
+    let reads = trace.encode_into(&mut bytes);
+    PendingChange::Ran(StoredTrace::new(fingerprints, (&bytes, reads), trace.output, None))
 }
 
 impl Whole {

@@ -30,6 +30,7 @@ pub(crate) struct Completion {
 /// Buffers that are used again and again.
 #[derive(Default)]
 struct Buffers {
+    key: Vec<u8>,
     output: Vec<u8>,
     emitted: Vec<u8>,
     trace: Vec<u8>,
@@ -42,7 +43,18 @@ struct Buffers {
 const MOST_NAMES: usize = 8;
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
+    /// In a box: they are taken out while they are used, and are some hundred bytes.
+    static BUFFERS: RefCell<Option<Box<Buffers>>> = const { RefCell::new(None) };
+}
+
+/// Lends the thread's buffers. What runs with them may need buffers itself: it encodes values by the user's code.
+fn with_buffers<R>(run: impl FnOnce(&mut Buffers) -> R) -> R {
+    // A thread that ends has none.
+    let taken = BUFFERS.try_with(RefCell::take).ok().flatten();
+    let mut buffers = taken.unwrap_or_default();
+    let result = run(&mut buffers);
+    _ = BUFFERS.try_with(|place| place.replace(Some(buffers)));
+    result
 }
 
 impl Persistence {
@@ -73,11 +85,11 @@ impl Persistence {
             return;
         }
         self.writer.keep_pace();
-        // A thread that ends has none.
-        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
-        let stored =
-            if lasts { self.store_run(local, node, run, &mut buffers) } else { Err(Reason::DoesNotLast) };
-        _ = BUFFERS.try_with(|place| place.replace(buffers));
+        let stored = if lasts {
+            with_buffers(|buffers| self.store_run(local, node, run, buffers))
+        } else {
+            Err(Reason::DoesNotLast)
+        };
         match stored {
             Ok(()) => self.counts.stored.add(),
             Err(reason) => self.not_stored(node, run.ran, reason),
@@ -106,7 +118,7 @@ impl Persistence {
             }
             self.check_libraries(node.function, edges)?;
             self.reads_of(node, edges, &mut buffers.reads)?;
-            self.encode_key(node)?;
+            self.encode_key(node, &mut buffers.key)?;
             self.encode_value(node, &mut buffers.output)?;
             self.encode_emitted(node, &mut buffers.emitted)?;
             Ok(())
@@ -117,7 +129,7 @@ impl Persistence {
     /// Returns the identities of other code of a node's function whose result of this call is in the store.
     #[cold]
     pub(crate) fn other_code(&self, node: NodeRef) -> Vec<Fingerprint> {
-        let Ok(encoded) = self.encode_key(node) else { return Vec::new() };
+        let Some(encoded) = self.encoded_key(node) else { return Vec::new() };
         self.functions
             .others_of(node.function)
             .into_iter()
@@ -141,11 +153,8 @@ impl Persistence {
         if !lasts(node) || !node.flag(Flags::HAS_VALUE) {
             return false;
         }
-        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
         let run = Completion { ran: Ran::Equal, because: Because::Verified };
-        let stored = self.store_run(local, node, run, &mut buffers).is_ok();
-        _ = BUFFERS.try_with(|place| place.replace(buffers));
-        stored
+        with_buffers(|buffers| self.store_run(local, node, run, buffers)).is_ok()
     }
 
     pub(super) fn not_stored(&self, node: NodeRef, ran: Ran, reason: Reason) {
@@ -207,11 +216,11 @@ impl Persistence {
     ) -> Result<(), Reason> {
         let Completion { ran, because } = run;
         let wide = self.gather_reads(local, node, &mut buffers.reads)?;
-        let (task, encoded_key) = self.named(node)?;
+        let task = self.named(node, &mut buffers.key)?;
         let before = Persisted::of(node);
         let digest = self.encode_checked(node, ran, before, &mut buffers.output)?;
         let fingerprint = self.fingerprint_of(node, task, ran, before, digest);
-        let Buffers { output, emitted, trace, reads, group } = buffers;
+        let Buffers { key, output, emitted, trace, reads, group } = buffers;
         let emitted = self.encode_emitted(node, emitted)?;
         let mut known = before.map_or(ReadFilter::UNKNOWN, |before| before.reads);
         match wide {
@@ -221,15 +230,14 @@ impl Persistence {
         let reads = wide.as_ref().map_or(NewReads::Here(reads), WideReads::as_new);
         let new = NewTrace { fingerprint, output, reads, emitted: &emitted };
         trace.clear();
-        new.encode_into(trace);
+        let place = new.encode_into(trace);
         let group = group.get_or_insert_with(|| self.group());
         group.clear_for(self.fingerprints());
         self.functions.announce(node.function, group);
-        let task_run = NewTask { encoded_key: &encoded_key, generation: self.generation, trace: new };
-        group.ran_because(&task_run, because);
+        let task_run = NewTask { encoded_key: key, generation: self.generation, trace: new };
+        group.ran_because(task, &task_run, trace, because);
         let chunks = wide.map(WideReads::into_placed);
-        let run =
-            StoredTrace::new(self.fingerprints(), trace, output, chunks.clone()).ok_or(Reason::NotEncoded)?;
+        let run = StoredTrace::new(self.fingerprints(), (trace, place), output, chunks.clone());
         self.compare_with_elsewhere(
             task,
             (digest, run.digest()),
@@ -239,7 +247,7 @@ impl Persistence {
         let explored = before.map_or(0, |before| before.explored);
         let named = Persisted::named(Some(task.0));
         let persisted = Persisted { fingerprint, is_stored: true, explored, reads: known, ..named };
-        if !self.hand_over(group, vec![(task.0, PendingChange::Ran(run))]) {
+        if !self.hand_over(group, [(task.0, PendingChange::Ran(run))]) {
             group.clear();
             return Err(Reason::Refused);
         }
@@ -350,20 +358,16 @@ impl Persistence {
         earlier.with_output(&self.store, task, is_equal) == Some(true)
     }
 
-    /// The node's name in the store.
-    pub(super) fn named(&self, node: NodeRef) -> Result<(TaskKey, Vec<u8>), Reason> {
-        let encoded = self.encode_key(node)?;
+    /// Returns the node's name in the store, and encodes its key into `encoded`.
+    pub(super) fn named(&self, node: NodeRef, encoded: &mut Vec<u8>) -> Result<TaskKey, Reason> {
+        self.encode_key(node, encoded)?;
         let task = match Persisted::of(node) {
             Some(persisted) => persisted.key.map(TaskKey),
-            None => self.own(node, Some(TaskKey::of(self.fingerprints(), &encoded).0)),
+            None => self.own(node, Some(TaskKey::of(self.fingerprints(), encoded).0)),
         };
         let task = task.ok_or(Reason::AmbiguousKey)?;
         // A key that encodes to other bytes the second time would be stored where no lookup finds it.
-        if task == TaskKey::of(self.fingerprints(), &encoded) {
-            Ok((task, encoded))
-        } else {
-            Err(Reason::NotEncoded)
-        }
+        if task == TaskKey::of(self.fingerprints(), encoded) { Ok(task) } else { Err(Reason::NotEncoded) }
     }
 
     pub(super) fn encode_value(&self, node: NodeRef, output: &mut Vec<u8>) -> Result<(), Reason> {

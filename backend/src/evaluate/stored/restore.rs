@@ -127,20 +127,22 @@ impl Persistence {
     }
 
     /// The encoded key of a node, if it has one.
-    pub(super) fn encoded_key(&self, node: NodeRef) -> Option<Vec<u8>> {
-        self.encode_key(node).ok()
+    pub(crate) fn encoded_key(&self, node: NodeRef) -> Option<Vec<u8>> {
+        let mut encoded = Vec::new();
+        self.encode_key(node, &mut encoded).ok()?;
+        Some(encoded)
     }
 
-    /// The same, or why it has none.
-    pub(crate) fn encode_key(&self, node: NodeRef) -> Result<Vec<u8>, Reason> {
+    /// Encodes a node's key into `encoded`, or returns why it has none.
+    pub(crate) fn encode_key(&self, node: NodeRef, encoded: &mut Vec<u8>) -> Result<(), Reason> {
         let id = self.functions.id(node.function, node.task_fn);
         let id = id.ok_or_else(|| self.functions.refusal(node.function).unwrap_or(Reason::AmbiguousKey))?;
         let encode = node.task_fn.stored.ok_or(Reason::NotEncoded)?.encode_key;
-        let mut encoded = Vec::new();
-        TaskKey::start(id, &mut encoded);
+        encoded.clear();
+        TaskKey::start(id, encoded);
         // SAFETY: the key of a node may be read at any time; the descriptor is the node's.
-        keyed(self.fingerprints(), || unsafe { encode(node, &mut encoded) })?;
-        Ok(encoded)
+        keyed(self.fingerprints(), || unsafe { encode(node, encoded) })?;
+        Ok(())
     }
 
     /// Puts a trace in place that was found to hold. None if that is not possible after all.

@@ -28,7 +28,7 @@ impl Persistence {
         } else if persisted.is_marked {
             let mut group = self.group();
             group.fresh(TaskKey(key));
-            persisted.is_marked = !self.hand_over(&mut group, vec![(key, PendingChange::Fresh)]);
+            persisted.is_marked = !self.hand_over(&mut group, [(key, PendingChange::Fresh)]);
         }
         persisted.is_orphan = false;
         persisted.put(node);

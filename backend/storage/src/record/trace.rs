@@ -17,6 +17,8 @@
 //! length  emitted values, in order: channel digest (16), length (4), encoded value
 //! ```
 
+use std::ops::Range;
+
 use super::super::wire::{Malformed, Put, Reader, count};
 use super::super::{Digest, Fingerprints, Guarded, Rejected, Table, TaskKey, TraceKey};
 use super::NotARecord;
@@ -102,6 +104,15 @@ impl<'a> NewReads<'a> {
             Self::Chunks { new, .. } => *new,
         }
     }
+
+    /// Returns what stands before them in the trace.
+    fn count(&self) -> u32 {
+        match self {
+            Self::Here(reads) => count(reads.len()),
+            Self::Chunks { all, .. } => count(all.len()) | IN_CHUNKS,
+            Self::Component(_) => 1 | OF_MEMBER,
+        }
+    }
 }
 
 impl NewTrace<'_> {
@@ -109,7 +120,9 @@ impl NewTrace<'_> {
         self.output.len() <= INLINE_OUTPUT
     }
 
-    pub fn encode_into(&self, out: &mut Vec<u8>) {
+    /// Appends the trace as it stands in a record. Returns the place of the reads in what was appended.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Range<usize> {
+        let start = out.len();
         out.digest(self.fingerprint);
         out.u8(u8::from(!self.is_inline()));
         if self.is_inline() {
@@ -117,25 +130,20 @@ impl NewTrace<'_> {
         } else {
             out.u32(count(self.output.len()));
         }
+        out.u32(self.reads.count());
+        let reads = out.len() - start;
         match self.reads {
-            NewReads::Here(reads) => {
-                out.u32(count(reads.len()));
-                reads.iter().for_each(|read| read.encode_into(out));
-            }
-            NewReads::Chunks { all, .. } => {
-                out.u32(count(all.len()) | IN_CHUNKS);
-                all.iter().for_each(|chunk| chunk.encode_into(out));
-            }
-            NewReads::Component(read) => {
-                out.u32(1 | OF_MEMBER);
-                read.encode_into(out);
-            }
+            NewReads::Here(reads) => reads.iter().for_each(|read| read.encode_into(out)),
+            NewReads::Chunks { all, .. } => all.iter().for_each(|chunk| chunk.encode_into(out)),
+            NewReads::Component(read) => read.encode_into(out),
         }
+        let reads = reads..out.len() - start;
         out.u32(count(self.emitted.iter().map(|emitted| 20 + emitted.value.len()).sum()));
         for emitted in self.emitted {
             out.digest(emitted.channel);
             out.counted(emitted.value);
         }
+        reads
     }
 }
 
@@ -226,7 +234,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Returns the place of the reads among the bytes of the trace, if they stand there.
-    pub fn place_of_reads(&self) -> std::ops::Range<usize> {
+    pub fn place_of_reads(&self) -> Range<usize> {
         let start = self.reads.as_ptr().addr() - self.whole.as_ptr().addr();
         start..start + self.reads.len()
     }

@@ -27,6 +27,17 @@ pub struct Group {
     pub(super) sources: Vec<(Digest, SourceChange)>,
 }
 
+/// The content of a group that was full, as numbers of items and bytes. Groups that are filled one after the other are much alike, and
+/// one that has the room at once is not copied again and again while it grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    writes: usize,
+    bytes: usize,
+    tasks: usize,
+    stale: usize,
+    runs: usize,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     /// Where its encoded key begins in `runs`, and the lengths of that, of the trace and of the new chunks, which follow it.
@@ -86,18 +97,54 @@ impl Group {
         Self::new(self.fingerprints)
     }
 
+    /// Returns what it holds, to be reserved in another one.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            writes: self.batch.len(),
+            bytes: self.batch.bytes(),
+            tasks: self.tasks.len(),
+            stale: self.stale.len(),
+            runs: self.runs.len(),
+        }
+    }
+
+    pub(super) fn reserve(&mut self, room: Room) {
+        self.batch.reserve(room.writes, room.bytes);
+        self.tasks.reserve(room.tasks);
+        self.stale.reserve(room.stale);
+        self.runs.reserve(room.runs);
+    }
+
+    /// Makes room for so many more tasks that are marked stale.
+    pub fn reserve_stale(&mut self, tasks: usize) {
+        self.stale.reserve(tasks);
+    }
+
     /// Notes that a task ran. It is no longer stale; its trace becomes the current one, and those it had before are kept.
     pub fn ran(&mut self, task: &NewTask<'_>) {
-        self.ran_because(task, Because::Unknown);
+        let key = TaskKey::of(self.fingerprints, task.encoded_key);
+        self.push_run(key, task, Because::Unknown, |runs| _ = task.trace.encode_into(runs));
     }
 
     /// Notes that a task ran, as [`Group::ran`] does, for a known cause. That is stored if the task is stored already.
-    pub fn ran_because(&mut self, task: &NewTask<'_>, because: Because) {
-        let key = TaskKey::of(self.fingerprints, task.encoded_key);
+    ///
+    /// For a caller who has the task's key and the encoded trace at hand.
+    pub fn ran_because(&mut self, key: TaskKey, task: &NewTask<'_>, encoded_trace: &[u8], because: Because) {
+        debug_assert!(key == TaskKey::of(self.fingerprints, task.encoded_key), "the key of another task");
+        self.push_run(key, task, because, |runs| runs.extend_from_slice(encoded_trace));
+    }
+
+    fn push_run(
+        &mut self,
+        key: TaskKey,
+        task: &NewTask<'_>,
+        because: Because,
+        trace: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = self.runs.len();
         self.runs.extend_from_slice(task.encoded_key);
         let between = self.runs.len();
-        task.trace.encode_into(&mut self.runs);
+        trace(&mut self.runs);
         let end = self.runs.len();
         self.runs.extend_from_slice(task.trace.reads.new_chunks().bytes());
         let change = Change::Ran {

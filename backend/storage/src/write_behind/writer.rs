@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::commit::Committer;
+use super::group::Room;
 use super::{BatchDone, Group, OnBatch, Shared};
 use crate::{Operation, StorageError};
 
@@ -84,6 +85,7 @@ impl Shared {
             if asked || queue.bytes >= self.options.batch_bytes || Instant::now() >= deadline {
                 let mut groups = std::mem::take(&mut queue.full);
                 groups.extend(queue.open.take());
+                queue.room = Room::default();
                 queue.bytes = 0;
                 queue.since = None;
                 queue.under_way = Some(Instant::now());
