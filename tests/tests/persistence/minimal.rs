@@ -95,7 +95,7 @@ fn whatever_leaf_has_changed_bodies_run_up_to_the_first_that_comes_to_the_same()
             if !is_racy {
                 settle(&text, 1000 + text_now.len() as u64);
             }
-            std::fs::write(folder.path().join(format!("{kind} {text_now}")), "").unwrap();
+            std::fs::write(folder.path().join(format!("{kind} {text_now}_")), "").unwrap();
             // SAFETY: no other test of this binary reads or sets this variable, and no thread reads the environment without the
             // standard library's lock.
             unsafe { std::env::set_var(&variable, text_now) };
