@@ -74,12 +74,14 @@ use crate::base::clock::Clock;
 use crate::graph::epoch::Epoch;
 use crate::graph::node::NodeRef;
 use crate::graph::task_fn::Observer;
-use larder_storage::{Digest, Fingerprints, FunctionId, Group, Guarded, StoreCap, TaskKey, WriteBehind};
+use larder_storage::{
+    Digest, Fingerprints, FunctionId, Group, Guarded, RunNumber, StoreCap, TaskKey, WriteBehind,
+};
 
 /// The process that stored a task, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    pub(crate) generation: u64,
+    pub(crate) generation: RunNumber,
     pub(crate) function: Option<FunctionId>,
 }
 
@@ -103,10 +105,10 @@ pub(crate) struct Persistence {
     pub(crate) nodes: Nodes,
     pub(crate) pending: Pending,
     pub(crate) components: Components,
-    pub(crate) generation: u64,
+    pub(crate) generation: RunNumber,
     /// The generation since which this build alone has written to the store. Records that a function with a declared version stored
     /// before may have read functions of other code.
-    pub(crate) since: u64,
+    pub(crate) since: RunNumber,
     pub(crate) observers: Vec<Observer>,
     /// Where relative paths of sources start.
     base_dir: Option<Arc<Path>>,

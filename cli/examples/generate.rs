@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use larder_storage::record::{FunctionRecord, NewReads, NewTask, NewTrace, Read, SourceKind, SourceRecord};
 use larder_storage::{
-    Digest, Fingerprints, FunctionId, Group, Guarded, RedbStorage, StoreIdentity, TaskKey, WriteBehind,
-    WriteBehindOptions, open_store,
+    Digest, Fingerprints, FunctionId, Group, Guarded, RedbStorage, RunNumber, StoreIdentity, TaskKey,
+    WriteBehind, WriteBehindOptions, open_store,
 };
 
 /// Tasks of a group.
@@ -23,7 +23,7 @@ fn main() {
     open_store(&store, &StoreIdentity { build, fingerprints: None });
     let writer = WriteBehind::start(store, WriteBehindOptions::default()).unwrap();
     let mut group = Group::new(Fingerprints::Xxh3);
-    group.run_since(build, 1, 1);
+    group.run_since(build, RunNumber(1), RunNumber(1));
     let functions =
         ["demo::read", "demo::parse", "demo::check"].map(|path| FunctionRecord { path, code: build });
     functions.iter().for_each(|function| group.function(function));
@@ -38,7 +38,7 @@ fn main() {
             reads: NewReads::Here(&reads),
             emitted: &[],
         };
-        group.ran(&NewTask { encoded_key: &encoded_key, generation: 1, trace });
+        group.ran(&NewTask { encoded_key: &encoded_key, generation: RunNumber(1), trace });
         if number % AT_ONCE == AT_ONCE - 1 {
             let _ = writer.push(&mut group);
             writer.flush().unwrap();

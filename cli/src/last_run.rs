@@ -49,7 +49,7 @@ impl Past<'_> {
     fn step(&self, step: &RunStep) -> Result<String, CliError> {
         let mut line = self.name(step.key)?;
         if let Some(cause) = &step.cause {
-            line += &format!(" ran in run {}", cause.generation);
+            line += &format!(" ran in run {}", cause.generation.0);
             if let Some(at) = cause.time() {
                 line += &format!(" at {}", larder::__tools::utc(at));
             }

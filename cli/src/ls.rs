@@ -110,7 +110,7 @@ impl Listing<'_> {
                     "arguments": preview(arguments(record), usize::MAX),
                     "argument_bytes": arguments(record).len(),
                     "stale": record.stale,
-                    "run": record.generation,
+                    "run": record.generation.0,
                     "reads": reads,
                     "output_bytes": bytes,
                     "traces": record.older().len() + 1,

@@ -43,7 +43,11 @@ impl Text<'_> {
         }
         let state = if record.stale { "stale: to be verified before it is used" } else { "valid" };
         out.line(&format!("  state      {state}"))?;
-        out.line(&format!("  stored by  run {} of {}", record.generation, self.0.reader.head().generation))?;
+        out.line(&format!(
+            "  stored by  run {} of {}",
+            record.generation.0,
+            self.0.reader.head().generation.0
+        ))?;
         if let Some(used) = self.0.reader.used(key)? {
             out.line(&format!("  used by    run {used}"))?;
         }

@@ -33,7 +33,7 @@ fn print_head(reader: &StoreReader, measure: &StoreMeasure, out: &mut Out) -> Re
         "format {}, codec {}, {} fingerprints, created with {created}",
         head.format, head.codec, head.fingerprints
     ))?;
-    out.line(&format!("run {}, build {}", head.generation, head.build))?;
+    out.line(&format!("run {}, build {}", head.generation.0, head.build))?;
     let total = measure.bytes.iter().sum();
     let file = measure.file_bytes.map_or_else(String::new, |bytes| format!(" in a file of {}", size(bytes)));
     out.line(&format!("{} of records{file}", size(total)))?;
@@ -103,5 +103,5 @@ fn name(of: &FunctionMeasure) -> String {
 }
 
 fn runs_ago(reader: &StoreReader, run: u64) -> u64 {
-    reader.head().generation.saturating_sub(run)
+    reader.head().generation.0.saturating_sub(run)
 }

@@ -201,7 +201,7 @@ impl Source for StoreSource {
                 json!({
                     "kind": "store",
                     "name": crate::stored::escaped(self.path.as_os_str().as_encoded_bytes()),
-                    "run": head.generation,
+                    "run": head.generation.0,
                     "format": head.format,
                     "created_with": head.created_with,
                     "copied_seconds_ago": age.as_secs(),

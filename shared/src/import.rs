@@ -14,8 +14,8 @@ use larder_storage::record::{
     InputRecord, NewTask, PulledRecord, SourceKind, SourceRecord, TaskRecord, read_since, stored_build,
 };
 use larder_storage::{
-    BackingStorage, Delivery, Digest, Fingerprints, Group, Guarded, Opening, ReadFailure, StorageError,
-    StoreIdentity, Table, WriteBehind, WriteBehindOptions, open_store,
+    BackingStorage, Delivery, Digest, Fingerprints, Group, Guarded, Opening, ReadFailure, RunNumber,
+    StorageError, StoreIdentity, Table, WriteBehind, WriteBehindOptions, open_store,
 };
 
 use crate::export::is_below_base;
@@ -44,7 +44,7 @@ pub(crate) struct Importer {
     store: Arc<Guarded>,
     writer: WriteBehind,
     group: Group,
-    generation: u64,
+    generation: RunNumber,
     /// Keys of tasks and leaves that the store has, or will have.
     known: HashSet<Digest>,
     pub(crate) taken: Taken,
@@ -87,12 +87,12 @@ impl Importer {
         let identity = StoreIdentity { build: own, fingerprints: Some(fingerprints) };
         let generation = match open_store(&store, &identity) {
             Opening::Warm { generation, .. } => generation,
-            Opening::Fresh | Opening::Cold { .. } => 0,
+            Opening::Fresh | Opening::Cold { .. } => RunNumber::BEFORE_ALL,
             Opening::Unusable(error) => return Err(error.into()),
         };
         // 0 is for tasks whose reads may be of other code than the program's: it is before all runs of this store.
-        let generation = generation.max(1);
-        let since = read_since(&store, own, generation).max(1);
+        let generation = generation.max(RunNumber(1));
+        let since = read_since(&store, own, generation).max(RunNumber(1));
         let mut group = Group::new(fingerprints);
         group.run_since(own, generation, since);
         let writer = WriteBehind::start(store.clone(), WriteBehindOptions::default())?;
@@ -136,7 +136,7 @@ impl Importer {
                 self.group.source(&SourceRecord { kind, name, stamp: None, racy: true, content });
             }
         }
-        let generation = if of == Of::AnyBuild { 0 } else { self.generation };
+        let generation = if of == Of::AnyBuild { RunNumber::BEFORE_ALL } else { self.generation };
         let read = pack.for_each(|task| self.task(&task, generation).map_err(Failed::Store));
         match read {
             Ok(()) => Ok(true),
@@ -164,7 +164,7 @@ impl Importer {
         Ok(false)
     }
 
-    fn task(&mut self, task: &PackedTask, generation: u64) -> Result<(), StorageError> {
+    fn task(&mut self, task: &PackedTask, generation: RunNumber) -> Result<(), StorageError> {
         let mut buffer = Vec::new();
         let found = match self.store.read(Table::Tasks, &task.key.to_bytes(), &mut buffer) {
             Ok(payload) => payload.and_then(|payload| TaskRecord::decode(payload).ok()),

@@ -20,7 +20,11 @@ const RULE: &str = "a namespace is made of letters, digits, `.`, `_` and `-`, wi
 /// Returns the platform that results are of, as a line: they are of use on machines with the same one.
 #[must_use]
 pub fn platform() -> String {
-    let head = larder_storage::record::MetaRecord::own(larder_storage::Digest(0), 0, Fingerprints::default());
+    let head = larder_storage::record::MetaRecord::own(
+        larder_storage::Digest(0),
+        larder_storage::RunNumber::BEFORE_ALL,
+        Fingerprints::default(),
+    );
     format!(
         "larder shared platform 1: {:?} {} {} {} {} {}",
         head.order,

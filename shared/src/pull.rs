@@ -201,8 +201,13 @@ mod tests {
 
     #[test]
     fn an_older_list_has_a_smaller_number_and_was_signed_before() {
-        let before =
-            PulledRecord { list: [0; 32], generation: 1, signed_at: 1000, sequence: 7, signer: "ci" };
+        let before = PulledRecord {
+            list: [0; 32],
+            generation: larder_storage::RunNumber(1),
+            signed_at: 1000,
+            sequence: 7,
+            signer: "ci",
+        };
         let newer = |sequence, signed_at| {
             let signed_at = UNIX_EPOCH + Duration::from_secs(signed_at);
             let (parent, digest) = ([0; 32], [0; 32]);

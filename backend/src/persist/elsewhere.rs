@@ -42,7 +42,7 @@ use crate::graph::task_fn::Seen;
 use larder_storage::record::{
     ForeignLeaf, ForeignTask, NewReads, decode_reads, for_each_pulled, members_of, source_key,
 };
-use larder_storage::{Digest, Fingerprints, Group, Guarded, TaskKey};
+use larder_storage::{Digest, Fingerprints, Group, Guarded, RunNumber, TaskKey};
 
 /// Records that other machines have stored.
 ///
@@ -362,7 +362,12 @@ impl Persistence {
     }
 
     /// Returns the origin of a trace of a task, if it has come from elsewhere; `generation` is that of the task's current trace.
-    pub(super) fn origin_of(&self, task: TaskKey, trace: Digest, generation: u64) -> Option<SharedOrigin> {
+    pub(super) fn origin_of(
+        &self,
+        task: TaskKey,
+        trace: Digest,
+        generation: RunNumber,
+    ) -> Option<SharedOrigin> {
         if let Some(elsewhere) = &self.elsewhere
             && elsewhere.came.lock().contains(&(task.0, trace))
         {
@@ -370,7 +375,7 @@ impl Persistence {
         }
         let mut origin = None;
         for_each_pulled(&self.store, |list| {
-            let came_with_it = [0, list.generation].contains(&generation);
+            let came_with_it = [RunNumber::BEFORE_ALL, list.generation].contains(&generation);
             let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(list.signed_at));
             if let (true, Some(at)) = (came_with_it, at) {
                 origin = Some(SharedOrigin { by: list.signer.to_owned(), at });

@@ -17,8 +17,8 @@ use crate::graph::invalidate::Marking;
 use crate::graph::task_fn::{Observer, Seen};
 use larder_storage::record::{Leaf, SourceKind, read_leaves, read_since};
 use larder_storage::{
-    BackingStorage, Digest, Fingerprints, Guarded, Opening, Rejected, StorageError, StoreCap, StoreIdentity,
-    WriteBehind, WriteBehindOptions, evict, open_store,
+    BackingStorage, Digest, Fingerprints, Guarded, Opening, Rejected, RunNumber, StorageError, StoreCap,
+    StoreIdentity, WriteBehind, WriteBehindOptions, evict, open_store,
 };
 
 /// Which store, and how it is used.
@@ -111,14 +111,14 @@ impl Persistence {
         let build = code.digest();
         let store = Arc::new(Guarded::new(config.storage));
         let (opened, generation) = match open_store(&store, &StoreIdentity { build, fingerprints }) {
-            Opening::Fresh => (Opened::Fresh, 0),
+            Opening::Fresh => (Opened::Fresh, RunNumber::BEFORE_ALL),
             Opening::Warm { generation, same_build } => (Opened::Warm { same_build }, generation),
-            Opening::Cold { reason } => (Opened::Cold { reason }, 0),
+            Opening::Cold { reason } => (Opened::Cold { reason }, RunNumber::BEFORE_ALL),
             Opening::Unusable(error) => return Err(error),
         };
         let since = read_since(&store, build, generation);
         // Records of other machines have the generation 0, which is to be before every run of this store.
-        let first = u64::from(config.remote.is_some());
+        let first = RunNumber(u64::from(config.remote.is_some()));
         let (since, generation) = (since.max(first), generation.max(first));
         // A store that cannot tell its size is counted when as much as the cap has been written.
         let live_cap =

@@ -19,8 +19,8 @@ use super::sharded::Sharded;
 use super::stored_trace::StoredTrace;
 use larder_storage::record::{OlderTrace, TaskRecord};
 use larder_storage::{
-    Delivery, Digest, Fingerprints, FunctionId, Group, Guarded, Rejected, Table, TaskKey, TraceKey,
-    WriteBehind,
+    Delivery, Digest, Fingerprints, FunctionId, Group, Guarded, Rejected, RunNumber, Table, TaskKey,
+    TraceKey, WriteBehind,
 };
 
 /// The traces that are kept of a task until they are committed.
@@ -264,12 +264,12 @@ impl Entry {
 
     /// The content of the store when this is committed.
     fn onto(self, record: Option<Known>, store: &Guarded, task: TaskKey) -> Onto {
-        let nobody = Origin { generation: 0, function: self.function };
+        let nobody = Origin { generation: RunNumber::BEFORE_ALL, function: self.function };
         let mut record =
             record.unwrap_or(Known { is_stale: true, traces: Vec::new(), older: Vec::new(), origin: nobody });
         if !self.runs.is_empty() {
             // It has run in this process.
-            record.origin.generation = u64::MAX;
+            record.origin.generation = RunNumber(u64::MAX);
         }
         let origin = record.origin;
         let mut traces = self.runs.into_vec();

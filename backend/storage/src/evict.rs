@@ -147,7 +147,7 @@ fn weigh(key: &[u8], record: &[u8]) -> (u64, u64) {
         OutputPlace::Stored { len } => u64::from(len) + 32 + ENVELOPE_BYTES as u64,
         OutputPlace::Inline(_) => 0,
     };
-    (output, task.generation)
+    (output, task.generation.0)
 }
 
 /// Returns what the task had read, if it is removed.

@@ -43,7 +43,7 @@ pub use self::task::{KeyPrefix, StoredTask};
 use super::record::{FunctionRecord, MetaRecord, STORE, is_lossy_key, is_sharing_key};
 use super::{
     BackingStorage, Digest, Fingerprints, FunctionId, Guarded, Operation, ReadFailure, Rejected,
-    RejectedCounts, StorageError, StoreReport, Table, Visit, verify_store,
+    RejectedCounts, RunNumber, StorageError, StoreReport, Table, Visit, verify_store,
 };
 
 /// A store that is only read.
@@ -70,7 +70,7 @@ pub struct StoreHead {
     /// The build that wrote last.
     pub build: Digest,
     /// The number of runs that have written.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// The version of the library that created the store.
     pub created_with: Box<str>,
 }

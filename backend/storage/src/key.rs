@@ -108,3 +108,19 @@ impl TraceKey {
         bytes
     }
 }
+
+/// The number of a run of a program with a store, which counts those that have written to it; records name the run that wrote them. 0 is
+/// before all of them: of a new store, and of what other machines have run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNumber(pub u64);
+
+impl RunNumber {
+    /// Before all runs of a store.
+    pub const BEFORE_ALL: Self = Self(0);
+
+    /// Returns the number of the run after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}

@@ -86,7 +86,7 @@ pub use self::fingerprints::Fingerprints;
 #[doc(hidden)]
 pub use self::guarded::{Guarded, GuardedScan, ReadFailure, RejectedCounts};
 #[doc(hidden)]
-pub use self::key::{Digest, FunctionId, TaskKey, TraceKey};
+pub use self::key::{Digest, FunctionId, RunNumber, TaskKey, TraceKey};
 #[doc(hidden)]
 pub use self::opening::{Opening, StoreIdentity, open_store};
 #[doc(hidden)]

@@ -1,7 +1,9 @@
 //! Looking at a store before it is used: whether what it holds can be read by this program.
 
 use super::record::{MetaRecord, SOURCES, STORE, SourceSet};
-use super::{Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, StorageError, Table, Visit};
+use super::{
+    Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, RunNumber, StorageError, Table, Visit,
+};
 
 /// The process that opens the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Opening {
     /// A store that can be read.
     Warm {
         /// The number of this run: one more than that of the last one that wrote.
-        generation: u64,
+        generation: RunNumber,
         /// Whether the same build wrote last. If not, only functions with declared versions will hit.
         same_build: bool,
     },
@@ -55,7 +57,7 @@ fn look(store: &Guarded, identity: &StoreIdentity) -> Result<Opening, StorageErr
                     found.filter(|_| identity.fingerprints.is_none_or(|own| found == Some(own)))
                 {
                     store.set_fingerprints(found);
-                    let generation = meta.generation.wrapping_add(1);
+                    let generation = meta.generation.next();
                     return Ok(Opening::Warm { generation, same_build: meta.build == identity.build });
                 }
                 store.reject(Rejected::Fingerprints)
@@ -92,7 +94,7 @@ fn is_empty(store: &Guarded) -> Result<bool, StorageError> {
 fn claim(store: &Guarded, identity: &StoreIdentity) -> Result<(), StorageError> {
     let mut batch = Batch::new();
     batch.seal(Table::Meta, STORE, |out| {
-        MetaRecord::own(identity.build, 0, store.fingerprints()).encode_into(out);
+        MetaRecord::own(identity.build, RunNumber::BEFORE_ALL, store.fingerprints()).encode_into(out);
     });
     batch.seal(Table::Meta, SOURCES, |out| SourceSet::default().encode_into(out));
     store.commit(batch.writes())

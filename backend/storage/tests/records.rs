@@ -9,7 +9,9 @@ use larder_storage::record::{
     Emitted, FunctionRecord, InputRecord, Leaf, MetaRecord, NewReads, NewTask, NewTrace, Read, SourceKind,
     SourceRecord, Stamp, TaskRecord, Trace, output, probe, read_leaves,
 };
-use larder_storage::{Digest, Fingerprints, FunctionId, Group, MemoryStorage, TaskKey, verify_store};
+use larder_storage::{
+    Digest, Fingerprints, FunctionId, Group, MemoryStorage, RunNumber, TaskKey, verify_store,
+};
 use proptest::prelude::*;
 use support::{accepted, open, writer};
 
@@ -59,14 +61,14 @@ proptest! {
             emitted.iter().map(|(channel, value)| Emitted { channel: *channel, value }).collect();
         let trace = NewTrace { fingerprint: Digest::xxh3(&result), output: &result, reads: NewReads::Here(&reads), emitted: &emitted };
         let mut group = Group::new(Fingerprints::Xxh3);
-        group.ran(&NewTask { encoded_key: &key, generation, trace });
+        group.ran(&NewTask { encoded_key: &key, generation: RunNumber(generation), trace });
         let writer = writer(&store);
         accepted(writer.push(&mut group));
         writer.flush().unwrap();
 
         let (mut buffer, mut elsewhere) = (Vec::new(), Vec::new());
         let record = probe(&store, &key, &mut buffer).unwrap().unwrap();
-        prop_assert!(!record.stale && record.generation == generation && record.older().len() == 0);
+        prop_assert!(!record.stale && record.generation == RunNumber(generation) && record.older().len() == 0);
         prop_assert_eq!(record.current.reads().collect::<Vec<_>>(), reads);
         prop_assert_eq!(record.current.emitted().collect::<Vec<_>>(), emitted);
         let output = output(&store, TaskKey::of(Fingerprints::Xxh3, &key), record.current.output, &mut elsewhere);

@@ -25,7 +25,7 @@ impl Past<'_> {
         let task = if is_task { self.functions.json(self.reader, TaskKey(step.key))? } else { Value::Null };
         let mut value = json!({ "key": step.key.to_string(), "task": task, "why": step.why.name() });
         if let Some(cause) = &step.cause {
-            value["run"] = cause.generation.into();
+            value["run"] = cause.generation.0.into();
             value["at"] = cause.at.into();
             value["cause"] = cause.because.name().into();
         }

@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
             "arguments": preview(arguments(&record), usize::MAX),
             "arguments_hex": hex,
             "stale": record.stale,
-            "run": record.generation,
+            "run": record.generation.0,
             "used_by_run": self.reader.used(key)?,
             "output_bytes": StoreReader::output_bytes(&record.current.output),
             "output_is_there": self.reader.has_output(key, &record.current.output)?,

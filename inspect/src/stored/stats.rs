@@ -38,7 +38,7 @@ pub fn stats_json(reader: &StoreReader, measure: &StoreMeasure) -> Value {
         "fingerprints": head.fingerprints.name(),
         "pointer_bytes": head.pointer,
         "build": head.build.to_string(),
-        "run": head.generation,
+        "run": head.generation.0,
         "created_with": head.created_with,
         "file_bytes": measure.file_bytes,
         "record_bytes": measure.bytes.iter().sum::<u64>(),

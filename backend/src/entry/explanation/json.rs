@@ -82,7 +82,7 @@ impl EarlierRun {
                 ("position", position),
                 ("before", before),
                 ("after", after),
-                ("run", cause.map_or(Value::Null, |cause| Value::Number(cause.generation))),
+                ("run", cause.map_or(Value::Null, |cause| Value::Number(cause.generation.0))),
                 ("at", cause.map_or(Value::Null, |cause| Value::Number(cause.at))),
                 ("cause", cause.map_or(Value::Null, |cause| text(cause.because.name()))),
             ])

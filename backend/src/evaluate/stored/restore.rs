@@ -21,7 +21,7 @@ use crate::graph::reason::Reason;
 use crate::graph::task_fn::{Put, Replaced};
 use crate::persist::{Persistence, StoredTrace, wide};
 use larder_storage::record::{Read, Trace, decode_reads};
-use larder_storage::{Digest, Rejected, TaskKey};
+use larder_storage::{Digest, Rejected, RunNumber, TaskKey};
 
 /// The output that a restored one replaced, to be dropped when the claim has ended.
 pub(crate) struct Restored(Option<Replaced>);
@@ -186,7 +186,7 @@ impl Persistence {
         let task = TaskKey(self.key_of(node)?);
         let known = self.pending.known(&self.store, task, |key| key == &encoded_key[..])?;
         // A run of another machine that has not been verified here.
-        if self.elsewhere.is_some() && known.origin.generation == 0 {
+        if self.elsewhere.is_some() && known.origin.generation == RunNumber::BEFORE_ALL {
             return None;
         }
         let last = known.traces.first().filter(|last| last.trace().component().is_none())?;

@@ -21,7 +21,7 @@ use super::{Compared, Elsewhere, Remote};
 use crate::graph::determinism::is_of_share;
 use crate::persist::{Known, Persistence, StoredTrace};
 use larder_storage::record::for_each_pulled;
-use larder_storage::{Digest, Guarded, TaskKey};
+use larder_storage::{Digest, Guarded, RunNumber, TaskKey};
 
 /// The share of results that are checked, and those that are being checked.
 pub(super) struct SharedCheck {
@@ -29,7 +29,7 @@ pub(super) struct SharedCheck {
     /// Chooses other tasks in each process.
     seed: u64,
     /// The generations of tasks that came in packs.
-    generations: FxHashSet<u64>,
+    generations: FxHashSet<RunNumber>,
     expected: Mutex<FxHashMap<Digest, Expected>>,
     /// The number of tasks in `expected`.
     count: AtomicUsize,
@@ -38,7 +38,7 @@ pub(super) struct SharedCheck {
 /// A result that came, and that the body of its task is to come to.
 struct Expected {
     trace: StoredTrace,
-    generation: u64,
+    generation: RunNumber,
 }
 
 impl SharedCheck {
@@ -47,7 +47,7 @@ impl SharedCheck {
         let share = catch_unwind(AssertUnwindSafe(|| remote.checks())).unwrap_or(0.0);
         let mut generations = FxHashSet::default();
         if share > 0.0 {
-            generations.insert(0);
+            generations.insert(RunNumber::BEFORE_ALL);
             for_each_pulled(store, |list| _ = generations.insert(list.generation));
         }
         let seed = RandomState::new().hash_one(0);

@@ -68,7 +68,7 @@ impl StoreReader {
                     functions.push(function);
                     (functions.len() - 1) as u32
                 });
-                tasks.push(Planned { key: key.to_bytes(), function: index, used: record.generation });
+                tasks.push(Planned { key: key.to_bytes(), function: index, used: record.generation.0 });
             }
             Visit::Continue
         })?;
@@ -86,7 +86,8 @@ impl StoreReader {
         })?;
         let replaced =
             if what.old_code { self.replaced(&functions, &tasks)? } else { vec![false; functions.len()] };
-        let oldest = what.unused_for.map_or(0, |runs| self.head().generation.saturating_sub(runs.max(1) - 1));
+        let oldest =
+            what.unused_for.map_or(0, |runs| self.head().generation.0.saturating_sub(runs.max(1) - 1));
         let is_root = |task: &Planned| {
             let function = task.function as usize;
             task.used >= oldest

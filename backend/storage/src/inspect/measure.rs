@@ -92,8 +92,8 @@ impl StoreReader {
             let of = &mut functions[index as usize];
             (of.tasks, of.stale) = (of.tasks + 1, of.stale + u64::from(record.stale));
             (of.traces, of.bytes) = (of.traces + 1, of.bytes + bytes);
-            of.last_used = of.last_used.max(record.generation);
-            of.oldest = of.oldest.min(record.generation);
+            of.last_used = of.last_used.max(record.generation.0);
+            of.oldest = of.oldest.min(record.generation.0);
             Visit::Continue
         })?;
         for table in Table::ALL.into_iter().filter(|table| *table != Table::Tasks) {

@@ -13,7 +13,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::wire::{Put, Reader};
-use super::super::{Digest, Guarded, ReadFailure, Rejected, Table, TaskKey};
+use super::super::{Digest, Guarded, ReadFailure, Rejected, RunNumber, Table, TaskKey};
 use super::NotARecord;
 
 /// Why a body has run again, as a store tells it.
@@ -103,7 +103,7 @@ pub struct CauseRecord {
     /// Why it ran.
     pub because: Because,
     /// The generation of the run of the program in which it ran.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// When it was stored, in milliseconds from 1970 on.
     pub at: u64,
     /// The trace that was the most recent one before, by [`CauseRecord::sign_of`]; 0 if the store had dropped it by then.
@@ -117,7 +117,7 @@ impl CauseRecord {
     /// is the first one as far as the store and the program know.
     pub(super) fn of(
         because: Because,
-        generation: u64,
+        generation: RunNumber,
         (before, trace): (Option<Digest>, Digest),
     ) -> Option<Self> {
         if before.is_none() && !because.is_of_a_rerun() {
@@ -131,7 +131,7 @@ impl CauseRecord {
 
     pub(super) fn encode_into(&self, out: &mut Vec<u8>) {
         out.u8(self.because as u8);
-        out.u64(self.generation);
+        out.u64(self.generation.0);
         out.u64(self.at);
         out.u64(self.before);
         out.u64(self.trace);
@@ -144,7 +144,7 @@ impl CauseRecord {
     pub fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
         let because = Because::ALL.get(usize::from(reader.u8()?)).copied().unwrap_or_default();
-        let (generation, at) = (reader.u64()?, reader.u64()?);
+        let (generation, at) = (RunNumber(reader.u64()?), reader.u64()?);
         let (before, trace) = (reader.u64()?, reader.u64()?);
         reader.end()?;
         Ok(Self { because, generation, at, before, trace })

@@ -5,7 +5,9 @@
 mod expired;
 
 pub(crate) use self::expired::drop_expired;
-use super::super::{Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, Table, TaskKey, TraceKey};
+use super::super::{
+    Batch, Digest, Fingerprints, Guarded, ReadFailure, Rejected, RunNumber, Table, TaskKey, TraceKey,
+};
 use super::chunks::decode as decode_reads;
 use super::wide::{ChunkWriter, known_keys};
 use super::{Because, CauseRecord, NewChunks, NotARecord, OlderTrace, OutputPlace, TaskRecord, Trace, task};
@@ -14,7 +16,13 @@ use super::{Because, CauseRecord, NewChunks, NotARecord, OlderTrace, OutputPlace
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskOp<'a> {
     /// It ran: in which run of the program, why, its encoded key, its encoded trace, and chunks that go with the trace.
-    Ran { generation: u64, because: Because, encoded_key: &'a [u8], trace: &'a [u8], chunks: NewChunks<'a> },
+    Ran {
+        generation: RunNumber,
+        because: Because,
+        encoded_key: &'a [u8],
+        trace: &'a [u8],
+        chunks: NewChunks<'a>,
+    },
     /// Something that it depends on has changed.
     Stale,
     /// Verified: it is current after all.
@@ -31,7 +39,7 @@ pub(crate) enum TaskOp<'a> {
 #[derive(Default)]
 struct State {
     stale: bool,
-    generation: u64,
+    generation: RunNumber,
     encoded_key: Vec<u8>,
     /// Most recent first; the first one is the current one.
     traces: Vec<Held>,
@@ -166,7 +174,7 @@ fn read_task<'b>(
 
 /// A run of a task that is not stored.
 struct FirstRun<'a> {
-    generation: u64,
+    generation: RunNumber,
     because: Because,
     encoded_key: &'a [u8],
     trace: &'a [u8],
@@ -279,7 +287,7 @@ impl State {
         if self.traces.is_empty() {
             self.encoded_key = encoded_key.to_vec();
             // Before all generations of this store: it is not known to be of this program's code.
-            (self.stale, self.generation) = (true, 0);
+            (self.stale, self.generation) = (true, RunNumber::BEFORE_ALL);
         }
         let mut held = Held::new(&trace, fingerprints);
         if self.encoded_key != encoded_key || self.position(held.trace.digest).is_some() {

@@ -17,7 +17,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::wire::{Malformed, Put, Reader};
-use super::super::{Digest, ENVELOPE_VERSION, Fingerprints, Guarded, Table, Visit};
+use super::super::{Digest, ENVELOPE_VERSION, Fingerprints, Guarded, RunNumber, Table, Visit};
 use super::NotARecord;
 
 pub(in super::super) const STORE: &[u8] = b"store";
@@ -41,14 +41,14 @@ pub struct MetaRecord<'a> {
     /// The build that wrote last.
     pub build: Digest,
     /// How many runs have written.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// The version of the library that created the store; for people.
     pub created_with: &'a str,
 }
 
 impl<'a> MetaRecord<'a> {
     /// Returns the record of this program's own format.
-    pub fn own(build: Digest, generation: u64, fingerprints: Fingerprints) -> MetaRecord<'static> {
+    pub fn own(build: Digest, generation: RunNumber, fingerprints: Fingerprints) -> MetaRecord<'static> {
         MetaRecord {
             order: ORDER.to_ne_bytes(),
             format: u16::from(ENVELOPE_VERSION),
@@ -84,7 +84,7 @@ impl<'a> MetaRecord<'a> {
         out.u8(self.fingerprints);
         out.u8(self.pointer);
         out.digest(self.build);
-        out.u64(self.generation);
+        out.u64(self.generation.0);
         out.counted(self.created_with.as_bytes());
     }
 
@@ -98,7 +98,7 @@ impl<'a> MetaRecord<'a> {
             fingerprints: reader.u8()?,
             pointer: reader.u8()?,
             build: reader.digest()?,
-            generation: reader.u64()?,
+            generation: RunNumber(reader.u64()?),
             created_with: std::str::from_utf8(reader.bytes()?).map_err(|_| Malformed)?,
         };
         reader.end()?;
@@ -119,19 +119,19 @@ pub struct SinceRecord {
     /// The build.
     pub build: Digest,
     /// The generation.
-    pub generation: u64,
+    pub generation: RunNumber,
 }
 
 impl SinceRecord {
     pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
         out.digest(self.build);
-        out.u64(self.generation);
+        out.u64(self.generation.0);
     }
 
     /// Reads the record that `payload` is.
     pub fn decode(payload: &[u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
-        let record = Self { build: reader.digest()?, generation: reader.u64()? };
+        let record = Self { build: reader.digest()?, generation: RunNumber(reader.u64()?) };
         reader.end()?;
         Ok(record)
     }
@@ -170,7 +170,7 @@ pub struct PulledRecord<'a> {
     /// The digest of the list, and of the build.
     pub list: [u8; 32],
     /// The generation of the tasks that came with it, but for those of functions that declare a version.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// When it was signed, in seconds from 1970 on.
     pub signed_at: u64,
     /// Its number: one more with each push.
@@ -182,7 +182,7 @@ pub struct PulledRecord<'a> {
 impl<'a> PulledRecord<'a> {
     pub(crate) fn encode_into(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.list);
-        out.u64(self.generation);
+        out.u64(self.generation.0);
         out.u64(self.signed_at);
         out.u64(self.sequence);
         out.extend_from_slice(self.signer.as_bytes());
@@ -192,7 +192,7 @@ impl<'a> PulledRecord<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Self, NotARecord> {
         let mut reader = Reader::new(payload);
         let list = reader.take(32)?.try_into().map_err(|_| NotARecord)?;
-        let (generation, signed_at, sequence) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        let (generation, signed_at, sequence) = (RunNumber(reader.u64()?), reader.u64()?, reader.u64()?);
         let signer = std::str::from_utf8(reader.rest()).map_err(|_| NotARecord)?;
         Ok(Self { list, generation, signed_at, sequence, signer })
     }
@@ -213,7 +213,7 @@ pub fn for_each_pulled(store: &Guarded, mut each: impl FnMut(PulledRecord<'_>)) 
 }
 
 /// Returns since when this build alone has written to the store; `now` if it has not yet, or that cannot be told.
-pub fn read_since(store: &Guarded, build: Digest, now: u64) -> u64 {
+pub fn read_since(store: &Guarded, build: Digest, now: RunNumber) -> RunNumber {
     let mut buffer = Vec::new();
     let record =
         store.get(Table::Meta, SINCE, &mut buffer).and_then(|payload| SinceRecord::decode(payload).ok());

@@ -12,7 +12,7 @@
 //! Older traces stand in table `traces` at (task, digest of the trace).
 
 use super::super::wire::{Put, Reader, count};
-use super::super::{Digest, FunctionId, Guarded, ReadFailure, Rejected, Table, TaskKey};
+use super::super::{Digest, FunctionId, Guarded, ReadFailure, Rejected, RunNumber, Table, TaskKey};
 use super::{NewTrace, NotARecord, Trace};
 
 const STALE: u8 = 1;
@@ -24,7 +24,7 @@ pub struct NewTask<'a> {
     /// The encoded key; see [`TaskKey::start`].
     pub encoded_key: &'a [u8],
     /// The generation of this run of the program: it counts as a use.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// The reads and the output of the task's run.
     pub trace: NewTrace<'a>,
 }
@@ -52,7 +52,7 @@ pub struct TaskRecord<'a> {
     /// Whether something that it depends on has changed since.
     pub stale: bool,
     /// The generation of the run that stored it. Later uses are in table `Uses`.
-    pub generation: u64,
+    pub generation: RunNumber,
     /// The encoded key.
     pub encoded_key: &'a [u8],
     /// The most recent trace.
@@ -68,7 +68,7 @@ impl<'a> TaskRecord<'a> {
         if flags & !STALE != 0 {
             return Err(NotARecord);
         }
-        let generation = reader.u64()?;
+        let generation = RunNumber(reader.u64()?);
         let encoded_key = reader.bytes()?;
         let current = Trace::read_from(&mut reader)?;
         let older = reader.items(OLDER_BYTES)?;
@@ -97,14 +97,14 @@ impl<'a> TaskRecord<'a> {
 
 /// Appends a task's payload.
 pub(super) fn encode(
-    (stale, generation): (bool, u64),
+    (stale, generation): (bool, RunNumber),
     encoded_key: &[u8],
     current: &[u8],
     older: impl ExactSizeIterator<Item = OlderTrace>,
     out: &mut Vec<u8>,
 ) {
     out.u8(if stale { STALE } else { 0 });
-    out.u64(generation);
+    out.u64(generation.0);
     out.counted(encoded_key);
     out.extend_from_slice(current);
     out.u32(count(older.len()));

@@ -6,7 +6,7 @@ use crate::record::{
     Because, ForeignTrace, FunctionRecord, InputRecord, MetaRecord, NewChunks, NewTask, PulledRecord,
     SinceRecord, SourceRecord, TaskOp, good_key, local_key, lossy_key, pulled_key, shared_key,
 };
-use crate::{Batch, Digest, Fingerprints, Table, TaskKey, TraceKey};
+use crate::{Batch, Digest, Fingerprints, RunNumber, Table, TaskKey, TraceKey};
 
 /// Changes that are committed together, or not at all. Filling a reused group allocates nothing.
 ///
@@ -42,7 +42,7 @@ pub(super) struct Room {
 pub(super) enum Change {
     /// Where its encoded key begins in `runs`, and the lengths of that, of the trace and of the new chunks, which follow it.
     Ran {
-        generation: u64,
+        generation: RunNumber,
         because: Because,
         at: usize,
         encoded_key: u32,
@@ -247,9 +247,9 @@ impl Group {
     }
 
     /// Notes that the task was used in the run of this generation. Once per run is enough, and needless if it ran.
-    pub fn used(&mut self, task: TaskKey, generation: u64) {
+    pub fn used(&mut self, task: TaskKey, generation: RunNumber) {
         self.batch
-            .seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.to_le_bytes()));
+            .seal(Table::Uses, &task.to_bytes(), |out| out.extend_from_slice(&generation.0.to_le_bytes()));
     }
 
     /// Names a task function.
@@ -286,7 +286,7 @@ impl Group {
 
     /// Notes that this run writes to the store: its build, its generation, and since when that build alone has written. Belongs into a
     /// run's first group.
-    pub fn run_since(&mut self, build: Digest, generation: u64, since: u64) {
+    pub fn run_since(&mut self, build: Digest, generation: RunNumber, since: RunNumber) {
         self.run(build, generation);
         let record = SinceRecord { build, generation: since };
         self.batch.seal(Table::Meta, crate::record::SINCE, |out| record.encode_into(out));
@@ -298,7 +298,7 @@ impl Group {
     }
 
     /// Notes that this run writes to the store: its build and its generation.
-    pub fn run(&mut self, build: Digest, generation: u64) {
+    pub fn run(&mut self, build: Digest, generation: RunNumber) {
         let record = MetaRecord::own(build, generation, self.fingerprints);
         self.batch.seal(Table::Meta, crate::record::STORE, |out| record.encode_into(out));
     }

@@ -74,7 +74,7 @@ pub(crate) fn ran(group: &mut Group, number: u32, state: u32) {
         reads: NewReads::Here(&reads),
         emitted: if number.is_multiple_of(7) { &emitted } else { &[] },
     };
-    group.ran(&NewTask { encoded_key: &key, generation: state.into(), trace });
+    group.ran(&NewTask { encoded_key: &key, generation: larder_storage::RunNumber(state.into()), trace });
 }
 
 pub(crate) fn sources(group: &mut Group, state: u32) {
@@ -111,7 +111,7 @@ pub(crate) fn fill(store: &Arc<Guarded>, count: u32, state: u32) {
 pub(crate) fn try_fill(store: &Arc<Guarded>, count: u32, state: u32) -> Result<(), FlushError> {
     let writer = writer(store);
     let mut group = Group::new(Fingerprints::Xxh3);
-    group.run(IDENTITY.build, 1);
+    group.run(IDENTITY.build, larder_storage::RunNumber(1));
     sources(&mut group, state);
     let _ = writer.push(&mut group);
     for number in 0..count {

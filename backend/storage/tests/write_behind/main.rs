@@ -16,8 +16,8 @@ use larder_storage::record::{
 };
 use larder_storage::{
     BackingStorage, Batch, Delivery, Digest, Filter, Fingerprints, Group, Guarded, MemoryStorage, Opening,
-    Operation, Rejected, StorageError, Table, TraceKey, Visit, WriteBehind, WriteBehindOptions, Writes,
-    evict, verify_store,
+    Operation, Rejected, RunNumber, StorageError, Table, TraceKey, Visit, WriteBehind, WriteBehindOptions,
+    Writes, evict, verify_store,
 };
 use support::*;
 
@@ -36,7 +36,7 @@ fn what_was_flushed_is_found_by_the_next_process() {
     assert!(matches!(opening, Opening::Fresh));
     fill(&store, 300, 1);
     let (store, opening) = open(disk.crash());
-    assert!(matches!(opening, Opening::Warm { generation: 2, same_build: true }), "{opening:?}");
+    assert!(matches!(opening, Opening::Warm { generation: RunNumber(2), same_build: true }), "{opening:?}");
     for number in 0..300 {
         assert_eq!(stored_output(&store, number), Some(output_of(number, 1)));
     }
@@ -338,7 +338,7 @@ fn the_least_recently_used_go_first() {
     let writer = writer(&store);
     let mut group = Group::new(Fingerprints::Xxh3);
     for number in 50..100 {
-        group.used(task(number), 9);
+        group.used(task(number), RunNumber(9));
     }
     accepted(writer.push(&mut group));
     let all = writer.quiesced(|store| verify_store(store).unwrap().total_bytes()).unwrap();
@@ -412,7 +412,7 @@ fn an_output_that_contradicts_another_of_the_same_reads_is_counted() {
         let reads = NewReads::Here(&reads);
         let trace = NewTrace { fingerprint: Digest::xxh3(output), output, reads, emitted: &[] };
         let mut group = Group::new(Fingerprints::Xxh3);
-        group.ran(&NewTask { encoded_key: &key, generation: 1, trace });
+        group.ran(&NewTask { encoded_key: &key, generation: RunNumber(1), trace });
         assert!(matches!(writer.push(&mut group), Delivery::Accepted { .. }));
         writer.flush().unwrap();
         writer.stats().contradictions
