@@ -12,7 +12,7 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
 fi
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/miri"
-# Nobody who forgets a thread or a global runtime is to be blamed for a leak. Sources are files: they need the file system.
+# A test may leave a thread or a global runtime behind: leaks are not looked for. Sources are files: they need the file system.
 common="-Zmiri-ignore-leaks -Zmiri-disable-isolation"
 for model in ${LARDER_MIRI_MODELS:-stacked tree}; do
     flags=$common

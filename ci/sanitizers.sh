@@ -22,7 +22,7 @@ run() {
 
 for sanitizer in ${LARDER_SANITIZERS:-address thread}; do
     case $sanitizer in
-        # Leaks are told from threads that still run by nobody; what matters is use after free.
+        # Leaks cannot be told from threads that still run; what matters is use after free.
         address) ASAN_OPTIONS="detect_leaks=0" run address "$@" ;;
         # stacker moves stacks in ways that the thread sanitizer does not follow; tests that need it are left out.
         thread) run thread "$@" -- --skip handles_nested ;;
