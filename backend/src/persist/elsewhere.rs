@@ -29,7 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxHashSet;
 
 use self::check::SharedCheck;
@@ -154,6 +154,9 @@ pub struct RemoteStats {
     pub used: u64,
 }
 
+/// How often a thread that waits for another one's batch looks whether its session is cancelled.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// So often are the reads of what came asked for in turn.
 const ROUNDS: usize = 4;
 
@@ -238,8 +241,14 @@ impl Elsewhere {
         RemoteStats { asked: asked.get(), batches: batches.get(), came: came.get(), used: used.get() }
     }
 
-    /// The tasks to be asked for now, `task` among them. Waits for another thread that asks for it already, and returns nothing then.
-    fn take(&self, task: Digest, usual: impl FnOnce() -> Option<Duration>) -> Vec<TaskKey> {
+    /// The tasks to be asked for now, `task` among them. Waits for another thread that asks for it already, unless the session is cancelled
+    /// meanwhile, and returns nothing then.
+    fn take(
+        &self,
+        task: Digest,
+        usual: impl FnOnce() -> Option<Duration>,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Vec<TaskKey> {
         let is_foreseen = {
             let state = self.tasks.lock();
             state.wanted.contains(&task) || state.under_way.contains(&task)
@@ -252,7 +261,11 @@ impl Elsewhere {
         let mut state = self.tasks.lock();
         if state.under_way.contains(&task) {
             while state.under_way.contains(&task) {
-                self.answered.wait(&mut state);
+                if MutexGuard::unlocked(&mut state, is_cancelled) {
+                    break;
+                }
+                // Nothing else says that a session is cancelled, or its deadline over.
+                self.answered.wait_for(&mut state, GLANCE);
             }
             return Vec::new();
         }
@@ -294,9 +307,14 @@ impl Drop for UnderWay<'_> {
 impl Persistence {
     /// Asks other machines for a task whose body is about to run, with all others that are wanted, unless that is not worthwhile.
     /// Returns when what has come is merged, to be found by a look at the task's record.
-    pub(crate) fn ask_elsewhere(&self, task: TaskKey, usual: impl FnOnce() -> Option<Duration>) {
+    pub(crate) fn ask_elsewhere(
+        &self,
+        task: TaskKey,
+        usual: impl FnOnce() -> Option<Duration>,
+        is_cancelled: &dyn Fn() -> bool,
+    ) {
         let Some(elsewhere) = &self.elsewhere else { return };
-        let batch = elsewhere.take(task.0, usual);
+        let batch = elsewhere.take(task.0, usual, is_cancelled);
         if batch.is_empty() {
             return;
         }

@@ -1,5 +1,10 @@
 //! Records that hold, and records that do not.
 
+use std::sync::Barrier;
+use std::thread;
+
+use larder::{CancelToken, TaskError};
+
 use super::*;
 
 const FILES: usize = 100;
@@ -171,4 +176,37 @@ mod code {
         }
         assert_eq!(remote.batches.lock().unwrap()[0].len(), 1);
     }
+}
+
+/// A thread that waits for a batch which another thread asks for.
+#[test]
+fn a_session_that_is_cancelled_does_not_wait_for_the_batch_of_another() {
+    let (ci, laptop) = (Machine::with_files(FILES), Machine::with_files(FILES));
+    laptop.run_alone();
+    [1, 2].iter().for_each(|file| laptop.write(*file, 70 + file));
+    let (asked, answers) = (Barrier::new(2), Barrier::new(2));
+    let barriers = Arc::new((asked, answers));
+    let at = barriers.clone();
+    let slow = Fake::over(&ci.store).tampering(move |_| {
+        at.0.wait();
+        at.1.wait();
+    });
+    let slow = Arc::new(slow);
+    let runtime = laptop.builder().remote(slow.clone()).build();
+    let token = CancelToken::new();
+    thread::scope(|s| {
+        let first = s.spawn(|| runtime.run(|| words("src/001")));
+        barriers.0.wait();
+        // The batch has both files.
+        let second = s.spawn(|| runtime.session().token(&token).try_run(|| words("src/002")));
+        while runtime.activity().running < 2 {
+            thread::yield_now();
+        }
+        token.cancel();
+        assert!(matches!(second.join().unwrap(), Err(TaskError::Cancelled)));
+        barriers.1.wait();
+        assert_eq!(first.join().unwrap(), 71);
+    });
+    assert_eq!(slow.batches(), 1);
+    assert_eq!(runtime.run(|| words("src/002")), 72);
 }

@@ -216,7 +216,7 @@ impl Check {
         let node = persistence.nodes.get(frame.task.0);
         let usual = || local.engine().usual_time(node?.function);
         if !std::mem::replace(&mut frame.has_asked, true) {
-            persistence.ask_elsewhere(frame.task, usual);
+            persistence.ask_elsewhere(frame.task, usual, &|| is_to_end(local));
             if frame.resume(persistence) {
                 return true;
             }

@@ -216,7 +216,7 @@ impl Persistence {
         let task = TaskKey(Persisted::of(node)?.key?);
         let encoded = self.encoded_key(node).filter(|_| lasts(node))?;
         let usual = || local.engine().usual_time(node.function);
-        self.ask_elsewhere(task, usual);
+        self.ask_elsewhere(task, usual, &|| is_to_end(local));
         let known = || self.pending.known(&self.store, task, |key| key == &encoded[..]);
         let known = known().or_else(|| {
             node.task_fn.has_records().then(|| self.await_turn(task, usual, &|| is_to_end(local)));
