@@ -223,6 +223,9 @@ impl Left {
 /// The threads of the program, the server and the proxy, and some that take their time to end.
 const THREADS: u64 = 6;
 
+/// A name, and which of the numbers it is.
+type Count = (&'static str, fn(&Left) -> u64);
+
 /// Fails if the last cycles have left more than the first ones did, once the lists and tables of the program have the room that they need: bytes by a
 /// fifth, threads and descriptors by one or two that come and go.
 fn compare(all: &[Left]) -> Result<(), String> {
@@ -230,7 +233,7 @@ fn compare(all: &[Left]) -> Result<(), String> {
     let all = all.get(SETTLED - 1..).unwrap_or_default();
     let some = (all.len() / 2).min(5);
     let least = |cycles: &[Left], of: fn(&Left) -> u64| cycles.iter().map(of).min().unwrap_or(0);
-    let counts: [(&str, fn(&Left) -> u64); 3] = [
+    let counts: [Count; 3] = [
         ("bytes", |left| left.live),
         ("descriptors", |left| left.descriptors),
         ("threads", |left| left.threads),
