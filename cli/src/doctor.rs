@@ -117,7 +117,7 @@ impl Diagnosis {
         Ok(diagnosis)
     }
 
-    /// The findings about one machine by itself.
+    /// Returns the findings about one machine by itself.
     fn alone(&self) -> Vec<Finding> {
         let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, why) in &self.stay {
@@ -138,7 +138,7 @@ impl Diagnosis {
         by_reason.into_iter().map(finding).collect()
     }
 
-    /// The findings about two machines.
+    /// Returns the findings about two machines.
     fn against(&self, other: &Self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut differs = |what: &str, here: &str, there: &str, way_out| {

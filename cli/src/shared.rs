@@ -210,7 +210,7 @@ impl Place {
         Self::of_store(args, None)
     }
 
-    /// The place for a store whose digests are of this kind, if it holds any.
+    /// Returns the place for a store whose digests are of this kind, if it holds any.
     fn of_store(args: &SharedArgs, found: Option<Fingerprints>) -> Result<Self, CliError> {
         let asked = args.fingerprints.map(Fingerprints::from);
         let kind = found.or(asked).unwrap_or(Fingerprints::Blake3);

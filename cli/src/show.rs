@@ -82,7 +82,7 @@ impl Text<'_> {
         rest(usize::try_from(all).unwrap_or(usize::MAX), self.0.most, out)
     }
 
-    /// Of a component, all members; of a member, its component stands among the reads.
+    /// Prints all members of a component; of a member, its component stands among the reads.
     fn print_members(&self, out: &mut Out) -> Result<(), CliError> {
         let record = self.0.task.record();
         let Some(members) = members_of(record.encoded_key) else { return Ok(()) };

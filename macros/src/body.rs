@@ -91,7 +91,7 @@ pub(crate) fn names_self_type(tokens: TokenStream) -> bool {
     false
 }
 
-/// How many tokens a nested item takes that begins here; 0 if none does.
+/// Returns how many tokens a nested item takes that begins here; 0 if none does.
 fn item_length(tokens: &[TokenTree]) -> usize {
     let Some(TokenTree::Ident(keyword)) = tokens.first() else { return 0 };
     let named = matches!(tokens.get(1), Some(TokenTree::Ident(_)));
@@ -108,7 +108,7 @@ fn item_length(tokens: &[TokenTree]) -> usize {
     end.map_or(0, |end| end + 1)
 }
 
-/// How many tokens an `async` block or closure takes that begins here; 0 if none does.
+/// Returns how many tokens an `async` block or closure takes that begins here; 0 if none does.
 fn async_length(tokens: &[TokenTree]) -> usize {
     if !tokens.first().is_some_and(|token| is_ident(token, "async")) {
         return 0;
@@ -126,7 +126,7 @@ fn async_length(tokens: &[TokenTree]) -> usize {
     if tokens.get(at).is_some_and(is_block) { at + 1 } else { 0 }
 }
 
-/// The name of the macro whose arguments come next, if these tokens end with `name!`.
+/// Returns the name of the macro whose arguments come next, if these tokens end with `name!`.
 fn macro_before(tokens: &[TokenTree]) -> Option<String> {
     match tokens {
         [.., TokenTree::Ident(name), TokenTree::Punct(bang)] if bang.as_char() == '!' => {
@@ -200,7 +200,7 @@ fn rename_in_literal(literal: &Literal) -> Literal {
     }
 }
 
-/// `{self}` and `{self:spec}`, but not the escaped `{{self}}`.
+/// Renames `{self}` and `{self:spec}`, but not the escaped `{{self}}`.
 fn rename_placeholders(text: &str) -> String {
     let mut renamed = String::with_capacity(text.len());
     let mut rest = text;
@@ -221,7 +221,7 @@ fn rename_placeholders(text: &str) -> String {
     renamed + rest
 }
 
-/// `self::name`, a path from the current module.
+/// Whether this is `self::name`, a path from the current module.
 fn is_path_after(tokens: &[TokenTree]) -> bool {
     match tokens {
         [TokenTree::Punct(one), TokenTree::Punct(two), ..] => {

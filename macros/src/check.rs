@@ -106,7 +106,7 @@ fn company(attrs: &[Attribute], sig: &Signature, errors: &mut Errors) {
     }
 }
 
-/// A function without `Self` is taken for a free one, whose companion cannot stand in an `impl`.
+/// Rejects a function in an `impl` without `Self`: it is taken for a free one, whose companion cannot stand in an `impl`.
 pub(crate) fn companion_place(sig: &Signature, errors: &mut Errors) {
     if place::is_in_impl() {
         let name = &sig.ident;
@@ -118,7 +118,7 @@ pub(crate) fn companion_place(sig: &Signature, errors: &mut Errors) {
     }
 }
 
-/// A method of a type that borrows: its receiver would be kept, as a part of the key.
+/// Rejects a method of a type that borrows: its receiver would be kept, as a part of the key.
 pub(crate) fn owner(sig: &Signature, errors: &mut Errors) {
     let Some(receiver) = sig.receiver() else { return };
     if let Some(header) = place::borrowing_impl() {
@@ -180,7 +180,7 @@ fn parameter(param: &Param, storage: Storage, errors: &mut Errors) {
     }
 }
 
-/// A type parameter that is bounded by `Fn` alone stands for a closure, which has neither equality nor hash.
+/// Rejects a closure: a type parameter that is bounded by `Fn` alone stands for a closure, which has neither equality nor hash.
 fn closures(sig: &Signature, params: &[Param], errors: &mut Errors) {
     for param in params.iter().filter(|param| param.role == Role::Key) {
         let Type::Path(path) = params::transparent(param.key_type()) else { continue };
@@ -228,7 +228,7 @@ fn output(output: &ReturnType, storage: Storage, errors: &mut Errors) {
     Borrows { at: Position::Output, storage, errors }.visit_type(ty);
 }
 
-/// A body that reads what `skip_unused` leaves out would not compile; say why.
+/// Rejects a body that reads what `skip_unused` leaves out: it would not compile.
 fn unused_are_unread(params: &[Param], body: TokenStream, errors: &mut Errors) {
     let unused: Vec<&Ident> =
         params.iter().filter(|param| param.role == Role::Unused).map(|param| &param.name).collect();
@@ -345,7 +345,7 @@ pub(crate) fn companion_name(sig: &Signature, errors: &mut Errors) {
     }
 }
 
-/// In a method the body cannot have the signature's own lifetimes, so that bounds among them say nothing.
+/// Rejects bounds of lifetimes: in a method the body cannot have the signature's own lifetimes, so that bounds among them say nothing.
 pub(crate) fn method_lifetimes(sig: &Signature, errors: &mut Errors) {
     for param in &sig.generics.params {
         if let GenericParam::Lifetime(lifetime) = param

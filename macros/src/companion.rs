@@ -46,7 +46,7 @@ pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     }
 }
 
-/// The expression that makes the call, and the functions that it needs in the companion. Where abilities of types are taken for
+/// Returns the expression that makes the call, and the functions that it needs in the companion. Where abilities of types are taken for
 /// granted, the path to the first of these is the one place that checks them.
 fn call(task: &Task<'_>) -> (TokenStream, TokenStream) {
     let (name, turbofish) = (&task.function.sig.ident, task.turbofish());
@@ -81,7 +81,7 @@ fn call(task: &Task<'_>) -> (TokenStream, TokenStream) {
     (generated!({ #bound(#(#names),*) }), functions)
 }
 
-/// The path to a function of the companion, all of it at the place to blame: two reports of one failure at one place are one.
+/// Returns the path to a function of the companion, all of it at the place to blame: two reports of one failure at one place are one.
 fn of_companion(task: &Task<'_>, function: &str) -> TokenStream {
     let at = blame::span(task);
     let mut name = task.function.sig.ident.clone();
@@ -109,7 +109,7 @@ fn registration(task: &Task<'_>) -> Option<TokenStream> {
     })
 }
 
-/// All of the user's attributes. Those that expect a lint are about the body, which is not in the shim.
+/// Returns all of the user's attributes. Those that expect a lint are about the body, which is not in the shim.
 fn shim_attrs(attrs: &[Attribute]) -> Vec<Attribute> {
     let kept = attrs.iter().filter(|attr| !attr.path().is_ident("inline"));
     kept.map(|attr| match &attr.meta {
@@ -127,7 +127,7 @@ fn is_doc_hidden(attr: &Attribute) -> bool {
         && matches!(&attr.meta, Meta::List(list) if list.tokens.to_string() == "hidden")
 }
 
-/// `uncached`: the user's function, body and signature untouched. Where `skip_unused` drops parameters, the body
+/// Returns `uncached`: the user's function, body and signature untouched. Where `skip_unused` drops parameters, the body
 /// stands in a function without them, as the descriptor has no values to give for them.
 fn body(task: &Task<'_>) -> TokenStream {
     let Function { attrs, vis, sig, body, .. } = task.function;
@@ -200,7 +200,7 @@ fn descriptor_fn(task: &Task<'_>) -> TokenStream {
     }
 }
 
-/// The functions that hand the arguments on to one entry of the engine each.
+/// Returns the functions that hand the arguments on to one entry of the engine each.
 fn questions(task: &Task<'_>) -> TokenStream {
     let (p, output) = (task.p(), task.output());
     let task_fn = plain(
@@ -253,7 +253,7 @@ fn questions(task: &Task<'_>) -> TokenStream {
     generated!(#task_fn #with #is_cached #forget #forget_all_of #invalidate #clear #collect #take #boxed #parts)
 }
 
-/// A question whose function in the engine has its name, and takes nothing but the arguments.
+/// Returns a question whose function in the engine has its name, and takes nothing but the arguments.
 fn plain(
     task: &Task<'_>,
     name: &'static str,
@@ -268,7 +268,7 @@ fn plain(
     question(task, Question { doc, name, generics, extra: None, returns, call, must_use })
 }
 
-/// The question that borrows the output.
+/// Returns the question that borrows the output.
 fn with(task: &Task<'_>) -> TokenStream {
     let (output, inferred) = (task.output(), task.inferred());
     let result = Ident::new("__R", Span::mixed_site());
@@ -287,7 +287,7 @@ fn with(task: &Task<'_>) -> TokenStream {
     )
 }
 
-/// A question about the values that were emitted.
+/// Returns a question about the values that were emitted.
 fn collecting(task: &Task<'_>, name: &'static str, doc: &'static str) -> TokenStream {
     let (p, output, inferred) = (task.p(), task.output(), task.inferred());
     let emitted = Ident::new("__D", Span::mixed_site());
@@ -306,7 +306,7 @@ fn collecting(task: &Task<'_>, name: &'static str, doc: &'static str) -> TokenSt
     )
 }
 
-/// The one question that is about all calls.
+/// Returns the one question that is about all calls.
 fn clear(task: &Task<'_>) -> TokenStream {
     let (p, vis, turbofish) = (task.p(), &task.function.vis, task.turbofish());
     let generics = without_lifetimes(&task.function.sig.generics);
@@ -320,7 +320,7 @@ fn clear(task: &Task<'_>) -> TokenStream {
     }
 }
 
-/// The arguments in a box, and the call with them.
+/// Returns the arguments in a box, and the call with them.
 fn boxed(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let (vis, generics, output) = (&task.function.vis, &task.function.sig.generics, task.output());
@@ -389,13 +389,13 @@ fn question(task: &Task<'_>, question: Question) -> TokenStream {
     }
 }
 
-/// The name of the extra parameter. The names of the others have the hygiene of `mixed_site`, so that one of them may
+/// Returns the name of the extra parameter. The names of the others have the hygiene of `mixed_site`, so that one of them may
 /// be `read` as well.
 fn read() -> Ident {
     Ident::new("read", Span::call_site())
 }
 
-/// The function's generics with one more type parameter, placed after the lifetimes.
+/// Returns the function's generics with one more type parameter, placed after the lifetimes.
 fn with_param(generics: &Generics, name: &Ident, bounds: &TokenStream) -> Generics {
     let mut generics = generics.clone();
     let lifetimes = generics.lifetimes().count();
@@ -432,7 +432,7 @@ fn without_lifetime_bounds(bounds: &Bounds) -> Bounds {
     bounds.iter().filter(is_kept).cloned().collect()
 }
 
-/// The attributes that govern how a body is compiled and linted, as opposed to those about the function's name.
+/// Whether an attribute governs how a body is compiled and linted, as opposed to those about the function's name.
 fn is_about_the_body(attr: &Attribute) -> bool {
     const ABOUT_THE_BODY: [&str; 8] =
         ["allow", "warn", "deny", "forbid", "expect", "inline", "cold", "optimize"];

@@ -15,7 +15,7 @@ use crate::requirements::located_output;
 use crate::task::{Task, generated, generated_at};
 use crate::{blame, body, package};
 
-/// An expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
+/// Returns an expression of type `&'static TaskFn`. `run` computes the output and may use what [`fetches`] gives.
 pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     let p = task.p();
     let (key, output) = (key(task), task.output());
@@ -35,7 +35,7 @@ pub(crate) fn expand(task: &Task<'_>, run: &TokenStream) -> TokenStream {
     })
 }
 
-/// For each kept parameter, the expression that gets it from `key` as the body takes it.
+/// Returns, for each kept parameter, the expression that gets it from `key` as the body takes it.
 pub(crate) fn fetches<'a>(task: &'a Task<'_>) -> impl Iterator<Item = TokenStream> + 'a {
     let p = task.p();
     let first = usize::from(task.receiver().is_some());
@@ -56,13 +56,13 @@ pub(crate) fn fetch_receiver(task: &Task<'_>) -> TokenStream {
     generated!(#p::by_ref::<Self>(&key.0))
 }
 
-/// The type of the owned key.
+/// Returns the type of the owned key.
 pub(crate) fn key(task: &Task<'_>) -> TokenStream {
     let parts = parts(task, |part| part);
     quote_spanned!(blame::span(task)=> ::larder::__private::v1::KeyOf<(#parts)>)
 }
 
-/// The type of the arguments of a stored function, as far as it is known without a call.
+/// Returns the type of the arguments of a stored function, as far as it is known without a call.
 /// The type of the arguments as the engine takes them.
 pub(crate) fn arguments(task: &Task<'_>) -> TokenStream {
     if task.options.transient.is_none() {
@@ -146,7 +146,7 @@ fn site(task: &Task<'_>) -> TokenStream {
     })
 }
 
-/// Where a function was defined: one that is stored, or that stored ones read. The function in it is not generic and never inlined, so that it stands in
+/// Returns where a function was defined: one that is stored, or that stored ones read. The function in it is not generic and never inlined, so that it stands in
 /// the object file that the defining crate was linked into, whichever crate asks for the descriptor.
 fn defined(task: &Task<'_>) -> TokenStream {
     let (p, package) = (task.p(), package::name());
@@ -162,7 +162,7 @@ fn defined(task: &Task<'_>) -> TokenStream {
     }))
 }
 
-/// The calls on the builder, each only where it applies.
+/// Returns the calls on the builder, each only where it applies.
 fn options(task: &Task<'_>) -> TokenStream {
     let p = task.p();
     let options = task.options;
@@ -423,7 +423,7 @@ fn generated_span() -> proc_macro2::Span {
     proc_macro2::Span::mixed_site()
 }
 
-/// The parameters, bound from the key as the signature has them, each under `allowed`.
+/// Returns the parameters, bound from the key as the signature has them, each under `allowed`.
 pub(crate) fn bindings(task: &Task<'_>, allowed: &TokenStream) -> TokenStream {
     let bindings = task.kept().zip(fetches(task)).map(|(param, fetch)| {
         let Param { attrs, pat, passing, .. } = param;
@@ -437,7 +437,7 @@ pub(crate) fn bindings(task: &Task<'_>, allowed: &TokenStream) -> TokenStream {
     generated!(#(#bindings)*)
 }
 
-/// The receiver, bound from the key under the name that it has in [`body::rename_self`].
+/// Returns the receiver, bound from the key under the name that it has in [`body::rename_self`].
 pub(crate) fn bound_receiver(task: &Task<'_>) -> Option<TokenStream> {
     task.receiver().map(|receiver| {
         // With the hygiene of the `self` that it stands for.

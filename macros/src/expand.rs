@@ -47,12 +47,12 @@ pub(crate) fn task_fn(args: TokenStream, item: TokenStream) -> TokenStream {
     if has_companion { companion::expand(&task) } else { method(&task) }
 }
 
-/// The function as it would be without the attribute. An item that is no function is left to the compiler to complain about.
+/// Returns the function as it would be without the attribute. An item that is no function is left to the compiler to complain about.
 pub(crate) fn plain_fn(item: TokenStream) -> TokenStream {
     function::parse(item.clone()).map_or(item, |function| plain(&function))
 }
 
-/// The function as it would be without the attribute.
+/// Returns the function as it would be without the attribute.
 fn plain(function: &Function) -> TokenStream {
     let Function { attrs, vis, sig, body } = function;
     let mut sig = sig.clone();
@@ -81,7 +81,7 @@ fn method(task: &Task<'_>) -> TokenStream {
     task.shim(&attrs, &generated!(#checks #call))
 }
 
-/// The body of a method with its parameters bound from the key.
+/// Returns the body of a method with its parameters bound from the key.
 fn method_body(task: &Task<'_>) -> TokenStream {
     let this = bound_receiver(task);
     let bindings = bindings(task, &TokenStream::new());

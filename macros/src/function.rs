@@ -55,7 +55,7 @@ fn braces(input: ParseStream<'_>) -> syn::Result<Group> {
     }
 }
 
-/// The error for an item that is plainly no function; anything else is left to the parser of signatures.
+/// Returns the error for an item that is plainly no function; anything else is left to the parser of signatures.
 fn other_item(input: ParseStream<'_>) -> Option<Error> {
     let on_methods = "put it on the methods of the `impl` instead, one by one";
     let (what, fix) = if input.peek(Token![impl]) || (input.peek(Token![unsafe]) && input.peek2(Token![impl]))

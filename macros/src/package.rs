@@ -16,7 +16,7 @@ pub(crate) fn name() -> String {
     format!("{} {} {}", part("CARGO_PKG_NAME"), compatible(&version), part("CARGO_BIN_NAME"))
 }
 
-/// The leading numbers of a version, up to the first that is not zero.
+/// Returns the leading numbers of a version, up to the first that is not zero.
 fn compatible(version: &str) -> &str {
     let end = version.find(['-', '+']).unwrap_or(version.len());
     let mut at = 0;
@@ -30,7 +30,7 @@ fn compatible(version: &str) -> &str {
     version
 }
 
-/// A digest of tokens, which says nothing of where they stand or how they are laid out.
+/// Returns a digest of tokens, which says nothing of where they stand or how they are laid out.
 pub(crate) fn digest(streams: impl IntoIterator<Item = TokenStream>) -> u64 {
     let mut digest = Fnv(0xcbf2_9ce4_8422_2325);
     for stream in streams {

@@ -40,7 +40,7 @@ pub(crate) struct Param {
 }
 
 impl Param {
-    /// The type as the key sees it: `T` of `&T`, otherwise the type itself.
+    /// Returns the type as the key sees it: `T` of `&T`, otherwise the type itself.
     pub(crate) fn key_type(&self) -> &Type {
         match &self.passing {
             Passing::Borrowed(ty) | Passing::Owned(ty) => ty,
@@ -110,7 +110,7 @@ pub(crate) fn transparent(ty: &Type) -> &Type {
     }
 }
 
-/// A pattern that gives the body nothing to read: `_` and names that begin with `_`.
+/// Whether a pattern gives the body nothing to read: `_` and names that begin with `_`.
 fn is_unused(pat: &Pat) -> bool {
     match pat {
         Pat::Wild(_) => true,

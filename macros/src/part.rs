@@ -8,7 +8,7 @@ use syn::parse_quote;
 use crate::task::{Task, generated};
 use crate::{descriptor, requirements};
 
-/// The functions `part`, `entry` and `keys`. An async function has none: a selection is awaited by no one.
+/// Returns the functions `part`, `entry` and `keys`. An async function has none: a selection is awaited by no one.
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     if task.is_async() {
         return TokenStream::new();
@@ -103,7 +103,7 @@ impl Selection {
     }
 }
 
-/// The function's generics with more type parameters.
+/// Returns the function's generics with more type parameters.
 fn with_params(generics: &Generics, params: &[TokenStream]) -> Generics {
     let mut generics = generics.clone();
     for param in params {

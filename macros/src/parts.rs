@@ -166,12 +166,12 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The name of the type that stands for a method's selection. It holds that of the trait, which tells those of two types apart.
+    /// Returns the name of the type that stands for a method's selection. It holds that of the trait, which tells those of two types apart.
     fn marker(&self, method: &Method<'_>) -> Ident {
         format_ident!("{}_{}", self.name, method.item.sig.ident, span = Span::mixed_site())
     }
 
-    /// The type that stands for a method's selection. Stored parts are known to the program from its start: a reader that is only stored can be verified
+    /// Returns the type that stands for a method's selection. Stored parts are known to the program from its start: a reader that is only stored can be verified
     /// then before one of them is called.
     fn selection(&self, method: &Method<'_>) -> TokenStream {
         let (of_type, marker) = (&self.block.self_ty, self.marker(method));
@@ -271,7 +271,7 @@ impl<'a> Method<'a> {
         self.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
 
-    /// The signature, as the trait and its implementations have it.
+    /// Returns the signature, as the trait and its implementations have it.
     fn signature(&self) -> TokenStream {
         let (name, output) = (&self.item.sig.ident, self.output);
         let params = self.params.iter().map(|(name, of_type)| generated!(#name: #of_type));
@@ -314,7 +314,7 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// The key of a part, and its type behind the reference.
+    /// Returns the key of a part, and its type behind the reference.
     fn key(&self) -> (TokenStream, TokenStream) {
         match &self.params[..] {
             [] => (generated!(&()), generated!(())),
@@ -340,7 +340,7 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// The arguments of the method, out of the key.
+    /// Returns the arguments of the method, out of the key.
     fn given(&self) -> Vec<TokenStream> {
         let of = |place: TokenStream, of_type: &Type| match of_type {
             Type::Reference(reference) => {

@@ -11,7 +11,7 @@ use crate::params::{Passing, Role};
 use crate::task::{Task, generated, generated_at};
 
 impl Task<'_> {
-    /// The arguments as the engine takes them: each wrapped by how it enters the key, in a tuple.
+    /// Returns the arguments as the engine takes them: each wrapped by how it enters the key, in a tuple.
     pub(crate) fn arguments(&self) -> TokenStream {
         let this = self.receiver().map(|receiver| {
             let this = receiver.self_token;
@@ -30,7 +30,7 @@ impl Task<'_> {
         quote_spanned!(blame::span(self)=> (#this #(#rest,)*))
     }
 
-    /// An argument as the engine takes it, with all tokens of the wrapping at `at`.
+    /// Returns an argument as the engine takes it, with all tokens of the wrapping at `at`.
     fn wrapped(&self, at: Span, wrapper: &str, argument: &TokenStream, role: Role) -> TokenStream {
         let wrapper = Ident::new(wrapper, at);
         let mut wrapped = quote_spanned!(at=> ::larder::__private::v1::#wrapper(#argument));
@@ -43,12 +43,12 @@ impl Task<'_> {
         wrapped
     }
 
-    /// The `_` for the type of the arguments, placed where its failures are to be shown.
+    /// Returns the `_` for the type of the arguments, placed where its failures are to be shown.
     pub(crate) fn inferred(&self) -> TokenStream {
         quote_spanned!(blame::span(self)=> _)
     }
 
-    /// The expression that looks a call up: `descriptor` is the task function, the parameters are in scope.
+    /// Returns the expression that looks a call up: `descriptor` is the task function, the parameters are in scope.
     pub(crate) fn call(&self, descriptor: &TokenStream) -> TokenStream {
         let (arguments, output, inferred) = (self.arguments(), self.output(), self.inferred());
         let at = blame::span(self);
@@ -57,7 +57,7 @@ impl Task<'_> {
         quote_spanned!(at=> #call(#descriptor, #arguments))
     }
 
-    /// The function under the user's name: looks the call up and returns a clone of the output.
+    /// Returns the function under the user's name: looks the call up and returns a clone of the output.
     pub(crate) fn shim(&self, attrs: &[Attribute], call: &TokenStream) -> TokenStream {
         let Function { vis, sig, .. } = self.function;
         let (name, generics, bounds) = (&sig.ident, &sig.generics, &sig.generics.where_clause);

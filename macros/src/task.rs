@@ -24,7 +24,7 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// The module that generated code may name.
+    /// Returns the module that generated code may name.
     pub(crate) fn p(&self) -> TokenStream {
         generated!(::larder::__private::v1)
     }
@@ -38,7 +38,7 @@ impl Task<'_> {
         self.function.sig.asyncness.is_some()
     }
 
-    /// The type of the result, `()` if the signature names none.
+    /// Returns the type of the result, `()` if the signature names none.
     pub(crate) fn output(&self) -> TokenStream {
         match &self.function.sig.output {
             ReturnType::Type(_, ty) => ty.to_token_stream(),
@@ -46,7 +46,7 @@ impl Task<'_> {
         }
     }
 
-    /// The type of the result, if the signature names one.
+    /// Returns the type of the result, if the signature names one.
     pub(crate) fn output_type(&self) -> Option<&Type> {
         match &self.function.sig.output {
             ReturnType::Type(_, ty) => Some(ty),
@@ -58,12 +58,12 @@ impl Task<'_> {
         self.function.sig.receiver()
     }
 
-    /// The parameters that are in the arguments' tuple.
+    /// Returns the parameters that are in the arguments' tuple.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Param> {
         self.params.iter().filter(|param| param.role != Role::Unused)
     }
 
-    /// The parameters as the shim declares them: plain names instead of patterns.
+    /// Returns the parameters as the shim declares them: plain names instead of patterns.
     pub(crate) fn shim_inputs(&self) -> TokenStream {
         let params =
             self.params.iter().map(|Param { attrs, name, ty, .. }| generated!(#(#attrs)* #name: #ty));
@@ -73,7 +73,7 @@ impl Task<'_> {
         }
     }
 
-    /// `::<T, N>` with the type and const parameters of the function; lifetimes are always inferred.
+    /// Returns `::<T, N>` with the type and const parameters of the function; lifetimes are always inferred.
     pub(crate) fn turbofish(&self) -> Option<TokenStream> {
         let names = names_of(&self.function.sig.generics);
         (!names.is_empty()).then(|| generated!(::<#(#names),*>))
@@ -104,14 +104,14 @@ pub(crate) fn has_companion(function: &Function, options: &Options) -> bool {
     options.no_companion.is_none() && !stands_in_an_impl(function)
 }
 
-/// A function with a receiver, or one that names `Self`, can only stand inside an `impl` or a trait.
+/// Whether a function has a receiver or names `Self`: it can only stand inside an `impl` or a trait.
 fn stands_in_an_impl(function: &Function) -> bool {
     function.sig.receiver().is_some()
         || body::names_self_type(function.sig.to_token_stream())
         || function.body.as_ref().is_some_and(|body| body::names_self_type(body.stream()))
 }
 
-/// A span that shows the user's token and has the hygiene of generated code.
+/// Returns a span that shows the user's token and has the hygiene of generated code.
 pub(crate) fn generated_at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }

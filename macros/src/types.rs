@@ -31,7 +31,7 @@ impl Kind {
         names.0
     }
 
-    /// The beginning of the names of the traits that state what such an argument has to be able to do.
+    /// Returns the beginning of the names of the traits that state what such an argument has to be able to do.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Other => "",

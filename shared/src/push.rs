@@ -102,7 +102,7 @@ fn has_room(before: &Manifest) -> bool {
     count < MOST_DELTAS && bytes * 3 <= before.bytes() && !before.packs.is_empty()
 }
 
-/// The traces that packs hold: their tasks, and the digests of their reads. None if a pack is not there any more.
+/// Returns the traces that packs hold: their tasks, and the digests of their reads. None if a pack is not there any more.
 fn traces_in(
     client: &mut Client<'_>,
     namespace: &Namespace,

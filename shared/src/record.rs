@@ -141,7 +141,7 @@ pub fn publish(
     Ok(published)
 }
 
-/// The traces of a task, those of this machine first.
+/// Returns the traces of a task, those of this machine first.
 fn merged(mut record: ForeignTask, there: Option<ForeignTask>) -> ForeignTask {
     let Some(there) = there else { return record };
     for trace in there.traces {

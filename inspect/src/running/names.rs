@@ -50,7 +50,7 @@ impl Names {
         self.met.get(&number)
     }
 
-    /// Nothing is kept any more of what was told of a task.
+    /// Forgets what was told of a task.
     pub(super) fn forget(&mut self, task: &TaskId) {
         self.numbers.remove(task);
     }

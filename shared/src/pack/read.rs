@@ -186,7 +186,7 @@ mod tests {
     use crate::export::{ExportedLeaf, ExportedTask};
     use crate::pack::PackWriter;
 
-    /// A pack of three tasks over two leaves, unpacked.
+    /// Returns a pack of three tasks over two leaves, unpacked.
     fn sample() -> Vec<u8> {
         let leaf = |name: &[u8]| ExportedLeaf::for_test(SourceKind::File, name);
         let leaves = [leaf(b"a"), leaf(b"src/b")];

@@ -30,12 +30,12 @@ pub(crate) struct Finished {
 }
 
 impl PackWriter {
-    /// The number of its tasks.
+    /// Returns the number of its tasks.
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Its bytes so far.
+    /// Returns its bytes so far.
     pub(crate) fn len(&self) -> usize {
         self.function_bytes.len() + self.leaf_bytes.len() + self.task_bytes.len() + 16
     }
@@ -93,7 +93,7 @@ impl PackWriter {
         }
     }
 
-    /// The number and content of a leaf, which is put into the pack when it is first read.
+    /// Returns the number and content of a leaf, which is put into the pack when it is first read.
     fn leaf<'l>(
         &mut self,
         key: Digest,
@@ -137,7 +137,7 @@ pub(crate) fn trace_id(fingerprints: Fingerprints, reads: &[Read]) -> Digest {
 }
 
 impl ExportedTask {
-    /// About the bytes that it takes in a pack.
+    /// Returns about the bytes that it takes in a pack.
     pub(crate) fn bytes(&self) -> usize {
         let of_trace = |trace: &ForeignTrace| {
             let emitted: usize = trace.emitted.iter().map(|(_, value)| value.len() + 20).sum();
@@ -146,7 +146,7 @@ impl ExportedTask {
         self.encoded_key.len() + self.traces.iter().map(of_trace).sum::<usize>()
     }
 
-    /// The encoded arguments: what follows the function's id in the encoded key.
+    /// Returns the encoded arguments: what follows the function's id in the encoded key.
     fn arguments(&self) -> &[u8] {
         self.encoded_key.get(TaskKey::FUNCTION_BYTES..).unwrap_or_default()
     }
