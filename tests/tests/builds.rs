@@ -245,3 +245,70 @@ fn results_of_other_code_are_misses() {
         assert_eq!(run(&base, &store), "(2, 2, 20) 0 0 0", "after {variant}");
     }
 }
+
+/// Prints the identity of a type of the standard library, as `backend/src/persist/identity/code.rs` takes it.
+const COMPILER: &str = r#"
+    #[derive(Default)]
+    struct Bytes(Vec<u8>);
+    impl std::hash::Hasher for Bytes {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    fn main() {
+        let (id, mut bytes) = (std::any::TypeId::of::<String>(), Bytes::default());
+        std::hash::Hash::hash(&id, &mut bytes);
+        println!("{id:?} {:?}", bytes.0);
+    }
+"#;
+
+/// Results of `version = N, shared` are of one compiler, which they know by a type of its standard library: that has to be another one for each
+/// release, and one and the same however a program is built.
+#[test]
+fn a_type_of_the_standard_library_says_which_compiler_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("compiler.rs");
+    std::fs::write(&source, COMPILER).unwrap();
+    let output = |command: &mut Command| {
+        let output = command.output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).unwrap())
+    };
+    let listed = output(Command::new("rustup").args(["toolchain", "list", "-q"])).unwrap_or_default();
+    let others = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let mut identities: HashMap<String, String> = HashMap::new();
+    let mut tried = 0;
+    for toolchain in [None].into_iter().chain(others.map(Some)) {
+        let rustc = || match toolchain {
+            None => Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into())),
+            Some(toolchain) => {
+                let mut command = Command::new("rustup");
+                command.args(["run", toolchain, "rustc"]);
+                command
+            }
+        };
+        let Some(version) = output(rustc().arg("-vV")) else { continue };
+        for (number, flags) in
+            [&["-O"][..], &["-g", "-Cmetadata=other", "-Cpanic=abort"]].into_iter().enumerate()
+        {
+            let program = folder.path().join(format!("program{tried}_{number}"));
+            let name = format!("--crate-name=name{number}");
+            let mut compiling = rustc();
+            compiling.args(flags).args([&*name, "--edition=2021", "-o"]).arg(&program).arg(&source);
+            // A toolchain without a standard library, say.
+            if output(&mut compiling).is_none() && toolchain.is_some() {
+                continue;
+            }
+            let identity = output(&mut Command::new(&program)).unwrap();
+            let known = identities.entry(version.clone()).or_insert_with(|| identity.clone());
+            assert_eq!(*known, identity, "of one compiler, built with {flags:?}:\n{version}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2);
+    let distinct: std::collections::HashSet<_> = identities.values().collect();
+    assert_eq!(distinct.len(), identities.len(), "two compilers have one identity: {identities:?}");
+    println!("{} compilers tell each other apart", identities.len());
+}
