@@ -1,4 +1,4 @@
-//! Execute: run the body of a claimed node, or beside a node. What comes of a run is put in place by [`complete`].
+//! Execute: run the body of a claimed node, or beside a node. The outcome of a run is put in place by [`complete`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -56,7 +56,7 @@ pub trait NoSerde {
 impl<T: ?Sized> NoSerde for Serializes<T> {}
 impl<T: ?Sized> NoSerde for Deserializes<T> {}
 
-/// What serde can do with an output: write it, and read it back.
+/// Ways in which serde can take an output: whether it can write it, and read it back.
 pub struct OneWay<T: ?Sized, S, D>(S, D, PhantomData<T>);
 
 /// Puts together what was picked for an output.

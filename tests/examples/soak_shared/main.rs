@@ -33,7 +33,7 @@ const FILES: u64 = 40;
 const EDITS: u64 = 3;
 /// The budget for records, and the one for packs.
 const BUDGET: Duration = Duration::from_millis(1900);
-/// What a process may wait in all: both budgets, and as much again for a machine that is busy.
+/// The time that a process may wait in all: both budgets, and as much again for a machine that is busy.
 const MOST: Duration = Duration::from_secs(8);
 /// The faults of the rounds, and of how many connections one has them.
 const FAULTS: [(Fault, usize); 10] = [
@@ -185,7 +185,7 @@ fn write(base: &Path, file: u64, words: u64) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// The state after all faults. What the server keeps grows with each edit that is pushed, and is not counted.
+/// The state after all faults. The content of the server grows with each edit that is pushed, and is not counted.
 #[derive(Clone, Copy, Debug)]
 struct Left {
     live: u64,

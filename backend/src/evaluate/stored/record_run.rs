@@ -47,7 +47,7 @@ thread_local! {
     static BUFFERS: RefCell<Option<Box<Buffers>>> = const { RefCell::new(None) };
 }
 
-/// Lends the thread's buffers. What runs with them may need buffers itself: it encodes values by the user's code.
+/// Lends the thread's buffers. The code that runs with them may need buffers itself: it encodes values by the user's code.
 fn with_buffers<R>(run: impl FnOnce(&mut Buffers) -> R) -> R {
     // A thread that ends has none.
     let taken = BUFFERS.try_with(RefCell::take).ok().flatten();

@@ -128,7 +128,7 @@ impl Group {
 
     /// Notes that a task ran, as [`Group::ran`] does, for a known cause. That is stored if the task is stored already.
     ///
-    /// For a caller who has the task's key and the encoded trace at hand.
+    /// Notes a run, for a caller that has the task's key and the encoded trace at hand.
     pub fn ran_because(&mut self, key: TaskKey, task: &NewTask<'_>, encoded_trace: &[u8], because: Because) {
         debug_assert!(key == TaskKey::of(self.fingerprints, task.encoded_key), "the key of another task");
         self.push_run(key, task, because, |runs| runs.extend_from_slice(encoded_trace));
