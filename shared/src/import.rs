@@ -15,7 +15,7 @@ use larder_storage::record::{
 };
 use larder_storage::{
     BackingStorage, Delivery, Digest, Fingerprints, Group, Guarded, Opening, ReadFailure, RunNumber,
-    StorageError, StoreIdentity, Table, WriteBehind, WriteBehindOptions, open_store,
+    StorageError, StoreIdentity, Table, TaskKey, WriteBehind, WriteBehindOptions, open_store,
 };
 
 use crate::export::is_below_base;
@@ -48,6 +48,8 @@ pub(crate) struct Importer {
     /// Keys of tasks and leaves that the store has, or will have.
     known: HashSet<Digest>,
     pub(crate) taken: Taken,
+    /// The tasks of the pack that is taken in which are new.
+    imported: Vec<TaskKey>,
     /// The store takes nothing more.
     is_refused: bool,
 }
@@ -103,6 +105,7 @@ impl Importer {
             generation,
             known: HashSet::new(),
             taken: Taken::default(),
+            imported: Vec::new(),
             is_refused: false,
         })
     }
@@ -200,7 +203,7 @@ impl Importer {
                 });
             }
             self.group.stale(task.key);
-            self.note_imported();
+            self.note_imported(task.key);
             return Ok(());
         };
         let fingerprints = self.store.fingerprints();
@@ -213,15 +216,21 @@ impl Importer {
         }
         // Behind what is there, whose code and staleness the store knows.
         usable.iter().rev().for_each(|trace| self.group.found(&task.encoded_key, trace));
-        self.note_imported();
+        self.note_imported(task.key);
         Ok(())
     }
 
-    fn note_imported(&mut self) {
+    fn note_imported(&mut self, task: TaskKey) {
         self.taken.imported += 1;
+        self.imported.push(task);
         if self.group.bytes() > GROUP_BYTES {
             self.hand_over();
         }
+    }
+
+    /// Returns the tasks that are new since this was last asked.
+    pub(crate) fn take_imported(&mut self) -> Vec<TaskKey> {
+        std::mem::take(&mut self.imported)
     }
 
     fn hand_over(&mut self) {

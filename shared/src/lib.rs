@@ -70,7 +70,7 @@ pub use self::lease::{Holder, Lease};
 pub use self::manifest::{Manifest, PackEntry};
 pub use self::memory::MemoryEngine;
 pub use self::place::engine_at;
-pub use self::pull::{Pulled, list, pull, pull_new};
+pub use self::pull::{Pulled, PulledPack, list, pull, pull_new};
 pub use self::push::{Pushed, push};
 pub use self::record::{Fetched, Published, Signed, fetch, publish};
 #[cfg(feature = "redis")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use larder_storage::record::{PulledRecord, read_pulled};
-use larder_storage::{BackingStorage, Digest, Guarded};
+use larder_storage::{BackingStorage, Digest, Guarded, TaskKey};
 
 use crate::client::{Client, Rejection};
 use crate::import::{Importer, Of, build_of};
@@ -38,6 +38,18 @@ pub struct Pulled {
     pub other_builds: u64,
     /// Requests to the engine. A pack that was not used is among the rejected.
     pub counts: Counts,
+    /// The packs that had something new.
+    pub packs: Vec<PulledPack>,
+}
+
+/// A pack, and the tasks that were new in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PulledPack {
+    /// The digest by which the engine keeps it.
+    pub digest: [u8; 32],
+    /// The tasks.
+    pub tasks: Vec<TaskKey>,
 }
 
 /// Pulls what a ref names into a store. `build` is the identity of the code that is going to use the store, if that is known; without it, a
@@ -122,7 +134,7 @@ fn pull_packs(
     let mut buffer = Vec::new();
     let before = pulled_before(&storage, (namespace, name), &mut buffer);
     let older_than = before.and_then(|before| newer_than(&manifest, before));
-    let mut importer = Importer::open(storage, build, fingerprints)?;
+    let (mut importer, mut packs) = (Importer::open(storage, build, fingerprints)?, Vec::new());
     // A pack takes up to 16 MiB, so they are not all held at once.
     for (entries, keys) in wanted.chunks(PACKS_AT_ONCE).zip(keys.chunks(PACKS_AT_ONCE)) {
         let found = client.get_all(keys)?;
@@ -142,6 +154,7 @@ fn pull_packs(
             if !is_sound {
                 client.reject(key, Rejection::Decode);
             }
+            packs.push(PulledPack { digest: entry.digest, tasks: importer.take_imported() });
         }
     }
     if client.counts.rejected.is_empty() && older_than.is_none() {
@@ -153,6 +166,7 @@ fn pull_packs(
         known: taken.known,
         left_out: taken.left_out,
         other_builds: others.len() as u64,
+        packs: packs.into_iter().filter(|pack| !pack.tasks.is_empty()).collect(),
         ..Pulled::nothing(&manifest, older_than, client.counts)
     })
 }
@@ -169,6 +183,7 @@ impl Pulled {
             left_out: 0,
             other_builds: 0,
             counts,
+            packs: Vec::new(),
         }
     }
 }

@@ -117,6 +117,8 @@ impl Turn<'_> {
 /// The outcome of a run of a task whose result has come from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
+    /// The name of the task in the store.
+    pub key: TaskKey,
     /// The task, as a call with its arguments.
     pub task: String,
     /// The fingerprint of the value that came.

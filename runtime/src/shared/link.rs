@@ -38,7 +38,9 @@ pub(super) struct State {
     pub(super) stats: SharedStats,
     rejected: BTreeMap<String, u64>,
     /// The keys that have signed the records that came.
-    origins: HashMap<TaskKey, Signed>,
+    pub(super) origins: HashMap<TaskKey, Signed>,
+    /// The packs with which tasks came to this process, if some of these are checked.
+    pub(super) packs: HashMap<TaskKey, [u8; 32]>,
     /// Tasks that have run since the last push.
     pub(super) ran: HashSet<TaskKey>,
     /// Tasks of `ran` whose records are written, or about to be.
@@ -112,7 +114,12 @@ impl Link {
             Err(error) => return Err(error),
         };
         self.count(&pulled.counts);
-        let stats = &mut self.state().stats;
+        let mut state = self.state();
+        if self.config.check > 0.0 {
+            let packs = pulled.packs.iter();
+            state.packs.extend(packs.flat_map(|pack| pack.tasks.iter().map(|task| (*task, pack.digest))));
+        }
+        let stats = &mut state.stats;
         (stats.pulled, stats.older_than) = (pulled.imported, pulled.older_than);
         stats.signed = Some((pulled.signer, pulled.signed_at));
         Ok(())

@@ -59,6 +59,9 @@ impl Remote for Link {
 
     fn compared(&self, outcome: Compared) {
         let mut state = self.state();
+        // What came as a record, came later than a pack.
+        let is_record = state.origins.contains_key(&outcome.key);
+        let pack = state.packs.get(&outcome.key).copied().filter(|_| !is_record);
         let stats = &mut state.stats;
         stats.checked += 1;
         if outcome.is_equal {
@@ -68,7 +71,8 @@ impl Remote for Link {
         if stats.divergences.len() < MOST_DIVERGENCES {
             let Compared { task, came, computed, reads_differ, origin, .. } = outcome;
             let signed = origin.map(|origin| (origin.by.into(), origin.at));
-            stats.divergences.push(Divergence { task: task.into(), came, computed, reads_differ, signed });
+            let task = task.into();
+            stats.divergences.push(Divergence { task, came, computed, reads_differ, pack, signed });
         }
     }
 

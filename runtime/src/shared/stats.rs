@@ -69,6 +69,8 @@ pub struct Divergence {
     pub computed: u128,
     /// Whether the body has read something else here than the writer's.
     pub reads_differ: bool,
+    /// The digest of the pack with which it came, as the engine names it. None if it came as a record, or to an earlier process.
+    pub pack: Option<[u8; 32]>,
     /// The name of the key that has signed what came, and when it did, as far as that is known.
     pub signed: Option<(Box<str>, SystemTime)>,
 }
@@ -78,6 +80,10 @@ impl fmt::Display for Divergence {
         let Self { task, came, computed, .. } = self;
         // Eight digits, as fingerprints are shown elsewhere.
         write!(f, "{task} came as {:08x} and is {:08x} here", came >> 96, computed >> 96)?;
+        if let Some(pack) = &self.pack {
+            f.write_str(", from pack ")?;
+            pack.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
         if let Some((by, _)) = &self.signed {
             write!(f, ", signed by {by}")?;
         }

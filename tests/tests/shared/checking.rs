@@ -97,7 +97,9 @@ fn a_result_that_the_body_does_not_come_to_here_is_told_and_not_used() {
     assert_eq!((value, bodies), (2021, 4));
     // Those above it have read another value: what came for them does not hold any more, and is no divergence.
     assert_eq!(stats.diverged, 1, "{:?}", stats.divergences);
-    let Divergence { task, came, computed, reads_differ, signed, .. } = &stats.divergences[0];
+    let Divergence { task, came, computed, reads_differ, pack, signed, .. } = &stats.divergences[0];
+    let pack: String = pack.expect("it came with one").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(cache.engine_names().iter().any(|name| name.ends_with(&pack) && name.contains("/p/")), "{pack}");
     assert_eq!((&**task, *reads_differ), (r#"impure("src/002")"#, false));
     assert_ne!(came, computed);
     assert_eq!(signed.as_ref().map(|(by, _)| &**by), Some("ci"));
@@ -137,4 +139,5 @@ fn a_record_that_came_is_checked() {
     let stats = runtime.shared_stats().unwrap();
     assert_eq!((stats.came, stats.diverged), (4, 1), "{:?}", stats.divergences);
     assert_eq!(stats.divergences[0].signed.as_ref().map(|(by, _)| &**by), Some("ci"));
+    assert_eq!(stats.divergences[0].pack, None, "it came as a record");
 }

@@ -25,6 +25,13 @@ impl Cache {
         Self { engine: Arc::new(MemoryEngine::new()), key: key("ci") }
     }
 
+    /// The names of all that is kept.
+    pub(crate) fn engine_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.engine.tamper(|name, _| names.push(name.to_owned()));
+        names
+    }
+
     pub(crate) fn shared(&self) -> Shared {
         let namespace = Namespace::new("acme/words").unwrap();
         Shared::new(Through(self.engine.clone()), namespace).trust(self.key.public())

@@ -104,6 +104,7 @@ impl Persistence {
         let is_equal = came == fingerprint || is_equal(&expected.trace);
         let origin = self.origin_of(task, expected.trace.digest(), expected.generation);
         let outcome = Compared {
+            key: task,
             task: if is_equal { String::new() } else { name() },
             came: came.0,
             computed: fingerprint.0,
