@@ -21,7 +21,7 @@ pub(super) struct Watch {
 #[derive(Debug, Default)]
 struct Told {
     world: Weak<World>,
-    /// The read because of which the last run of a task was made, if it was made for that.
+    /// The read because of which the last run of a task was made, or that had changed as well when it was made for another cause.
     causes: HashMap<TaskId, Option<TaskId>>,
     wrong: Vec<String>,
 }
@@ -40,12 +40,12 @@ impl Watch {
 }
 
 fn note(told: &Mutex<Told>, event: &Event<TaskRef<'_>>) {
-    let (task, cause) = match event {
+    let (task, cause, changed) = match event {
         // A run beside the task, of which nothing is recorded.
         Event::Ran(ran) if matches!(ran.cause, Cause::Cycle | Cause::Apart | Cause::Lost) => return,
-        Event::Ran(ran) => (ran.task.id(), Some(ran.cause.clone())),
-        Event::Restored(restored) => (restored.task.id(), None),
-        Event::Settled(settled) | Event::Resolved(settled) => (settled.task.id(), None),
+        Event::Ran(ran) => (ran.task.id(), Some(ran.cause.clone()), ran.changed.as_ref().map(TaskRef::id)),
+        Event::Restored(restored) => (restored.task.id(), None, None),
+        Event::Settled(settled) | Event::Resolved(settled) => (settled.task.id(), None, None),
         _ => return,
     };
     let mut told = told.lock().expect("no observer panics");
@@ -68,7 +68,7 @@ fn note(told: &Mutex<Told>, event: &Event<TaskRef<'_>>) {
         world.ledger().check_cause(key, &named, in_order);
     }
     match cause {
-        Some(_) => drop(told.causes.insert(task, read)),
+        Some(_) => drop(told.causes.insert(task, read.or(changed))),
         None => drop(told.causes.remove(&task)),
     }
 }
@@ -135,6 +135,16 @@ fn check(explanation: &Explanation, causes: &HashMap<TaskId, Option<TaskId>>) ->
         | Happening::Ran(Cause::Read { .. } | Cause::StoredRead { read: Some(()), .. }) => Some(true),
         // Of a source that only the store knows, and a component that was dissolved for another reason than a read, the rest is not known.
         Happening::Ran(Cause::StoredRead { .. } | Cause::Cycle | Cause::Unfinished) => None,
+        // These run anyway, and a read may have changed as well.
+        Happening::Ran(
+            Cause::Volatile
+            | Cause::Expired
+            | Cause::NotKept
+            | Cause::Forgotten
+            | Cause::Invalidated
+            | Cause::Evicted
+            | Cause::Failed,
+        ) => None,
         _ => Some(false),
     };
     for (at, step) in steps.iter().enumerate() {
