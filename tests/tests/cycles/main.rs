@@ -11,6 +11,7 @@ mod leaving;
 mod rounds;
 mod step;
 mod stored;
+mod stored_parts;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,7 +7,7 @@ use larder_storage::Batch;
 
 use super::*;
 
-fn open(store: &(impl BackingStorage + Clone)) -> Runtime {
+pub(super) fn open(store: &(impl BackingStorage + Clone)) -> Runtime {
     open_as("cycles", store)
 }
 
@@ -15,7 +15,7 @@ fn open_as(code: &str, store: &(impl BackingStorage + Clone)) -> Runtime {
     Runtime::builder().storage(store.clone()).code_identity(code).try_build().unwrap()
 }
 
-fn all_runs(runtime: &Runtime) -> u64 {
+pub(super) fn all_runs(runtime: &Runtime) -> u64 {
     runtime.stats().functions.iter().map(|function| function.runs).sum()
 }
 

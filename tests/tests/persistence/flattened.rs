@@ -363,3 +363,47 @@ fn a_part_of_a_transient_task_is_no_transient_task() {
         take_ran();
     });
 }
+
+#[task_fn]
+fn first_over(input: &Input<i64>) -> usize {
+    ran("first_over");
+    tree(input).0.len()
+}
+
+#[task_fn]
+fn second_over(input: &Input<i64>) -> usize {
+    ran("second_over");
+    first_over(input)
+}
+
+#[task_fn]
+fn third_over(input: &Input<i64>) -> usize {
+    ran("third_over");
+    second_over(input)
+}
+
+/// `third_over` was found current by `tree`, which nothing stores, past the two tasks between: the records of these had read what is not so any more, and its
+/// own was given up.
+#[test]
+fn tasks_that_are_passed_over_on_the_way_to_a_transient_one_are_stored_as_they_are_now() {
+    on_each_store(|open| {
+        let runtime = open();
+        let input = runtime.input("x", 42);
+        assert_eq!(runtime.run(|| third_over(&input)), 4);
+        assert_eq!(take_ran(), ["first_over", "second_over", "third_over", "tree"]);
+        runtime.update(|update| update.set(&input, 43)).unwrap();
+        assert_eq!(runtime.run(|| third_over(&input)), 4);
+        assert_eq!(take_ran(), ["tree"]);
+        drop((input, runtime));
+        let runtime = open();
+        let input = runtime.input_or_set("x", 43).unwrap();
+        assert_eq!(runtime.run(|| third_over(&input)), 4);
+        assert_eq!(take_ran(), [""; 0]);
+        runtime.update(|update| update.set(&input, 52)).unwrap();
+        assert_eq!(runtime.run(|| third_over(&input)), 5);
+        take_ran();
+        runtime.update(|update| update.set(&input, 43)).unwrap();
+        assert_eq!(runtime.run(|| third_over(&input)), 4);
+        assert_eq!(take_ran(), ["tree"], "memory has no value of it for an earlier state");
+    });
+}

@@ -16,6 +16,7 @@ use crate::graph::edges::Edge;
 use crate::graph::flags::Flags;
 use crate::graph::invalidate::is_in_wave_of;
 use crate::graph::node::NodeRef;
+use crate::graph::persisted::Persisted;
 use crate::graph::stale_reads::StaleReads;
 use crate::graph::stop::Stop;
 use crate::persist::Persistence;
@@ -275,7 +276,11 @@ impl Visit {
             let leaps = !reads[nearby].contains(&Edge::value_of(origin));
             match self.look_at(local, patience, Edge::value_of(origin), leaps) {
                 // The wave may have been broken when the origin's component was dissolved, by this look or another strand's.
-                ReadState::Unchanged if is_in_wave_of(self.node, origin) => return Step::Current,
+                ReadState::Unchanged
+                    if is_in_wave_of(self.node, origin) && is_stored_as_read(local, origin) =>
+                {
+                    return Step::Current;
+                }
                 ReadState::Unchanged | ReadState::Changed => {}
                 ReadState::Step(step) => {
                     if leaps && matches!(step, Step::Descend(_)) {
@@ -362,6 +367,14 @@ impl Visit {
             }
         }
     }
+}
+
+/// Whether the records of what has read an unchanged node hold as well, if there is a store: nothing between it and the origin of a wave need be looked
+/// at then. If not, each is, so that each is stored as it is now. For example, `tree` is transient and reads a file, `count` reads `tree`, and `report` reads
+/// `count`; in place of `tree`, the record of `count` names the file, which has changed.
+fn is_stored_as_read(local: &Local, node: NodeRef) -> bool {
+    local.engine().persistence().is_none()
+        || Persisted::of(node).is_some_and(|persisted| persisted.is_stored && !persisted.has_joined)
 }
 
 /// The outcome of a look at one read.
