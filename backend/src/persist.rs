@@ -69,6 +69,7 @@ pub(crate) use self::pending::{Known, Pending, PendingChange};
 pub(crate) use self::stored_trace::StoredTrace;
 pub use self::types::stored;
 pub(crate) use self::types::{recall_key, recognised};
+pub(crate) use self::walk::Bereft;
 pub(crate) use self::wide::reads_changed;
 use crate::base::clock::Clock;
 use crate::graph::epoch::Epoch;

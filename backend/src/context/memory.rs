@@ -5,7 +5,7 @@
 //!
 //! # When a sweep is due
 //! When more is used than the cap. After a sweep that could not get below it, the next one is due two, four, eight and so on up to 1,024
-//! sessions later, until one gets there; or when what waited to be committed to the store is. A *collection* is due once in so many sessions, whatever
+//! sessions later, until one gets there; or when what waited to be committed to the store is; or the cap has been met by other means. A *collection* is due once in so many sessions, whatever
 //! is used.
 //!
 //! # Uses
@@ -35,7 +35,7 @@ pub(crate) struct Memory {
     /// The outputs that sweeps have dropped.
     pub(crate) dropped: AtomicU64,
     /// By how many bytes the last sweep has missed the cap.
-    pub(crate) missed: AtomicUsize,
+    missed: AtomicUsize,
     /// The longest that a slice of what is to go has taken, in nanoseconds.
     longest_slice: AtomicU64,
 }
@@ -123,6 +123,9 @@ impl Memory {
 
     #[cold]
     fn wait_less(&self, wait: u32, committed: impl FnOnce() -> u64) {
+        if self.forget_misses() {
+            return;
+        }
         let awaited = self.awaited.load(Relaxed);
         // Stores: one session more or less does not matter.
         if awaited > 0 && committed() >= awaited {
@@ -157,6 +160,24 @@ impl Memory {
         let in_vain = if missed == 0 { 0 } else { (self.in_vain.load(Relaxed) + 1).min(10) };
         self.in_vain.store(in_vain, Relaxed);
         self.wait.store(if missed == 0 { 0 } else { 1 << in_vain }, Relaxed);
+    }
+
+    /// Returns by how many bytes the last sweep has missed the cap, as far as that is still so.
+    pub(crate) fn missed(&self) -> usize {
+        self.missed.load(Relaxed).min(self.used().saturating_sub(self.cap))
+    }
+
+    /// Has the next sweep tried at once when it is due, if the cap is met. Returns whether it is.
+    pub(crate) fn forget_misses(&self) -> bool {
+        let is_met = self.used() <= self.cap;
+        if is_met {
+            // Stores: another thread that opens a session finds the same.
+            self.missed.store(0, Relaxed);
+            self.awaited.store(0, Relaxed);
+            self.in_vain.store(0, Relaxed);
+            self.wait.store(0, Relaxed);
+        }
+        is_met
     }
 
     /// A collection has ended.

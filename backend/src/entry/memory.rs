@@ -16,6 +16,9 @@ use crate::graph::table::Place;
 /// The places of the table that are looked at in one session.
 const PLACES: usize = 8192;
 
+/// The sweeps that are tried to shrink: results expire meanwhile, which is to be stored before their tasks go.
+const SWEEPS: usize = 4;
+
 /// The memory that the tasks of one function take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,7 +44,7 @@ pub struct MemoryUse {
     pub bytes: usize,
     /// The most that they may be between sessions.
     pub cap: Option<usize>,
-    /// By how many bytes the last sweep has missed the cap: what was held, in use or kept took more.
+    /// By how many bytes the last sweep has missed the cap: what was held, in use or kept took more. 0 when the cap has been met since.
     pub missed: usize,
     /// The tasks that have gone to save memory, or because nothing asked for them.
     pub freed: u64,
@@ -157,7 +160,7 @@ impl Engine {
         MemoryUse {
             bytes: memory.used(),
             cap: memory.cap(),
-            missed: memory.missed.load(Relaxed),
+            missed: memory.missed(),
             freed: memory.freed.load(Relaxed),
             dropped: memory.dropped.load(Relaxed),
             longest_slice: memory.longest_slice(),
@@ -221,12 +224,17 @@ impl Engine {
     /// [`UpdateError::InSession`] if this thread has a session of this engine open; [`UpdateError::InUpdate`] inside an update.
     pub fn shrink_to(&self, bytes: usize) -> Result<Swept, UpdateError> {
         self.check_no_session()?;
-        // A task whose records wait stays. If they cannot be stored now, so be it.
-        let _failed = self.flush();
         let counts = || (self.memory.freed.load(Relaxed), self.memory.dropped.load(Relaxed));
         let (before, (freed, dropped)) = (self.memory.used(), counts());
-        self.exclusively(UpdatePolicy::Wait, None, |_| self.reclaim.begin_shrinking(self, bytes))?;
-        while self.exclusively(UpdatePolicy::Wait, None, |_| self.reclaim.is_shrinking())? {}
+        for _ in 0..SWEEPS {
+            // A task whose records wait stays. If they cannot be stored now, so be it.
+            let _failed = self.flush();
+            self.exclusively(UpdatePolicy::Wait, None, |_| self.reclaim.begin_shrinking(self, bytes))?;
+            while self.exclusively(UpdatePolicy::Wait, None, |_| self.reclaim.is_shrinking())? {}
+            if !self.reclaim.awaits_commit() {
+                break;
+            }
+        }
         let (freed_now, dropped_now) = counts();
         let after = self.memory.used();
         Ok(Swept { before, after, freed: freed_now - freed, dropped: dropped_now - dropped })

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::walk::{MarkInMemory, Walk};
+use super::walk::{Bereft, MarkInMemory, Walk};
 use super::{LeafState, Persistence};
 use crate::graph::claim::Phase;
 use crate::graph::invalidate::Marking;
@@ -61,14 +61,14 @@ impl Persistence {
 
     /// Brings leaves that have been set to the store, and marks what depends on them: in the store, and in memory what only the store
     /// knows to depend on them; the rest of memory is marked already. The members of `components` are marked as well. Returns the nodes
-    /// in memory that have read an input that was removed.
+    /// in memory that depend on an input that was removed, as only the store knows.
     pub(crate) fn changed(
         &self,
         touched: &[Touched],
         moved: Vec<Moved>,
         components: &[Digest],
         marking: &mut Marking,
-    ) -> Vec<NodeRef> {
+    ) -> Bereft {
         let mut walk = Walk::new(self);
         components.iter().for_each(|component| walk.component(*component));
         let mut keys = Vec::new();
@@ -96,7 +96,7 @@ impl Persistence {
         moved.iter().for_each(|moved| self.note_moved(moved, &mut walk));
         walk.reached(&marking.reached());
         walk.run(&mut Now(marking));
-        let readers = walk.take_readers();
+        let bereft = walk.take_bereft();
         let is_stored = walk.hand_over();
         let mut leaves = self.leaves.lock();
         for key in keys.iter().map(|(_, key, _)| key).chain(moved.iter().map(|moved| &moved.key)) {
@@ -108,7 +108,7 @@ impl Persistence {
         for (node, key, may_be_stored) in keys {
             self.set_leaf(node, key, is_stored && may_be_stored);
         }
-        readers
+        bereft
     }
 
     /// Brings what was seen of a leaf without a node to its record, and begins to walk from it if that differs.
@@ -136,7 +136,7 @@ impl Persistence {
         let Some(key) = persisted.key else { return };
         if self.leaves.lock().remove(&key).is_some() {
             walk.group.remove_leaf(key);
-            walk.leaf_that_goes(key);
+            walk.input_that_goes(key, name_of(node));
         }
         self.nodes.remove(Some(key), node);
         persisted.is_stored = false;

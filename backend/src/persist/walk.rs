@@ -17,10 +17,15 @@
 //! If some dependents turn out to be lost, the store is *distrusted* from then on: no stored task is valid in this process
 //! before its reads have been verified, and all of them are marked stale for the processes to come.
 
+mod mentions;
+mod removal;
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use rustc_hash::FxHashSet;
 
+pub(crate) use self::removal::Bereft;
+use self::removal::Removal;
 use super::{PendingChange, Persistence};
 use crate::graph::claim::Phase;
 use crate::graph::flags::Flags;
@@ -43,9 +48,8 @@ pub(crate) struct Walk<'a> {
     seen: FxHashSet<Digest>,
     /// Whose dependents are to be found.
     queue: Vec<Digest>,
-    /// Leaves that go, and those in memory that have read them.
-    going: FxHashSet<Digest>,
-    readers: Vec<NodeRef>,
+    /// What goes with inputs that are removed.
+    removal: Removal,
     /// Components that were marked because a member was.
     components: FxHashSet<Digest>,
     is_complete: bool,
@@ -63,8 +67,7 @@ impl<'a> Walk<'a> {
             changes: Vec::new(),
             seen: FxHashSet::default(),
             queue: Vec::new(),
-            going: FxHashSet::default(),
-            readers: Vec::new(),
+            removal: Removal::default(),
             components: FxHashSet::default(),
             is_complete: true,
             is_early: false,
@@ -85,21 +88,10 @@ impl<'a> Walk<'a> {
         self.queue.push(key);
     }
 
-    /// A leaf goes.
-    pub(crate) fn leaf_that_goes(&mut self, key: Digest) {
-        self.going.insert(key);
-        self.leaf_anew(key);
-    }
-
     /// The moment of a deadline has passed: it goes, and its reader stays, to be compared with.
     pub(crate) fn deadline(&mut self, key: Digest) {
         self.group.end_source(key);
         self.leaf_anew(key);
-    }
-
-    /// Nodes that have read leaves that go, as far as only the store knows that.
-    pub(crate) fn take_readers(&mut self) -> Vec<NodeRef> {
-        std::mem::take(&mut self.readers)
     }
 
     /// These nodes were marked in memory.
@@ -156,15 +148,7 @@ impl<'a> Walk<'a> {
             dependents.clear();
             let mut is_explored = self.read(target, &mut dependents);
             self.is_complete &= is_explored;
-            let goes = self.going.contains(&target);
             for task in dependents.drain(..) {
-                if goes {
-                    match self.persistence.nodes.get(task.0) {
-                        Some(node) if node.flag(Flags::RESTORED) => self.readers.push(node),
-                        None if self.has_read(task, target) => self.orphan(task.0),
-                        _ => {}
-                    }
-                }
                 is_explored &= self.dependent(task, memory, &mut reached);
             }
             if is_explored && let Some(node) = self.persistence.nodes.get(target) {
@@ -174,27 +158,7 @@ impl<'a> Walk<'a> {
         if !self.is_complete {
             self.distrust(memory);
         }
-    }
-
-    /// Whether what is stored of a task has read a leaf, and not only what was stored of it before.
-    fn has_read(&self, task: TaskKey, leaf: Digest) -> bool {
-        let Self { persistence, .. } = self;
-        let known = persistence.pending.known(&persistence.store, task, |_| true);
-        let Some(current) = known.as_ref().and_then(|known| known.traces.first()) else { return false };
-        let mut has_read = false;
-        let all = current.for_each_read(&persistence.store, task, |read| has_read |= read.key == leaf);
-        has_read && all.is_ok()
-    }
-
-    /// A task that is stored alone has read a leaf that goes. Its record goes as well; its dependents are found by the list that stays.
-    fn orphan(&mut self, key: Digest) {
-        if self.seen.insert(key) {
-            // Should the group be refused, the mark goes with the next one.
-            self.stale(key);
-            self.group.remove_task(TaskKey(key));
-            self.changes.push((key, PendingChange::Removed));
-            self.queue.push(key);
-        }
+        self.remove();
     }
 
     /// Goes on with a stored dependent. Returns whether memory marks it itself.

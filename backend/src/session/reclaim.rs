@@ -50,6 +50,7 @@ use crate::graph::expiry::Expired;
 use crate::graph::flags::{Flags, Leaving};
 use crate::graph::invalidate::{Marking, mark_must_run, purge_dead};
 use crate::graph::node::NodeRef;
+use crate::persist::Bereft;
 use crate::session::Exclusive;
 
 /// How many nodes a slice forgets, retires or frees, and how many edges or marks it looks at instead.
@@ -118,11 +119,13 @@ impl Garbage {
 pub(crate) struct Reclaim(Mutex<Lists>);
 
 impl Reclaim {
-    /// Inputs have been removed, and what depends on them marked; `readers` have read them as the store knows.
-    pub(crate) fn remove_inputs(&self, engine: &Engine, removed: &[NodeRef], readers: &[NodeRef]) {
-        let due = self.0.lock().keyed.take_due(removed, !readers.is_empty());
+    /// Inputs have been removed, and what depends on them marked; the `bereft` do so as the store knows.
+    pub(crate) fn remove_inputs(&self, engine: &Engine, removed: &[NodeRef], bereft: &Bereft) {
+        let Bereft { readers, others } = bereft;
+        let dependents = [&readers[..], others].concat();
+        let due = self.0.lock().keyed.take_due(removed, !dependents.is_empty());
         // Without the lock, as this runs the user's `Hash`.
-        let found = Findings::search(&due, readers);
+        let found = Findings::search(&due, &dependents);
         let mut lists = self.0.lock();
         removed.iter().for_each(|node| lists.remove_input(*node));
         lists.abandon_readers(readers);
@@ -155,6 +158,11 @@ impl Reclaim {
     /// Whether that is not done.
     pub(crate) fn is_shrinking(&self) -> bool {
         self.0.lock().is_shrinking()
+    }
+
+    /// Whether more would have gone if all were committed.
+    pub(crate) fn awaits_commit(&self) -> bool {
+        self.0.lock().awaits_commit()
     }
 
     /// An input that was removed has been set again, by a handle that is left.

@@ -23,7 +23,7 @@ use crate::graph::held::Held;
 use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of, replace_value};
 use crate::graph::task_fn::{LeafChange, TaskFn};
-use crate::persist::{Moved, Persistence, Touched};
+use crate::persist::{Bereft, Moved, Persistence, Touched};
 use crate::session::input::{Durable, Input, InputValue};
 use crate::session::observed::Applying;
 use crate::session::reclaim::Garbage;
@@ -149,12 +149,12 @@ impl Engine {
         }
         let invalidated: Vec<NodeRef> = invalidated.iter().map(|held| held.node).collect();
         invalidated.iter().for_each(|node| marking.invalidate(*node));
-        let readers = match persistence {
+        let bereft = match persistence {
             Some(persistence) => change_stored(persistence, touched, moved, &invalidated, &mut marking),
-            None => Vec::new(),
+            None => Bereft::default(),
         };
         if !removed.is_empty() || self.reclaim.has_unsearched() {
-            self.reclaim.remove_inputs(self, &removed, &readers);
+            self.reclaim.remove_inputs(self, &removed, &bereft);
         }
         if let Some(applying) = applying {
             applying.tell(self, number, marking.marked());
@@ -175,21 +175,21 @@ impl Engine {
     }
 }
 
-/// Brings changes to the store, and to memory what only the store knows to depend on them. Returns the nodes that have read an input that
-/// was removed.
+/// Brings changes to the store, and to memory what only the store knows to depend on them. Returns the nodes that depend on an
+/// input that was removed, as only the store knows.
 fn change_stored(
     persistence: &Persistence,
     mut touched: Vec<Touched>,
     moved: Vec<Moved>,
     invalidated: &[NodeRef],
     marking: &mut Marking,
-) -> Vec<NodeRef> {
+) -> Bereft {
     // Removals first: another input of the name may be set at once.
     touched.sort_by_key(|touched| !touched.removes);
     let components = persistence.components_of(invalidated);
-    let readers = persistence.changed(&touched, moved, &components, marking);
+    let bereft = persistence.changed(&touched, moved, &components, marking);
     persistence.forget(invalidated);
-    readers
+    bereft
 }
 
 /// The settings of an update, gathered before any of them is put in place.
@@ -290,8 +290,8 @@ impl Update {
     /// panic that says so. Setting it makes it the input of its name again, unless there is a new one by then.
     /// A task that has caught this panic depends on the removed input, not on its name: a new input does not make it stale.
     ///
-    /// The input is freed when nothing holds or reads it. Tasks that have read it, and that nothing holds or reads, go with it, and so does
-    /// what is stored of them.
+    /// The input is freed when nothing holds or reads it. Tasks that have read it, or that depend on it and take it as an argument, and that
+    /// nothing holds or reads, go with it, and so does what is stored of them, whether or not they are in memory.
     ///
     /// # Panics
     /// If the input belongs to another runtime.

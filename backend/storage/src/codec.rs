@@ -75,6 +75,26 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Returns what may be the strings and byte strings in an encoding, whose types are not known: at each place as many bytes as the length that may
+/// stand before it tells. All that are in it are among them.
+pub fn strings_in(encoded: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..encoded.len()).filter_map(|at| {
+        let (first, rest) = encoded[at..].split_first()?;
+        let (len, rest) = match *first {
+            len @ 0..=250 => (usize::from(len), rest),
+            251 => {
+                rest.split_first_chunk().map(|(len, rest)| (usize::from(u16::from_le_bytes(*len)), rest))?
+            }
+            252 => rest
+                .split_first_chunk()
+                .map(|(len, rest)| (usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX), rest))?,
+            // Longer than what is encoded may be.
+            _ => return None,
+        };
+        rest.get(..len)
+    })
+}
+
 /// Finds types that encode and then do not decode: `skip_serializing_if`, `untagged`, `flatten` and `deserialize_any`
 /// need a self-describing format, which bincode is not.
 ///

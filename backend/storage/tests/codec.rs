@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use larder_storage::codec::{DecodeError, EncodeError, MAX_DEPTH, check_round_trip, decode, encode_into};
+use larder_storage::codec::{
+    DecodeError, EncodeError, MAX_DEPTH, check_round_trip, decode, encode_into, strings_in,
+};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -160,4 +162,22 @@ fn types_that_do_not_round_trip_are_named() {
     let untagged = encoded(&Untagged::Number(1));
     let error = check_round_trip::<Untagged>("census::count", &untagged).unwrap_err().to_string();
     assert!(error.contains("does not decode"), "{error}");
+}
+
+#[test]
+fn all_strings_of_an_encoding_are_found_in_it() {
+    let long = "x".repeat(70_000);
+    let value = (7_u64, vec!["", "a", "abc"], Some("of".repeat(200)), &long, [3_u8; 300], "last");
+    let mut encoded = Vec::new();
+    encode_into(&value, &mut encoded).expect("it is encoded");
+    let found: Vec<&[u8]> = strings_in(&encoded).collect();
+    for string in ["", "a", "abc", &"of".repeat(200), &long, "last"] {
+        assert!(found.contains(&string.as_bytes()), "{} bytes", string.len());
+    }
+    for end in 0..encoded.len().min(1000) {
+        assert!(strings_in(&encoded[..end]).all(|string| string.len() < end));
+    }
+    // Lengths that nothing can have.
+    assert_eq!(strings_in(&[252, 255, 255, 255, 255]).count(), 0);
+    assert_eq!(strings_in(&[253, 0, 0, 0, 0, 0, 0, 0]).filter(|string| !string.is_empty()).count(), 0);
 }

@@ -84,6 +84,21 @@ fn step(of: &Input<String>, k: u64) -> u64 {
     of.with(|text| text.len() as u64) + k
 }
 
+#[task_fn(transient, cycle_initial = 0)]
+fn climbs(of: &Input<String>) -> u64 {
+    rests(of).min(length(of))
+}
+
+#[task_fn(transient)]
+fn rests(of: &Input<String>) -> u64 {
+    climbs(of) + 1
+}
+
+#[task_fn(transient)]
+fn above_a_cycle(of: &Input<String>) -> u64 {
+    rests(of) + 1
+}
+
 #[test]
 fn tasks_over_inputs_that_were_removed_go_when_no_call_can_reach_them() {
     check_in("not forgotten", &Runtime::new(), |runtime, round| {
@@ -100,6 +115,13 @@ fn tasks_over_inputs_that_were_removed_go_when_no_call_can_reach_them() {
         for input in &inputs[..10] {
             runtime.run(|| slow::task(input, 3).try_get().unwrap_err());
         }
+        drop(inputs);
+        (0..3).for_each(|_| runtime.run(|| ()));
+    });
+    check_in("on cycles", &Runtime::new(), |runtime, round| {
+        let inputs = inputs(runtime, round);
+        runtime.run(|| inputs.iter().map(above_a_cycle).sum::<u64>());
+        runtime.update(|update| inputs.iter().for_each(|input| update.remove(input))).unwrap();
         drop(inputs);
         (0..3).for_each(|_| runtime.run(|| ()));
     });

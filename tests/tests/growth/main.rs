@@ -7,6 +7,7 @@
 
 mod forgotten;
 mod inputs;
+mod on_disk;
 mod store;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use larder::storage::{MemoryStorage, Table};
-use larder::{CancelToken, Input, Runtime, Task, emit, task_fn};
+use larder::testing::advance_clock;
+use larder::{Builder, CancelToken, Input, Runtime, Task, emit, task_fn};
 use std::sync::{Mutex, MutexGuard};
 
 /// Counts the bytes that are allocated and not freed.

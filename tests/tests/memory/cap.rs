@@ -107,6 +107,31 @@ fn handles_and_keep_hold_what_they_name_and_the_cap_is_missed_openly() {
     assert_eq!(runs_of(&runtime, "kept"), 1);
 }
 
+/// The cap was tried again only after as many sessions as it would have been if nothing had gone meanwhile, and the figure stayed.
+#[test]
+fn a_cap_that_was_met_by_other_means_is_not_missed_any_more() {
+    let cap = 20 * KIB;
+    let runtime = Runtime::builder().memory_cap(cap).build();
+    let hold = || runtime.run(|| (0..100).map(page::task).collect::<Vec<_>>());
+    for round in 0..2 {
+        let handles = hold();
+        (0..70).for_each(|_| runtime.run(|| handles.iter().for_each(|handle| _ = handle.get())));
+        assert!(runtime.memory().missed > 50 * KIB, "{}", runtime.memory());
+        drop(handles);
+        if round == 0 {
+            runtime.shrink_to(0).expect("no session is open");
+        } else {
+            runtime.run(|| (0..100).for_each(|number| _ = page::forget(number)));
+            runtime.run(|| ());
+        }
+        let memory = runtime.memory();
+        assert_eq!((memory.missed, memory.bytes), (0, 0), "{memory}");
+        runtime.run(|| (0..100).for_each(|number| _ = page(number)));
+        runtime.run(|| ());
+        assert!(runtime.memory().bytes <= cap, "{}", runtime.memory());
+    }
+}
+
 #[test]
 fn a_program_shrinks_at_its_word() {
     let runtime = Runtime::new();

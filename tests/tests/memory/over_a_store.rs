@@ -1,6 +1,9 @@
 //! A cap on memory with a store: what has gone comes back from there.
 
+use std::time::Duration;
+
 use larder::storage::{MemoryStorage, RedbStorage};
+use larder::testing::advance_clock;
 use larder::{Input, Runtime, Update, task_fn};
 
 use super::{outputs_of, runs_of, tasks_of};
@@ -40,6 +43,23 @@ fn what_has_gone_comes_back_from_the_store() {
     }
     assert_eq!(runs_of(&runtime, "page"), 200);
     assert!(tasks_of(&runtime, "page") < 25);
+}
+
+/// What expires has to be marked in the store, and stays until that is committed: tasks that did so while memory shrank were left.
+#[test]
+fn what_expires_while_memory_shrinks_goes_as_well() {
+    #[task_fn(ttl = Duration::from_secs(60))]
+    fn price(number: u32) -> String {
+        format!("{number:>1000}")
+    }
+    let runtime = Runtime::builder().storage(MemoryStorage::new()).build();
+    for round in 1..4 {
+        runtime.run(|| (0..50).for_each(|number| _ = price(number)));
+        advance_clock(&runtime, Duration::from_secs(3600));
+        let swept = runtime.shrink_to(0).expect("no session is open");
+        assert_eq!((swept.after, runtime.activity().tasks), (0, 0), "{}", runtime.memory());
+        assert_eq!(runs_of(&runtime, "price"), 50 * round);
+    }
 }
 
 #[test]

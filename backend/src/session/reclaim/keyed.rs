@@ -61,10 +61,10 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Searches all that depends on inputs, which were removed and have been marked, beginning with `readers`.
+    /// Searches all that depends on inputs, which were removed and have been marked, beginning with `known`.
     ///
     /// Runs the user's `Hash`, with the gate held exclusively, inside of an update. One that panics has shown nothing.
-    pub(super) fn search(inputs: &[NodeRef], readers: &[NodeRef]) -> Self {
+    pub(super) fn search(inputs: &[NodeRef], known: &[NodeRef]) -> Self {
         let cell_of = |node: &NodeRef| {
             node.extra()
                 .and_then(|extra| extra.handle.lock().as_ref().map(|shared| (shared.address(), *node)))
@@ -76,7 +76,7 @@ impl Findings {
         }
         let _out_of_sight = OutOfSight::begin();
         let mut counts: FxHashMap<usize, usize> = cells.keys().map(|cell| (*cell, 0)).collect();
-        for task in dependents_of(inputs, readers, &mut found.looks) {
+        for task in dependents_of(inputs, known, &mut found.looks) {
             let mut seeker = Seeker::new(&mut counts);
             // SAFETY: the operations are those of the node's types.
             let search = || unsafe { (task.task_fn.ops.seek_handles)(task, &mut seeker) };
@@ -92,10 +92,10 @@ impl Findings {
     }
 }
 
-/// All tasks that depend on these inputs, as far as memory knows; none if they are very many.
-fn dependents_of(inputs: &[NodeRef], readers: &[NodeRef], looks: &mut usize) -> Vec<NodeRef> {
-    let mut tasks = readers.to_vec();
-    let mut seen: FxHashSet<NodeRef> = readers.iter().copied().collect();
+/// All tasks that depend on these inputs, as far as memory knows, or are `known` to; none if they are very many.
+fn dependents_of(inputs: &[NodeRef], known: &[NodeRef], looks: &mut usize) -> Vec<NodeRef> {
+    let mut tasks = known.to_vec();
+    let mut seen: FxHashSet<NodeRef> = known.iter().copied().collect();
     let mut next = 0;
     let mut push_readers = |node: NodeRef, tasks: &mut Vec<NodeRef>| {
         node.with_dependents(|dependents| {
@@ -134,6 +134,11 @@ impl Keyed {
     /// How many handles to an input stand in keys of tasks that are there.
     pub(super) fn inner_handles(&self, input: NodeRef) -> usize {
         self.by_input.get(&input).map_or(0, |keys| keys.inner)
+    }
+
+    /// Whether the key of a task holds a removed input.
+    pub(super) fn has(&self, task: NodeRef) -> bool {
+        self.by_task.contains_key(&task)
     }
 
     /// Gives back what room there is, if there is nothing.

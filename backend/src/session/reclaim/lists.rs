@@ -265,6 +265,8 @@ impl Lists {
                 } else if is_read(node) {
                     if may_lie_on_one(node) {
                         self.rings.wait(node);
+                    } else if node.flag(Flags::RESOLVED) {
+                        *left = left.saturating_sub(self.dissolve(engine, node, garbage));
                     }
                 } else if !self.waits_as_origin(node) {
                     self.retire(engine, node, garbage);
@@ -283,6 +285,18 @@ impl Lists {
             }
         }
         self.candidates.is_empty() && !self.rings.is_due()
+    }
+
+    /// Drops the outputs of a component, if none of its members is wanted or held. They wait as a ring from then on. Returns how many there are.
+    fn dissolve(&mut self, engine: &Engine, node: NodeRef, garbage: &mut Garbage) -> usize {
+        let Some(component) = cycle::component_of(node) else { return 0 };
+        if component.members.iter().any(|member| !is_unwanted(*member) || is_held(*member)) {
+            return 0;
+        }
+        let mut members = component.members.to_vec();
+        cycle::whole_components(&mut members);
+        component.members.iter().for_each(|member| self.drop_output(engine, *member, garbage));
+        component.members.len()
     }
 
     /// Retires those that are read by each other only.
@@ -316,6 +330,10 @@ impl Lists {
         drop(stale_reads::take(&node.work));
         node.state.set_exclusively(Phase::Empty);
         if let Some(persistence) = engine.persistence() {
+            if self.keyed.has(node) {
+                // It may go to save memory, while the program holds the input.
+                Persisted::change(node, |persisted| persisted.is_orphan = true);
+            }
             persistence.disown(node);
         }
         if node.has(Leaving::NAMELESS) {

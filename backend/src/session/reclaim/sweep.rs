@@ -56,6 +56,8 @@ pub(super) struct Sweep {
     lost_readers: Vec<NodeRef>,
     /// Nodes on their way out are to be freed at once.
     purges: bool,
+    /// Some have stayed in the sweep that the program has called for, and would go if what is known of them were committed.
+    awaits_commit: bool,
     /// Bytes and tasks that have gone in this slice: the engine is told at its end.
     gone: (usize, u64),
 }
@@ -227,6 +229,11 @@ impl Lists {
         is_shrinking
     }
 
+    /// Whether more would have gone if all were committed: what expires while the sweep is under way is marked in the store.
+    pub(super) fn awaits_commit(&self) -> bool {
+        self.sweep.awaits_commit
+    }
+
     /// Begins a sweep down to `target` bytes.
     pub(super) fn begin_sweep(&mut self, engine: &Engine, due: Due, target: usize) {
         // Nodes that threads remember are asked for in the table again, and counted.
@@ -256,7 +263,10 @@ impl Lists {
             Due::Cap if round.awaits_commit && is_missed() => engine.memory.end_sweep(kept, hasten()),
             Due::Cap => engine.memory.end_sweep(kept, 0),
             Due::Collection => engine.memory.end_collection(),
-            Due::Call => {}
+            Due::Call => {
+                self.sweep.awaits_commit = round.awaits_commit && kept > round.target;
+                engine.memory.forget_misses();
+            }
         }
     }
 
