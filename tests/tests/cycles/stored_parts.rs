@@ -69,7 +69,7 @@ fn from_scratch(way: usize) -> Answers {
     std::array::from_fn(|x| {
         std::array::from_fn(|which| {
             let runtime = Runtime::new();
-            let input = runtime.input("x", u32::try_from(x).unwrap());
+            let input = runtime.input("x", x as u32);
             ask(&runtime, &input, way, which)
         })
     })
@@ -78,20 +78,20 @@ fn from_scratch(way: usize) -> Answers {
 fn walk(way: usize, expected: &Answers, deeds: &[Deed]) -> Result<(), String> {
     let store = MemoryStorage::new();
     let mut runtime = open(&store);
-    let mut x = runtime.input_or_set("x", 1).unwrap();
+    let mut x = runtime.input_or_set("x", 1).expect("no session is open");
     let (mut value, mut asked) = (1, BTreeSet::new());
     for (number, deed) in deeds.iter().enumerate() {
         let runs = all_runs(&runtime);
         let which = match deed {
             Deed::Set(to) => {
-                runtime.update(|update| update.set(&x, *to)).unwrap();
+                runtime.update(|update| update.set(&x, *to)).expect("no session is open");
                 value = *to;
                 continue;
             }
             Deed::Restart => {
                 drop(runtime);
                 runtime = open(&store);
-                x = runtime.input_or_set("x", value).unwrap();
+                x = runtime.input_or_set("x", value).expect("no session is open");
                 continue;
             }
             Deed::AskA => 0,
@@ -127,7 +127,7 @@ fn wherever_one_goes_no_body_runs_for_what_was_asked_for_before() {
     let blocks: [&[Deed]; 6] =
         [&[AskA], &[AskC], &[Set(0), AskD], &[Set(1), AskA], &[Set(0), Set(1), AskA], &[Restart]];
     let mut failures = Vec::new();
-    for way in 0..WAYS.len() {
+    for (way, name) in WAYS.iter().enumerate() {
         let expected = from_scratch(way);
         for number in 0..blocks.len().pow(3) {
             let taken: [usize; 3] =
@@ -138,7 +138,7 @@ fn wherever_one_goes_no_body_runs_for_what_was_asked_for_before() {
             }
             let deeds: Vec<Deed> = choice.iter().flat_map(|at| blocks[*at]).copied().collect();
             if let Err(error) = walk(way, &expected, &deeds) {
-                failures.push(format!("{} {deeds:?}: {error}", WAYS[way]));
+                failures.push(format!("{name} {deeds:?}: {error}"));
             }
         }
     }
