@@ -167,7 +167,7 @@ fn types_that_do_not_round_trip_are_named() {
 #[test]
 fn all_strings_of_an_encoding_are_found_in_it() {
     let long = "x".repeat(70_000);
-    let value = (7_u64, vec!["", "a", "abc"], Some("of".repeat(200)), &long, [3_u8; 300], "last");
+    let value = (7_u64, vec!["", "a", "abc"], Some("of".repeat(200)), &long, vec![3_u8; 300], "last");
     let mut encoded = Vec::new();
     encode_into(&value, &mut encoded).expect("it is encoded");
     let found: Vec<&[u8]> = strings_in(&encoded).collect();
