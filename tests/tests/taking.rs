@@ -204,3 +204,32 @@ fn what_could_not_be_taken_is_passed_on() {
         assert_eq!(coping(&x), 1);
     });
 }
+
+fn is_long(length: &usize, (): &()) -> bool {
+    *length > 1
+}
+
+#[task_fn]
+fn takes_and_reads_a_part(name: &str) -> usize {
+    let taken = leaf::take::<Problem>(name).len();
+    taken + usize::from(leaf::part(name, &(), is_long))
+}
+
+/// A part out of the store is known before the task that it is a part of is in memory.
+#[test]
+fn a_part_that_comes_out_of_the_store_passes_nothing_on_that_is_taken_from_its_source() {
+    let store = MemoryStorage::new();
+    let open = || Runtime::builder().storage(store.clone()).code_identity("taking").try_build().unwrap();
+    let names = ["a", "bcd"];
+    let ask = |name: &str| (texts(takes_and_reads_a_part::collect(name)), takes_and_reads_a_part(name));
+    let expected = open().run(|| names.map(ask));
+    assert_eq!(expected, [(Vec::new(), 1), (Vec::new(), 2)]);
+    let runtime = open();
+    runtime.run(|| {
+        for name in names {
+            // Restored, with no more than what the store knows of its read.
+            assert_eq!(leaf::part(name, &(), is_long), name.len() > 1);
+        }
+    });
+    runtime.run(|| assert_eq!(names.map(ask), expected));
+}

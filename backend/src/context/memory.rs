@@ -4,9 +4,9 @@
 //! session ends. Bytes of tasks that go are taken off with the gate held exclusively (`session/reclaim/sweep.rs`).
 //!
 //! # When a sweep is due
-//! When more is used than the cap. After a sweep that could not get below it, the next one is due two, four, eight and so on up to 1,024
-//! sessions later, until one gets there; or when what waited to be committed to the store is; or the cap has been met by other means. A *collection* is due once in so many sessions, whatever
-//! is used.
+//! A sweep is due when more is used than the cap. If it could not get below that, the next one is due two, four, eight and so on up to 1,024
+//! sessions later, until one gets there. It is due at once when the records that it waited for have been committed, and when the cap has been met
+//! by other means meanwhile. A *collection* is due once in so many sessions, whatever is used.
 //!
 //! # Uses
 //! A node counts how often it was used, so that sweeps pass over what is. Hits write nothing shared, so the count is of questions that go

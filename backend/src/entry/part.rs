@@ -26,8 +26,9 @@ use crate::call::storable::{Persist, PersistKey};
 use crate::context::outside::Selecting;
 use crate::entry::call::{call, with};
 use crate::evaluate::handle::Task;
+use crate::evaluate::lookup::known;
 use crate::graph::node::NodeRef;
-use crate::graph::task_fn::{Definition, Ran, RawTaskFn, Site, TaskFn, put, type_id};
+use crate::graph::task_fn::{Definition, PartOps, Ran, RawTaskFn, Site, TaskFn, put, type_id};
 use crate::graph::task_type::hash_of;
 use crate::persist::stored;
 use crate::session::input::Input;
@@ -73,6 +74,8 @@ pub(crate) trait Source<A: Args>: 'static {
     fn print(key: &A::Key, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// Decodes the arguments, if that is possible.
     fn recall(encoded: &[u8]) -> Option<A::Key>;
+    /// Returns its node, if it has one.
+    fn node(key: &A::Key) -> Option<NodeRef>;
 }
 
 /// A call of a task function, whose descriptor `F` finds.
@@ -105,6 +108,9 @@ where
         (task_fn.recall?)(task_fn, encoded, &mut take).then_some(())?;
         key
     }
+    fn node(key: &A::Key) -> Option<NodeRef> {
+        known::<ByKeyRef<'_, A>, O>(existing::<F>()(), ByKeyRef(key)).map(|(_, node)| node)
+    }
 }
 
 /// An input, or a task by its handle.
@@ -121,6 +127,9 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Source<OfInput<T>> for Held<I
     fn recall(encoded: &[u8]) -> Option<(Input<T>,)> {
         in_key(true, || codec::decode(encoded)).ok()
     }
+    fn node((input,): &(Input<T>,)) -> Option<NodeRef> {
+        Some(input.task.cell.node)
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Source<OfTask<T>> for Held<Task<T>> {
@@ -133,6 +142,9 @@ impl<T: Clone + Send + Sync + 'static> Source<OfTask<T>> for Held<Task<T>> {
     }
     fn recall(encoded: &[u8]) -> Option<(Task<T>,)> {
         in_key(true, || codec::decode(encoded)).ok()
+    }
+    fn node((task,): &(Task<T>,)) -> Option<NodeRef> {
+        Some(task.cell.node)
     }
 }
 
@@ -173,7 +185,7 @@ where
         TaskFn::new(type_id::<fn(Src, S, Box<Q>) -> P>(), site, Self::body)
             .named(std::any::type_name::<S>)
             .describe(Some(Self::print))
-            .selected_by(Self::select)
+            .selected_by(PartOps { select: Self::select, source: Self::source })
     }
 
     /// The keys of parts need not be printed.
@@ -194,7 +206,14 @@ where
     }
 
     /// # Safety
-    /// See [`SelectPart`](crate::graph::task_fn::SelectPart).
+    /// See [`PartOps`].
+    unsafe fn source(part: NodeRef) -> Option<NodeRef> {
+        // SAFETY: the part's types are those of this descriptor.
+        Src::node(unsafe { &part.key::<KeyOf<A, Q>, P>().source })
+    }
+
+    /// # Safety
+    /// See [`PartOps`].
     unsafe fn select(part: NodeRef, source: NodeRef, done: &mut dyn FnMut(Ran)) {
         // SAFETY: 1. the part's types are those of this descriptor; 2. its source is of type `Src::Output`, as its body reads nothing else;
         // 3. the caller vouches for the rest.

@@ -98,10 +98,11 @@ fn passed_on(node: NodeRef, of: TypeId) -> Option<Vec<NodeRef>> {
     }
     // A part of a value comes from where the value does.
     let is_taken = |node: NodeRef| {
-        // SAFETY: the node was read by one that is fresh, so it is fresh or has failed; a part reads its source alone.
-        let source = || unsafe { node.deps() }.as_slice().first().map(|edge| edge.node());
         taken.contains(&node)
-            || node.task_fn.part.is_some() && source().is_some_and(|source| taken.contains(&source))
+            || node.task_fn.part.is_some_and(|part| {
+                // SAFETY: the descriptor is the node's.
+                unsafe { (part.source)(node) }.is_some_and(|source| taken.contains(&source))
+            })
     };
     // Effects of what lies behind a call were read to collect from that call, so the call leads to them.
     let leads_on = |edge: &Edge| {

@@ -24,7 +24,7 @@ use crate::graph::epoch::Epoch;
 use crate::graph::flags::{Flags, Keeping, Leaving};
 use crate::graph::node::NodeRef;
 use crate::graph::stale_reads::{self, StaleReads};
-use crate::graph::task_fn::{Ran, SelectPart};
+use crate::graph::task_fn::{PartOps, Ran};
 use larder_storage::record::Because;
 
 /// How many parts a source settles at most. The rest are left to those that ask for them.
@@ -95,7 +95,7 @@ fn settle_first(local: &Local, source: NodeRef, rest: &mut &[NodeRef], settling:
             continue;
         }
         let marks = stale_reads::take_for(&part.work, local.strand.get());
-        let Some(select) = selection(part, source) else {
+        let Some(PartOps { select, .. }) = selection(part, source) else {
             end(local, part, Phase::Stale, marks);
             continue;
         };
@@ -195,7 +195,7 @@ fn is_leaving(node: NodeRef) -> bool {
 
 /// Selects the value of a claimed part anew, and publishes it. Returns whether that was possible: if not, the part is as it was.
 fn settle(local: &Local, part: NodeRef, source: NodeRef) -> bool {
-    let Some(select) = selection(part, source) else { return false };
+    let Some(PartOps { select, .. }) = selection(part, source) else { return false };
     let mut is_published = false;
     let outcome = on_enough_stack(|| {
         catch_unwind(AssertUnwindSafe(|| {
@@ -216,7 +216,7 @@ fn settle(local: &Local, part: NodeRef, source: NodeRef) -> bool {
 
 /// Returns how a claimed part is selected from its source, if the last run of it has ended well, its value is in memory, and it has
 /// read the source alone.
-fn selection(part: NodeRef, source: NodeRef) -> Option<SelectPart> {
+fn selection(part: NodeRef, source: NodeRef) -> Option<PartOps> {
     let is_whole = part.flag(Flags::HAS_VALUE)
         && !part.flag(Flags::FAILED | Flags::FORGOTTEN | Flags::RESTORED | Flags::ON_CYCLE)
         && !part.keeping().contains(Keeping::EVICTED);
@@ -248,7 +248,8 @@ fn publish(local: &Local, part: NodeRef, source: NodeRef, ran: Ran) {
 pub(crate) fn settle_exclusively(engine: &Engine, input: NodeRef, epoch: Epoch) -> Vec<NodeRef> {
     let mut changed = Vec::new();
     for part in parts_of(input) {
-        let Some(select) = selection(part, input).filter(|_| part.state.is_fresh() && !is_leaving(part))
+        let Some(PartOps { select, .. }) =
+            selection(part, input).filter(|_| part.state.is_fresh() && !is_leaving(part))
         else {
             continue;
         };

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::call::args::Key;
 use crate::graph::node::Node;
 
-pub(crate) use self::part::SelectPart;
+pub(crate) use self::part::PartOps;
 use self::raw::{Cycle, Show, Step};
 pub(crate) use self::raw::{Erased, LeafChange, Ran, Stepped};
 pub use self::raw::{RawTaskFn, Sharing};

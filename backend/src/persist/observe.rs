@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use rustc_hash::FxHashSet;
+
 use super::walk::{Bereft, MarkInMemory, Walk};
 use super::{LeafState, Persistence};
 use crate::graph::claim::Phase;
@@ -9,8 +11,8 @@ use crate::graph::invalidate::Marking;
 use crate::graph::node::{NodeRef, name_of};
 use crate::graph::persisted::Persisted;
 use crate::graph::task_fn::{Look, Outside, RawLeaf, Replaced, Seen};
-use larder_storage::record::{SourceKind, read_dependents, source_key};
-use larder_storage::{Digest, Group, TaskKey};
+use larder_storage::record::{Incomplete, SourceKind, read_dependents, source_key};
+use larder_storage::{Digest, Group};
 
 /// A stored source that has no node, and is not any more what it was.
 pub(crate) struct Moved {
@@ -236,17 +238,37 @@ impl Persistence {
         self.hand_over(&mut group, []);
     }
 
-    /// Whether a task that is stored, or will be, may read a leaf that no task in memory reads.
+    /// Whether a task that is stored, or will be, may depend on a leaf that no task in memory reads: it has read the leaf, or a task whose own
+    /// record has gone, and whose readers have stayed. For example, `size` reads `text` reads a file. The record of `text` is forgotten: `size`
+    /// is found stale by way of the list of `text`, as long as the file is looked at.
     fn is_read_in_store(&self, key: Digest) -> bool {
         const MOST: usize = 64;
+        let mut targets = vec![key];
         let mut dependents = Vec::new();
-        if read_dependents(&self.store, key, &mut dependents).is_err() || dependents.len() > MOST {
-            return true;
+        let mut seen = FxHashSet::from_iter([key]);
+        while let Some(target) = targets.pop() {
+            dependents.clear();
+            match read_dependents(&self.store, target, &mut dependents) {
+                Ok(()) => {}
+                // A task that is not stored need not have a list.
+                Err(Incomplete::NoHead) if target != key => {}
+                Err(_) => return true,
+            }
+            for task in &dependents {
+                if self.nodes.get(task.0).is_some()
+                    || self.pending.known(&self.store, *task, |_| true).is_some()
+                {
+                    return true;
+                }
+                if seen.insert(task.0) {
+                    targets.push(task.0);
+                }
+            }
+            if seen.len() > MOST {
+                return true;
+            }
         }
-        let is_known = |task: &TaskKey| {
-            self.nodes.get(task.0).is_some() || self.pending.known(&self.store, *task, |_| true).is_some()
-        };
-        dependents.iter().any(is_known)
+        false
     }
 
     /// The fingerprint of an input's value, and the encoded value.

@@ -48,7 +48,7 @@ pub(crate) struct Walk<'a> {
     seen: FxHashSet<Digest>,
     /// Whose dependents are to be found.
     queue: Vec<Digest>,
-    /// What goes with inputs that are removed.
+    /// The records that go with removed inputs.
     removal: Removal,
     /// Components that were marked because a member was.
     components: FxHashSet<Digest>,

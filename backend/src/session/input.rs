@@ -38,7 +38,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> InputValue for T {}
 ///
 /// Cheap to clone; equal and hashed by identity, so that it can be an argument of task functions.
 pub struct Input<T> {
-    pub(super) task: Task<T>,
+    pub(crate) task: Task<T>,
     pub(super) name: Arc<str>,
 }
 

@@ -59,7 +59,7 @@ impl Remote for Link {
 
     fn compared(&self, outcome: Compared) {
         let mut state = self.state();
-        // What came as a record, came later than a pack.
+        // If a record came for a task, it came after the pack.
         let is_record = state.origins.contains_key(&outcome.key);
         let pack = state.packs.get(&outcome.key).copied().filter(|_| !is_record);
         let stats = &mut state.stats;

@@ -62,7 +62,7 @@ fn ask(runtime: &Runtime, x: &Input<u32>, way: usize, which: usize) -> u32 {
     })
 }
 
-/// What is asked for comes to, by the value of `x` and what it is.
+/// The values of the three questions, for each of the two values of `x`.
 type Answers = [[u32; 3]; 2];
 
 fn from_scratch(way: usize) -> Answers {

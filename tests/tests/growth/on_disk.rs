@@ -129,7 +129,7 @@ impl Way {
         }
         assert_eq!(all[2], all[0], "{}: records by table, of {:?}", self.name, Table::ALL);
         drop(runtime);
-        // What is left is sound, and answers.
+        // The store is sound, and gives the right answers.
         let runtime = open(&store, self.builder);
         let texts = inputs(&runtime, 0);
         let fresh = Runtime::new();

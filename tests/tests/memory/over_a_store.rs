@@ -45,7 +45,8 @@ fn what_has_gone_comes_back_from_the_store() {
     assert!(tasks_of(&runtime, "page") < 25);
 }
 
-/// What expires has to be marked in the store, and stays until that is committed: tasks that did so while memory shrank were left.
+/// A result that expires is marked in the store, and its task stays in memory until that is committed. Tasks whose results expired while memory shrank
+/// were left over.
 #[test]
 fn what_expires_while_memory_shrinks_goes_as_well() {
     #[task_fn(ttl = Duration::from_secs(60))]

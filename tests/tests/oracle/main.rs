@@ -2,10 +2,12 @@
 //! without a reason; none runs twice.
 //!
 //! `LARDER_ROUNDS=n` runs n times as many cases; `LARDER_SEED=n` starts from another seed, `clock` from the time; `LARDER_SHRINK=0` shows the first case
-//! that fails as it is, at once.
+//! that fails as it is, at once. `LARDER_CASE=g.n` runs this case alone, and `LARDER_REPEAT=n` each case n times: for what does not fail each time.
 
 mod asking;
 mod steps;
+
+use std::cell::{Cell, RefCell};
 
 use larder_tests::generate::{
     Cycles, End, Flavour, Step, program, steps, steps_back_and_forth, steps_over_a_store, steps_with_futures,
@@ -110,9 +112,29 @@ fn check_by(
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    if let Err(error) = runner.run(&strategy, |(program, steps)| run(program, &steps)) {
-        panic!("LARDER_SEED={seed}: {error}");
+    let group = CHECKS.replace(CHECKS.get() + 1);
+    let only = std::env::var("LARDER_CASE").ok();
+    let count = Cell::new(0);
+    let failed = RefCell::new(None);
+    let outcome = runner.run(&strategy, |(program, steps)| {
+        let case = format!("{group}.{}", count.replace(count.get() + 1));
+        // After a failure, proptest makes the same case smaller.
+        let is_skipped = only.as_ref().is_some_and(|only| *only != case) && failed.borrow().is_none();
+        for _ in 0..if is_skipped { 0 } else { number("LARDER_REPEAT").unwrap_or(1) } {
+            run(program.clone(), &steps)
+                .inspect_err(|_| _ = failed.borrow_mut().get_or_insert(case.clone()))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        let case = failed.take().unwrap_or_default();
+        panic!("LARDER_SEED={seed} LARDER_CASE={case}: {error}");
     }
+}
+
+thread_local! {
+    /// How often the test of this thread has called [`check_by`].
+    static CHECKS: Cell<u32> = const { Cell::new(0) };
 }
 
 #[test]

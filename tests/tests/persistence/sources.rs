@@ -205,3 +205,41 @@ fn a_pattern_is_looked_at_again() {
         assert_eq!(take_ran(), ["matches"]);
     });
 }
+
+#[task_fn(transient)]
+fn first_line(path: &Path) -> String {
+    fs::read_to_string(path).unwrap().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Readers of a forgotten task stay in the store. They depend on the file that it has read, though no record says so.
+#[test]
+fn a_file_is_looked_at_as_long_as_something_stored_depends_on_it_through_what_was_forgotten() {
+    on_each_store(|open| {
+        for restarts in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            std::fs::write(&path, "1").unwrap();
+            settle(&path, 100);
+            assert_eq!(open().run(|| length(&path)), 1);
+            let mut runtime = open();
+            assert!(runtime.run(|| read::forget(&path)));
+            runtime.shrink_to(0).unwrap();
+            runtime.flush().unwrap();
+            // The file comes into memory, and goes again. Of its dependents, the store has `length` alone.
+            assert_eq!(runtime.run(|| first_line(&path)), "1");
+            runtime.shrink_to(0).unwrap();
+            runtime.refresh().unwrap();
+            runtime.shrink_to(0).unwrap();
+            runtime.flush().unwrap();
+            if restarts {
+                drop(runtime);
+                runtime = open();
+            }
+            take_ran();
+            std::fs::write(&path, "22").unwrap();
+            runtime.refresh().unwrap();
+            assert_eq!(runtime.run(|| length(&path)), 2, "restarts: {restarts}");
+            assert_eq!(take_ran(), ["length a", "read a"]);
+        }
+    });
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::part::SelectPart;
+use super::part::PartOps;
 use super::stored::{RawLeaf, RawStored, RecallKey};
 use super::{Definition, Site, Written};
 use crate::base::stack::on_enough_stack;
@@ -53,11 +53,11 @@ pub struct RawTaskFn {
     pub(crate) definition: Option<Definition>,
     pub(crate) version: Option<u32>,
     pub(crate) written: Option<Written>,
-    /// How long an output may be used.
     /// Which other machines are given its results.
     pub(crate) sharing: Sharing,
     /// Whether an output that is not to be kept leaves one in place that was.
     pub(crate) last_good: bool,
+    /// How long an output may be used.
     pub(crate) ttl: Option<fn() -> Duration>,
     /// The same, said by the output.
     pub(crate) expires: Option<Erased>,
@@ -71,8 +71,8 @@ pub struct RawTaskFn {
     pub(crate) most: Option<usize>,
     /// Whether outputs are weighed or counted.
     pub(crate) is_bounded: bool,
-    /// For a part: how its value is taken from its source's.
-    pub(crate) part: Option<SelectPart>,
+    /// For a part: how it is taken from its source.
+    pub(crate) part: Option<PartOps>,
 }
 
 /// Looks at a source again: `session::source::observe` for its types.

@@ -7,8 +7,8 @@
 //! * if it is a member of a component that goes, or a component with a member that does: none of them can be restored without the others.
 //!
 //! For example: `report(&doc)` has read `lines(&doc)`, which has read `doc`, and so has `longest()`. The records of `lines` and `report` go with
-//! `doc`. That of `longest` stays, marked stale: should a new `doc` be as the old one was, it holds. Nodes that depend on the input as only the store knows are told to
-//! memory, which decides about them.
+//! `doc`. The record of `longest` stays, marked stale: should a new `doc` be as the old one was, it holds. Memory is told of nodes that depend on the
+//! input by the store alone, and decides about them.
 
 use rustc_hash::FxHashSet;
 
@@ -19,7 +19,7 @@ use crate::graph::persisted::Persisted;
 use larder_storage::record::{TaskRecord, component_function, members_of};
 use larder_storage::{Digest, Table, TaskKey};
 
-/// What goes with inputs that are removed.
+/// The records that go with removed inputs.
 #[derive(Default)]
 pub(super) struct Removal {
     /// Inputs that go, and components that go with them.
@@ -64,7 +64,7 @@ impl Walk<'_> {
         std::mem::take(&mut self.removal.bereft)
     }
 
-    /// Removes what goes with inputs. A list that cannot be read keeps what it names.
+    /// Removes these records. A list that cannot be read keeps what it names.
     pub(super) fn remove(&mut self) {
         let mut queue: Vec<Digest> = self.removal.going.iter().copied().collect();
         let mut met = FxHashSet::default();

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::super::{Batch, Digest, Guarded, ReadFailure, Table};
-use super::{IN_HEAD, ListHead, segment_key};
+use super::{IN_HEAD, ListHead, NotARecord, segment_key};
 use crate::TaskKey;
 
 /// The entries that were taken out.
@@ -20,11 +20,15 @@ pub(crate) enum Swept {
 /// A segment that is written anew has so many dependents at most.
 const IN_SEGMENT: usize = 4096;
 
-/// The number of dependents in the list of a target; 0 if it has none.
+/// The number of dependents in the list of a target; 0 if it has none. Of a list that is not known to be whole, more than any other has.
 pub(crate) fn dependents_count(store: &Guarded, target: Digest) -> Result<u64, ReadFailure> {
     let mut buffer = Vec::new();
     let head = store.read(Table::Dependents, &target.to_bytes(), &mut buffer)?;
-    Ok(head.and_then(|head| ListHead::decode(head).ok()).map_or(0, |head| head.count))
+    Ok(match head.map(ListHead::decode) {
+        None => 0,
+        Some(Ok(head)) if !head.incomplete => head.count,
+        Some(Ok(_) | Err(NotARecord)) => u64::MAX,
+    })
 }
 
 /// Whether a task, source or input has a record. One that cannot be read is one.
