@@ -127,10 +127,12 @@ impl World {
         let builder = builder.base(files.path()).record_causes(is_watched);
         let runtime = match &store {
             Some(store) => {
+                // About after each step, after several of them, or at once: what is committed decides what may leave memory.
+                let delay = [1, 3, 0, 5, 1][program.nodes.len() % 5];
                 let builder = builder
                     .storage(store.clone())
                     .code_identity("oracle")
-                    .max_commit_delay(Duration::from_millis(1));
+                    .max_commit_delay(Duration::from_millis(delay));
                 // Every other program with a cap on its memory has one on its store, too, which is a part of what it stores.
                 let builder = match program.cap {
                     Some(cap) if program.nodes.len() % 2 == 1 => builder.max_stored_bytes(cap as u64 / 2),

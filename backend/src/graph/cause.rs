@@ -50,6 +50,30 @@ pub enum Cause<T> {
     Lost,
 }
 
+impl<T> Cause<T> {
+    /// Whether the body ran in any case, whatever its reads were: one of them may have changed as well.
+    #[must_use]
+    pub fn needs_no_read(&self) -> bool {
+        match self {
+            Self::Volatile
+            | Self::Expired
+            | Self::NotKept
+            | Self::Forgotten
+            | Self::Invalidated
+            | Self::Evicted
+            | Self::Failed => true,
+            Self::First
+            | Self::Read { .. }
+            | Self::StoredRead { .. }
+            | Self::Unfinished
+            | Self::Cycle
+            | Self::Apart
+            | Self::Check
+            | Self::Lost => false,
+        }
+    }
+}
+
 /// A kind of event in the life of a task, an input or a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -135,16 +135,7 @@ fn check(explanation: &Explanation, causes: &HashMap<TaskId, Option<TaskId>>) ->
         | Happening::Ran(Cause::Read { .. } | Cause::StoredRead { read: Some(()), .. }) => Some(true),
         // Of a source that only the store knows, and a component that was dissolved for another reason than a read, the rest is not known.
         Happening::Ran(Cause::StoredRead { .. } | Cause::Cycle | Cause::Unfinished) => None,
-        // These run anyway, and a read may have changed as well.
-        Happening::Ran(
-            Cause::Volatile
-            | Cause::Expired
-            | Cause::NotKept
-            | Cause::Forgotten
-            | Cause::Invalidated
-            | Cause::Evicted
-            | Cause::Failed,
-        ) => None,
+        Happening::Ran(cause) if cause.needs_no_read() => None,
         _ => Some(false),
     };
     for (at, step) in steps.iter().enumerate() {

@@ -196,20 +196,21 @@ impl Step {
 }
 
 fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> fmt::Result {
+    let anyway = |f: &mut fmt::Formatter<'_>, why| {
+        let also = if is_followed { ", and one of its reads had changed as well" } else { "" };
+        write!(f, ", because {why}{also}")
+    };
     f.write_str(match cause {
         Cause::First => ", for the first time",
         Cause::Read { position, .. } => return write!(f, ", because its read {position} had changed"),
         Cause::StoredRead { before, after, .. } => return differs(f, *before, *after, is_followed),
-        Cause::Volatile
-        | Cause::Expired
-        | Cause::NotKept
-        | Cause::Forgotten
-        | Cause::Invalidated
-        | Cause::Evicted
-        | Cause::Failed => {
-            let also = if is_followed { ", and one of its reads had changed as well" } else { "" };
-            return write!(f, ", because {}{also}", without_a_read(cause));
-        }
+        Cause::Volatile => return anyway(f, "its function is volatile"),
+        Cause::Expired => return anyway(f, "its value had expired"),
+        Cause::NotKept => return anyway(f, "its value was kept for its session alone (`keep_if`)"),
+        Cause::Forgotten => return anyway(f, "its value was forgotten"),
+        Cause::Invalidated => return anyway(f, "it was invalidated"),
+        Cause::Evicted => return anyway(f, "its value was dropped to save memory"),
+        Cause::Failed => return anyway(f, "the run before had failed"),
         Cause::Unfinished if is_followed => ", because a read of it or of its cycle had changed",
         Cause::Cycle if is_followed => ", on a cycle, as a read of that had changed",
         Cause::Unfinished => ", because the run before was cancelled, or its cycle has changed",
@@ -218,19 +219,6 @@ fn because(f: &mut fmt::Formatter<'_>, cause: &Cause<()>, is_followed: bool) -> 
         Cause::Check => ", to see whether it comes to the same",
         Cause::Lost => ", because the store has lost what it had read",
     })
-}
-
-/// Returns the text of a cause for which a body runs whether or not a read has changed.
-fn without_a_read(cause: &Cause<()>) -> &'static str {
-    match cause {
-        Cause::Volatile => "its function is volatile",
-        Cause::Expired => "its value had expired",
-        Cause::NotKept => "its value was kept for its session alone (`keep_if`)",
-        Cause::Forgotten => "its value was forgotten",
-        Cause::Invalidated => "it was invalidated",
-        Cause::Evicted => "its value was dropped to save memory",
-        _ => "the run before had failed",
-    }
 }
 
 fn differs(

@@ -27,13 +27,8 @@ impl EarlierReads {
         let current_at = match cause {
             // The epoch of the failure.
             Cause::Failed => node.effects_at.get(),
-            Cause::Volatile
-            | Cause::Expired
-            | Cause::NotKept
-            | Cause::Forgotten
-            | Cause::Invalidated
-            | Cause::Evicted
-            | Cause::Unfinished => node.verified_at.get(),
+            Cause::Unfinished => node.verified_at.get(),
+            cause if cause.needs_no_read() => node.verified_at.get(),
             _ => return None,
         };
         if node.flag(Flags::RESTORED) {
