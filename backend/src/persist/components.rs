@@ -34,7 +34,7 @@ pub(crate) struct Components {
 
 #[derive(Default)]
 struct State {
-    /// The component of a task that was last stored, or restored, as a member.
+    /// The component of a task that has a node, and was last stored, or restored, as a member.
     of: FxHashMap<Digest, Digest>,
     live: FxHashMap<Digest, Live>,
     /// The live component of a task, and its number there.
@@ -171,11 +171,22 @@ impl Components {
     /// A node has been restored out of a live component.
     pub(crate) fn note(&self, task: Digest, node: NodeRef) {
         let mut state = self.state.lock();
-        let State { live, members, .. } = &mut *state;
+        let State { of, live, members } = &mut *state;
         if let Some((component, number)) = members.get(&task)
             && let Some(live) = live.get_mut(component)
         {
             live.members[*number].node = Some(node);
+            of.insert(task, *component);
+        }
+    }
+
+    /// A node is about to be freed that is, or was, a member.
+    pub(crate) fn forget_member(&self, task: Digest) {
+        const FEW: usize = 64;
+        let of = &mut self.state.lock().of;
+        of.remove(&task);
+        if of.capacity() > FEW && of.len() < of.capacity() / 8 {
+            of.shrink_to(of.len() * 2);
         }
     }
 

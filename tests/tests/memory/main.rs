@@ -6,6 +6,7 @@ mod forgetting;
 mod larger;
 mod lifetimes;
 mod lru;
+mod on_cycles;
 mod over_a_store;
 
 use larder::Runtime;

@@ -339,6 +339,9 @@ impl Persistence {
         if let Some(key) = key {
             self.nodes.explore_anew();
             self.components.disown(key, node);
+            if node.has(Leaving::MEMBER) || persisted.is_some_and(|persisted| persisted.is_member) {
+                self.components.forget_member(key);
+            }
             if node.task_fn.leaf.is_some() {
                 self.release_source(key);
             } else if node.has(Leaving::UNREACHABLE) || persisted.is_some_and(|persisted| persisted.is_orphan)

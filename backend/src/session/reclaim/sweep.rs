@@ -22,6 +22,7 @@
 //!
 //! A *collection* is one round that takes what was not asked for since the last one, however much room there is.
 
+mod components;
 mod reads;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -348,6 +349,9 @@ impl Lists {
         heavy: &mut Vec<(usize, NodeRef)>,
         garbage: &mut Garbage,
     ) {
+        if node.flag(Flags::RESOLVED) {
+            return self.look_at_component(engine, node, garbage);
+        }
         let Some(round) = &mut self.sweep.round else { return };
         if !may_be_evicted(node) || node.keeping().contains(Keeping::ON_PROBATION) && round.due == Due::Cap {
             return;

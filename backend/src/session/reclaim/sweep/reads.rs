@@ -45,6 +45,13 @@ impl Lists {
 }
 
 impl Sweep {
+    /// The round has found something to do.
+    pub(super) fn note_done(&mut self) {
+        if let Some(round) = &mut self.round {
+            round.has_done = true;
+        }
+    }
+
     /// Something stays that could go if what waits were committed.
     pub(super) fn note_pending(&mut self) {
         if let Some(Round { awaits_commit, .. }) = &mut self.round {
