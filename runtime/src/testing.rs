@@ -57,7 +57,7 @@ pub use crate::{__function as function, __ran as ran};
 const MOST: usize = 1 << 20;
 
 /// Makes a runtime go by `clock`, which a test puts ahead: for results that expire (`ttl`, `expires`), for [`Builder::patience`], for the deadlines of its
-/// sessions and updates, and for the age of files' stamps. Several runtimes may share one.
+/// sessions and updates, for the age of files' stamps, and for the time in bodies ([`FunctionStats::time`](crate::FunctionStats::time)). Several runtimes may share one.
 ///
 /// - Expiry is judged when a session opens alone, as ever.
 /// - A session that waits for an update, or the other way round, is woken when its deadline comes by the clock. So are those with a

@@ -55,6 +55,12 @@ impl Clock {
         now.checked_add(self.ahead()).unwrap_or(now)
     }
 
+    /// The moment that it shows, to be compared with other ones of it.
+    pub(crate) fn instant(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.ahead()).unwrap_or(now)
+    }
+
     /// Has `told` told when time is let pass, as long as it lives.
     pub(crate) fn tell(&self, told: Weak<dyn PassTime>) {
         let mut all = self.0.told.lock();

@@ -59,6 +59,8 @@ counters! {
     beside,
     /// Runs begun, those beside a task included, and those that nest in each other and have not ended.
     begun,
+    /// Calls of the user's code that belong to a run which has ended: first steps of a cycle.
+    parts,
     /// The first runs, each of which was timed.
     first_runs,
     /// Nanoseconds that these took, callees included.

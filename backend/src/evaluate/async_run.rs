@@ -267,7 +267,7 @@ impl Core {
                     let node = state.root.node;
                     state.begun =
                         is_observed(local).then(|| Box::new(Begun::new(local, node, &state.root.why(local))));
-                    state.timer = Timer::start(local.counters.of(node.function));
+                    state.timer = Timer::start(local, node);
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
                     // Making the body runs no part of it, but `Clone` of the key.

@@ -47,7 +47,7 @@ pub(crate) fn execute_observed(local: &Local, node: NodeRef, why: &Why) -> Resul
 
 #[inline(always)]
 fn execute_watched(local: &Local, node: NodeRef, watched: impl Watched) -> Result<(), Stop> {
-    let timer = Timer::start(local.counters.of(node.function));
+    let timer = Timer::start(local, node);
     // SAFETY: the claim is held.
     let before = unsafe { node.deps() }.as_slice();
     let frame = local.begin_frame(before, true);
@@ -125,7 +125,7 @@ pub(crate) fn cause(local: &Local, stop: Stop) -> (Stop, Option<Stop>) {
 #[cold]
 pub(crate) fn rehearse(local: &Local, node: NodeRef) -> Result<(), Stop> {
     let begun = Begun::if_observed(local, node, &Why::Lost);
-    let timer = Timer::start(local.counters.of(node.function));
+    let timer = Timer::start(local, node);
     // SAFETY: 1. the node lives as long as the session; 2. only its key is touched, which never changes.
     let run = || catch_unwind(AssertUnwindSafe(|| unsafe { node.task_fn.run_into_twin(node) }));
     let outcome = on_enough_stack(run).map(|twin| local.engine().keep_twin(twin)).map_err(Stop::caught);
@@ -167,7 +167,7 @@ pub(crate) fn run_beside_by(
     run: impl FnOnce() -> NodeRef,
 ) -> (Result<NodeRef, Stop>, Gathered) {
     let begun = Begun::if_observed(local, node, why);
-    let timer = Timer::start(local.counters.of(node.function));
+    let timer = Timer::start(local, node);
     let (outcome, gathered) = gather_beside(local, node, predicted, run);
     timer.stop(local, node);
     if let Some(begun) = begun {

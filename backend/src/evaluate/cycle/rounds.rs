@@ -13,6 +13,7 @@ use super::{publish, read, run_beside};
 use crate::context::component::{Component, ComponentId, Member, RoundRun, Run};
 use crate::context::local::Local;
 use crate::evaluate::execute::gather_beside;
+use crate::evaluate::timer::timed_as_part;
 use crate::graph::failure::{CycleError, TaskError};
 use crate::graph::node::NodeRef;
 use crate::graph::stop::Stop;
@@ -234,7 +235,7 @@ impl Rounds<'_> {
         // by the component.
         let step =
             || unsafe { node.task_fn.first_step(node, stepped, new) }.expect("the function has a step");
-        let (outcome, gathered) = gather_beside(local, node, &[], step);
+        let (outcome, gathered) = timed_as_part(local, node, || gather_beside(local, node, &[], step));
         local.cycles.borrow_mut().shorten(local.next_depth());
         if let Ok(twin) = outcome {
             read::own(local, node, twin);
