@@ -22,6 +22,7 @@ pub(crate) mod observers;
 pub(crate) mod subscription;
 pub(crate) mod token;
 pub(crate) mod session_data;
+pub(crate) mod spans;
 pub(crate) mod chores;
 pub(crate) mod memory;
 pub(crate) mod aparts;

@@ -73,6 +73,12 @@ pub mod events {
     pub use crate::graph::task_name::{Fingerprint, TaskId, TaskRef};
 }
 
+/// Spans: observed work from its begin to its end.
+#[doc(hidden)]
+pub mod spans {
+    pub use crate::context::spans::{Begins, Ends, OpensSpans, Span};
+}
+
 /// Strings of JSON, and times as text.
 #[doc(hidden)]
 pub mod json {

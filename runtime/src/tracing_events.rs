@@ -1,21 +1,117 @@
-//! Events of a runtime for subscribers of the `tracing` crate (feature `tracing`).
+//! Spans of a runtime for subscribers of the `tracing` crate (feature `tracing`).
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use larder_backend::spans::{Begins, Ends, OpensSpans, Span};
+use tracing::field::{Empty, debug, display};
 
 use crate::Runtime;
 use crate::events::{Cause, Event, Observing, Outcome, TaskRef};
 
 impl Runtime {
-    /// Tells subscribers of `tracing` of each run of a body, each verification, update, wait at the gate and batch of the store, under the
-    /// target `larder`, until the guard is dropped. Runs that fail are warnings; the others have the level `DEBUG`, verifications and restored
-    /// tasks `TRACE`.
+    /// Shows subscribers of `tracing` spans of what happens, under the target `larder`, until the guard is dropped:
     ///
-    /// Each is one event, made when it is over, with the field `elapsed_us`; an event of a run has `task`, `cause` and `outcome`, too. It is made
-    /// on the thread of the run, inside of the spans that the body's caller has entered there.
+    /// | span | level | fields | around |
+    /// |---|---|---|---|
+    /// | `run` | `DEBUG` | `task`, `function`, `cause`; at its end `outcome`, `changed` | a body |
+    /// | `verify` | `TRACE` | `task`, `function`; at its end `outcome`: `Current`, `Restored`, `Stale` | a look at a stale task, or into the store, whether a body must run |
+    /// | `update` | `DEBUG` | at its end `number`, `changed`, `marked` | an update that changes something |
+    /// | `wait_at_gate` | `DEBUG` | `waiter` | the wait of a session or an update |
+    /// | `store_batch` | `DEBUG` | at its end `writes`, `bytes` | the commit of a batch, on the writer's thread |
     ///
-    /// Cost: as for [`Runtime::observe`]; arguments are printed only if a subscriber wants the event.
+    /// Spans nest as the work does. For example, `report` calls `words`: the span of `words` is a child of the one of `report`, and what `words` logs is in both.
+    /// The span of an async body is entered at each poll and left after it; its parent is the span in which its first poll was. A wait of a future is
+    /// entered by no thread. A body that another thread runs than the one that asks for it (`heavy` functions, items of a scope) begins a tree of its own.
+    /// A span whose work is given up, as with a cancelled session, is closed without an `outcome`, or with `Cancelled` if a body was under way.
+    ///
+    /// Moments are events: a `WARN` for a run that has failed, in its span, and for a body that is `impure`; a `TRACE` for a task that is `restored`, and for
+    /// a task that is `verified` without a look at it. That goes for members of a cycle, which are verified together, and for readers of a part that has stayed equal: there is no moment
+    /// at which one of them begins.
+    ///
+    /// Cost: none for hits, which are not reported. As for [`Runtime::observe`]; where no subscriber wants a span, a look at its callsite comes to that, and
+    /// nothing is printed.
+    ///
+    /// ```
+    /// use larder::{Runtime, task_fn};
+    ///
+    /// #[task_fn]
+    /// fn double(n: u32) -> u32 {
+    ///     // In the span `run{task=double(4)}`.
+    ///     tracing::info!("doubling");
+    ///     n * 2
+    /// }
+    ///
+    /// let runtime = Runtime::new();
+    /// let _traced = runtime.trace_events();
+    /// runtime.run(|| double(4));
+    /// ```
     pub fn trace_events(&self) -> Observing {
-        self.observe(|event: &Event<TaskRef<'_>>| tell(event))
+        let observer = |event: &Event<TaskRef<'_>>| tell(event);
+        self.engine.observe_with_spans(Arc::new(observer), Arc::new(Spans))
+    }
+}
+
+/// Opens a span of `tracing` for each piece of work.
+struct Spans;
+
+impl OpensSpans for Spans {
+    fn open(&self, begins: &Begins<'_>) -> Option<Box<dyn Span>> {
+        let span = match begins {
+            Begins::Run { task, cause } => tracing::debug_span!(
+                target: "larder", "run", %task, function = task.path(), cause = %Shown(cause), outcome = Empty, changed = Empty
+            ),
+            Begins::Verification { task } => {
+                tracing::trace_span!(target: "larder", "verify", %task, function = task.path(), outcome = Empty)
+            }
+            Begins::Update => {
+                tracing::debug_span!(target: "larder", "update", number = Empty, changed = Empty, marked = Empty)
+            }
+            Begins::Wait { waiter } => tracing::debug_span!(target: "larder", "wait_at_gate", ?waiter),
+            Begins::Batch => {
+                tracing::debug_span!(target: "larder", "store_batch", writes = Empty, bytes = Empty)
+            }
+            _ => return None,
+        };
+        (!span.is_disabled()).then(|| Box::new(Shows(span)) as Box<dyn Span>)
+    }
+}
+
+/// A span of `tracing`, which is closed when it is dropped.
+struct Shows(tracing::Span);
+
+impl Span for Shows {
+    fn enter(&mut self) {
+        self.0.with_subscriber(|(id, subscriber)| subscriber.enter(id));
+    }
+
+    fn exit(&mut self) {
+        self.0.with_subscriber(|(id, subscriber)| subscriber.exit(id));
+    }
+
+    fn ends(&mut self, how: Ends<'_>) {
+        let span = &self.0;
+        match how {
+            Ends::Told(Event::Ran(ran)) => {
+                span.record("outcome", debug(ran.outcome));
+                if let Some(changed) = &ran.changed {
+                    span.record("changed", display(changed));
+                }
+            }
+            Ends::Told(Event::Verified(_)) => _ = span.record("outcome", "Current"),
+            Ends::Told(Event::Updated(updated)) => {
+                span.record("number", updated.number);
+                span.record("changed", updated.changed.len());
+                span.record("marked", updated.marked);
+            }
+            Ends::Told(Event::Committed(committed)) => {
+                span.record("writes", committed.writes);
+                span.record("bytes", committed.bytes);
+            }
+            Ends::Stale => _ = span.record("outcome", "Stale"),
+            Ends::Restored => _ = span.record("outcome", "Restored"),
+            _ => {}
+        }
     }
 }
 
@@ -25,41 +121,21 @@ fn micros(start: Instant, end: Instant) -> u64 {
 
 fn tell(event: &Event<TaskRef<'_>>) {
     match event {
-        Event::Ran(ran) => {
+        Event::Ran(ran) if ran.outcome == Outcome::Failed => {
             let (task, elapsed_us) = (&ran.task, micros(ran.start, ran.end));
-            let cause = Shown(&ran.cause, ran.changed.as_ref());
-            if ran.outcome == Outcome::Failed {
-                tracing::warn!(target: "larder", %task, %cause, outcome = ?ran.outcome, elapsed_us, "ran");
-            } else {
-                tracing::debug!(target: "larder", %task, %cause, outcome = ?ran.outcome, elapsed_us, "ran");
-            }
+            tracing::warn!(target: "larder", %task, cause = %Shown(&ran.cause), elapsed_us, "failed");
         }
-        Event::Verified(verified) => {
-            let elapsed_us = micros(verified.start, verified.end);
-            tracing::trace!(target: "larder", task = %verified.task, elapsed_us, "verified");
+        // A look that takes time has a span.
+        Event::Verified(verified) if verified.start == verified.end => {
+            tracing::trace!(target: "larder", task = %verified.task, "verified");
         }
         Event::Restored(restored) => tracing::trace!(target: "larder", task = %restored.task, "restored"),
         Event::Impure(impure) => tracing::warn!(target: "larder", task = %impure.task, "impure"),
-        Event::Updated(updated) => {
-            let (number, changed, marked) = (updated.number, updated.changed.len(), updated.marked);
-            let elapsed_us = micros(updated.start, updated.end);
-            tracing::debug!(target: "larder", number, changed, marked, elapsed_us, "updated");
-        }
-        Event::Waited(waited) => {
-            let elapsed_us = micros(waited.start, waited.end);
-            tracing::debug!(target: "larder", waiter = ?waited.waiter, elapsed_us, "waited at the gate");
-        }
-        Event::Committed(committed) => {
-            let (writes, bytes) = (committed.writes, committed.bytes);
-            let elapsed_us = micros(committed.start, committed.end);
-            tracing::debug!(target: "larder", writes, bytes, elapsed_us, "stored a batch");
-        }
         _ => {}
     }
 }
 
-/// A cause, and a read that had changed as well.
-struct Shown<'a, 'b>(&'a Cause<TaskRef<'b>>, Option<&'a TaskRef<'b>>);
+struct Shown<'a, 'b>(&'a Cause<TaskRef<'b>>);
 
 impl std::fmt::Display for Shown<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,10 +143,6 @@ impl std::fmt::Display for Shown<'_, '_> {
             Cause::Read { position, read } => write!(f, "read {position}, {read}, had changed"),
             Cause::StoredRead { read: Some(read), .. } => write!(f, "{read} differs"),
             other => write!(f, "{other:?}"),
-        }?;
-        match self.1 {
-            Some(changed) => write!(f, "; {changed} had changed as well"),
-            None => Ok(()),
         }
     }
 }

@@ -82,6 +82,14 @@ pub(crate) trait Vigil {
     /// # Errors
     /// If the waiter gives up.
     fn look(&mut self, now: Instant, open: usize) -> Result<Option<Instant>, GaveUp>;
+
+    /// Whether observers are to be told that the wait has begun: once, and not under the gate's lock.
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// Tells them. The gate is not locked.
+    fn tell(&mut self) {}
 }
 
 /// A wait at the gate was given up.
@@ -147,6 +155,10 @@ impl Gate {
             } else if !state.bars_sessions(alone) {
                 state.lobby.leave_as_thread();
                 return self.enter(state, alone);
+            } else if vigil.has_news() {
+                drop(state);
+                vigil.tell();
+                state = self.state.lock();
             } else {
                 let again = earlier(again, state.moment());
                 self.sleep(&mut state, again);
@@ -294,6 +306,11 @@ impl Gate {
                 continue;
             }
             match vigil.look(time, state.open) {
+                Ok(_) if vigil.has_news() => {
+                    drop(state);
+                    vigil.tell();
+                    state = self.state.lock();
+                }
                 Ok(again) => {
                     let again = earlier(again, state.moment());
                     self.sleep(&mut state, again);

@@ -18,6 +18,7 @@ use crate::base::stack::on_enough_stack;
 use crate::context::engine::{Config, Engine};
 use crate::context::event::{Committed, Event, Impure};
 use crate::context::local::Naming;
+use crate::context::spans::{Begins, Ends, Openers, OpensSpans};
 use crate::graph::task_name::{TaskId, TaskRef};
 use larder_storage::{BatchDone, OnBatch};
 
@@ -43,8 +44,9 @@ impl<F: Fn(&Event<TaskRef<'_>>) + Send + Sync + 'static> Observer for F {
 
 type List = Arc<[(u64, Arc<dyn Observer>)]>;
 
-/// The observers of an engine.
+/// The observers of an engine, and what opens spans for it.
 pub(crate) struct Observers {
+    pub(crate) openers: Arc<Openers>,
     /// Whether something listens.
     any: AtomicBool,
     /// Whether causes are recorded, for explanations: something listens always then.
@@ -67,6 +69,7 @@ impl Observers {
         let (records, checks) = (config.records_causes, config.checks_determinism);
         let list = Arc::new(RwLock::new(Arc::from(Vec::new())));
         Self {
+            openers: Arc::default(),
             any: AtomicBool::new(records || checks > 0.0),
             records,
             checks,
@@ -120,31 +123,50 @@ impl Observers {
     /// Returns what tells the observers of batches that the store commits. It does not keep the engine: the writer's thread, which the
     /// engine waits for when it ends, would be the last to drop it.
     pub(crate) fn on_batch(&self) -> OnBatch {
-        let list = self.list.clone();
-        OnBatch(Arc::new(move |batch| {
-            let list = list.read().clone();
-            if !list.is_empty() {
-                tell(list, &Event::Committed(committed(batch)));
-            }
+        let (list, openers) = (self.list.clone(), self.openers.clone());
+        OnBatch(Arc::new(move || {
+            let (list, mut spans) = (list.clone(), openers.open(|| Begins::Batch));
+            spans.enter();
+            Box::new(move |batch| {
+                let (list, event) = (list.read().clone(), Event::Committed(committed(batch)));
+                tell(list, &event);
+                spans.end(Ends::Told(&event));
+            })
         }))
     }
 }
 
 fn tell(list: List, event: &Event<TaskRef<'_>>) {
-    if list.is_empty() || TELLING.replace(true) {
+    if list.is_empty() || is_aside() {
         return;
     }
-    on_enough_stack(|| {
-        let _no_session = Naming::begin();
-        for (_, observer) in list.iter() {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| observer.event(event))) {
-                drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
-            }
-        }
+    aside(|| {
+        list.iter().for_each(|(_, observer)| _ = caught(|| observer.event(event)));
         // Perhaps this is the last use of one that was taken off meanwhile.
-        drop(catch_unwind(AssertUnwindSafe(|| drop(list))));
+        caught(|| drop(list));
     });
-    TELLING.set(false);
+}
+
+/// Whether code of an observer runs on this thread.
+pub(crate) fn is_aside() -> bool {
+    TELLING.get()
+}
+
+/// Runs code of observers, with no session in sight, on a stack that is deep enough. Observers are not told of what it causes. `work` does not panic.
+pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
+    let before = TELLING.replace(true);
+    let done = on_enough_stack(|| {
+        let _no_session = Naming::begin();
+        work()
+    });
+    TELLING.set(before);
+    done
+}
+
+/// Runs code of one observer. A panic of it goes nowhere.
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Option<R> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    outcome.map_err(|payload| drop(catch_unwind(AssertUnwindSafe(|| drop(payload))))).ok()
 }
 
 fn committed(batch: &BatchDone) -> Committed {
@@ -162,7 +184,15 @@ impl Engine {
     pub fn observe(&self, observer: Arc<dyn Observer>) -> Observing {
         let number = self.observers.next.fetch_add(1, Relaxed);
         self.observers.change(|list| list.push((number, observer)));
-        Observing { engine: self.me.clone(), number }
+        Observing { engine: self.me.clone(), number, opener: None }
+    }
+
+    /// Tells `observer` of all that happens from now on, and has `opener` open spans, until the guard is dropped. The observer is told of an end
+    /// before the span is.
+    pub fn observe_with_spans(&self, observer: Arc<dyn Observer>, opener: Arc<dyn OpensSpans>) -> Observing {
+        let mut observing = self.observe(observer);
+        observing.opener = Some(self.observers.openers.add(opener));
+        observing
     }
 }
 
@@ -171,6 +201,7 @@ impl Engine {
 pub struct Observing {
     engine: Weak<Engine>,
     number: u64,
+    opener: Option<u64>,
 }
 
 impl std::fmt::Debug for Observing {
@@ -183,6 +214,7 @@ impl Drop for Observing {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.upgrade() {
             engine.observers.change(|list| list.retain(|(number, _)| *number != self.number));
+            self.opener.into_iter().for_each(|opener| engine.observers.openers.remove(opener));
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::context::engine::Engine;
 use crate::context::event::{Event, Waited};
 use crate::context::gate::{GaveUp, Kind, Vigil};
 use crate::context::local::Local;
+use crate::context::spans::{Begins, Ends, OpenSpans};
 use crate::context::token::CancelToken;
 use crate::graph::failure::TaskError;
 
@@ -151,7 +152,7 @@ impl Watch {
     fn begin_wait(self: &Arc<Self>, waiter: GateWaiter, now: Instant) -> Wait {
         let (thread, since) = (std::thread::current(), self.since(now));
         let number = self.waits.lock().listed.insert(Waiting { waiter, thread, since });
-        Wait { watch: self.clone(), number, waiter, since, reported: false }
+        Wait { watch: self.clone(), number, waiter, since, reported: false, spans: None }
     }
 }
 
@@ -174,18 +175,31 @@ pub(crate) struct Wait {
     waiter: GateWaiter,
     since: Since,
     reported: bool,
+    /// None until its begin was told.
+    spans: Option<OpenSpans>,
 }
 
 impl Wait {
     /// Ends the wait, and tells observers of it.
-    pub(crate) fn ends(self, engine: &Engine) {
+    pub(crate) fn ends(mut self, engine: &Engine) {
         if engine.observers.any() {
-            engine.observers.tell(&Event::Waited(Waited {
+            let event = Event::Waited(Waited {
                 waiter: self.waiter,
                 thread: std::thread::current().id(),
                 start: self.since.0,
                 end: Instant::now(),
-            }));
+            });
+            engine.observers.tell(&event);
+            self.spans.take().into_iter().for_each(|spans| spans.end(Ends::Told(&event)));
+        }
+    }
+
+    /// Opens the spans of the wait. They are entered if a thread sleeps in it; a future is on no thread meanwhile.
+    fn open_spans(&mut self, engine: &Engine, kind: Kind) {
+        let spans = engine.observers.openers.open(|| Begins::Wait { waiter: self.waiter });
+        let spans = self.spans.insert(spans);
+        if kind == Kind::Thread {
+            spans.enter();
         }
     }
 
@@ -258,6 +272,13 @@ impl<'a> AtGate<'a> {
         Self { engine, waiter, kind, token, wait, again: None, given_up: None }
     }
 
+    /// Tells observers that the wait has begun, unless they know. The gate is not locked.
+    pub(crate) fn tell_begin(&mut self) {
+        if self.has_news() {
+            self.tell();
+        }
+    }
+
     /// Why the update was given up.
     pub(crate) fn update_error(self) -> UpdateError {
         match self.given_up {
@@ -299,6 +320,17 @@ impl Vigil for AtGate<'_> {
         let deadline = self.token.and_then(CancelToken::deadline);
         self.again = [glance, report, deadline].into_iter().flatten().min();
         Ok(self.again)
+    }
+
+    fn has_news(&self) -> bool {
+        let is_told = self.wait.as_ref().is_none_or(|wait| wait.spans.is_some());
+        !is_told && self.engine.observers.any()
+    }
+
+    fn tell(&mut self) {
+        if let Some(wait) = &mut *self.wait {
+            wait.open_spans(self.engine, self.kind);
+        }
     }
 }
 

@@ -267,6 +267,7 @@ impl Core {
                     let node = state.root.node;
                     state.begun =
                         is_observed(local).then(|| Box::new(Begun::new(local, node, &state.root.why(local))));
+                    state.root.end_stale();
                     state.timer = Timer::start(local, node);
                     // SAFETY: the claim is held.
                     state.frame = Suspended::predicting(unsafe { node.deps() }.as_slice());
@@ -298,6 +299,7 @@ impl Core {
         let node = state.root.node;
         let saved = local.resume(&mut state.frame);
         let (frame, begun) = (&mut state.frame, state.begun.as_deref());
+        begun.into_iter().for_each(Begun::enter);
         let mut published = false;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let mut done = |ran| {
@@ -312,6 +314,7 @@ impl Core {
         }));
         match outcome {
             Ok(false) => {
+                begun.into_iter().for_each(Begun::exit);
                 local.suspend(&mut state.frame, saved);
                 return Some(Driven::Waits);
             }
@@ -324,6 +327,7 @@ impl Core {
                     }
                     verdict => {
                         give_up_run(parts, local, stop);
+                        state.begun = None;
                         state.frame = Suspended::default();
                         state.stage = Stage::Runs;
                         local.end_frame(saved);
@@ -387,6 +391,7 @@ fn abandon(parts: &dyn Parts, mut state: State) {
     let local = Local::of(&engine);
     let entered = local.enter(&engine);
     let this = state.as_strand(&local, |state| {
+        state.begun.iter().for_each(|begun| begun.enter());
         // The frame is that of the session: reads and panics of drops belong to no task.
         drop(catch_unwind(AssertUnwindSafe(|| parts.clear())));
         drop(catch_unwind(AssertUnwindSafe(|| drop(state.awaited.take()))));

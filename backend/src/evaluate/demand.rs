@@ -262,9 +262,13 @@ pub(crate) fn verify(local: &Local, root: Visit) -> Result<(), Stop> {
 
 fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
     let mut visits = Visits { local, stack: smallvec![root] };
+    visits.stack.iter_mut().for_each(Visit::enter);
     while let Some(visit) = visits.stack.last_mut() {
         match visit.step(local, Patience::Blocks) {
-            Step::Descend(next) => visits.stack.push(next),
+            Step::Descend(mut next) => {
+                next.enter();
+                visits.stack.push(next);
+            }
             Step::Current => {
                 visit.confirm(local);
                 visits.stack.pop();
@@ -278,6 +282,7 @@ fn verify_and_tell(local: &Local, root: Visit) -> (Result<(), Stop>, Made) {
             Step::Run => {
                 let node = visit.node;
                 let why = if visit.is_observed() { Some(Box::new(visit.why(local))) } else { None };
+                visit.end_stale();
                 visits.stack.pop();
                 if node.task_fn.part.is_some() && settle_claimed(local, node) {
                     continue;

@@ -42,7 +42,7 @@ pub(crate) fn execute_unobserved(local: &Local, node: NodeRef) -> Result<(), Sto
 #[cold]
 #[inline(never)]
 pub(crate) fn execute_observed(local: &Local, node: NodeRef, why: &Why) -> Result<(), Stop> {
-    execute_watched(local, node, &Begun::new(local, node, why))
+    execute_watched(local, node, &Begun::entered(local, node, why))
 }
 
 #[inline(always)]

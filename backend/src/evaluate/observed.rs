@@ -7,16 +7,20 @@
 //! run's outcome clears. So it is taken down when the body begins ([`Begun`]), and told when the outcome is in place.
 
 mod earlier;
+mod looking;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
 use self::earlier::EarlierReads;
+pub(crate) use self::looking::{Looking, verified, verified_at_once};
 use crate::context::engine::Engine;
-use crate::context::event::{Event, Ran, Restored, Settled, Verified};
+use crate::context::event::{Event, Ran, Restored, Settled};
 use crate::context::local::{Local, Naming};
+use crate::context::spans::{Begins, Ends, OpenSpans};
 use crate::evaluate::complete::keeps;
 use crate::evaluate::determinism;
 use crate::graph::cause::{Cause, Happening, Outcome};
@@ -77,6 +81,8 @@ pub(crate) struct Begun {
     linked: Option<Linked>,
     /// The reads of the last run, if these are not the cause.
     earlier: Option<EarlierReads>,
+    /// Open until the run is told of.
+    spans: RefCell<OpenSpans>,
 }
 
 /// Whether a run is observed, and how: known by its type where it is not, so that such a run carries nothing.
@@ -118,13 +124,36 @@ impl Begun {
         let linked = local.engine().observers.records().then(|| Linked::to(local, node, why, &cause));
         let is_explained = linked.as_ref().is_some_and(|linked| linked.because.is_some());
         let earlier = if is_explained { None } else { EarlierReads::of(node, &cause) };
-        Self { start, cause, before, linked, earlier }
+        let openers = &local.engine().observers.openers;
+        let spans = openers.open(|| Begins::Run { task: TaskRef::to(node), cause: &cause }).into();
+        Self { start, cause, before, linked, earlier, spans }
+    }
+
+    /// Goes on with the body on this thread: what happens from here on happens in its spans.
+    #[cold]
+    pub(crate) fn enter(&self) {
+        self.spans.borrow_mut().enter();
+    }
+
+    /// Leaves the body on this thread, if its spans are not closed.
+    #[cold]
+    pub(crate) fn exit(&self) {
+        self.spans.borrow_mut().exit();
+    }
+
+    /// Takes down the same of a body that runs to its end on this thread, from here on.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn entered(local: &Local, node: NodeRef, why: &Why) -> Self {
+        let begun = Self::new(local, node, why);
+        begun.enter();
+        begun
     }
 
     /// Takes down the same, if the run is observed.
     #[inline]
     pub(crate) fn if_observed(local: &Local, node: NodeRef, why: &Why) -> Option<Self> {
-        is_observed(local).then(|| Self::new(local, node, why))
+        is_observed(local).then(|| Self::entered(local, node, why))
     }
 
     /// Returns the cause as a store keeps it.
@@ -209,7 +238,7 @@ impl Begun {
 
     fn tell(&self, local: &Local, node: NodeRef, outcome: Outcome, changed: Option<NodeRef>) {
         let after = fingerprint_after(node, outcome);
-        local.engine().observers.tell(&Event::Ran(Ran {
+        let event = Event::Ran(Ran {
             task: TaskRef::to(node),
             cause: self.cause.clone(),
             changed: changed.map(TaskRef::to),
@@ -219,7 +248,9 @@ impl Begun {
             end: Instant::now(),
             before: self.before,
             after,
-        }));
+        });
+        local.engine().observers.tell(&event);
+        self.spans.take().end(Ends::Told(&event));
     }
 }
 
@@ -383,20 +414,6 @@ fn record_verified(engine: &Engine, node: NodeRef, origin: Option<NodeRef>) {
         cut_off.extend(origin.and_then(|origin| Trail::point_at_cut_off(origin, epoch)));
     }
     Trail::confirm(node, Confirmed { update, at: SystemTime::now(), cut_off });
-}
-
-/// A stale node has turned out to be current, and its claim is still held. `origin` is the node in which all its staleness began, if there
-/// is one.
-#[cold]
-#[inline(never)]
-pub(crate) fn verified(local: &Local, node: NodeRef, start: Option<Instant>, origin: Option<NodeRef>) {
-    if local.engine().observers.records() {
-        record_verified(local.engine(), node, origin);
-    }
-    let end = Instant::now();
-    let (task, thread) = (TaskRef::to(node), thread::current().id());
-    let start = start.unwrap_or(end);
-    local.engine().observers.tell(&Event::Verified(Verified { task, thread, start, end }));
 }
 
 /// A node has got its value from the store, and its claim is still held.

@@ -158,7 +158,7 @@ fn confirm_reader(local: &Local, reader: NodeRef, part: NodeRef) {
     reader.verified_at.set(engine.epoch());
     local.counters.of(reader.function).verified.add(1);
     if is_observed(local) {
-        observed::verified(local, reader, None, Some(part));
+        observed::verified_at_once(local, reader, Some(part));
     }
     reader.clear_flag(Flags::AHEAD);
     end(local, reader, Phase::Fresh, StaleReads::None);

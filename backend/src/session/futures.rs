@@ -93,6 +93,7 @@ impl AsyncSession {
             let mut opener = Opener::of(engine);
             match engine.gate.poll_open(place, &mut opener, &mut at_gate, waker) {
                 None => {
+                    at_gate.tell_begin();
                     if let Some(again) = at_gate.again {
                         alarm.set(again, waker);
                     }
@@ -239,6 +240,7 @@ impl UpdateRequest {
         let mut at_gate = AtGate::new(engine, GateWaiter::Update, Kind::Future, token.as_ref(), wait);
         let outcome = match engine.gate.poll_lock(ticket, &mut at_gate, waker) {
             None => {
+                at_gate.tell_begin();
                 if let Some(again) = at_gate.again {
                     alarm.set(again, waker);
                 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::base::stack::on_enough_stack;
 use crate::context::engine::Engine;
 use crate::context::event::{Changed, Event, SessionClosed, SessionOpened, Updated};
+use crate::context::spans::{Begins, Ends, OpenSpans};
 use crate::graph::cause::{Happening, Outcome};
 use crate::graph::epoch::Epoch;
 use crate::graph::flags::Flags;
@@ -19,12 +20,15 @@ use larder_storage::Fingerprints;
 pub(crate) struct Applying {
     start: Instant,
     changed: Vec<Changed<TaskRef<'static>>>,
+    spans: OpenSpans,
 }
 
 impl Applying {
     #[cold]
-    pub(crate) fn begin() -> Self {
-        Self { start: Instant::now(), changed: Vec::new() }
+    pub(crate) fn begin(engine: &Engine) -> Self {
+        let mut spans = engine.observers.openers.open(|| Begins::Update);
+        spans.enter();
+        Self { start: Instant::now(), changed: Vec::new(), spans }
     }
 
     /// The leaf that was about to change has its new value.
@@ -51,14 +55,16 @@ impl Applying {
     /// All values are in place, and so many tasks are marked.
     #[cold]
     pub(crate) fn tell(self, engine: &Engine, number: u64, marked: usize) {
-        engine.observers.tell(&Event::Updated(Updated {
+        let event = Event::Updated(Updated {
             number,
             changed: self.changed,
             marked,
             thread: thread::current().id(),
             start: self.start,
             end: Instant::now(),
-        }));
+        });
+        engine.observers.tell(&event);
+        self.spans.end(Ends::Told(&event));
     }
 }
 

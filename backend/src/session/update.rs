@@ -120,7 +120,7 @@ impl Engine {
         let differs = differing.contains(&true) || !moved.is_empty() || !invalidated.is_empty();
         let epoch = if differs { self.advance() } else { self.epoch() };
         let number = self.updates.fetch_add(u64::from(differs), Relaxed) + 1;
-        let mut applying = (differs && self.observers.any()).then(Applying::begin);
+        let mut applying = (differs && self.observers.any()).then(|| Applying::begin(self));
         let persistence = self.persistence();
         let mut marking = if persistence.is_some() { Marking::noting(epoch) } else { Marking::begin(epoch) };
         let (mut touched, mut removed) = (Vec::new(), Vec::new());

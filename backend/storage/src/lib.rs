@@ -94,7 +94,7 @@ pub use self::signal::Signal;
 #[doc(hidden)]
 pub use self::verify::{Damage, FunctionSize, StoreReport, verify_store};
 #[doc(hidden)]
-pub use self::write_behind::{BatchDone, OnBatch};
+pub use self::write_behind::{BatchDone, OnBatch, OnBatchDone};
 pub use self::write_behind::{
     Delivery, FlushError, Group, WriteBehind, WriteBehindOptions, WriteBehindStats,
 };

@@ -42,7 +42,9 @@ use parking_lot::{Condvar, Mutex};
 
 pub use self::group::Group;
 use self::group::Room;
-pub use self::options::{BatchDone, Delivery, FlushError, OnBatch, WriteBehindOptions, WriteBehindStats};
+pub use self::options::{
+    BatchDone, Delivery, FlushError, OnBatch, OnBatchDone, WriteBehindOptions, WriteBehindStats,
+};
 use super::{Guarded, Operation, Signal, StorageError};
 
 /// Hands finished work to a store behind the back of computations. Dropping it commits what is waiting.

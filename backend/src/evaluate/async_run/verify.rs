@@ -28,6 +28,13 @@ pub(super) enum Verified {
 impl State {
     /// Goes on verifying the async run's node; async reads are awaited, others verified and run in place.
     pub(super) fn verify(&mut self, local: &Local, waker: &Waker) -> Verified {
+        self.root.enter();
+        let verified = self.verify_here(local, waker);
+        self.root.exit();
+        verified
+    }
+
+    fn verify_here(&mut self, local: &Local, waker: &Waker) -> Verified {
         loop {
             if let Some(ended) = self.poll_awaited(local, waker) {
                 return ended;
@@ -35,7 +42,10 @@ impl State {
             let is_root = self.visits.is_empty();
             let visit = self.innermost();
             match visit.step(local, Patience::GivesWay) {
-                Step::Descend(next) => self.visits.push(next),
+                Step::Descend(mut next) => {
+                    next.enter();
+                    self.visits.push(next);
+                }
                 Step::Await(node) => {
                     self.awaited = Some(NodeWait::new(node));
                     self.awaits_own_read = is_root;
@@ -66,6 +76,7 @@ impl State {
                 Step::Run => {
                     let node = visit.node;
                     let why = visit.is_observed().then(|| visit.why(local));
+                    visit.end_stale();
                     self.visits.pop();
                     if let Some(ended) = self.run_read(local, node, why.as_ref()) {
                         return ended;

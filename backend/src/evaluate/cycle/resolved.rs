@@ -320,7 +320,7 @@ impl<'a> Verification<'a> {
             member.verified_at.set(epoch);
             self.local.counters.of(member.function).verified.add(1);
             if is_observed(self.local) {
-                observed::verified(self.local, *member, None, None);
+                observed::verified_at_once(self.local, *member, None);
             }
             release(self.local, *member, Phase::Fresh, StaleReads::None);
         }

@@ -1,15 +1,14 @@
 //! Visit: a claimed node, one or all of whose stale reads are looked at, as far as that goes without going further down.
 
-use std::time::Instant;
-
 use smallvec::SmallVec;
 
 use super::{Waited, claim, end_restored, failed_in_this_demand, failed_meanwhile, release, wait_for};
 use crate::context::cancelled::check_cancelled;
 use crate::context::local::Local;
+use crate::context::spans::Ends;
 use crate::evaluate::async_run::try_launch_here;
 use crate::evaluate::cycle;
-use crate::evaluate::observed::{self, Why, is_observed};
+use crate::evaluate::observed::{self, Looking, Why};
 use crate::evaluate::stored::{self, Check, Progress, Restored};
 use crate::graph::claim::Phase;
 use crate::graph::edges::Edge;
@@ -32,8 +31,8 @@ pub(crate) struct Visit {
     /// A read has turned out changed already.
     runs: bool,
     store: Store,
-    /// When it began, if it is observed.
-    since: Option<Instant>,
+    /// Present if it is observed.
+    look: Option<Box<Looking>>,
 }
 
 /// Whether the store has been asked for an earlier run that holds now.
@@ -86,8 +85,9 @@ impl Visit {
     pub(crate) fn confirm(&mut self, local: &Local) {
         self.node.verified_at.set(local.engine().epoch());
         local.counters.of(self.node.function).verified.add(1);
-        if self.since.is_some() {
-            observed::verified(local, self.node, self.since, self.origin());
+        let origin = self.origin();
+        if let Some(look) = &mut self.look {
+            observed::verified(local, self.node, look, origin);
         }
         release(local, self.node, Phase::Fresh, StaleReads::None);
     }
@@ -95,7 +95,37 @@ impl Visit {
     /// The node has got its value from the store.
     pub(crate) fn end_restored(&mut self, local: &Local) {
         local.counters.of(self.node.function).verified.add(1);
+        self.end_look(Ends::Restored);
         end_restored(local, self.node);
+    }
+
+    /// Goes on with the visit on this thread, as its observers see it.
+    #[inline]
+    pub(crate) fn enter(&mut self) {
+        if let Some(look) = &mut self.look {
+            look.enter();
+        }
+    }
+
+    /// Leaves the visit on this thread.
+    #[inline]
+    pub(crate) fn exit(&mut self) {
+        if let Some(look) = &mut self.look {
+            look.exit();
+        }
+    }
+
+    /// The body must run.
+    #[inline]
+    pub(crate) fn end_stale(&mut self) {
+        self.end_look(Ends::Stale);
+    }
+
+    #[inline]
+    fn end_look(&mut self, how: Ends<'_>) {
+        if let Some(look) = &mut self.look {
+            look.ends(how);
+        }
     }
 
     /// The task that this visit had to await has failed. If that is a read of the node, the body has to run, whatever the other reads
@@ -114,16 +144,21 @@ impl Visit {
     }
 
     pub(super) fn new(local: &Local, node: NodeRef, phase: Phase, marks: StaleReads) -> Self {
-        let since = is_observed(local).then(Instant::now);
-        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked, since }
+        let mut look = Looking::if_observed(local);
+        if let Some(look) = look.as_mut().filter(|_| phase == Phase::Stale) {
+            look.open_spans(local, node);
+        }
+        Self { node, phase, marks, positions: None, next: 0, runs: false, store: Store::NotAsked, look }
     }
 
     /// A node without a value that the store has answers for.
     pub(super) fn asking(local: &Local, node: NodeRef, check: Check) -> Self {
-        Self {
-            store: Store::Asked(Box::new(check)),
-            ..Self::new(local, node, Phase::Empty, StaleReads::None)
+        let mut visit = Self::new(local, node, Phase::Empty, StaleReads::None);
+        visit.store = Store::Asked(Box::new(check));
+        if let Some(look) = &mut visit.look {
+            look.open_spans(local, node);
         }
+        visit
     }
 
     /// Returns the origin of the node's wave, if all its staleness came from there.
@@ -136,7 +171,7 @@ impl Visit {
 
     /// Whether an observer is told of it.
     pub(crate) fn is_observed(&self) -> bool {
-        self.since.is_some()
+        self.look.is_some()
     }
 
     /// Returns the visit's part of the cause for which the body must run.

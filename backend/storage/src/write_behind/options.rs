@@ -19,7 +19,7 @@ pub struct WriteBehindOptions {
     pub patience: Duration,
     /// Groups are refused when so many bytes are waiting. 256 MiB.
     pub queue_bytes: usize,
-    /// Is told of each batch that was committed, by the writer's thread. None.
+    /// Is told of each batch that begins, and of its end if it was committed, by the writer's thread. None.
     pub on_batch: Option<OnBatch>,
     /// A cap that acts while the writer runs. None.
     pub cap: Option<Arc<StoreCap>>,
@@ -59,9 +59,12 @@ pub struct BatchDone {
     pub start: Instant,
 }
 
-/// Is told of committed batches. It must not panic.
+/// Is told of the end of a batch, or dropped if that is not committed. It must not panic.
+pub type OnBatchDone = Box<dyn FnOnce(&BatchDone)>;
+
+/// Is told of each batch that begins, and returns what is told of its end. It must not panic.
 #[derive(Clone)]
-pub struct OnBatch(pub Arc<dyn Fn(&BatchDone) + Send + Sync>);
+pub struct OnBatch(pub Arc<dyn Fn() -> OnBatchDone + Send + Sync>);
 
 impl fmt::Debug for OnBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

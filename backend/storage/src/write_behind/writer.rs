@@ -16,11 +16,12 @@ impl Shared {
         let mut committer = Committer::new(self.options.max_traces);
         while let Some((groups, ticket)) = self.next_batch() {
             let start = Instant::now();
+            let on_done = self.options.on_batch.as_ref().map(|OnBatch(begins)| begins());
             if !self.commit(&mut committer, groups) {
                 return;
             }
-            if let Some(OnBatch(tell)) = &self.options.on_batch {
-                tell(&BatchDone { writes: committer.writes(), bytes: committer.bytes(), start });
+            if let Some(on_done) = on_done {
+                on_done(&BatchDone { writes: committer.writes(), bytes: committer.bytes(), start });
             }
             let mut queue = self.queue.lock();
             queue.committed = ticket;
