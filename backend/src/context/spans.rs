@@ -2,8 +2,7 @@
 //!
 //! - A span is opened where the work begins, entered on each thread that does it, left there, and closed once. For example, the span of an async body
 //!   is entered at each poll. Spans that are entered on one thread nest.
-//! - Nothing is opened unless something [opens spans](OpensSpans): one load, where an observed run or verification begins. What is not observed does not
-//!   come here.
+//! - Nothing is opened unless something [opens spans](OpensSpans): one load, where an observed run or verification begins. Other work does not come here.
 //! - Code of an opener and its spans runs as that of observers does: under no lock of the engine, with no session in sight, its panics caught.
 //! - A span that its work drops without an end is left and closed all the same. For example, a verification is given up as the session is cancelled.
 
@@ -34,7 +33,7 @@ pub enum Begins<'a> {
         /// The task.
         task: TaskRef<'a>,
     },
-    /// What an update or a refresh has changed is about to be put in place.
+    /// The changes of an update or a refresh are about to be put in place.
     Update,
     /// A session or an update waits at the gate.
     Wait {
@@ -73,7 +72,7 @@ pub trait OpensSpans: Send + Sync + 'static {
     fn open(&self, begins: &Begins<'_>) -> Option<Box<dyn Span>>;
 }
 
-/// What opens spans for an engine.
+/// The openers of spans of an engine.
 #[derive(Default)]
 pub(crate) struct Openers {
     any: AtomicBool,

@@ -61,10 +61,11 @@ impl Lists {
 
 /// Whether a member may go as far as its own state tells.
 fn may_go(member: NodeRef, due: Due) -> bool {
+    let is_spared = member.keeping().contains(Keeping::ON_PROBATION) && due == Due::Cap;
     !member.task_fn.stays
         && !member.has(Leaving::LIMBO)
         && !member.flag(Flags::DROP_QUEUED)
-        && !(member.keeping().contains(Keeping::ON_PROBATION) && due == Due::Cap)
+        && !is_spared
         && matches!(member.state.phase(), Phase::Fresh | Phase::Stale)
 }
 
