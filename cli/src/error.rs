@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
 pub(crate) enum CliError {
     /// The store cannot be opened, read or written.
     Store(InspectError),
+    /// The store cannot be written, as a program has it open.
+    InUse(String),
     /// Results could not be shared.
     Shared(larder_shared::ShareError),
     /// The page cannot be served.
@@ -40,7 +42,9 @@ impl CliError {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Usage(_) | Self::Serve(ServeError::Address(_) | ServeError::Token) => ExitCode::from(2),
-            Self::Store(_) | Self::Serve(_) | Self::Shared(_) | Self::Output(_) => ExitCode::from(3),
+            Self::Store(_) | Self::InUse(_) | Self::Serve(_) | Self::Shared(_) | Self::Output(_) => {
+                ExitCode::from(3)
+            }
             Self::Name(_) => ExitCode::from(4),
         }
     }
@@ -57,7 +61,7 @@ impl fmt::Display for CliError {
             Self::Store(error) => error.fmt(f),
             Self::Shared(error) => error.fmt(f),
             Self::Serve(error) => error.fmt(f),
-            Self::Usage(message) | Self::Name(message) => f.write_str(message),
+            Self::InUse(message) | Self::Usage(message) | Self::Name(message) => f.write_str(message),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
     }

@@ -12,10 +12,7 @@ use crate::open;
 use crate::out::{Out, count, escaped, size};
 
 pub(crate) fn gc(args: &GcArgs, out: &mut Out) -> Result<Outcome, CliError> {
-    let reader = open(&args.store)?;
-    if !args.dry_run {
-        refuse_if_held(&reader, &args.store)?;
-    }
+    let reader = if args.dry_run { open(&args.store)? } else { open_alone(&args.store)? };
     let functions = Functions::of(&reader)?;
     let mut what = Collect::default();
     for name in &args.keep {
@@ -40,8 +37,7 @@ pub(crate) fn gc(args: &GcArgs, out: &mut Out) -> Result<Outcome, CliError> {
 }
 
 pub(crate) fn compact(store: &Path, out: &mut Out) -> Result<Outcome, CliError> {
-    let reader = open(store)?;
-    refuse_if_held(&reader, store)?;
+    let reader = open_alone(store)?;
     // A damaged store is refused before anything is written.
     reader.expect_sound()?;
     drop(reader);
@@ -49,14 +45,16 @@ pub(crate) fn compact(store: &Path, out: &mut Out) -> Result<Outcome, CliError> 
     report(&done, 0, out)
 }
 
-fn refuse_if_held(reader: &StoreReader, path: &Path) -> Result<(), CliError> {
+/// Opens a store that is to be written, and which no program has open therefore.
+fn open_alone(path: &Path) -> Result<StoreReader, CliError> {
+    let reader = StoreReader::open(path)?;
     if reader.is_snapshot() {
-        let path = path.to_path_buf();
-        let name = escaped(path.as_os_str().as_encoded_bytes()).into();
-        let source = larder_storage::StorageError::Held { path };
-        return Err(CliError::Store(larder_storage::inspect::InspectError::Open { path: name, source }));
+        let path = escaped(path.as_os_str().as_encoded_bytes());
+        return Err(CliError::InUse(format!(
+            "`{path}` is open in another process, and was not touched: a store is shrunk when the program that owns it has ended"
+        )));
     }
-    Ok(())
+    Ok(reader)
 }
 
 fn report(done: &Collected, of: u64, out: &mut Out) -> Result<Outcome, CliError> {

@@ -29,8 +29,12 @@ fn what_is_no_store_is_refused_and_not_touched() {
     let scene = Scene::new();
     let folder = scene.folder.path();
     refused(&scene.path("missing.redb"), folder);
+    let missing = on("stats", &scene.path("missing.redb")).err;
+    assert_eq!(missing.matches("open").count(), 1, "it is said once that it could not be opened: {missing}");
     std::fs::create_dir(scene.path("folder.redb")).unwrap();
     refused(&scene.path("folder.redb"), folder);
+    let no_store = on("stats", &scene.path("folder.redb")).err;
+    assert_eq!(no_store.matches("folder.redb").count(), 1, "it is named once: {no_store}");
     std::fs::write(scene.path("empty.redb"), "").unwrap();
     refused(&scene.path("empty.redb"), folder);
     std::fs::write(scene.path("text.redb"), "no store ".repeat(10_000)).unwrap();

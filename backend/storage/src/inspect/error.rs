@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::{Rejected, StorageError};
+use crate::{Operation, Rejected, StorageError};
 
 /// A store could not be looked into. Nothing of it was touched.
 #[derive(Debug)]
@@ -49,6 +49,15 @@ pub enum InspectError {
 impl fmt::Display for InspectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // These name the store themselves.
+            Self::Open {
+                source: source @ (StorageError::NotAStore { .. } | StorageError::Held { .. }),
+                ..
+            } => source.fmt(f),
+            Self::Open {
+                path,
+                source: StorageError::Failed { operation: Operation::Open, table: None, source },
+            } => write!(f, "`{path}` could not be opened: {source}"),
             Self::Open { path, source } => write!(f, "`{path}` could not be opened: {source}"),
             Self::NoHead { path } => write!(f, "`{path}` is a store in which no program has stored anything"),
             Self::Head { path, reason: Rejected::Version } => {
