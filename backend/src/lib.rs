@@ -104,7 +104,7 @@ pub use entry::keyed::{Is, entry, keys, keys_of};
 #[doc(hidden)]
 pub use entry::part::methods as part_methods;
 #[doc(hidden)]
-pub use entry::part::{part, transient_part};
+pub use entry::part::{part, part_async, transient_part, transient_part_async};
 #[doc(hidden)]
 pub use evaluate::async_run::{Deferred, block_on};
 #[doc(hidden)]

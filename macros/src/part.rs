@@ -8,11 +8,8 @@ use syn::parse_quote;
 use crate::task::{Task, generated};
 use crate::{descriptor, requirements};
 
-/// Returns the functions `part`, `entry` and `keys`. An async function has none: a selection is awaited by no one.
+/// Returns the functions `part`, `entry` and `keys`. Those of an async function return a call, to be awaited.
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
-    if task.is_async() {
-        return TokenStream::new();
-    }
     let (p, output) = (task.p(), task.output());
     let is_stored = task.options.transient.is_none();
     let of = |text: &str| Ident::new(text, Span::mixed_site());
@@ -89,10 +86,18 @@ impl Selection {
         let comma = (!task.params.is_empty()).then(|| generated!(,));
         let types = descriptor::arguments(task);
         let name = Ident::new(name, Span::mixed_site());
-        let part = Ident::new(if is_stored { "part" } else { "transient_part" }, Span::mixed_site());
+        let (part, returns) = match (task.is_async(), is_stored) {
+            (false, true) => ("part", returns),
+            (false, false) => ("transient_part", returns),
+            (true, true) => ("part_async", generated!(#p::TaskCall<#returns>)),
+            (true, false) => ("transient_part_async", generated!(#p::TaskCall<#returns>)),
+        };
+        let part = Ident::new(part, Span::mixed_site());
+        // A call is to be used by its type.
+        let must_use = (!task.is_async()).then(|| generated!(#[must_use]));
         generated! {
             #[doc = #doc]
-            #[must_use]
+            #must_use
             #[inline]
             #[track_caller]
             #vis fn #name #generics (#own #comma #inputs) -> #returns #bounds {

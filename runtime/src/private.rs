@@ -40,6 +40,46 @@ pub mod v1 {
         TaskCall::new(larder_backend::call_async(task_fn, args))
     }
 
+    /// Selects a part of the output of an async call. See `part`.
+    #[inline]
+    #[track_caller]
+    pub fn part_async<A, O, Q, P, F, S>(
+        find: F,
+        args: impl Args<Key = A::Key>,
+        key: &Q,
+        select: S,
+    ) -> TaskCall<P>
+    where
+        A: Args<Key: Clone> + 'static,
+        O: Clone + Send + Sync + 'static,
+        Q: ?Sized + StoredPartOf,
+        P: PartValue + Persist,
+        F: Fn() -> &'static TaskFn<A::Key, O> + Copy + 'static,
+        S: Fn(&O, &Q) -> P + Copy + 'static,
+    {
+        TaskCall::new(larder_backend::part_async::<A, O, Q, P, F, S>(find, args, key, select))
+    }
+
+    /// Selects a part of the output of an async call whose results are not stored.
+    #[inline]
+    #[track_caller]
+    pub fn transient_part_async<A, O, Q, P, F, S>(
+        find: F,
+        args: impl Args<Key = A::Key>,
+        key: &Q,
+        select: S,
+    ) -> TaskCall<P>
+    where
+        A: Args<Key: Clone> + 'static,
+        O: Clone + Send + Sync + 'static,
+        Q: ?Sized + PartOf,
+        P: PartValue,
+        F: Fn() -> &'static TaskFn<A::Key, O> + Copy + 'static,
+        S: Fn(&O, &Q) -> P + Copy + 'static,
+    {
+        TaskCall::new(larder_backend::transient_part_async::<A, O, Q, P, F, S>(find, args, key, select))
+    }
+
     /// The owned key of a tuple of wrapped parameters.
     pub type KeyOf<A> = <A as Args>::Key;
 

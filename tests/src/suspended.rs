@@ -9,7 +9,7 @@ use larder::{TaskError, TaskExt, emit};
 
 use crate::executor::give_way;
 use crate::ledger::Read;
-use crate::program::{Failure, How, Key, Kind, Reader};
+use crate::program::{Failure, How, Key, Kind, Reader, part_of};
 use crate::world::{Collect, World, asynchronous, call, collect, part, sum_at_once, task, through, world};
 
 /// Runs the body of an async node.
@@ -53,6 +53,8 @@ struct Body {
 enum Wanted {
     Value(usize),
     Attempt(usize),
+    /// The part of an async node.
+    Part(usize),
 }
 
 impl Body {
@@ -80,6 +82,7 @@ impl Body {
         };
         let value = match wanted {
             Wanted::Value(id) => Some(read(id).await),
+            Wanted::Part(id) => Some(asynchronous::part(world, id, &(), |value, ()| part_of(*value)).await),
             Wanted::Attempt(id) => match self.world.runtime.try_run_async(read(id)).await {
                 Ok(value) => Some(value),
                 Err(error) => {
@@ -115,6 +118,13 @@ impl Replay<'_> {
         }
         known
     }
+
+    fn awaited(&mut self, wanted: Wanted) -> Result<i64, Failure> {
+        match self.known(wanted) {
+            Some(value) => Ok(value.expect("a failure unwinds")),
+            None => Err(Failure::Found),
+        }
+    }
 }
 
 impl Reader for Replay<'_> {
@@ -137,16 +147,16 @@ impl Reader for Replay<'_> {
         }
         if how == How::Part {
             self.body.reads.push(Read::Value(Key::Part(id)));
-            return Ok(part(world_id, &world.program, id));
+            return match world.program.nodes[id].kind {
+                Kind::Async => self.awaited(Wanted::Part(id)),
+                _ => Ok(part(world_id, &world.program, id)),
+            };
         }
         self.body.reads.push(Read::Value(Key::Node(id)));
         if how == How::Call && world.program.nodes[id].kind != Kind::Async {
             return Ok(call(world_id, &world.program, id));
         }
-        match self.known(Wanted::Value(id)) {
-            Some(value) => Ok(value.expect("a failure unwinds")),
-            None => Err(Failure::Found),
-        }
+        self.awaited(Wanted::Value(id))
     }
     fn read_all(&mut self, ids: &[usize]) -> Result<i64, Failure> {
         self.body.reads.extend(ids.iter().map(|id| Read::Value(Key::Node(*id))));

@@ -60,10 +60,27 @@ fn look_up<A: Args, O: Clone + Send + Sync + 'static>(
     task_fn: &'static TaskFn<A::Key, O>,
     args: A,
 ) -> Called<O> {
+    match lend(local, task_fn, args, O::clone) {
+        Ok(value) => Called::Hit(value),
+        Err(pending) => Called::Miss(pending),
+    }
+}
+
+/// Looks an async call up, and lends its output to `read` if that is in memory.
+///
+/// # Errors
+/// Returns the wait for the output if it is not.
+#[inline(always)]
+pub(crate) fn lend<A: Args, O: Clone + Send + Sync + 'static, R>(
+    local: &'static Local,
+    task_fn: &'static TaskFn<A::Key, O>,
+    args: A,
+    read: impl FnOnce(&O) -> R,
+) -> Result<R, Pending<O>> {
     match find_fresh::<A, O>(local, task_fn, args) {
-        // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session; 3. the clone ends here.
-        Ok(node) => Called::Hit(unsafe { node.value::<A::Key, O>() }.clone()),
-        Err(node) => Called::Miss(Pending::new(local, node, None)),
+        // SAFETY: 1. the node is of this task function, 2. seen FRESH in the open session, which cannot end while `read` runs.
+        Ok(node) => Ok(read(unsafe { node.value::<A::Key, O>() })),
+        Err(node) => Err(Pending::new(local, node, None)),
     }
 }
 

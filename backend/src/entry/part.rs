@@ -7,6 +7,7 @@
 //! The type of the selection is a part of the identity of the task, as the type of a body's closure is of a function's. It captures
 //! nothing, so that the type is all there is to it.
 
+mod awaited;
 pub mod methods;
 
 use std::borrow::Borrow;
@@ -177,15 +178,24 @@ where
     P: PartValue,
     S: Fn(&Src::Output, &Q) -> P + Copy + 'static,
 {
-    const TRANSIENT: &'static TaskFn<KeyOf<A, Q>, P> =
-        &Self::describe().cutoff(Some(|one, other| same_known(one, other).unwrap_or_else(|| one == other)));
+    const TRANSIENT: &'static TaskFn<KeyOf<A, Q>, P> = &Self::transient(Self::describe());
+    const SITE: Site = Site { name: "part", path: "larder::part", file: file!(), line: line!() };
 
     const fn describe() -> TaskFn<KeyOf<A, Q>, P> {
-        let site = Site { name: "part", path: "larder::part", file: file!(), line: line!() };
-        TaskFn::new(type_id::<fn(Src, S, Box<Q>) -> P>(), site, Self::body)
+        TaskFn::new(type_id::<fn(Src, S, Box<Q>) -> P>(), Self::SITE, Self::body)
+    }
+
+    /// Adds to the description of a body that it selects.
+    const fn selecting(described: TaskFn<KeyOf<A, Q>, P>) -> TaskFn<KeyOf<A, Q>, P> {
+        described
             .named(std::any::type_name::<S>)
             .describe(Some(Self::print))
             .selected_by(PartOps { select: Self::select, source: Self::source })
+    }
+
+    const fn transient(described: TaskFn<KeyOf<A, Q>, P>) -> TaskFn<KeyOf<A, Q>, P> {
+        Self::selecting(described)
+            .cutoff(Some(|one, other| same_known(one, other).unwrap_or_else(|| one == other)))
     }
 
     /// The keys of parts need not be printed.
@@ -238,12 +248,16 @@ where
     P: PartValue + Persist,
     S: Fn(&Src::Output, &Q) -> P + Copy + 'static,
 {
-    const STORED: &'static TaskFn<KeyOf<A, Q>, P> = &Self::describe()
-        .cutoff(Some(same_stored::<P>))
-        .stored(stored::<PartArgs<A, Store<ByRef<'static, Q>>>, P>())
-        .returns(Some(same_stored::<P>))
-        .recalled(Some(Self::recall))
-        .defined(Definition { package: "", home: Self::home });
+    const STORED: &'static TaskFn<KeyOf<A, Q>, P> = &Self::stored(Self::describe());
+
+    const fn stored(described: TaskFn<KeyOf<A, Q>, P>) -> TaskFn<KeyOf<A, Q>, P> {
+        Self::selecting(described)
+            .cutoff(Some(same_stored::<P>))
+            .stored(stored::<PartArgs<A, Store<ByRef<'static, Q>>>, P>())
+            .returns(Some(same_stored::<P>))
+            .recalled(Some(Self::recall))
+            .defined(Definition { package: "", home: Self::home })
+    }
 
     /// Makes the arguments of a part that is only stored, as a reader of it is being verified.
     fn recall(
@@ -273,6 +287,8 @@ where
 fn same_stored<P: PartValue + Persist>(one: &P, other: &P) -> bool {
     same_known(one, other).unwrap_or_else(|| same_by_sign(one, other))
 }
+
+pub use awaited::{part_async, transient_part_async};
 
 /// Selects a part of a call's output. `A` is the type of the arguments as the function's descriptor has them.
 #[inline]

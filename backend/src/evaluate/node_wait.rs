@@ -234,6 +234,12 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         {
             return Some(value);
         }
+        self.poll_with(waker, O::clone)
+    }
+
+    /// Goes on as [`poll`](Self::poll) does with a call that was looked up, and lends the value to `read` instead of cloning it.
+    #[track_caller]
+    pub(crate) fn poll_with<R>(&mut self, waker: &Waker, read: impl FnOnce(&O) -> R) -> Option<R> {
         let Some(local) = Local::current() else { lost() };
         let Some((node, asked)) = self.call_box.poll(local, waker) else { lost() };
         let outcome = match asked {
@@ -243,8 +249,8 @@ impl<O: Clone + Send + Sync + 'static> Pending<O> {
         };
         let holder = hand_out(local, node, outcome, false);
         // SAFETY: 1. the constructors' callers vouch for the type; 2. the node is FRESH in the session that is open here, or a
-        // twin of it; 3. the clone ends here.
-        Some(unsafe { holder.value_by_type::<O>() }.clone())
+        // twin of it; 3. the session cannot end while `read` runs.
+        Some(read(unsafe { holder.value_by_type::<O>() }))
     }
 
     /// Looks a written call up: the value, if it is a hit; else this has become a wait.

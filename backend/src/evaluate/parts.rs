@@ -203,8 +203,12 @@ fn settle(local: &Local, part: NodeRef, source: NodeRef) -> bool {
             unsafe {
                 select(part, source, &mut |ran| {
                     publish(local, part, source, ran);
+                    // A part of an async task is settled by the async run that verifies it.
+                    let this =
+                        if part.task_fn.is_async() { local.engine().async_runs.land(part) } else { None };
                     release(local, part, Phase::Fresh, StaleReads::None);
                     is_published = true;
+                    drop(this);
                 });
             }
         }))

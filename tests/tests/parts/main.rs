@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod awaited;
 mod digested;
 mod inputs;
 mod methods;

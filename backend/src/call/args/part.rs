@@ -15,6 +15,7 @@ pub struct PartArgs<A, Q> {
 }
 
 /// The owned arguments of a part.
+#[derive(Clone)]
 pub struct PartKey<K, Q> {
     pub(crate) source: K,
     pub(crate) key: Q,

@@ -72,7 +72,11 @@ impl State {
                     self.visits.pop();
                     drop(replaced);
                 }
-                Step::Run if is_root => return Verified::Run,
+                Step::Run if is_root => {
+                    let node = visit.node;
+                    let is_settled = node.task_fn.part.is_some() && settle_claimed(local, node);
+                    return if is_settled { Verified::Current } else { Verified::Run };
+                }
                 Step::Run => {
                     let node = visit.node;
                     let why = visit.is_observed().then(|| visit.why(local));
