@@ -8,7 +8,7 @@ use syn::parse_quote;
 use crate::task::{Task, generated};
 use crate::{descriptor, requirements};
 
-/// Returns the functions `part`, `entry` and `keys`. Those of an async function return a call, to be awaited.
+/// Returns the functions `part`, `entry` and `keys`. Of an async function they return calls, to be awaited.
 pub(crate) fn expand(task: &Task<'_>) -> TokenStream {
     let (p, output) = (task.p(), task.output());
     let is_stored = task.options.transient.is_none();
