@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use larder::testing::{Ran, ran, watch};
 use larder::{Emitted, Input, Runtime, emit, task_fn};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Number(u32);
 
-fn runs(runtime: &Runtime, name: &str) -> u64 {
-    let functions = runtime.stats().functions;
-    functions.iter().filter(|function| function.name == name).map(|function| function.runs).sum()
-}
-
-fn set(runtime: &Runtime, x: &Input<u32>, value: u32) {
-    runtime.update(|update| update.set(x, value)).expect("no session is open");
+/// Sets `x`, asks, and returns what ran then.
+fn after<R>(runtime: &Runtime, x: &Input<u32>, value: u32, ask: impl FnOnce() -> R) -> (R, Ran) {
+    let mut answer = None;
+    let ran = watch(runtime, || {
+        runtime.update(|update| update.set(x, value)).expect("no session is open");
+        answer = Some(runtime.run(ask));
+    });
+    (answer.expect("it was asked"), ran)
 }
 
 #[task_fn(transient)]
@@ -44,15 +46,14 @@ fn collector_of_none(x: &Input<u32>) -> usize {
 fn a_collector_runs_again_only_when_what_was_emitted_changes() {
     let runtime = Runtime::new();
     let x = runtime.input("x", 1);
-    let ask = || runtime.run(|| (collector(&x), collector_of_none(&x)));
-    let ran = || (runs(&runtime, "collector"), runs(&runtime, "collector_of_none"));
-    assert_eq!(ask(), (vec![Number(0)], 0));
-    set(&runtime, &x, 2);
-    assert_eq!(ask(), (vec![Number(0)], 0));
-    assert_eq!((runs(&runtime, "producer"), ran()), (2, (1, 1)));
-    set(&runtime, &x, 12);
-    assert_eq!(ask(), (vec![Number(1)], 0));
-    assert_eq!(ran(), (2, 1));
+    let ask = |value| {
+        let ((numbers, none), ran) = after(&runtime, &x, value, || (collector(&x), collector_of_none(&x)));
+        assert_eq!((numbers, none), (vec![Number(value / 10)], 0));
+        ran
+    };
+    ask(1).assert_exactly(ran![collector(&x), producer(&x), collector_of_none(&x), quiet(&x)]);
+    ask(2).assert_exactly(ran![producer(&x), quiet(&x)]);
+    ask(12).assert_exactly(ran![collector(&x), producer(&x), quiet(&x)]);
 }
 
 #[task_fn(transient)]
@@ -65,10 +66,14 @@ fn collector_by_handle(x: &Input<u32>) -> Vec<Number> {
 fn a_collector_by_a_handle_runs_again_only_when_what_was_emitted_changes() {
     let runtime = Runtime::new();
     let x = runtime.input("x", 1);
-    for (value, number, ran) in [(1, 0, 1), (2, 0, 1), (12, 1, 2), (13, 1, 2)] {
-        set(&runtime, &x, value);
-        assert_eq!(runtime.run(|| collector_by_handle(&x)), [Number(number)]);
-        assert_eq!(runs(&runtime, "collector_by_handle"), ran, "{value}");
+    let ask = |value| {
+        let (numbers, ran) = after(&runtime, &x, value, || collector_by_handle(&x));
+        assert_eq!(numbers, [Number(value / 10)]);
+        ran
+    };
+    for emits_another in [1, 12] {
+        ask(emits_another).assert_exactly(ran![collector_by_handle(&x), producer(&x)]);
+        ask(emits_another + 1).assert_exactly(ran![producer(&x)]);
     }
 }
 
@@ -88,12 +93,15 @@ fn collector_of_steady(x: &Input<u32>) -> Vec<Number> {
 fn a_collector_of_an_unchanged_value_runs_again_only_when_what_was_emitted_changes() {
     let runtime = Runtime::new();
     let x = runtime.input("x", 1);
-    for (value, number, ran) in [(1, 0, 1), (2, 0, 1), (12, 1, 2), (13, 1, 2)] {
-        set(&runtime, &x, value);
-        assert_eq!(runtime.run(|| collector_of_steady(&x)), [Number(number)]);
-        assert_eq!(runs(&runtime, "collector_of_steady"), ran, "{value}");
+    let ask = |value| {
+        let (numbers, ran) = after(&runtime, &x, value, || collector_of_steady(&x));
+        assert_eq!(numbers, [Number(value / 10)]);
+        ran
+    };
+    for emits_another in [1, 12] {
+        ask(emits_another).assert_exactly(ran![collector_of_steady(&x), steady(&x)]);
+        ask(emits_another + 1).assert_exactly(ran![steady(&x)]);
     }
-    assert_eq!(runs(&runtime, "steady"), 4);
 }
 
 /// A type that serde has nothing for. Values of it are equal if their texts are.
@@ -136,14 +144,21 @@ fn takes_remarks(x: &Input<u32>) -> usize {
 fn transient_tasks_emit_values_of_types_without_serde() {
     let runtime = Runtime::new();
     let x = runtime.input("x", 1);
-    for (value, text, ran) in [(1, "small", 1), (2, "small", 1), (12, "large", 2), (13, "large", 2)] {
-        set(&runtime, &x, value);
-        assert_eq!(runtime.run(|| texts(&x)), [text]);
-        assert_eq!(runs(&runtime, "texts"), ran, "{value}");
-        let again = runtime.run(|| (remarks::collect::<Remark>(&x), remarks::collect::<Number>(&x)));
-        assert_eq!(again, (vec![remark(text)], vec![Number(value / 10)]));
+    let ask = |value, text| {
+        let (told, ran) = after(&runtime, &x, value, || texts(&x));
+        assert_eq!(told, [text]);
+        let replayed = watch(&runtime, || {
+            let again = runtime.run(|| (remarks::collect::<Remark>(&x), remarks::collect::<Number>(&x)));
+            assert_eq!(again, (vec![remark(text)], vec![Number(value / 10)]));
+        });
+        // It is replayed on a hit.
+        replayed.assert_nothing_ran();
+        ran
+    };
+    for (emits_another, text) in [(1, "small"), (12, "large")] {
+        ask(emits_another, text).assert_exactly(ran![texts(&x), remarks(&x)]);
+        ask(emits_another + 1, text).assert_exactly(ran![remarks(&x)]);
     }
-    assert_eq!(runs(&runtime, "remarks"), 4, "what was emitted is replayed on a hit");
     let taken = runtime.run(|| (takes_remarks(&x), takes_remarks::collect::<Remark>(&x).len()));
     assert_eq!(taken, (1, 0));
 }
