@@ -48,7 +48,7 @@ pub enum Begins<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Ends<'a> {
-    /// As observers are told.
+    /// The event of it, which observers are told as well.
     Told(&'a Event<TaskRef<'a>>),
     /// A verification has found out that the body must run.
     Stale,

@@ -10,6 +10,8 @@
 mod awaited;
 pub mod methods;
 
+pub use self::awaited::{part_async, transient_part_async};
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
@@ -287,8 +289,6 @@ where
 fn same_stored<P: PartValue + Persist>(one: &P, other: &P) -> bool {
     same_known(one, other).unwrap_or_else(|| same_by_sign(one, other))
 }
-
-pub use awaited::{part_async, transient_part_async};
 
 /// Selects a part of a call's output. `A` is the type of the arguments as the function's descriptor has them.
 #[inline]

@@ -27,8 +27,7 @@ impl EarlierReads {
         let current_at = match cause {
             // The epoch of the failure.
             Cause::Failed => node.effects_at.get(),
-            Cause::Unfinished => node.verified_at.get(),
-            cause if cause.needs_no_read() => node.verified_at.get(),
+            cause if *cause == Cause::Unfinished || cause.needs_no_read() => node.verified_at.get(),
             _ => return None,
         };
         if node.flag(Flags::RESTORED) {

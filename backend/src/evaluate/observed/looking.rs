@@ -47,7 +47,7 @@ impl Looking {
         self.spans.exit();
     }
 
-    /// The look has ended so, and is not told of by itself.
+    /// Ends the look, which is no event of its own.
     #[cold]
     pub(crate) fn ends(&mut self, how: Ends<'_>) {
         std::mem::take(&mut self.spans).end(how);
